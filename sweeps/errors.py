@@ -1,0 +1,42 @@
+"""The error tree. A user's mistake is a `SweepError`: one message with the remedy, exit code 2.
+
+    ValueError
+    ├── ulm.errors.UlmError        bad text, corpus or model file (raised below sweeps)
+    └── SweepError
+        ├── SpecError              every mistake of one spec, as `file:line: key: message` lines
+        ├── MeaningError           the spec no longer means what the recorded cells mean
+        ├── StorageError           a run folder, ledger or store that cannot be read or written
+        └── TrackingError          the MLflow server cannot be reached at start
+
+Our own mistakes are asserts. Text of an error: the rule, then the value found, then what to do.
+"""
+
+from collections.abc import Sequence
+
+
+class SweepError(ValueError):
+    """A mistake the user can mend; its text is the whole message shown."""
+
+
+class SpecError(SweepError):
+    """Every mistake found in one spec.
+
+    Args:
+        mistakes: One line each, `file:line: key: what is wrong, what was found, what is allowed`.
+    """
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(self.mistakes))
+
+
+class MeaningError(SweepError):
+    """A changed spec would alter the meaning of cells that are already recorded."""
+
+
+class StorageError(SweepError):
+    """A run folder, ledger or encoder store cannot be read or written."""
+
+
+class TrackingError(SweepError):
+    """The tracking server cannot be reached when a sweep starts."""

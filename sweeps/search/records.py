@@ -1,0 +1,122 @@
+"""Records: what is known of a trial, in values that ledger, studies, recorder and answer share.
+
+A `TrialRequest` goes out to a worker; `Progress` comes back after each epoch and an `Outcome` at the
+end; a `TrialRecord` is what remains. All are plain and JSON-able: no Ray, Optuna or MLflow types.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sweeps.spec.cells import Cell, Stage
+
+
+class TrialState(StrEnum):
+    """Where a trial stands."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    PRUNED = "pruned"  # stopped by its study's pruner; counts against the budget of trials
+    FAILED = "failed"  # diverged or broken for good; counts, and is never chosen
+    LOST = "lost"  # worker or driver vanished; does not count, the same trial is asked again
+
+    @property
+    def counts(self) -> bool:
+        """Whether the trial uses up one of its study's trials once it has ended."""
+        return self in (TrialState.FINISHED, TrialState.PRUNED, TrialState.FAILED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyKey:
+    """One study: a cell and a stage."""
+
+    cell_id: str
+    stage: Stage
+
+    def __str__(self) -> str:
+        return f"{self.cell_id}/{self.stage}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialKey:
+    """One trial of a study. `number` counts trials that count; `attempt` its repetitions after loss."""
+
+    study: StudyKey
+    number: int
+    attempt: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.study}/{self.number}" + (f".{self.attempt}" if self.attempt else "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """One epoch of a running trial.
+
+    Args:
+        epoch: Epochs finished, from 1 (folds count on: fold 2 of 8-epoch training starts at 9).
+        num_epochs: Epochs the trial will have in all.
+        value: What the study minimises or maximises, at this epoch.
+        metrics: Everything else worth a curve, e.g. train_loss, tokens_per_second.
+    """
+
+    epoch: int
+    num_epochs: int
+    value: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """The end of a trial that ran through.
+
+    Args:
+        value: Best value: validation loss (language_model), validation accuracy (classifier),
+            test accuracy (final).
+        metrics: Numbers by name: `best_epoch`, `validation_loss`, `validation_accuracy`,
+            `test_accuracy`, `test_documents`, `steps`, `tokens`, `seconds`, `peak_gib`, ...
+        artifacts: Keys by name: `encoder` (store key), `predictions` (path below the sweep folder).
+    """
+
+    value: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialRequest:
+    """What a worker is asked to do.
+
+    Args:
+        key: Which trial this is.
+        cell: The cell it works for.
+        params: Hyperparameters of this stage.
+        encoder: Store key of the encoder to start from; None for random weights or `bow`.
+        best_epoch: `final` only: stop after this epoch, the chosen classifier's best.
+    """
+
+    key: TrialKey
+    cell: Cell
+    params: Mapping[str, float]
+    encoder: str | None = None
+    best_epoch: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialRecord:
+    """Everything the ledger remembers of a trial.
+
+    Args:
+        failure: The reason, for FAILED and LOST.
+        started_at: Unix seconds when it was asked.
+        ended_at: Unix seconds when it ended; None while running.
+    """
+
+    key: TrialKey
+    params: Mapping[str, float]
+    state: TrialState = TrialState.RUNNING
+    progress: tuple[Progress, ...] = ()
+    outcome: Outcome | None = None
+    failure: str | None = None
+    started_at: float = 0.0
+    ended_at: float | None = None
