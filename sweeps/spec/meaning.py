@@ -1,0 +1,131 @@
+"""Meaning: which keys of a spec say what a recorded cell is, and which may change between runs (pure).
+
+A SweepSpec comes in; a flat dictionary of dotted keys, its digest, and the differences to an earlier
+run go out. Cell ids derive from the digest, so a key is listed under MEANING exactly where results
+from before and after a change of it must not share a table. A key in no group is an error: whoever
+adds a field to the spec decides here what it does to recorded cells.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeAlias
+
+from sweeps.spec.values import Range, SweepSpec
+
+JSON: TypeAlias = bool | int | float | str | None | list["JSON"] | dict[str, "JSON"]
+
+
+class KeyKind(StrEnum):
+    """What a change of a spec key does to the cells that are already recorded."""
+
+    MEANING = "meaning"  # alters what a recorded cell means: refused
+    EXTENDS = "extends"  # asks for more cells or trials: the difference is trained
+    FREE = "free"  # where, how fast and under which limits: no effect on results
+
+
+_GROUPS: dict[KeyKind, dict[str, str]] = {
+    KeyKind.MEANING: {
+        "corpus": "kind path text_column label_column part_column test_share documents seed",
+        "general": "kind path text_column documents epochs minimum_steps",
+        "labels": "train validation folds",
+        "test": "documents",
+        "model": "embedding hidden layers vocabulary minimum_count vocabulary_rule",
+        "language_model": "epochs minimum_steps batch bptt dropout weight_decay precision",
+        "classifier": "epochs minimum_steps batch bptt maximum_tokens dropout weight_decay",
+        "search": "pruner warmup_epochs",
+        "search.general": "learning_rate decay",
+        "search.language_model": "learning_rate decay",
+        "search.classifier": "learning_rate decay",
+        "search.bow": "inverse_regularization",
+    },
+    KeyKind.EXTENDS: {
+        "": "name sizes regimes seeds",
+        "search.general": "trials",
+        "search.language_model": "trials",
+        "search.classifier": "trials",
+        "search.bow": "trials",
+    },
+    KeyKind.FREE: {
+        "": "order storage retries",
+        "search": "parallel_trials",
+        "resources": "cpus gpus",
+        "budget": "hours accelerator_hours",
+        "tracking": "uri",
+        "ledger": "url",
+    },
+}
+
+KIND_OF_KEY: dict[str, KeyKind] = {
+    f"{section}.{name}".lstrip("."): kind
+    for kind, sections in _GROUPS.items()
+    for section, names in sections.items()
+    for name in names.split()
+}
+
+
+def flatten(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted key and value of every leaf of nested dataclasses, in field order.
+
+    A `Range` and a tuple are leaves.
+    """
+    if is_dataclass(value) and not isinstance(value, Range):
+        for entry in fields(value):
+            key = f"{prefix}.{entry.name}" if prefix else entry.name
+            yield from flatten(getattr(value, entry.name), key)
+    else:
+        yield prefix, value
+
+
+def to_json(value: object) -> JSON:
+    """A leaf in the form it has in YAML: a fixed range as its number, else `{log: [..]}`.
+
+    Raises:
+        TypeError: A value of a kind that no spec field has.
+    """
+    if isinstance(value, Range):
+        if value.is_fixed:
+            return to_json(value.low)
+        return {"log" if value.log else "range": [to_json(value.low), to_json(value.high)]}
+    if isinstance(value, tuple):
+        return [to_json(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # 0 and 0.0 mean the same and must hash the same
+    if isinstance(value, Path | StrEnum):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a spec value must be a number, text, path, range or tuple, found {value!r}")
+
+
+def meaning(spec: SweepSpec) -> dict[str, JSON]:
+    """Dotted key → value of every field that alters what a recorded cell means."""
+    return {
+        key: to_json(value) for key, value in flatten(spec) if KIND_OF_KEY[key] is KeyKind.MEANING
+    }
+
+
+def digest(spec: SweepSpec) -> str:
+    """SHA-256 (64 hex digits) of `meaning` as canonical JSON."""
+    text = json.dumps(meaning(spec), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def differences(
+    recorded: Mapping[str, JSON], spec: SweepSpec
+) -> tuple[tuple[str, JSON, JSON], ...]:
+    """What changed in meaning since `recorded`, an earlier `meaning(spec)`.
+
+    Returns:
+        (key, recorded value, value now) per differing key, sorted by key; a key that one side
+        lacks has None there.
+    """
+    now = meaning(spec)
+    return tuple(
+        (key, recorded.get(key), now.get(key))
+        for key in sorted({*recorded, *now})
+        if recorded.get(key) != now.get(key)
+    )
