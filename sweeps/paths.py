@@ -1,8 +1,8 @@
 """Paths: every file of a sweep and of the storage it shares, in one place (pure).
 
-A storage root and a sweep name come in; absolute paths go out. Storage may be a folder or an s3:// or
-gs:// URI. With a URI the local working copy lies under `./runs` (databases and reports need a local
-disk) and `shared` names the counterpart of a local path on the shared storage.
+A storage root and a sweep name come in; absolute paths go out. Storage may be a folder or an s3://
+or gs:// URI. With a URI the local working copy lies under `./runs` (databases and reports need a
+local disk) and `shared` names the counterpart of a local path on the shared storage.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Cells: the points of size × regime × seed a sweep consists of, with stable identities (pure).
 
-`make_cells` turns a SweepSpec into cells in canonical order. A cell whose axis does not apply exists
-once per seed. The general language model, where it has to be trained, is a cell of one stage that
-others wait for: so it goes through the same ledger, studies and records as everything else.
+`make_cells` turns a SweepSpec into cells in canonical order. A cell whose axis does not apply
+exists once per seed. The general language model, where it has to be trained, is a cell of one stage
+that others wait for: so it goes through the same ledger, studies and records as everything else.
 """
 
 import hashlib
@@ -30,7 +30,8 @@ class Cell:
     """One point of size × regime × seed, or the general model the others start from.
 
     Args:
-        id: Stable name, e.g. `ulm+domain-n4000-s0-1a2b3c4d`; studies, runs and paths derive from it.
+        id: Stable name, e.g. `ulm+domain-n4000-s0-1a2b3c4d`; studies, runs and paths derive
+            from it.
         regime: A `Regime` value, or `general`.
         size: Domain documents; None where the regime has no size axis.
         seed: The sweep seed of its subset, labels and initial weights.

@@ -1,9 +1,9 @@
-"""Meaning: which keys of a spec say what a recorded cell is, and which may change between runs (pure).
+"""Meaning: which keys of a spec say what a recorded cell is, and which may change (pure).
 
-A SweepSpec comes in; a flat dictionary of dotted keys, its digest, and the differences to an earlier
-run go out. Cell ids derive from the digest, so a key is listed under MEANING exactly where results
-from before and after a change of it must not share a table. A key in no group is an error: whoever
-adds a field to the spec decides here what it does to recorded cells.
+A SweepSpec comes in; a flat dictionary of dotted keys, its digest, and the differences to an
+earlier run go out. Cell ids derive from the digest, so a key is listed under MEANING exactly where
+results from before and after a change of it must not share a table. A key in no group is an error:
+whoever adds a field to the spec decides here what it does to recorded cells.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from sweeps.spec.values import Range, SweepSpec
 
-JSON: TypeAlias = bool | int | float | str | None | list["JSON"] | dict[str, "JSON"]
+JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
 
 
 class KeyKind(StrEnum):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ulm.regimes import Regime
-from ulm.text.corpora import CorpusSource
+from ulm.text.corpora import TABLE_KINDS, CorpusSource
 
 
 def _require(condition: bool, message: str) -> None:
@@ -32,7 +32,8 @@ class Range:
     log: bool = False
 
     def __post_init__(self) -> None:
-        _require(self.low <= self.high, f"low must not exceed high, found [{self.low}, {self.high}]")
+        ends = f"[{self.low}, {self.high}]"
+        _require(self.low <= self.high, f"low must not exceed high, found {ends}")
         _require(not self.log or self.low > 0, f"a log range starts above 0, found {self.low}")
 
     @property
@@ -67,13 +68,19 @@ class LabelSpec:
 
     def __post_init__(self) -> None:
         _require(self.train >= 4, f"train must be at least 4 labels, found {self.train}")
-        _require(0 < self.validation < 1, f"validation is a share in (0, 1), found {self.validation}")
-        _require(self.folds is None or self.folds >= 2, f"folds must be at least 2, found {self.folds}")
+        _require(
+            0 < self.validation < 1,
+            f"validation must be a share between 0 and 1, found {self.validation}",
+        )
+        _require(
+            self.folds is None or self.folds >= 2,
+            f"folds must be at least 2, found {self.folds}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestSpec:
-    """Which test documents `final` scores; `documents: null` is all of them, else a seeded sample."""
+    """Which test documents `final` scores: `documents: null` is all, else a seeded sample."""
 
     __test__ = False
 
@@ -87,6 +94,7 @@ class TestSpec:
 
 
 GENERAL_ENCODERS = ("wikitext-103", "encoder")
+WIKITEXT103_SIZES = (400, 1152, 3)  # embedding, hidden, layers of fastai's weights
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,7 +145,7 @@ class GeneralSpec:
             kind=self.kind,
             path=self.path,
             text_column=self.text_column,
-            label_column=None,
+            label_column=None if self.kind in TABLE_KINDS else "label",
             documents=self.documents,
         )
 
@@ -165,7 +173,8 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         for name in ("embedding", "hidden", "layers", "minimum_count"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+            value = getattr(self, name)
+            _require(value >= 1, f"{name} must be at least 1, found {value}")
         _require(self.vocabulary >= 20, f"vocabulary must be at least 20, found {self.vocabulary}")
 
 
@@ -194,7 +203,8 @@ class LanguageModelSpec:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "bptt"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+            value = getattr(self, name)
+            _require(value >= 1, f"{name} must be at least 1, found {value}")
         _require(self.minimum_steps >= 0, f"minimum_steps must be >= 0, found {self.minimum_steps}")
         _require(self.dropout >= 0, f"dropout must be >= 0, found {self.dropout}")
 
@@ -223,7 +233,8 @@ class ClassifierSpec:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "bptt", "maximum_tokens"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+            value = getattr(self, name)
+            _require(value >= 1, f"{name} must be at least 1, found {value}")
         _require(self.minimum_steps >= 0, f"minimum_steps must be >= 0, found {self.minimum_steps}")
         _require(self.dropout >= 0, f"dropout must be >= 0, found {self.dropout}")
 
@@ -240,11 +251,12 @@ class NeuralSearch:
 
     trials: int = 4
     learning_rate: Range = Range(low=1e-3, high=2e-2, log=True)
-    decay: Range = fixed(2.6)
+    decay: Range = Range(low=2.6, high=2.6)
 
     def __post_init__(self) -> None:
         _require(self.trials >= 1, f"trials must be at least 1, found {self.trials}")
-        _require(self.learning_rate.low > 0, "learning_rate must be above 0")
+        low = self.learning_rate.low
+        _require(low > 0, f"learning_rate must be above 0, found {low}")
         _require(self.decay.low >= 1, f"decay must be at least 1, found {self.decay.low}")
 
     @property
@@ -262,7 +274,8 @@ class BagOfWordsSearch:
 
     def __post_init__(self) -> None:
         _require(self.trials >= 1, f"trials must be at least 1, found {self.trials}")
-        _require(self.inverse_regularization.low > 0, "inverse_regularization must be above 0")
+        low = self.inverse_regularization.low
+        _require(low > 0, f"inverse_regularization must be above 0, found {low}")
 
     @property
     def space(self) -> dict[str, Range]:
@@ -393,13 +406,27 @@ class SweepSpec:
         _require(bool(self.regimes), "regimes must name at least one regime")
         _require(bool(self.seeds), "seeds must name at least one seed")
         for name in ("sizes", "regimes", "seeds"):
-            values = getattr(self, name)
-            _require(len(set(values)) == len(values), f"{name} must not repeat, found {list(values)}")
-        _require(list(self.sizes) == sorted(self.sizes), f"sizes must ascend, found {list(self.sizes)}")
+            values = list(getattr(self, name))
+            _require(len(set(values)) == len(values), f"{name} must not repeat, found {values}")
+        sizes = list(self.sizes)
+        _require(sizes == sorted(sizes), f"sizes must ascend, found {sizes}")
         _require(
             min(self.sizes) >= self.labels.train,
             f"sizes must be at least labels.train ({self.labels.train}), found {min(self.sizes)}: "
             "a subset starts with the labelled documents",
         )
         _require(min(self.seeds) >= 0, f"seeds must be >= 0, found {min(self.seeds)}")
+        self._check_general_model()
         _require(self.retries >= 0, f"retries must be >= 0, found {self.retries}")
+
+    def _check_general_model(self) -> None:
+        if self.general.kind != "wikitext-103":
+            return
+        if not any(regime.starts_from_general for regime in self.regimes):
+            return
+        found = (self.model.embedding, self.model.hidden, self.model.layers)
+        _require(
+            found == WIKITEXT103_SIZES,
+            f"model must have embedding, hidden and layers {WIKITEXT103_SIZES}, the sizes of the "
+            f"wikitext-103 weights, found {found}; or pretrain on another general corpus",
+        )

@@ -1,0 +1,108 @@
+"""Load: a YAML file becomes a SweepSpec, or every mistake in it at once.
+
+A path and overrides come in; a SweepSpec goes out. Paths inside a spec are relative to its file,
+`storage` to the working directory, so that a packaged spec writes where the user stands. JSON is
+read by the same code: what a run folder or a worker keeps of a spec passes the same checks.
+"""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+
+from sweeps.errors import SpecError
+from sweeps.spec.meaning import JSON, to_json
+from sweeps.spec.nodes import compose, override
+from sweeps.spec.reader import SpecReader
+from sweeps.spec.values import Range, SweepSpec
+
+
+def packaged_specs() -> dict[str, Path]:
+    """Name → file of the specs that come with the package."""
+    folder = Path(str(resources.files("sweeps"))) / "specs"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_spec(path: Path) -> Path:
+    """The file a user means: as given, or a packaged spec by name, `demo` or `specs/demo.yaml`.
+
+    Raises:
+        SpecError: There is none; the nearest file is named.
+    """
+    if path.is_file():
+        return path
+    packaged = packaged_specs()
+    is_plain = path.parent.name in ("", "specs") and path.suffix in ("", ".yaml")
+    if is_plain and path.stem in packaged and not path.exists():
+        return packaged[path.stem]
+    what = "is a folder, not a spec" if path.is_dir() else "there is no such file"
+    folder = path if path.is_dir() else path.parent
+    files = {file.name: str(file) for file in sorted(folder.glob("*.yaml"))}
+    names = {**{name: name for name in packaged}, **files}
+    nearest = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {names[nearest[0]]}? " if nearest else ""
+    known = f"Packaged specs: {', '.join(packaged)}" if packaged else "Name a .yaml file"
+    raise SpecError([f"{path}:0: spec: {what}; {hint}{known}"])
+
+
+def load_spec(path: Path | str, overrides: Mapping[str, str] | None = None) -> SweepSpec:
+    """Read a spec.
+
+    Args:
+        path: A YAML file, or the name of a packaged spec, e.g. `demo`.
+        overrides: Dotted key → value as YAML text, e.g. `{"search.classifier.trials": "2"}`;
+            paths among them are relative to the working directory.
+
+    Raises:
+        SpecError: Every mistake found, each as `file:line: key: message`.
+    """
+    file = find_spec(Path(path))
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SpecError([f"{file}:{line}: spec: must be UTF-8 text; save it as UTF-8"]) from None
+    except OSError as error:
+        raise SpecError([f"{file}:0: spec: cannot be read: {error.strerror}"]) from None
+    return _read(text, str(file), file.absolute().parent, overrides or {})
+
+
+def _read(text: str, name: str, base: Path, overrides: Mapping[str, str]) -> SweepSpec:
+    root = compose(text, name)
+    if root is None:
+        raise SpecError([f"{name}:1: spec: is empty; start from a packaged spec"])
+    if isinstance(root.value, list) and overrides:
+        for key, value in overrides.items():
+            override(root, key, value)
+    reader = SpecReader(base)
+    spec = reader.section(root, SweepSpec)
+    if reader.mistakes:
+        raise SpecError(reader.mistakes)
+    assert isinstance(spec, SweepSpec)
+    return spec
+
+
+def spec_to_json(spec: SweepSpec) -> str:
+    """The spec as JSON text, every default written out; `spec_from_json` gives an equal spec."""
+    return json.dumps(_nested(spec), indent=2, ensure_ascii=False)
+
+
+def _nested(value: object) -> JSON:
+    if is_dataclass(value) and not isinstance(value, Range):
+        return {entry.name: _nested(getattr(value, entry.name)) for entry in fields(value)}
+    return to_json(value)
+
+
+def spec_from_json(text: str, name: str = "spec.json") -> SweepSpec:
+    """Read what `spec_to_json` wrote.
+
+    Args:
+        text: The JSON.
+        name: What mistakes call it.
+
+    Raises:
+        SpecError: It is no spec of this version.
+    """
+    return _read(text, name, Path.cwd(), {})
