@@ -1,0 +1,6 @@
+"""From documents to numbers: corpora, subsets, token arrays, vocabularies and batches.
+
+Text enters as a `CorpusSource` and leaves as a memory-mapped `TokenArray`, from which a cell takes
+its `Subset`, counts its `Vocabulary` and encodes its `Documents`. Importing these modules needs
+numpy only.
+"""

@@ -1,0 +1,84 @@
+"""Corpora laid out as folders with one file per document.
+
+``train/<label>/*.txt``, ``test/<label>/*.txt`` and ``unsup/*.txt`` or ``unlabelled/*.txt`` become a
+`Listing` whose texts are read when asked for. Documents are ordered by part, label and file name,
+so the order does not depend on the file system.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ulm.errors import CorpusError
+from ulm.text.listing import NO_LABEL, Listing, Part
+from ulm.text.texts import FileTexts
+
+UNLABELLED_NAMES = ("unlabelled", "unsup")
+LAYOUT = "train/<label>/*.txt, test/<label>/*.txt and unlabelled/*.txt"
+
+
+def _text_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.txt")) if folder.is_dir() else []
+
+
+def _label_folders(folder: Path) -> Iterator[tuple[str, list[Path]]]:
+    if not folder.is_dir():
+        return
+    for child in sorted(folder.iterdir()):
+        if child.name in UNLABELLED_NAMES or not child.is_dir():
+            continue
+        if files := _text_files(child):
+            yield child.name, files
+
+
+def _unlabelled_files(folder: Path) -> list[Path]:
+    # The original IMDB archive keeps its unlabelled reviews in train/unsup.
+    places = [folder / name for name in UNLABELLED_NAMES]
+    places += [folder / "train" / name for name in UNLABELLED_NAMES]
+    return [path for place in places for path in _text_files(place)]
+
+
+def _check_labels(folder: Path, train: dict[str, list[Path]], test: dict[str, list[Path]]) -> None:
+    if unknown := sorted(set(test) - set(train)):
+        raise CorpusError(
+            f"{folder / 'test'}: labels of the test part must occur in train, found {unknown} "
+            f"where train has {sorted(train)}; rename or remove the folder"
+        )
+    if missing := sorted(set(train) - set(test)):
+        raise CorpusError(
+            f"{folder}: every label needs test documents, {missing} have none; "
+            f"add test/{missing[0]}/*.txt"
+        )
+
+
+def read_folder(folder: Path) -> Listing:
+    """List a corpus of folders; no document is opened.
+
+    Args:
+        folder: the folder that holds ``train``, ``test`` and ``unlabelled`` or ``unsup``.
+
+    Raises:
+        CorpusError: where there is no document, or train and test do not have the same labels.
+    """
+    train = dict(_label_folders(folder / "train"))
+    test = dict(_label_folders(folder / "test"))
+    unlabelled = _unlabelled_files(folder)
+    if not train and not unlabelled:
+        raise CorpusError(
+            f"{folder}: a corpus folder must hold {LAYOUT}, found no such file; "
+            f"check the path, or remove a half-unpacked folder and start again"
+        )
+    _check_labels(folder, train, test)
+    names = tuple(sorted(train))
+    rows = [(path, Part.LABELLED, names.index(name)) for name in names for path in train[name]]
+    rows += [(path, Part.UNLABELLED, NO_LABEL) for path in unlabelled]
+    rows += [(path, Part.TEST, names.index(name)) for name in names for path in test[name]]
+    paths = tuple(path for path, _, _ in rows)
+    return Listing(
+        texts=FileTexts(paths),
+        parts=np.array([part for _, part, _ in rows], dtype=np.uint8),
+        labels=np.array([label for _, _, label in rows], dtype=np.int16),
+        label_names=names,
+        place=lambda index: str(paths[index]),
+    )

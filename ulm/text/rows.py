@@ -1,0 +1,174 @@
+"""Rows of CSV, Parquet and JSON lines files, reduced to text, label and part.
+
+A path and the names of its columns go in, `Row` values come out one at a time. Mistakes that depend
+on the format (missing columns, broken lines, bytes that are not UTF-8) end here, each named by file
+and row. Rows are counted from 1, without the header.
+"""
+
+import csv
+import difflib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ulm.errors import CorpusError
+from ulm.text.texts import decode
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Columns:
+    """Names of the columns of a table; None where the table has no such column."""
+
+    text: str
+    label: str | None
+    part: str | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that must be there."""
+        return tuple(name for name in (self.text, self.label, self.part) if name is not None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One document of a table; label and part are None where the field is empty."""
+
+    text: str
+    label: str | None
+    part: str | None
+
+
+def _check_columns(path: Path, found: Sequence[str], columns: Columns) -> None:
+    for name in columns.names:
+        if name not in found:
+            nearest = difflib.get_close_matches(name, found, n=1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else "name the column in the spec"
+            if name == columns.label:
+                hint += " (label_column: null says that there are no labels)"
+            raise CorpusError(f"{path}: column {name!r} is missing, found {list(found)}; {hint}")
+
+
+def _field(record: dict[str, Any], name: str | None) -> str | None:
+    value = None if name is None else record.get(name)
+    return None if value is None or value != value or str(value).strip() == "" else str(value)
+
+
+def _row(path: Path, number: int, record: dict[str, Any], columns: Columns) -> Row:
+    text = record.get(columns.text)
+    if text is None:
+        text = ""
+    if not isinstance(text, str):
+        raise CorpusError(
+            f"{path}: row {number}: column {columns.text!r} must hold text, "
+            f"found {type(text).__name__} {text!r}; name another text column"
+        )
+    return Row(text=text, label=_field(record, columns.label), part=_field(record, columns.part))
+
+
+@contextmanager
+def _wide_fields() -> Iterator[None]:
+    # csv refuses fields over 131,072 characters by default; an article of WikiText is longer.
+    before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _decoded_lines(path: Path) -> Iterator[str]:
+    # Split at \n only: a multi-byte character never contains it, so offsets stay exact.
+    offset_bytes = 0
+    with path.open("rb") as file:
+        for line in file:
+            yield decode(line, path, offset_bytes=offset_bytes)
+            offset_bytes += len(line)
+
+
+def csv_records(path: Path) -> Iterator[list[str]]:
+    """Yield the fields of each record of a CSV file, the header included.
+
+    Raises:
+        CorpusError: where a record can not be parsed or is not UTF-8.
+    """
+    with _wide_fields():
+        reader = csv.reader(_decoded_lines(path), strict=True)
+        try:
+            yield from reader
+        except csv.Error as error:
+            raise CorpusError(
+                f"{path}: line {reader.line_num}: not a CSV record ({error}); "
+                f"quote the field, doubling quotes inside it"
+            ) from error
+
+
+def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
+    records = csv_records(path)
+    header = next(records, [])
+    _check_columns(path, header, columns)
+    number = 0
+    for fields in records:
+        if not fields:  # a blank line
+            continue
+        number += 1
+        if len(fields) != len(header):
+            raise CorpusError(
+                f"{path}: row {number}: needs {len(header)} fields like the header, found "
+                f"{len(fields)}; quote fields that contain commas"
+            )
+        yield _row(path, number, dict(zip(header, fields, strict=True)), columns)
+
+
+def _json_record(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise CorpusError(
+            f"{path}: row {number}: each line must be one JSON object, found {line[:40]!r} "
+            f"({error}); mend or remove the line"
+        ) from error
+    if not isinstance(record, dict):
+        raise CorpusError(
+            f"{path}: row {number}: each line must be one JSON object, found {line[:40]!r}; "
+            f"mend or remove the line"
+        )
+    return record
+
+
+def _jsonl_rows(path: Path, columns: Columns) -> Iterator[Row]:
+    number = 0
+    for line in _decoded_lines(path):
+        if not line.strip():
+            continue
+        number += 1
+        record = _json_record(path, number, line)
+        if number == 1:
+            _check_columns(path, list(record), columns)
+        yield _row(path, number, record, columns)
+
+
+def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise CorpusError(f"{path}: must be a Parquet file ({error}); check the kind") from error
+    _check_columns(path, file.schema_arrow.names, columns)
+    number = 0
+    for batch in file.iter_batches(batch_size=1000, columns=list(columns.names)):
+        for record in batch.to_pylist():
+            number += 1
+            yield _row(path, number, record, columns)
+
+
+READERS: dict[str, Callable[[Path, Columns], Iterator[Row]]] = {
+    "csv": _csv_rows,
+    "jsonl": _jsonl_rows,
+    "parquet": _parquet_rows,
+}
+"""Kind of table -> its reader."""

@@ -1,0 +1,159 @@
+"""Corpora in one file with a row per document: CSV, Parquet, JSON lines; and fastai's WikiText.
+
+Rows stream in and are packed into one block of bytes; a `Listing` leaves. Where no column says
+which rows are for testing, a share of each class is drawn by a hash of seed and text, so that the
+choice does not depend on the order of rows.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ulm.errors import CorpusError
+from ulm.text.listing import NO_LABEL, Listing, Part
+from ulm.text.rows import READERS, Columns, Row, csv_records
+from ulm.text.texts import PackedTexts
+
+PART_NAMES = {"train": Part.LABELLED, "unlabelled": Part.UNLABELLED, "test": Part.TEST}
+
+
+def _part(path: Path, number: int, row: Row, columns: Columns) -> Part:
+    if columns.part is None:
+        return Part.UNLABELLED if row.label is None else Part.LABELLED
+    if row.part not in PART_NAMES:
+        raise CorpusError(
+            f"{path}: row {number}: column {columns.part!r} must hold one of {list(PART_NAMES)}, "
+            f"found {row.part!r}; mend the row"
+        )
+    part = PART_NAMES[row.part]
+    if part is Part.TEST and row.label is None:
+        raise CorpusError(
+            f"{path}: row {number}: a test document needs a label, column {columns.label!r} is "
+            f"empty; fill it or change the part to 'unlabelled'"
+        )
+    return Part.UNLABELLED if row.label is None else part
+
+
+class _Rows:
+    """Collects labels and parts while the texts stream into their block."""
+
+    def __init__(self, path: Path, kind: str, columns: Columns) -> None:
+        self.path, self.kind, self.columns = path, kind, columns
+        self.labels: list[str | None] = []
+        self.parts: list[Part] = []
+
+    def texts(self) -> Iterator[str]:
+        for number, row in enumerate(READERS[self.kind](self.path, self.columns), start=1):
+            part = _part(self.path, number, row, self.columns)
+            self.parts.append(part)
+            self.labels.append(None if part is Part.UNLABELLED else row.label)
+            try:
+                row.text.encode("utf-8")
+            except UnicodeEncodeError as error:
+                raise CorpusError(
+                    f"{self.path}: row {number}: text must be UTF-8, but character {error.start} "
+                    f"is half of a surrogate pair; mend the row"
+                ) from error
+            yield row.text
+
+
+def _hash_order(texts: Sequence[str], documents: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    keys = [hashlib.sha256(f"{seed}\0{texts[int(i)]}".encode()).digest() for i in documents]
+    return documents[np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)]
+
+
+def split_test(
+    texts: Sequence[str], labels: NDArray[np.int16], *, share: float, seed: int
+) -> NDArray[np.int64]:
+    """Draw the test documents of a corpus that has none: a share of each class.
+
+    Args:
+        texts: N documents.
+        labels: int16 [N], `NO_LABEL` for none.
+        share: part of the labelled documents, 0 < share < 1.
+        seed: changes the draw; the order of rows does not.
+
+    Returns:
+        int64, sorted indices of the test documents, at least one of each class.
+
+    Raises:
+        CorpusError: where a class has a single document.
+    """
+    chosen = []
+    for label in np.unique(labels[labels != NO_LABEL]):
+        documents = np.flatnonzero(labels == label)
+        if len(documents) < 2:
+            raise CorpusError(
+                f"each class needs 2 labelled documents, one of them for testing, class number "
+                f"{label} has 1; add documents or remove the class"
+            )
+        count = min(max(1, round(share * len(documents))), len(documents) - 1)
+        chosen.append(_hash_order(texts, documents, seed)[:count])
+    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, dtype=np.int64)
+
+
+def read_table(path: Path, kind: str, columns: Columns, *, test_share: float, seed: int) -> Listing:
+    """Read a table of documents.
+
+    Args:
+        path: the file.
+        kind: a key of `rows.READERS`.
+        columns: names of the columns.
+        test_share: share of labelled documents drawn for testing where no column names the parts.
+        seed: seed of that draw.
+
+    Raises:
+        CorpusError: missing columns, broken rows, bytes that are not UTF-8, no labels where a label
+            column was named.
+    """
+    rows = _Rows(path, kind, columns)
+    texts = PackedTexts(rows.texts())
+    names = tuple(sorted({label for label in rows.labels if label is not None}))
+    if columns.label is not None and not names:
+        raise CorpusError(
+            f"{path}: column {columns.label!r} must hold some labels, found none in {len(texts)} "
+            f"rows; fill it, or set label_column to null for text without labels"
+        )
+    number_of = {name: number for number, name in enumerate(names)}
+    labels = np.array(
+        [NO_LABEL if label is None else number_of[label] for label in rows.labels], dtype=np.int16
+    )
+    parts = np.array(rows.parts, dtype=np.uint8)
+    if columns.part is None:
+        parts[split_test(texts, labels, share=test_share, seed=seed)] = Part.TEST
+    return Listing(
+        texts=texts,
+        parts=parts,
+        labels=labels,
+        label_names=names,
+        place=lambda index: f"{path}: row {index + 1}",
+    )
+
+
+def read_wikitext(folder: Path) -> Listing:
+    """Read fastai's WikiText: ``train.csv`` and ``test.csv``, one article per row, no header.
+
+    Both files are unlabelled text here: nothing is scored on WikiText. Rows without a letter or
+    digit (the first of each file) are left out.
+
+    Raises:
+        CorpusError: where a file is missing.
+    """
+    paths = (folder / "train.csv", folder / "test.csv")
+    for path in paths:
+        if not path.is_file():
+            raise CorpusError(
+                f"{path} is missing; remove the folder {folder} so that it is unpacked again"
+            )
+    articles = (fields[0] for path in paths for fields in csv_records(path) if fields)
+    texts = PackedTexts(text for text in articles if any(map(str.isalnum, text)))
+    return Listing(
+        texts=texts,
+        parts=np.full(len(texts), Part.UNLABELLED, dtype=np.uint8),
+        labels=np.full(len(texts), NO_LABEL, dtype=np.int16),
+        label_names=(),
+        place=lambda index: f"{folder}: article {index + 1}",
+    )

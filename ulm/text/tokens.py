@@ -1,0 +1,292 @@
+"""One memory-mapped array of tokens per corpus, made once.
+
+A `CorpusSource` goes in; out comes a `TokenArray`, from which a cell counts words and encodes
+documents by numpy alone. Token ids number the types of the whole corpus; a vocabulary is applied
+later by one lookup table, so that cells with different vocabularies share the array and tokenising
+is never repeated.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from ulm.errors import TokenError
+from ulm.text.corpora import Corpus, CorpusSource, open_corpus
+from ulm.text.stamps import recall, remember, stamp_source
+from ulm.text.token_folder import (
+    ChunkWriter,
+    TokenCost,
+    folder_name,
+    is_whole,
+    publish,
+    read_arrays,
+    read_manifest,
+    read_types,
+)
+from ulm.text.tokeniser import default_processes, peak_memory_bytes, tokenise_all
+
+# Documents gathered at a time: bounds the index arrays to a few megabytes.
+BLOCK_DOCUMENTS = 4096
+
+
+def _positions(offsets: NDArray[np.int64], documents: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the position of every token of some documents, in their order."""
+    starts = offsets[documents]
+    lengths = offsets[documents + 1] - starts
+    before = np.cumsum(lengths) - lengths
+    shift: NDArray[np.int64] = np.repeat(starts - before, lengths)
+    return shift + np.arange(len(shift), dtype=np.int64)
+
+
+def _new_offsets(offsets: NDArray[np.int64], documents: NDArray[np.int64]) -> NDArray[np.int64]:
+    lengths = offsets[documents + 1] - offsets[documents]
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths, dtype=np.int64)])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Documents:
+    """Encoded documents of different lengths, end to end in one array.
+
+    Args:
+        ids: int32 [T], tokens as numbers of a vocabulary.
+        offsets: int64 [N + 1]; document i is ``ids[offsets[i]:offsets[i + 1]]``.
+    """
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        assert self.offsets[0] == 0, "offsets begin at 0"
+        assert self.offsets[-1] == len(self.ids), "the last offset is the number of tokens"
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> NDArray[np.int32]:
+        """Return one document, int32 [length], without copying."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        return self.ids[self.offsets[index] : self.offsets[index + 1]]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each document, int64 [N]."""
+        return np.diff(self.offsets)
+
+    def take(self, indices: NDArray[np.int64]) -> "Documents":
+        """Copy some documents, in the order given.
+
+        Args:
+            indices: int64 [n], each from 0 to N - 1.
+        """
+        return Documents(
+            ids=self.ids[_positions(self.offsets, indices)],
+            offsets=_new_offsets(self.offsets, indices),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TokenArray:
+    """A tokenised corpus, mapped from disk.
+
+    Args:
+        folder: where it lies.
+        name: name of the corpus.
+        fingerprint: fingerprint of the corpus.
+        types: string of each type id, in order of first appearance.
+        ids: type id of each token of all documents, the smallest unsigned dtype that fits;
+            read-only.
+        offsets: int64 [N + 1]; document i is ``ids[offsets[i]:offsets[i + 1]]``.
+        parts: uint8 [N], values of `Part`.
+        labels: int16 [N], index into `label_names`, -1 for none.
+        label_names: names of the classes.
+        num_dropped: documents of the source left out because they repeat a test document.
+        cost: what making it took.
+    """
+
+    folder: Path
+    name: str
+    fingerprint: str
+    types: tuple[str, ...]
+    ids: NDArray[np.unsignedinteger]
+    offsets: NDArray[np.int64]
+    parts: NDArray[np.uint8]
+    labels: NDArray[np.int16]
+    label_names: tuple[str, ...]
+    num_dropped: int
+    cost: TokenCost
+
+    def __reduce__(self) -> tuple[Callable[[Path], "TokenArray"], tuple[Path]]:
+        # A pickle of a memory map would hold every token.
+        return load_tokens, (self.folder,)
+
+    @property
+    def num_documents(self) -> int:
+        """Documents of all parts."""
+        return len(self.offsets) - 1
+
+    def num_tokens(self, documents: NDArray[np.int64] | None = None) -> int:
+        """Count tokens, ``xxbos`` included.
+
+        Args:
+            documents: int64 [n], indices; None for all.
+        """
+        if documents is None:
+            return int(self.offsets[-1])
+        return int((self.offsets[documents + 1] - self.offsets[documents]).sum())
+
+    def _blocks(self, documents: NDArray[np.int64]) -> Iterator[NDArray[np.unsignedinteger]]:
+        ids = np.asarray(self.ids)
+        for start in range(0, len(documents), BLOCK_DOCUMENTS):
+            yield ids[_positions(self.offsets, documents[start : start + BLOCK_DOCUMENTS])]
+
+    def counts(self, documents: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Count how often each type occurs in some documents.
+
+        Args:
+            documents: int64 [n], indices.
+
+        Returns:
+            int64 [num_types].
+        """
+        total = np.zeros(len(self.types), dtype=np.int64)
+        for ids in self._blocks(documents):
+            total += np.bincount(ids, minlength=len(self.types))
+        return total
+
+    def encode(self, documents: NDArray[np.int64], lookup: NDArray[np.int32]) -> Documents:
+        """Write some documents in the numbers of a vocabulary.
+
+        Args:
+            documents: int64 [n], indices, kept in this order.
+            lookup: int32 [num_types], number of each type (see `vocabulary.lookup`).
+        """
+        assert len(lookup) == len(self.types), "one number for each type"
+        offsets = _new_offsets(self.offsets, documents)
+        encoded = np.empty(offsets[-1], dtype=np.int32)
+        start = 0
+        for ids in self._blocks(documents):
+            encoded[start : start + len(ids)] = lookup[ids]
+            start += len(ids)
+        return Documents(ids=encoded, offsets=offsets)
+
+
+def load_tokens(folder: Path) -> TokenArray:
+    """Map a token array into memory.
+
+    Args:
+        folder: what `TokenArray.folder` says.
+
+    Raises:
+        TokenError: where the folder is missing, half-written or cut short.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    return TokenArray(
+        folder=folder,
+        name=manifest["name"],
+        fingerprint=manifest["fingerprint"],
+        types=read_types(folder),
+        label_names=tuple(manifest["label_names"]),
+        num_dropped=manifest["num_dropped"],
+        cost=TokenCost(**manifest["cost"]),
+        **read_arrays(folder),
+    )
+
+
+def _write(
+    corpus: Corpus, folder: Path, processes: int, on_progress: Callable[[int, int], None] | None
+) -> None:
+    started = time.monotonic()
+    writer = ChunkWriter(folder)
+    num_done = 0
+    for num_documents in writer.append(tokenise_all(corpus.texts, processes=processes)):
+        num_done += num_documents
+        if on_progress is not None:
+            on_progress(num_done, len(corpus))
+    peaks = {**writer.peak_bytes, os.getpid(): peak_memory_bytes()}
+    writer.finish(
+        corpus,
+        TokenCost(
+            wall_seconds=round(time.monotonic() - started, 1),
+            peak_gib=round(sum(peaks.values()) / 2**30, 3),
+            processes=len(writer.peak_bytes),
+        ),
+    )
+
+
+def _make(
+    corpus: Corpus,
+    cache: Path,
+    processes: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> Path:
+    """Tokenise a corpus into its folder; the caller holds the lock of its name."""
+    folder = cache / folder_name(corpus)
+    if is_whole(folder):
+        return folder
+    # Under the lock, whatever is half-written was left by a process that died.
+    for left in cache.glob(f".{corpus.name}-*.tmp"):
+        shutil.rmtree(left)
+    temporary = cache / f".{folder.name}.tmp"
+    temporary.mkdir()
+    try:
+        _write(corpus, temporary, processes, on_progress)
+        publish(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _recalled(cache: Path, stamp: str | None) -> TokenArray | None:
+    folder = None if stamp is None else recall(cache, stamp)
+    return load_tokens(folder) if folder is not None and is_whole(folder) else None
+
+
+def prepare_tokens(
+    source: CorpusSource,
+    cache: Path,
+    *,
+    processes: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> TokenArray:
+    """Tokenise a corpus once with fastai's tokeniser and rules, or load what was made before.
+
+    A second start recognises the source by the outside of its files and reads no text. Processes
+    that start together wait for each other. Tokens are the strings of
+    `fastai.text.core.tokenize_texts`.
+
+    Args:
+        source: where the documents come from.
+        cache: folder that holds token arrays; made where missing.
+        processes: worker processes; None for one per processor, at most 3 (2 GiB).
+        on_progress: called with documents done and documents in all.
+
+    Raises:
+        CorpusError: where the source can not be opened or breaks a rule.
+        TokenError: where a stored array is cut short, or a worker dies.
+    """
+    if processes is not None and processes < 1:
+        raise TokenError(f"processes must be at least 1, found {processes}; leave it out")
+    stamp = stamp_source(source)
+    if (tokens := _recalled(cache, stamp)) is not None:
+        return tokens
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / f".{source.name}.lock"):
+        if (tokens := _recalled(cache, stamp)) is not None:
+            return tokens
+        corpus = open_corpus(source)
+        folder = _make(corpus, cache, processes or default_processes(), on_progress)
+        # A download has changed the outside of the files.
+        stamp = stamp_source(source)
+        assert stamp is not None, "a corpus that was opened has files"
+        remember(cache, stamp, folder)
+    return load_tokens(folder)
