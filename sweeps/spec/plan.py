@@ -1,0 +1,186 @@
+"""Plan: what a sweep will cost before anything runs (pure).
+
+A spec and corpus volumes come in; cells, trials, tokens, hours, storage and memory go out, per
+regime and in all. Every number is arithmetic over `sweeps.spec.cost`, and the plan says what it
+assumed, so that a reader can tell a measurement from a default.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sweeps.spec.cells import GENERAL, Cell, Stage, make_cells
+from sweeps.spec.cost import (
+    default_rate,
+    documents_scored,
+    language_model_flop_per_token,
+    lstm_weights,
+    num_trials,
+    trial_cost,
+    trial_load,
+    trial_seconds,
+)
+from sweeps.spec.values import SweepSpec
+from sweeps.spec.volume import Volumes, published_volumes
+from ulm.regimes import Regime
+
+__all__ = ["RegimePlan", "SweepPlan", "plan_sweep", "trial_cost"]
+
+BASE_GIB = 0.6  # a worker with torch imported
+GIB = 2**30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegimePlan:
+    """The cells of one regime, added up.
+
+    Args:
+        regime: A `Regime` value or `general`.
+        cells: Number of cells.
+        trials: Number of trials by stage.
+        language_model_tokens: Tokens its language models train on, all trials.
+        steps: Optimiser steps of all trials.
+        hours: Wall hours if one trial ran after the other.
+        accelerator_hours: Hours × accelerators held (CPUs where `gpus` is 0).
+    """
+
+    regime: str
+    cells: int
+    trials: dict[Stage, int]
+    language_model_tokens: int
+    steps: int
+    hours: float
+    accelerator_hours: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepPlan:
+    """What a sweep will cost.
+
+    Args:
+        name: Name of the sweep.
+        regimes: One row per regime, the general model first where it is trained.
+        storage_gib: Token arrays, an encoder per language-model trial, predictions.
+        peak_gib: Memory of the largest trial, GPU and host together.
+        assumptions: What the numbers rest on, a sentence each.
+        warnings: What `run` would refuse.
+    """
+
+    name: str
+    regimes: tuple[RegimePlan, ...]
+    storage_gib: float
+    peak_gib: float
+    assumptions: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> RegimePlan:
+        """All rows added up."""
+        return RegimePlan(
+            regime="all",
+            cells=sum(row.cells for row in self.regimes),
+            trials={s: sum(row.trials.get(s, 0) for row in self.regimes) for s in Stage},
+            language_model_tokens=sum(row.language_model_tokens for row in self.regimes),
+            steps=sum(row.steps for row in self.regimes),
+            hours=sum(row.hours for row in self.regimes),
+            accelerator_hours=sum(row.accelerator_hours for row in self.regimes),
+        )
+
+
+def plan_sweep(
+    spec: SweepSpec, *, volumes: Volumes | None = None, rate: float | None = None
+) -> SweepPlan:
+    """Add up what every trial of a sweep does.
+
+    Args:
+        spec: The sweep.
+        volumes: Corpus sizes (`stored_volumes`); published ones where left out.
+        rate: Measured FLOP/s of a trial (`measured_rate`); a default where left out.
+    """
+    known = volumes or published_volumes(spec)
+    cells = make_cells(spec)
+    names = [name for name in (GENERAL, *spec.regimes) if any(c.regime == name for c in cells)]
+    rows = tuple(
+        _regime_plan(spec, [cell for cell in cells if cell.regime == name], known, rate)
+        for name in names
+    )
+    return SweepPlan(
+        name=spec.name,
+        regimes=rows,
+        storage_gib=_storage_bytes(spec, rows, known) / GIB,
+        peak_gib=BASE_GIB + _peak_bytes(spec) / GIB,
+        assumptions=_assumptions(spec, known, rate),
+        warnings=_warnings(spec, known),
+    )
+
+
+def _regime_plan(
+    spec: SweepSpec, cells: Sequence[Cell], volumes: Volumes, rate: float | None
+) -> RegimePlan:
+    trials = dict.fromkeys(Stage, 0)
+    tokens, steps, seconds = 0, 0, 0.0
+    for cell in cells:
+        for stage in cell.stages:
+            load, count = trial_load(spec, cell, stage, volumes), num_trials(spec, cell, stage)
+            trials[stage] += count
+            steps += count * load.steps
+            tokens += count * load.tokens if stage is Stage.LANGUAGE_MODEL else 0
+            seconds += count * trial_seconds(spec, load, rate)
+    regime = cells[0].regime
+    return RegimePlan(
+        regime=regime,
+        cells=len(cells),
+        trials=trials,
+        language_model_tokens=tokens,
+        steps=steps,
+        hours=seconds / 3600,
+        accelerator_hours=seconds / 3600 * _accelerators(spec, regime),
+    )
+
+
+def _accelerators(spec: SweepSpec, regime: str) -> float:
+    if spec.resources.gpus > 0:
+        return 0.0 if regime == Regime.BOW else spec.resources.gpus
+    return float(spec.resources.cpus)
+
+
+def _parameters(spec: SweepSpec) -> int:
+    return lstm_weights(spec) + (spec.model.embedding + 1) * spec.model.vocabulary
+
+
+def _storage_bytes(spec: SweepSpec, rows: Sequence[RegimePlan], volumes: Volumes) -> float:
+    test = documents_scored(spec, volumes)
+    tokens = volumes.domain.pool_tokens + test * volumes.domain.tokens_per_document
+    tokens += volumes.general.pool_tokens if volumes.general else 0
+    encoders = sum(row.trials[Stage.LANGUAGE_MODEL] for row in rows) * _parameters(spec)
+    predictions = sum(row.trials[Stage.FINAL] for row in rows) * test * 2
+    return 4.0 * (tokens + encoders + predictions)
+
+
+def _peak_bytes(spec: SweepSpec) -> float:
+    """Weights, gradients, two moments and best epoch; logits and their gradient; activations."""
+    model, shape = spec.model, spec.language_model
+    units = 2 * model.embedding + model.hidden * (model.layers - 1)
+    per_token = 2 * model.vocabulary + 12 * units
+    return 4.0 * (5 * _parameters(spec) + shape.batch * shape.bptt * per_token)
+
+
+def _assumptions(spec: SweepSpec, volumes: Volumes, rate: float | None) -> tuple[str, ...]:
+    where = "GPU" if spec.resources.gpus > 0 else "CPU"
+    origin = "measured in this sweep" if rate else f"the default for this {where} share"
+    per_second = rate or default_rate(spec)
+    lines = [f"{per_second / 1e9:,.0f} GFLOP/s a trial, {origin}"]
+    lines.append(f"{language_model_flop_per_token(spec) / 1e6:,.0f} MFLOP per language-model token")
+    volume = volumes.domain
+    lines.append(f"{volume.tokens_per_document:,.0f} tokens a domain document, {volume.basis}")
+    if volumes.general:
+        tokens = volumes.general.pool_tokens / 1e6
+        lines.append(f"{tokens:,.1f} M tokens of general text, {volumes.general.basis}")
+    lines.append("no trial is pruned and every vocabulary is full: true costs are lower")
+    return tuple(lines)
+
+
+def _warnings(spec: SweepSpec, volumes: Volumes) -> tuple[str, ...]:
+    pool = volumes.domain.pool_documents
+    if pool is None or spec.sizes[-1] <= pool:
+        return ()
+    return (f"sizes: must not exceed the pool of {pool:,} documents, found {spec.sizes[-1]:,}",)
