@@ -15,7 +15,8 @@ import numpy as np
 
 from ulm.errors import CorpusError
 
-ONSETS = tuple("b d f g k l m n p r s t v z br gr pl tr".split())
+SINGLE_ONSETS = ("b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z")
+ONSETS = (*SINGLE_ONSETS, "br", "gr", "pl", "tr")
 VOWELS = ("a", "e", "i", "o", "u")
 CODAS = ("", "", "n", "r", "l", "k")
 
@@ -54,18 +55,18 @@ class SyntheticLanguage:
     domain_topics: int = 3
     nouns_per_topic: int = 30
     common_words: int = 40
-    opinion_words: int = 240
+    opinion_words: int = 300
     generic_opinion_words: int = 12
     zipf_exponent: float = 1.0
     opinion_exponent: float = 0.6
     generic_share: float = 0.15
     mood_share: float = 0.5
-    opinion_share: float = 0.6
+    opinion_share: float = 0.55
     negation_share: float = 0.12
     contrast_share: float = 0.12
-    noise_share: float = 0.06
-    minimum_sentences: int = 4
-    maximum_sentences: int = 7
+    noise_share: float = 0.05
+    minimum_sentences: int = 5
+    maximum_sentences: int = 8
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
