@@ -1,0 +1,281 @@
+"""Results: one row per cell of the grid, the table everything downstream reads (pure).
+
+Cells and trial records come in; `ResultRow`s and a CSV go out. A row exists for every cell,
+finished or not, so that nothing disappears silently from a figure. Floats are written with `repr`:
+a table read back, or made again by a resumed sweep, is equal to the last digit except for
+`TIMING_COLUMNS`.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from sweeps.search.decisions import CellState
+from sweeps.search.ledger import Ledger
+from sweeps.search.records import StudyKey, TrialRecord
+from sweeps.spec.cells import Cell, Stage
+from sweeps.spec.values import SweepSpec
+from ulm.regimes import Regime
+
+TIMING_COLUMNS = ("seconds", "search_seconds", "accelerator_seconds")
+"""Columns that differ between two runs of the same sweep."""
+
+FINISHED = "finished"
+RUNNING = "running"
+UNSTARTED = "unstarted"
+INCOMPLETE = "incomplete"
+FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResultRow:
+    """What is known of one cell. None where it does not apply or is not known yet.
+
+    Args:
+        regime: A `Regime` value.
+        size: Domain documents; None where the regime has no size axis.
+        seed: Seed of subset, labels and weights; rows of one seed are paired.
+        validation_accuracy: Of the chosen classifier, on the held-out share of the label budget.
+        test_accuracy: Of `final` on the untouched test documents, in [0, 1].
+        test_documents: How many test documents were scored.
+        lm_loss: Validation loss of the chosen language model, nats per token.
+        lm_learning_rate: Peak learning rate of the chosen language model.
+        lm_decay: Its divisor from one layer group to the one below.
+        classifier_learning_rate: Peak learning rate of the chosen classifier.
+        decay: Its divisor from one layer group to the one below.
+        inverse_regularization: The chosen C of `bow`.
+        best_epoch: Epochs of the chosen classifier, which `final` repeats.
+        lm_steps: Optimiser steps of the chosen language model.
+        classifier_steps: Optimiser steps of the chosen classifier.
+        final_steps: Optimiser steps of `final`.
+        steps: Sum of the three: the path that leads to the score, without the rest of the search.
+        tokens: Tokens trained on along the same path.
+        seconds: Training seconds along the same path.
+        search_seconds: Seconds of all trials of the cell, pruned, failed and lost ones included.
+        accelerator_seconds: Seconds × accelerators of all trials, where they report it.
+        vocabulary: Words of the cell's vocabulary.
+        coverage: Share of test tokens that are in it.
+        trials: Ended trials of the cell that count.
+        status: `finished`, `running`, `unstarted`, `incomplete` (some trials are recorded, none
+            runs) or `failed: reason`.
+        cell: The cell's id; predictions and MLflow runs carry it.
+    """
+
+    regime: str
+    size: int | None
+    seed: int
+    validation_accuracy: float | None = None
+    test_accuracy: float | None = None
+    test_documents: int | None = None
+    lm_loss: float | None = None
+    lm_learning_rate: float | None = None
+    lm_decay: float | None = None
+    classifier_learning_rate: float | None = None
+    decay: float | None = None
+    inverse_regularization: float | None = None
+    best_epoch: int | None = None
+    lm_steps: int | None = None
+    classifier_steps: int | None = None
+    final_steps: int | None = None
+    steps: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+    search_seconds: float | None = None
+    accelerator_seconds: float | None = None
+    vocabulary: int | None = None
+    coverage: float | None = None
+    trials: int = 0
+    status: str = UNSTARTED
+    cell: str = ""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the cell has its test score."""
+        return self.status == FINISHED
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether the cell can not be finished."""
+        return self.status.startswith(FAILED)
+
+    @property
+    def failure(self) -> str:
+        """Why it failed; empty where it did not."""
+        return self.status.removeprefix(f"{FAILED}: ") if self.is_failed else ""
+
+
+COLUMNS = tuple(field.name for field in fields(ResultRow))
+
+
+def trial_seconds(record: TrialRecord) -> float:
+    """Seconds a trial took: as it reports, or from asked to ended; 0 while it runs."""
+    if record.outcome is not None and "seconds" in record.outcome.metrics:
+        return record.outcome.metrics["seconds"]
+    if record.ended_at is None:
+        return 0.0
+    return max(record.ended_at - record.started_at, 0.0)
+
+
+def open_ledger(
+    spec: SweepSpec, cells: Sequence[Cell], records: Iterable[TrialRecord]
+) -> tuple[Ledger, dict[str, list[TrialRecord]]]:
+    """A ledger that only answers questions, and the records of each cell, lost attempts included.
+
+    The general encoder, where it is a pretrained one, is the one the newest trials started from.
+    """
+    groups = group_by_cell(records)
+    started = [
+        record
+        for cell in cells
+        if not cell.needs and not cell.is_general and Regime(cell.regime).starts_from_general
+        for record in groups.get(cell.id, ())
+        if record.key.study.stage is cell.stages[0]
+    ]
+    newest = max(started, key=lambda record: record.started_at, default=None)
+    every = [record for group in groups.values() for record in group]
+    general = newest.encoder if newest is not None else None
+    return Ledger(spec, cells, records=every, general_encoder=general), groups
+
+
+def _status(ledger: Ledger, cell: Cell, records: Sequence[TrialRecord]) -> str:
+    status = ledger.cell_status(cell, now=0.0)
+    if status.state is CellState.FAILED:
+        return f"{FAILED}: {' '.join((status.reason or 'no reason recorded').split())}"
+    if status.state in (CellState.FINISHED, CellState.RUNNING):
+        return status.state.value
+    return INCOMPLETE if records else UNSTARTED
+
+
+def _value(record: TrialRecord | None) -> float | None:
+    return None if record is None or record.outcome is None else record.outcome.value
+
+
+def _metric(record: TrialRecord | None, name: str) -> float | None:
+    return None if record is None or record.outcome is None else record.outcome.metrics.get(name)
+
+
+def _latest(path: Sequence[TrialRecord | None], name: str) -> float | None:
+    """The value nearest to the end of language model → classifier → final."""
+    known = [value for record in path if (value := _metric(record, name)) is not None]
+    return known[-1] if known else None
+
+
+def _known_sum(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _row(ledger: Ledger, cell: Cell, records: Sequence[TrialRecord]) -> ResultRow:
+    model, classifier, final = path = [
+        ledger.chosen(StudyKey(cell_id=cell.id, stage=stage)) if stage in cell.stages else None
+        for stage in Stage
+    ]
+    settings = classifier.params if classifier else {}
+    return ResultRow(
+        regime=cell.regime,
+        size=cell.size,
+        seed=cell.seed,
+        validation_accuracy=_value(classifier),
+        test_accuracy=_value(final),
+        test_documents=_whole(_metric(final, "test_documents")),
+        lm_loss=_value(model),
+        lm_learning_rate=model.params.get("learning_rate") if model else None,
+        lm_decay=model.params.get("decay") if model else None,
+        classifier_learning_rate=settings.get("learning_rate"),
+        decay=settings.get("decay"),
+        inverse_regularization=settings.get("inverse_regularization"),
+        best_epoch=_whole(_metric(classifier, "best_epoch")),
+        lm_steps=_whole(_metric(model, "steps")),
+        classifier_steps=_whole(_metric(classifier, "steps")),
+        final_steps=_whole(_metric(final, "steps")),
+        steps=_whole(_known_sum(_metric(record, "steps") for record in path)),
+        tokens=_whole(_known_sum(_metric(record, "tokens") for record in path)),
+        seconds=_known_sum(trial_seconds(record) for record in path if record),
+        search_seconds=_known_sum(trial_seconds(record) for record in records),
+        accelerator_seconds=_known_sum(_metric(r, "accelerator_seconds") for r in records),
+        vocabulary=_whole(_latest(path, "vocabulary")),
+        coverage=_latest(path, "coverage"),
+        trials=sum(record.state.counts for record in records),
+        status=_status(ledger, cell, records),
+        cell=cell.id,
+    )
+
+
+def group_by_cell(records: Iterable[TrialRecord]) -> dict[str, list[TrialRecord]]:
+    """Records of each cell, in the order they came."""
+    groups: dict[str, list[TrialRecord]] = {}
+    for record in records:
+        groups.setdefault(record.key.study.cell_id, []).append(record)
+    return groups
+
+
+def make_rows(
+    spec: SweepSpec, cells: Sequence[Cell], records: Iterable[TrialRecord]
+) -> tuple[ResultRow, ...]:
+    """One row per cell of the grid, in the cells' order; the general model has none.
+
+    Args:
+        spec: The spec the cells were made from; it says when a study is spent and its trial chosen.
+        cells: All cells of the sweep.
+        records: Trial records in any order; those of cells that are not given are ignored.
+    """
+    ledger, groups = open_ledger(spec, cells, records)
+    return tuple(
+        _row(ledger, cell, groups.get(cell.id, ())) for cell in cells if not cell.is_general
+    )
+
+
+def to_csv(rows: Iterable[ResultRow]) -> str:
+    """The table as CSV text with a header; an empty field is None."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        values = [getattr(row, name) for name in COLUMNS]
+        writer.writerow(
+            ["" if v is None else repr(v) if isinstance(v, float) else v for v in values]
+        )
+    return buffer.getvalue()
+
+
+def write_csv(rows: Iterable[ResultRow], path: Path) -> None:
+    """Write the table so that it appears whole: beside, then renamed."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(to_csv(rows), encoding="utf-8")
+    beside.replace(path)
+
+
+def _optional(parse: Callable[[str], object]) -> Callable[[str], object]:
+    return lambda text: None if text == "" else parse(text)
+
+
+_PARSERS: dict[object, Callable[[str], object]] = {
+    str: str,
+    int: int,
+    int | None: _optional(int),
+    float | None: _optional(float),
+}
+
+
+def read_csv(path: Path) -> tuple[ResultRow, ...]:
+    """Read what `write_csv` wrote; the rows are equal to those written.
+
+    Raises:
+        ValueError: The header names other columns than `COLUMNS`.
+    """
+    with path.open(newline="", encoding="utf-8") as stream:
+        reader = csv.reader(stream)
+        header = tuple(next(reader, ()))
+        if header != COLUMNS:
+            raise ValueError(f"{path} must have the columns {', '.join(COLUMNS)}; found {header}")
+        types = {field.name: _PARSERS[field.type] for field in fields(ResultRow)}
+        return tuple(
+            ResultRow(**{name: types[name](text) for name, text in zip(header, line, strict=True)})  # type: ignore[arg-type]
+            for line in reader
+        )

@@ -1,0 +1,111 @@
+"""Background: runs operations on one thread, in order, until each has succeeded.
+
+An operation comes in under a name; a later one of the same name replaces it while it waits, so a
+slow server receives the newest state once instead of every state late. A failing operation goes to
+the end of the queue and the thread pauses; nothing is raised to the caller. Operations must be
+idempotent.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+_log = logging.getLogger(__name__)
+
+Operation = Callable[[], None]
+
+
+class Background:
+    """One queue, one daemon thread.
+
+    Args:
+        name: Name of the thread, and of what is unreachable in log lines.
+        pauses: Seconds to wait after the first, second, ... failure in a row; the last one repeats.
+        describe: Text of a failure for the log; the place to strip secrets from it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        pauses: tuple[float, ...] = (0.5, 1, 2, 5, 10, 30),
+        describe: Callable[[Exception], str] = repr,
+    ) -> None:
+        self._name = name
+        self._pauses = pauses
+        self._describe = describe
+        self._changed = threading.Condition()
+        self._waiting: dict[str, Operation] = {}
+        self._busy = False
+        self._closing = False
+        self._failures = 0
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, name: str, operation: Operation) -> None:
+        """Queue an operation; it keeps the place of a waiting one of the same name."""
+        with self._changed:
+            self._waiting[name] = operation
+            self._changed.notify_all()
+
+    @property
+    def num_waiting(self) -> int:
+        """Operations that have not succeeded yet."""
+        with self._changed:
+            return len(self._waiting) + self._busy
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Wait until everything queued has succeeded; whether it has."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not self._waiting and not self._busy, timeout=timeout_seconds
+            )
+
+    def close(self, timeout_seconds: float) -> int:
+        """Flush, stop the thread, and return how many operations never succeeded."""
+        self.flush(timeout_seconds)
+        with self._changed:
+            left = len(self._waiting) + self._busy
+            self._closing = True
+            self._waiting.clear()
+            self._changed.notify_all()
+        self._thread.join(timeout=1.0)
+        return left
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closing)
+                if self._closing:
+                    return
+                name = next(iter(self._waiting))
+                operation = self._waiting.pop(name)
+                self._busy = True
+            error = self._attempt(operation)
+            with self._changed:
+                self._busy = False
+                if error is not None:
+                    self._waiting.setdefault(name, operation)  # a newer one is already there
+                self._changed.notify_all()
+            if error is not None:
+                self._pause(error)
+
+    def _attempt(self, operation: Operation) -> Exception | None:
+        try:
+            operation()
+        except Exception as error:  # whatever the server or its client comes up with
+            return error
+        if self._failures:
+            _log.info("%s: reached again", self._name)
+        self._failures = 0
+        return None
+
+    def _pause(self, error: Exception) -> None:
+        if self._failures == 0:
+            _log.warning("%s: will be tried again: %s", self._name, self._describe(error))
+        seconds = self._pauses[min(self._failures, len(self._pauses) - 1)]
+        self._failures += 1
+        until = time.monotonic() + seconds
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing, timeout=until - time.monotonic())

@@ -1,0 +1,127 @@
+"""The book of a sweep: remembers trial records and rows, and says which runs they make (no I/O).
+
+Recorders share it, so that the in-memory one and MLflow show the same runs. Calls return only the
+runs that changed.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sweeps.answer.results import ResultRow, group_by_cell
+from sweeps.record.runs import Run, RunStatus, cell_run, curve_runs, trial_run
+from sweeps.search.records import TrialKey, TrialRecord
+from sweeps.spec.cells import Cell
+from sweeps.spec.meaning import KIND_OF_KEY, KeyKind, digest, flatten, to_json
+from sweeps.spec.values import SweepSpec
+
+_SECRET_KEYS = ("tracking.uri", "ledger.url")  # may carry a password: never recorded
+_MAX_NOTE = 5000  # characters; MLflow refuses tags above 8000
+
+
+def sweep_key(spec: SweepSpec) -> str:
+    """Key of the sweep's own run; a sweep of another meaning has another."""
+    return f"sweep/{digest(spec)[:8]}"
+
+
+def spec_texts(spec: SweepSpec, kinds: Iterable[KeyKind]) -> dict[str, str]:
+    """Dotted key → value of the spec as text, without keys that may hold secrets."""
+    wanted = set(kinds)
+    return {
+        key: str(to_json(value))[:500]
+        for key, value in flatten(spec)
+        if KIND_OF_KEY[key] in wanted and key not in _SECRET_KEYS and value is not None
+    }
+
+
+def first_section(markdown: str) -> str:
+    """A Markdown page up to its second `## ` heading: title and answer."""
+    parts = markdown.split("\n## ")
+    return "\n## ".join(parts[:2])[:_MAX_NOTE]
+
+
+class RunBook:
+    """What the runs of a sweep should be, from what it was told so far.
+
+    Args:
+        spec: The sweep's spec.
+        cells: All its cells; records of other cells are ignored.
+        environment: Tags of the sweep's run, e.g. git commit and versions.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: SweepSpec,
+        cells: Sequence[Cell],
+        environment: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._spec = spec
+        self._cells = {cell.id: cell for cell in cells}
+        self._environment = dict(environment or {})
+        self._clock = clock
+        self._started_at = clock()
+        self._records: dict[TrialKey, TrialRecord] = {}
+        self._rows: tuple[ResultRow, ...] = ()
+        self._note = f"Sweep `{spec.name}`: the report appears here when the sweep ends."
+
+    def sweep_run(self, status: RunStatus = RunStatus.RUNNING) -> Run:
+        """The sweep's own run; settled keys of the spec are params, the others tags."""
+        started = [record.started_at for record in self._records.values() if record.started_at]
+        finished = sum(row.is_finished for row in self._rows)
+        open_keys = spec_texts(self._spec, (KeyKind.EXTENDS, KeyKind.FREE))
+        return Run(
+            key=sweep_key(self._spec),
+            kind="sweep",
+            name=self._spec.name,
+            status=status,
+            params=spec_texts(self._spec, (KeyKind.MEANING,)),
+            tags={
+                **{f"spec.{key}": text for key, text in open_keys.items()},
+                **{f"env.{key}": text[:500] for key, text in self._environment.items()},
+                "ulm.cells": f"{finished} of {len(self._rows)} finished" if self._rows else "",
+                "mlflow.note.content": self._note,
+            },
+            started_at=min([*started, self._started_at]),
+            ended_at=None if status is RunStatus.RUNNING else self._clock(),
+        )
+
+    def trial_runs(self, records: Iterable[TrialRecord]) -> tuple[Run, ...]:
+        """Remember records, return their runs."""
+        known = [record for record in records if record.key.study.cell_id in self._cells]
+        self._records.update((record.key, record) for record in known)
+        return tuple(trial_run(record, self._cells[record.key.study.cell_id]) for record in known)
+
+    def reconcile(self, records: Iterable[TrialRecord]) -> tuple[Run, ...]:
+        """The sweep's run and those of all records of the ledger, which replace what was known."""
+        self._records.clear()
+        trials = self.trial_runs(records)
+        return (self.sweep_run(), *trials)
+
+    def publish(self, rows: Sequence[ResultRow], files: Sequence[Path]) -> tuple[Run, ...]:
+        """Runs of ended cells, of curves, and the sweep's with the report's answer as its note."""
+        self._rows = tuple(rows)
+        note = next((file for file in files if file.suffix == ".md" and file.exists()), None)
+        if note is not None:
+            self._note = first_section(note.read_text(encoding="utf-8"))
+        records = group_by_cell(self._records.values())
+        cells = [
+            cell_run(row, self._cells[row.cell], records.get(row.cell, []))
+            for row in rows
+            if row.cell in self._cells and (row.is_finished or row.is_failed)
+        ]
+        return (*cells, *curve_runs(self._spec, rows), self.sweep_run())
+
+    def close(self) -> tuple[Run, ...]:
+        """What still runs, as killed, and the sweep's run: finished once every cell has ended."""
+        now = self._clock()
+        left = [
+            replace(run, status=RunStatus.KILLED, ended_at=now)
+            for run in self.trial_runs(list(self._records.values()))
+            if run.status is RunStatus.RUNNING
+        ]
+        ended = bool(self._rows) and all(row.is_finished or row.is_failed for row in self._rows)
+        return (*left, self.sweep_run(RunStatus.FINISHED if ended else RunStatus.KILLED))

@@ -1,0 +1,268 @@
+"""MLflow: makes a tracking server's runs equal to the sweep's (the only mlflow).
+
+Runs come in from the book; calls on `MlflowClient` go out, on one background thread of the driver.
+A run is found again by its tag `ulm.key`; its tag `ulm.digest` says what it holds. A run that holds
+less is completed; one that contradicts is deleted and made anew, because neither params nor metric
+points can be altered. So an outage, a kill or a second start costs calls and nothing else.
+"""
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sweeps.paths import SweepPaths
+from sweeps.record.book import RunBook
+from sweeps.record.environment import user_name
+from sweeps.record.queued_recorder import QueuedRecorder
+from sweeps.record.runs import Run, RunStatus
+from sweeps.spec.cells import Cell
+from sweeps.spec.values import SweepSpec
+
+_log = logging.getLogger(__name__)
+
+KEY_TAG = "ulm.key"
+DIGEST_TAG = "ulm.digest"
+_MAX_METRICS, _MAX_PARAMS, _PAGE = 1000, 100, 1000  # limits of one MLflow call
+_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # default 120
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # default 7; the background thread retries instead
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_CONFIGURE_LOGGING": "false",
+}
+
+
+def open_client(uri: str) -> Any:
+    """A client, with mlflow's own log lines and telemetry off and short timeouts.
+
+    Args:
+        uri: Tracking URI; a SQLite file is created with its schema where it is missing.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    for logger in ("mlflow", "alembic"):
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow.tracking import MlflowClient
+
+        return MlflowClient(tracking_uri=uri)
+
+
+@dataclass(slots=True)
+class _Known:
+    """A run of the store; `points` is None while its metric history has not been read."""
+
+    run_id: str
+    status: str
+    digest: str
+    params: set[tuple[str, str]] = field(default_factory=set)
+    points: set[tuple[str, int, str]] | None = None
+
+
+def _point_ids(run: Run) -> set[tuple[str, int, str]]:
+    return {(point.name, point.step, repr(point.value)) for point in run.points}
+
+
+def _milliseconds(seconds: float | None) -> int:
+    return int(1000 * (time.time() if seconds is None else seconds))
+
+
+def _common_tags(commit: str | None) -> dict[str, str]:
+    """What `mlflow.start_run` would set and a client does not."""
+    tags = {
+        "mlflow.user": user_name(),
+        "mlflow.source.name": "sweep",
+        "mlflow.source.type": "LOCAL",
+    }
+    if commit is not None:
+        tags["mlflow.source.git.commit"] = commit.removesuffix("+changes")
+    return tags
+
+
+class MlflowStore:
+    """The runs of one sweep in one MLflow experiment; every method may raise what MLflow raises.
+
+    Args:
+        uri: Tracking URI.
+        experiment: Experiment name; created where it is missing.
+        artifacts: Folder of artifacts for a local store; None leaves the place to the server.
+        common_tags: Tags every run carries.
+    """
+
+    def __init__(
+        self, *, uri: str, experiment: str, artifacts: Path | None, common_tags: dict[str, str]
+    ) -> None:
+        self._uri = uri
+        self._experiment_name = experiment
+        self._artifacts = artifacts
+        self._common_tags = common_tags
+        self._client: Any = None
+        self._experiment = ""
+        self._known: dict[str, _Known] = {}
+
+    def connect(self) -> None:
+        """Open the experiment and learn which runs it has; later calls do nothing."""
+        if self._client is not None:
+            return
+        client = open_client(self._uri)
+        found = client.get_experiment_by_name(self._experiment_name)
+        if found is None:
+            place = None if self._artifacts is None else self._artifacts.as_uri()
+            identity = client.create_experiment(self._experiment_name, artifact_location=place)
+        else:
+            identity = found.experiment_id
+            if found.lifecycle_stage == "deleted":
+                client.restore_experiment(identity)
+        self._experiment = identity
+        self._learn_runs(client)
+        self._client = client
+
+    def forget(self) -> None:
+        """After a failed call: what the store holds is unknown until the next `connect`."""
+        self._client = None
+        self._known.clear()
+
+    def _learn_runs(self, client: Any) -> None:
+        token = None
+        self._known.clear()
+        while True:
+            page = client.search_runs(
+                [self._experiment],
+                max_results=_PAGE,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            for run in page:
+                key = run.data.tags.get(KEY_TAG)
+                if key is not None and key in self._known:  # made twice by a call that timed out
+                    self._trash(client, run.info.run_id)
+                elif key is not None:
+                    self._known[key] = _Known(
+                        run_id=run.info.run_id,
+                        status=run.info.status,
+                        digest=run.data.tags.get(DIGEST_TAG, ""),
+                        params=set(run.data.params.items()),
+                    )
+            token = page.token
+            if not token:
+                return
+
+    def _trash(self, client: Any, run_id: str) -> None:
+        client.set_terminated(run_id, RunStatus.KILLED.value)
+        client.delete_run(run_id)
+
+    def apply(self, run: Run, parent: Run | None) -> None:
+        """Make the store's run equal to this one; nothing is called where it already is."""
+        self.connect()
+        known = self._known.get(run.key)
+        if known is not None and known.digest != run.digest and self._contradicts(known, run):
+            self._trash(self._client, known.run_id)
+            known = None
+        if known is None:
+            known = self._create(run, parent)
+        if known.digest != run.digest:
+            self._fill(known, run)
+        if known.status != run.status:
+            self._set_status(known, run)
+
+    def _contradicts(self, known: _Known, run: Run) -> bool:
+        if known.points is None:
+            metrics = self._client.get_run(known.run_id).data.metrics
+            known.points = {
+                (name, point.step, repr(point.value))
+                for name in metrics
+                for point in self._client.get_metric_history(known.run_id, name)
+            }
+        return not (known.points <= _point_ids(run) and known.params <= set(run.params.items()))
+
+    def _create(self, run: Run, parent: Run | None) -> _Known:
+        tags = {**self._common_tags, KEY_TAG: run.key, "kind": run.kind}
+        if parent is not None:
+            self.apply(parent, None)
+            tags["mlflow.parentRunId"] = self._known[parent.key].run_id
+        made = self._client.create_run(
+            self._experiment,
+            start_time=_milliseconds(run.started_at or None),
+            tags=tags,
+            run_name=run.name,
+        )
+        known = _Known(run_id=made.info.run_id, status=made.info.status, digest="", points=set())
+        self._known[run.key] = known
+        return known
+
+    def _fill(self, known: _Known, run: Run) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        held = known.points or set()
+        metrics = [
+            Metric(point.name, point.value, _milliseconds(point.at), point.step)
+            for point in run.points
+            if (point.name, point.step, repr(point.value)) not in held
+        ]
+        params = [Param(*item) for item in run.params.items() if item not in known.params]
+        for start in range(0, len(metrics), _MAX_METRICS):
+            self._client.log_batch(known.run_id, metrics[start : start + _MAX_METRICS])
+        for start in range(0, len(params), _MAX_PARAMS):
+            self._client.log_batch(known.run_id, params=params[start : start + _MAX_PARAMS])
+        tags = {**run.tags, DIGEST_TAG: run.digest}  # the digest last: it vouches for the rest
+        self._client.log_batch(known.run_id, tags=[RunTag(*item) for item in tags.items()])
+        known.digest, known.points = run.digest, _point_ids(run)
+        known.params = set(run.params.items())
+
+    def _set_status(self, known: _Known, run: Run) -> None:
+        if run.status is RunStatus.RUNNING:
+            self._client.update_run(known.run_id, status=run.status.value)
+        else:
+            end = _milliseconds(run.ended_at)
+            self._client.set_terminated(known.run_id, run.status.value, end)
+        known.status = run.status.value
+
+    def close_strays(self, keys: frozenset[str]) -> None:
+        """Close runs that a killed driver left running and that the ledger does not know."""
+        self.connect()
+        for key, known in self._known.items():
+            if key not in keys and known.status == RunStatus.RUNNING:
+                self._client.set_terminated(known.run_id, RunStatus.KILLED.value)
+                known.status = RunStatus.KILLED.value
+
+    def attach(self, run: Run, file: Path) -> None:
+        """Copy a file into a run's artifacts."""
+        self.apply(run, None)
+        self._client.log_artifact(self._known[run.key].run_id, str(file))
+
+
+class MlflowRecorder(QueuedRecorder):
+    """A `Recorder` on MLflow. Calls return at once; see the module for what a dead server costs.
+
+    Args:
+        spec: The sweep's spec; `tracking.uri` null is SQLite beside the sweep.
+        cells: All its cells.
+        paths: The sweep's paths.
+        environment: Names and texts kept as tags of the sweep's run.
+        close_seconds: How long `close` waits for a slow or absent server.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: SweepSpec,
+        cells: Sequence[Cell],
+        paths: SweepPaths,
+        environment: Mapping[str, str] | None = None,
+        close_seconds: float = 30.0,
+    ) -> None:
+        is_local = spec.tracking.uri is None
+        store = MlflowStore(
+            uri=paths.mlflow_uri if is_local else str(spec.tracking.uri),
+            experiment=spec.name,
+            artifacts=paths.mlartifacts if is_local else None,
+            common_tags=_common_tags((environment or {}).get("git_commit")),
+        )
+        book = RunBook(spec=spec, cells=cells, environment=environment)
+        super().__init__(name="mlflow", book=book, store=store, close_seconds=close_seconds)

@@ -1,0 +1,134 @@
+"""A recorder that never waits: the book's runs go through a queue into a store.
+
+Calls of the control thread come in and return at once; the background thread brings the store's
+runs up to the book's. A store may fail at any call: it then forgets what it knew of the server,
+looks again when the call is repeated, and so neither loses nor doubles a run.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from sweeps.answer.results import ResultRow
+from sweeps.record.background import Background
+from sweeps.record.book import RunBook
+from sweeps.record.environment import redact_uri
+from sweeps.record.runs import Run
+from sweeps.search.records import TrialRecord
+
+_log = logging.getLogger(__name__)
+
+
+class RunStore(Protocol):
+    """Runs on a server. Every method may raise, and may be called again after it did."""
+
+    def apply(self, run: Run, parent: Run | None) -> None:
+        """Make the store's run of this key equal to `run`, below `parent`."""
+
+    def close_strays(self, keys: frozenset[str]) -> None:
+        """Close runs that are running under other keys than these."""
+
+    def attach(self, run: Run, file: Path) -> None:
+        """Copy a file to a run."""
+
+    def forget(self) -> None:
+        """Drop what is known of the server: a call has failed."""
+
+
+class QueuedRecorder:
+    """A `Recorder` over a store.
+
+    Args:
+        name: Name of the server in log lines.
+        book: Says what the runs should be.
+        store: Where they go.
+        close_seconds: How long `close` waits for the store.
+        pauses: Seconds between attempts while the store fails.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        book: RunBook,
+        store: RunStore,
+        close_seconds: float = 30.0,
+        pauses: tuple[float, ...] = (0.5, 1, 2, 5, 10, 30),
+    ) -> None:
+        self._name = name
+        self._book = book
+        self._store = store
+        self._close_seconds = close_seconds
+        self._background = Background(
+            name, pauses=pauses, describe=lambda error: redact_uri(str(error))[:300]
+        )
+        self._sweep = book.sweep_run()
+        self._put([self._sweep])  # a store sets itself up while the sweep still prepares
+
+    def started(self, record: TrialRecord) -> None:
+        """See `Recorder`."""
+        self._guard(lambda: self._put(self._book.trial_runs([record])))
+
+    progressed = started
+    ended = started
+
+    def reconcile(self, records: Iterable[TrialRecord]) -> None:
+        """See `Recorder`."""
+        self._guard(lambda: self._reconcile(records))
+
+    def publish(self, rows: Sequence[ResultRow], files: Sequence[Path]) -> None:
+        """See `Recorder`."""
+        self._guard(lambda: self._publish(rows, files))
+
+    def close(self) -> None:
+        """See `Recorder`."""
+        self._guard(lambda: self._put(self._book.close()))
+        left = self._background.close(self._close_seconds)
+        if left:
+            _log.warning(
+                "%s: %d runs could not be recorded; the ledger has them: run the sweep again when "
+                "the server is back and they are recorded without training anything",
+                self._name,
+                left,
+            )
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Wait until the store has everything; whether it has."""
+        return self._background.flush(timeout_seconds)
+
+    def _guard(self, call: Callable[[], None]) -> None:
+        """A fault in recording is a log line: it must not end a sweep."""
+        try:
+            call()
+        except Exception:
+            _log.exception("%s: an event could not be recorded", self._name)
+
+    def _put(self, runs: Iterable[Run]) -> None:
+        for run in runs:
+            if run.kind == "sweep":
+                self._sweep = run
+            parent = None if run.kind == "sweep" else self._sweep
+            self._queue(run.key, partial(self._store.apply, run, parent))
+
+    def _reconcile(self, records: Iterable[TrialRecord]) -> None:
+        runs = self._book.reconcile(records)
+        self._put(runs)
+        keys = frozenset(run.key for run in runs)
+        self._queue("strays", partial(self._store.close_strays, keys))
+
+    def _publish(self, rows: Sequence[ResultRow], files: Sequence[Path]) -> None:
+        self._put(self._book.publish(rows, files))
+        for file in files:
+            self._queue(f"file/{file.name}", partial(self._store.attach, self._sweep, file))
+
+    def _queue(self, name: str, call: Callable[[], None]) -> None:
+        def attempt() -> None:
+            try:
+                call()
+            except Exception:
+                self._store.forget()
+                raise
+
+        self._background.put(name, attempt)

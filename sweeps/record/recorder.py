@@ -1,0 +1,80 @@
+"""Recorder: where a sweep's events are shown to the world; the ledger stays the truth.
+
+The control thread hands over trial records as they change and the finished rows; a recorder mirrors
+them as runs (`sweeps.record.runs`). It never raises into training and may fall behind: `reconcile`
+with the ledger's records makes up for whatever was missed, without duplicates.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from sweeps.answer.results import ResultRow
+from sweeps.record.book import RunBook
+from sweeps.record.runs import Run
+from sweeps.search.records import TrialRecord
+from sweeps.spec.cells import Cell
+from sweeps.spec.values import SweepSpec
+
+
+class Recorder(Protocol):
+    """Mirrors a sweep. No method raises; none but `close` waits for a network.
+
+    Every call is idempotent by the trial's key: the same record twice leaves one run.
+    """
+
+    def started(self, record: TrialRecord) -> None:
+        """A trial was asked and runs."""
+
+    def progressed(self, record: TrialRecord) -> None:
+        """A running trial finished an epoch; the record holds all its epochs so far."""
+
+    def ended(self, record: TrialRecord) -> None:
+        """A trial finished, was pruned, failed or was lost."""
+
+    def reconcile(self, records: Iterable[TrialRecord]) -> None:
+        """Make the runs equal to the ledger's records; close runs a killed driver left running."""
+
+    def publish(self, rows: Sequence[ResultRow], files: Sequence[Path]) -> None:
+        """Record finished cells, curves and the report's files (`ReportFiles.paths`)."""
+
+    def close(self) -> None:
+        """Close what still runs and wait, within limits, until everything is recorded."""
+
+
+class ListRecorder:
+    """Keeps the runs in memory: for tests, and for sweeps that want no tracking.
+
+    Args:
+        spec: The sweep's spec.
+        cells: All its cells.
+    """
+
+    def __init__(self, *, spec: SweepSpec, cells: Sequence[Cell]) -> None:
+        self._book = RunBook(spec=spec, cells=cells)
+        self.runs: dict[str, Run] = {}
+        self.files: tuple[Path, ...] = ()
+        self._keep((self._book.sweep_run(),))
+
+    def _keep(self, runs: Iterable[Run]) -> None:
+        self.runs.update((run.key, run) for run in runs)
+
+    def started(self, record: TrialRecord) -> None:
+        """See `Recorder`."""
+        self._keep(self._book.trial_runs([record]))
+
+    progressed = started
+    ended = started
+
+    def reconcile(self, records: Iterable[TrialRecord]) -> None:
+        """See `Recorder`."""
+        self._keep(self._book.reconcile(records))
+
+    def publish(self, rows: Sequence[ResultRow], files: Sequence[Path]) -> None:
+        """See `Recorder`."""
+        self.files = tuple(files)
+        self._keep(self._book.publish(rows, files))
+
+    def close(self) -> None:
+        """See `Recorder`."""
+        self._keep(self._book.close())

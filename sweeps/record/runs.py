@@ -1,0 +1,238 @@
+"""Runs: what a sweep looks like to a tracking server, as plain values (pure).
+
+Trial records and result rows come in; `Run`s go out: one `sweep`, under it one per trial, per ended
+cell, and one `curve` per regime and seed whose step is the domain size. A recorder only has to make
+its store equal to these values. Everything that may change between two starts of a sweep is a tag,
+because a tracking server's params can not be altered.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import log10
+
+from sweeps.answer.results import ResultRow
+from sweeps.search.records import Progress, TrialRecord, TrialState
+from sweeps.spec.cells import Cell, Stage
+from sweeps.spec.values import SweepSpec
+
+
+class RunStatus(StrEnum):
+    """Where a run stands; the words are MLflow's."""
+
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+
+
+_STATUS = {
+    TrialState.RUNNING: RunStatus.RUNNING,
+    TrialState.FINISHED: RunStatus.FINISHED,
+    TrialState.PRUNED: RunStatus.FINISHED,  # the pruner's answer is a result, not a fault
+    TrialState.FAILED: RunStatus.FAILED,
+    TrialState.LOST: RunStatus.KILLED,
+}
+
+CURVE_OF_STAGE = {
+    Stage.LANGUAGE_MODEL: "validation_loss",
+    Stage.CLASSIFIER: "validation_accuracy",
+    Stage.FINAL: "test_accuracy",
+}
+"""Metric name of what a stage's study minimises or maximises."""
+
+_SHORT = {Stage.LANGUAGE_MODEL: "lm", Stage.CLASSIFIER: "classifier", Stage.FINAL: "final"}
+
+CELL_PARAMS = (
+    "regime",
+    "size",
+    "seed",
+    "lm_learning_rate",
+    "lm_decay",
+    "classifier_learning_rate",
+    "decay",
+    "inverse_regularization",
+)
+CELL_METRICS = (
+    "test_accuracy",
+    "validation_accuracy",
+    "test_documents",
+    "lm_loss",
+    "best_epoch",
+    "steps",
+    "tokens",
+    "seconds",
+    "search_seconds",
+    "accelerator_seconds",
+    "vocabulary",
+    "coverage",
+    "trials",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """One value of a metric; `at` is its time in Unix seconds, None where nobody noted it."""
+
+    name: str
+    step: int
+    value: float
+    at: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One run as it should stand in the store.
+
+    Args:
+        key: Unique in the sweep; the store finds the run again by it.
+        kind: `sweep`, `cell`, `trial` or `curve`.
+        name: Short name for people.
+        status: Where it stands.
+        params: Settled for good once the run exists.
+        points: Metric values, unique by (name, step).
+        tags: May change.
+        started_at: Unix seconds.
+        ended_at: Unix seconds; None while it runs.
+    """
+
+    key: str
+    kind: str
+    name: str
+    status: RunStatus
+    params: Mapping[str, str] = field(default_factory=dict)
+    points: tuple[Point, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    started_at: float = 0.0
+    ended_at: float | None = None
+
+    @property
+    def digest(self) -> str:
+        """Hash (16 hex digits) of what the run says; times and status are not part of it."""
+        points = sorted((p.name, p.step, repr(p.value)) for p in self.points)
+        content = [self.name, sorted(self.params.items()), points, sorted(self.tags.items())]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def _text(value: object) -> str:
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _texts(values: Mapping[str, object]) -> dict[str, str]:
+    return {name: _text(value) for name, value in values.items() if value is not None}
+
+
+def _epoch_points(record: TrialRecord, stage: Stage) -> Iterator[Point]:
+    for entry in record.progress:
+        at = _epoch_time(record, entry)
+        for name, value in {CURVE_OF_STAGE[stage]: entry.value, **entry.metrics}.items():
+            yield Point(name=name, step=entry.epoch, value=float(value), at=at)
+
+
+def _epoch_time(record: TrialRecord, entry: Progress) -> float | None:
+    """Epochs carry no clock: evenly between start and end, unknown while the trial runs."""
+    if record.ended_at is None:
+        return None
+    last = max(seen.epoch for seen in record.progress)
+    return record.started_at + (record.ended_at - record.started_at) * entry.epoch / last
+
+
+def _outcome_points(record: TrialRecord, stage: Stage) -> Iterator[Point]:
+    """Final numbers at step 0; `best_` before the names that are curves over epochs."""
+    if record.outcome is None:
+        return
+    curves = {CURVE_OF_STAGE[stage], *(name for p in record.progress for name in p.metrics)}
+    if stage is Stage.FINAL:
+        curves.discard("test_accuracy")
+    value_name = CURVE_OF_STAGE[stage]
+    for name, value in {value_name: record.outcome.value, **record.outcome.metrics}.items():
+        is_curve = name in curves or name.startswith(("validation_", "train_"))
+        whole = f"best_{name}" if is_curve else name
+        yield Point(name=whole, step=0, value=float(value), at=record.ended_at)
+
+
+def _cell_params(cell: Cell) -> dict[str, object]:
+    return {"regime": cell.regime, "size": cell.size, "seed": cell.seed}
+
+
+def trial_run(record: TrialRecord, cell: Cell) -> Run:
+    """The run of one trial."""
+    key, stage = record.key, record.key.study.stage
+    name = f"{cell.label} {_SHORT[stage]} #{key.number}"
+    tags = {"ulm.cell": cell.id, "ulm.state": record.state.value}
+    if record.failure:
+        tags["ulm.failure"] = record.failure[:500]
+    if record.outcome is not None:
+        tags |= {f"ulm.{name}": value for name, value in record.outcome.artifacts.items()}
+    return Run(
+        key=str(key),
+        kind="trial",
+        name=name + (f" attempt {key.attempt + 1}" if key.attempt else ""),
+        status=_STATUS[record.state],
+        params=_texts(
+            {**_cell_params(cell), "stage": stage.value, "number": key.number, **record.params}
+        ),
+        points=(*_epoch_points(record, stage), *_outcome_points(record, stage)),
+        tags=tags,
+        started_at=record.started_at,
+        ended_at=record.ended_at,
+    )
+
+
+def cell_run(row: ResultRow, cell: Cell, records: Sequence[TrialRecord]) -> Run:
+    """The run of one finished or failed cell: chosen settings, scores, cost."""
+    values = {name: getattr(row, name) for name in CELL_METRICS}
+    ends = [record.ended_at for record in records if record.ended_at is not None]
+    starts = [record.started_at for record in records]
+    ended_at = max(ends, default=0.0)
+    return Run(
+        key=cell.id,
+        kind="cell",
+        name=cell.label,
+        status=RunStatus.FINISHED if row.is_finished else RunStatus.FAILED,
+        params=_texts({name: getattr(row, name) for name in CELL_PARAMS}),
+        points=tuple(
+            Point(name=name, step=0, value=float(value), at=ended_at)
+            for name, value in values.items()
+            if value is not None
+        ),
+        tags={"ulm.cell": cell.id, "ulm.state": row.status[:500]},
+        started_at=min(starts, default=0.0),
+        ended_at=ended_at,
+    )
+
+
+def curve_runs(spec: SweepSpec, rows: Sequence[ResultRow]) -> tuple[Run, ...]:
+    """One run per regime and seed: test accuracy with the domain size as its step.
+
+    A regime without a size axis has the same value at each size of the spec, so that it is drawn as
+    a level line beside the others.
+    """
+    groups: dict[tuple[str, int], list[ResultRow]] = {}
+    for row in rows:
+        if row.is_finished and row.test_accuracy is not None:
+            groups.setdefault((row.regime, row.seed), []).append(row)
+    runs = []
+    for (regime, seed), own in groups.items():
+        points = [
+            point
+            for row in own
+            for size in (spec.sizes if row.size is None else (row.size,))
+            for point in (
+                Point(name="test_accuracy", step=size, value=row.test_accuracy or 0.0),
+                Point(name="log10_size", step=size, value=log10(size)),
+            )
+        ]
+        runs.append(
+            Run(
+                key=f"curve/{regime}/{seed}",
+                kind="curve",
+                name=f"{regime} seed {seed}",
+                status=RunStatus.FINISHED,
+                params={"regime": regime, "seed": str(seed)},
+                points=tuple(sorted(points, key=lambda p: (p.step, p.name))),
+            )
+        )
+    return tuple(runs)

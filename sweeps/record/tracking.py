@@ -1,0 +1,92 @@
+"""Tracking: whether the server of a spec can be reached, asked before anything is trained.
+
+A tracking URI comes in; nothing or a `TrackingError` with the remedy goes out, within seconds.
+Nothing is created: a SQLite file is only checked for being one, or for a folder it can be made in.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from sweeps.errors import TrackingError
+from sweeps.record.environment import redact_uri
+
+_REMEDY = (
+    "start the server or correct tracking.uri; `tracking: {uri: null}` records to SQLite beside "
+    "the sweep"
+)
+
+
+def _check_sqlite(path: Path) -> None:
+    if path.exists():
+        with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as connection:
+            connection.execute("PRAGMA schema_version").fetchone()
+        return
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise PermissionError(f"{folder} is not a folder that can be written")
+
+
+def _probe(uri: str, timeout_seconds: float) -> Callable[[], object]:
+    """A call that raises unless the store answers; imports are done before it is timed."""
+    scheme = uri.partition(":")[0]
+    if scheme == "sqlite":
+        return lambda: _check_sqlite(Path(uri.removeprefix("sqlite:///")))
+    if scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
+        from sqlalchemy import create_engine
+
+        timeout = {"connect_timeout": max(1, int(timeout_seconds))}
+        engine = create_engine(uri, connect_args=timeout)
+        return lambda: engine.connect().close()
+    from sweeps.record.mlflow_recorder import open_client
+
+    client = open_client(uri)
+    return lambda: client.search_experiments(max_results=1)
+
+
+def _unusable(shown: str, error: Exception) -> TrackingError:
+    reason = redact_uri(" ".join(str(error).split()))[:300]
+    return TrackingError(f"the tracking store at {shown} cannot be used ({reason}): {_REMEDY}")
+
+
+def check_tracking(uri: str, timeout_seconds: float = 5.0) -> None:
+    """Ask a tracking store for a sign of life.
+
+    Args:
+        uri: Tracking URI: sqlite, postgresql, mysql, http or https.
+        timeout_seconds: How long to wait for an answer.
+
+    Raises:
+        TrackingError: It is of a kind MLflow no longer has, or does not answer; the text names the
+            store without its password, and the remedy.
+    """
+    shown = redact_uri(uri)
+    if uri.startswith("file:") or ("://" not in uri and not uri.startswith("databricks")):
+        raise TrackingError(
+            f"tracking.uri must be a database or a server, found {shown}: MLflow no longer records "
+            "to plain folders; use sqlite:////absolute/path/mlflow.db or http://host:port"
+        )
+    errors: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            probe()
+        except Exception as error:  # each kind of server has its own
+            errors.append(error)
+
+    try:
+        probe = _probe(uri, timeout_seconds)
+    except Exception as error:  # e.g. an unknown scheme or a missing database driver
+        raise _unusable(shown, error) from None
+    thread = threading.Thread(target=ask, name="check-tracking", daemon=True)
+    thread.start()
+    thread.join(timeout_seconds)
+    if thread.is_alive():
+        raise TrackingError(
+            f"the tracking server at {shown} did not answer in {timeout_seconds:g} s: {_REMEDY}"
+        )
+    if errors:
+        raise _unusable(shown, errors[0]) from None
