@@ -59,16 +59,24 @@ class Board:
     Args:
         spec: The sweep.
         records: What was recorded before this run.
+        keep_running: Whether trials recorded as running are believed: a driver that starts knows
+            that a dead one left them.
     """
 
-    def __init__(self, spec: SweepSpec, records: Iterable[TrialRecord] = ()) -> None:
+    def __init__(
+        self,
+        spec: SweepSpec,
+        records: Iterable[TrialRecord] = (),
+        *,
+        keep_running: bool = False,
+    ) -> None:
         self.cells: dict[str, Cell] = {cell.id: cell for cell in make_cells(spec)}
         studies = [(c, stage) for c in self.cells.values() for stage in c.stages]
         self._wanted = {(c.id, stage): num_trials(spec, c, stage) for c, stage in studies}
         self._cost = {(c.id, stage): trial_cost(spec, c, stage) for c, stage in studies}
         self._trials: dict[StudyKey, dict[int, TrialRecord]] = {}
         for record in records:
-            if record.state is not TrialState.RUNNING:  # a dead driver's trials run no more
+            if keep_running or record.state is not TrialState.RUNNING:
                 self.put(record)
         self._done_before = self.cost_done
 
@@ -150,7 +158,7 @@ class Board:
         return min(1.0, self.cost_done / self.cost_total)
 
     def seconds_left(self, elapsed_seconds: float) -> float | None:
-        """Estimated wall seconds until the end at the pace of this run; None before the first epoch.
+        """Estimated wall seconds left at the pace of this run; None before the first epoch.
 
         Args:
             elapsed_seconds: Wall seconds since this run's first trial.

@@ -42,26 +42,30 @@ class Volumes:
     general: CorpusVolume | None = None
 
 
-_PUBLISHED = {
-    # Maas 2011; fastai's tokens counted over all 100,000 reviews
-    "imdb": (285.0, 75_000, 25_000),
+_KNOWN = {
+    # Maas 2011; tokens as counted by `ulm.text.tokens`
+    "imdb": (294.0, 75_000, 25_000),
     # Merity 2016, one article per row in fastai's files
-    "wikitext-2": (2_500_000 / 662, 662, None),
+    "wikitext-2": (2_900_000 / 662, 662, None),
     "wikitext-103": (112_000_000 / 28_591, 28_591, None),
+    # generated: `documents` unlabelled ones and 1,000 labelled ones
+    "synthetic": (48.0, 5_000, 1_000),
+    "synthetic-general": (48.0, 4_000, None),
 }
 
 
 def published_volume(source: CorpusSource) -> CorpusVolume:
     """What is known of a source without reading it; IMDB's document length where nothing is."""
-    if source.kind in _PUBLISHED:
-        tokens, pool, test = _PUBLISHED[source.kind]
-        basis = f"published statistics of {source.kind}"
+    if source.kind in _KNOWN:
+        tokens, pool, test = _KNOWN[source.kind]
+        if source.documents is not None:
+            pool = source.documents + (test or 0)
+        basis = f"known statistics of {source.kind}"
         return CorpusVolume(
             tokens_per_document=tokens, pool_documents=pool, test_documents=test, basis=basis
         )
     return CorpusVolume(
         tokens_per_document=285.0,
-        pool_documents=source.documents,
         basis=f"{source.name} is not tokenised: 285 tokens a document assumed",
     )
 

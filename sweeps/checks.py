@@ -1,0 +1,170 @@
+"""Checks: what would stop a run, found before it starts.
+
+A spec comes in, findings go out, all of them at once. Nothing is trained and nothing stays on the
+storage; the corpus is opened for real, because a missing column is best found now.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sweeps.errors import StorageError, SweepError
+from sweeps.paths import SweepPaths
+from sweeps.spec.values import SweepSpec
+from ulm.errors import UlmError
+
+TRACKING_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What one check found.
+
+    Args:
+        what: What was checked.
+        result: `failed` stops a run, `note` may.
+        detail: What was found, or the message with the remedy.
+    """
+
+    what: str
+    result: Literal["ok", "note", "failed"]
+    detail: str
+
+
+def check_sweep(spec: SweepSpec) -> tuple[Finding, ...]:
+    """Check everything a run needs besides the spec itself, which is valid by construction."""
+    checks: dict[str, Callable[[SweepSpec], Finding]] = {
+        "corpus": _check_corpus,
+        "general": _check_general,
+        "storage": _check_storage,
+        "tracking": _check_tracking,
+        "ledger": _check_ledger,
+        "resources": _check_resources,
+    }
+    return tuple(_guarded(what, check, spec) for what, check in checks.items())
+
+
+def _guarded(what: str, check: Callable[[SweepSpec], Finding], spec: SweepSpec) -> Finding:
+    try:
+        return check(spec)
+    except (SweepError, UlmError) as error:
+        return Finding(what=what, result="failed", detail=str(error))
+
+
+def _check_corpus(spec: SweepSpec) -> Finding:
+    from ulm.text.corpora import Part, open_corpus
+    from ulm.text.subsets import make_subset, sample_test
+
+    corpus = open_corpus(spec.corpus)
+    num_labels, largest = spec.labels.train, spec.sizes[-1]
+    make_subset(
+        corpus.parts, corpus.labels, num_labels=num_labels, size=largest, seed=spec.seeds[0]
+    )
+    test = sample_test(
+        corpus.parts, corpus.labels, documents=spec.test.documents, seed=spec.seeds[0]
+    )
+    pool = int((corpus.parts != Part.TEST).sum())
+    detail = f"{pool:,} documents for training, {len(test):,} scored, {corpus.label_names}"
+    return Finding(what="corpus", result="ok", detail=detail)
+
+
+def _check_general(spec: SweepSpec) -> Finding:
+    what = "general"
+    if not any(regime.starts_from_general for regime in spec.regimes):
+        return Finding(what=what, result="ok", detail="no regime needs a general model")
+    if spec.general.kind == "wikitext-103":
+        detail = "fastai's WikiText-103 weights, downloaded at the first run where missing"
+        return Finding(what=what, result="note", detail=detail)
+    if spec.general.kind == "encoder":
+        return _check_encoder(spec)
+    from ulm.text.corpora import open_corpus
+
+    assert spec.general.source is not None, "neither weights nor an encoder: a corpus"
+    corpus = open_corpus(spec.general.source)
+    detail = f"{len(corpus):,} documents of {corpus.name} to pretrain on"
+    return Finding(what=what, result="ok", detail=detail)
+
+
+def _check_encoder(spec: SweepSpec) -> Finding:
+    from ulm.model.encoder import Encoder
+
+    assert spec.general.path is not None, "kind encoder has a path"
+    found = Encoder.load(spec.general.path).architecture
+    sizes = (found.embedding, found.hidden, found.layers)
+    asked = (spec.model.embedding, spec.model.hidden, spec.model.layers)
+    if sizes != asked:
+        raise SweepError(
+            f"model must have the sizes of the encoder, embedding, hidden and layers {sizes}, "
+            f"found {asked}; change model or general.path"
+        )
+    return Finding(what="general", result="ok", detail=f"an encoder of {sizes}")
+
+
+def _check_storage(spec: SweepSpec) -> Finding:
+    paths = SweepPaths.of(spec)
+    if paths.is_remote:
+        _write_remote(paths.storage)
+    else:
+        _write_local(paths.root)
+    return Finding(what="storage", result="ok", detail=f"{paths.storage} can be written")
+
+
+def _write_local(root: Path) -> None:
+    folder = next(parent for parent in (root, *root.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageError(
+            f"storage must be a folder that can be written, found {root} ({error.strerror}); "
+            "set storage, or pass --storage"
+        ) from None
+
+
+def _write_remote(storage: str) -> None:
+    from pyarrow import ArrowException
+    from pyarrow.fs import FileSystem
+
+    try:
+        system, path = FileSystem.from_uri(storage)
+        name = f"{path}/.sweep-check-{os.getpid()}"
+        with system.open_output_stream(name) as stream:
+            stream.write(b"check")
+        system.delete_file(name)
+    except (OSError, ArrowException) as error:
+        raise StorageError(
+            f"storage must be a bucket that can be written, found {storage} ({error}); check the "
+            "name and the credentials of this machine"
+        ) from None
+
+
+def _check_tracking(spec: SweepSpec) -> Finding:
+    if spec.tracking.uri is None:
+        return Finding(what="tracking", result="ok", detail="SQLite beside the sweep")
+    from sweeps.record.tracking import check_tracking
+
+    check_tracking(spec.tracking.uri, timeout_seconds=TRACKING_SECONDS)
+    return Finding(what="tracking", result="ok", detail="the tracking server answers")
+
+
+def _check_ledger(spec: SweepSpec) -> Finding:
+    from sweeps.search.studies import read_records
+
+    records = read_records(SweepPaths.of(spec), spec)
+    return Finding(what="ledger", result="ok", detail=f"{len(records)} trials are recorded")
+
+
+def _check_resources(spec: SweepSpec) -> Finding:
+    cpus, gpus = os.cpu_count() or 1, spec.resources.gpus
+    detail = f"{spec.resources.cpus} CPUs and {gpus:g} GPUs a trial, {cpus} CPUs here"
+    if gpus > 0 and shutil.which("nvidia-smi") is None:
+        detail += "; no GPU here: run on a cluster, or pass --set resources.gpus=0"
+        return Finding(what="resources", result="note", detail=detail)
+    if spec.resources.cpus > cpus:
+        detail += "; run on a cluster, or lower resources.cpus"
+        return Finding(what="resources", result="note", detail=detail)
+    return Finding(what="resources", result="ok", detail=detail)

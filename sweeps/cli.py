@@ -1,0 +1,226 @@
+"""The command line: plan, run, status, report, check.
+
+Arguments come in, the other parts are called and what they answer is printed. Everything heavy is
+imported inside the verb that needs it, so that `--help`, `plan` and `status` answer at once. A
+user's mistake ends as its message on stderr and exit code 2.
+"""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sweeps.errors import StorageError, SweepError
+from ulm.errors import UlmError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sweeps.paths import SweepPaths
+    from sweeps.search.records import TrialRecord
+    from sweeps.spec.values import SweepSpec
+
+USER_MISTAKE = 2
+INTERRUPTED = 130
+
+
+class _Verbs(TyperGroup):
+    """Turns a user's mistake into its message and exit code 2, Ctrl-C into exit code 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (SweepError, UlmError) as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(USER_MISTAKE) from None
+        except KeyboardInterrupt:
+            command = shlex.join(["sweep", *sys.argv[1:]])
+            typer.echo(f"interrupted; go on with: {command}", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=_Verbs,
+    name="sweep",
+    help="How much unlabelled text must be collected before transfer learning pays off?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SpecPath = Annotated[Path, typer.Argument(help="A YAML file, or a packaged spec: demo, imdb.")]
+RunFolder = Annotated[Path, typer.Argument(help="Folder of a sweep, e.g. runs/demo.")]
+Storage = Annotated[str | None, typer.Option(help="Folder or s3://, gs:// URI of the sweeps.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key of the spec."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+Price = Annotated[float | None, typer.Option(help="Money for one accelerator hour.")]
+
+
+@app.command()
+def plan(
+    spec: SpecPath, storage: Storage = None, settings: Settings = None, price: Price = None
+) -> None:
+    """Show cells, trials, tokens, hours, storage and memory; train nothing."""
+    from sweeps.paths import SweepPaths
+    from sweeps.spec.plan import plan_sweep
+    from sweeps.spec.volume import stored_volumes
+    from sweeps.tables import plan_lines, plan_table
+
+    loaded = _load(spec, storage, settings)
+    paths = SweepPaths.of(loaded)
+    volumes = stored_volumes(loaded, paths.tokens)
+    planned = plan_sweep(loaded, volumes=volumes, rate=_rate(paths, loaded))
+    console = _console()
+    console.print(plan_table(planned))
+    for line in plan_lines(planned, price):
+        console.print(line)
+
+
+@app.command()
+def run(
+    spec: SpecPath, storage: Storage = None, settings: Settings = None, quiet: Quiet = False
+) -> None:
+    """Train what is wanted and not recorded, then write the report; run again to go on."""
+    loaded = _load(spec, storage, settings)
+
+    from sweeps.paths import SweepPaths
+    from sweeps.progress import QuietProgress, make_progress
+    from sweeps.run.launch import run_sweep
+
+    paths = SweepPaths.of(loaded)
+    listener = (
+        QuietProgress() if quiet else make_progress(loaded, sys.stdout, _records(paths, loaded))
+    )
+    try:
+        summary = run_sweep(loaded, listener)
+    finally:
+        listener.finished()
+    for line in _run_lines(summary, paths, loaded):
+        typer.echo(line)
+
+
+@app.command()
+def status(folder: RunFolder) -> None:
+    """Show every cell of a sweep: stages, trials, best scores."""
+    from sweeps.tables import status_line, status_table
+
+    paths, spec = _open(folder)
+    records = _records(paths, spec)
+    console = _console()
+    console.print(status_table(spec, records))
+    console.print(status_line(spec, records))
+
+
+@app.command()
+def report(folder: RunFolder) -> None:
+    """Write the report of a sweep anew from what is recorded."""
+    from sweeps.answer.report import write_report
+
+    paths, spec = _open(folder)
+    write_report(paths, spec, _records(paths, spec), environment=_environment(paths))
+    typer.echo(f"report: {paths.report_html}")
+
+
+@app.command()
+def check(spec: SpecPath, storage: Storage = None, settings: Settings = None) -> None:
+    """Look for what would stop a run: corpus, labels, sizes, storage, tracking."""
+    from sweeps.checks import check_sweep
+    from sweeps.tables import findings_table
+
+    findings = check_sweep(_load(spec, storage, settings))
+    _console().print(findings_table(findings))
+    if any(finding.result == "failed" for finding in findings):
+        raise typer.Exit(USER_MISTAKE)
+
+
+def _load(path: Path, storage: str | None, settings: list[str] | None) -> "SweepSpec":
+    from sweeps.spec.load import load_spec
+
+    overrides: dict[str, str] = {}
+    for setting in settings or ():
+        key, separator, value = setting.partition("=")
+        if not separator or not key:
+            raise SweepError(f"--set must be KEY=VALUE, found {setting!r}; e.g. --set seeds=5")
+        overrides[key.strip()] = value
+    if storage is not None:
+        overrides["storage"] = json.dumps(storage)
+    return load_spec(path, overrides)
+
+
+def _open(folder: Path) -> tuple["SweepPaths", "SweepSpec"]:
+    from sweeps.paths import SweepPaths
+    from sweeps.spec.load import spec_from_json
+
+    paths = SweepPaths.at(folder)
+    if not paths.spec_json.is_file():
+        raise StorageError(
+            f"{folder} must be the folder of a sweep, found no {paths.spec_json.name} in it; "
+            "name a folder that `sweep run` made, e.g. runs/demo"
+        )
+    text = paths.spec_json.read_text(encoding="utf-8")
+    return paths, spec_from_json(text, str(paths.spec_json))
+
+
+def _records(paths: "SweepPaths", spec: "SweepSpec") -> tuple["TrialRecord", ...]:
+    from sweeps.search.studies import read_records
+
+    return read_records(paths, spec)
+
+
+def _rate(paths: "SweepPaths", spec: "SweepSpec") -> float | None:
+    if not paths.ledger_db.is_file():
+        return None
+    from sweeps.spec.cells import Stage
+    from sweeps.spec.cost import measured_rate
+
+    outcomes = [
+        record.outcome
+        for record in _records(paths, spec)
+        if record.key.study.stage is Stage.LANGUAGE_MODEL and record.outcome is not None
+    ]
+    return measured_rate(
+        spec, [(o.metrics.get("tokens", 0.0), o.metrics.get("seconds", 0.0)) for o in outcomes]
+    )
+
+
+def _environment(paths: "SweepPaths") -> dict[str, Any] | None:
+    if not paths.summary_json.is_file():
+        return None
+    summary: dict[str, Any] = json.loads(paths.summary_json.read_text(encoding="utf-8"))
+    return summary
+
+
+def _run_lines(summary: Any, paths: "SweepPaths", spec: "SweepSpec") -> list[str]:
+    if summary.num_trained == 0:
+        trained = f"nothing to train: all {summary.num_recorded} trials are recorded"
+    else:
+        reused = summary.num_recorded - summary.num_trained
+        trained = f"trained {summary.num_trained} trials, {reused} were recorded before"
+    return [
+        trained,
+        f"report: {paths.report_html}",
+        f"open the record: mlflow ui --backend-store-uri {spec.tracking.uri or paths.mlflow_uri}",
+    ]
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    # A pipe has no width of its own; rich would cut tables at 80 columns.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

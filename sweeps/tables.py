@@ -1,0 +1,111 @@
+"""Tables: plans, states and findings as text for a terminal.
+
+Values come in, rich renderables go out; `cli` prints them. Colours carry nothing that the words do
+not say, so that a pipe loses nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.board import Board, StudyState, duration, score
+from sweeps.checks import Finding
+from sweeps.search.records import TrialRecord
+from sweeps.spec.cells import Cell, Stage
+from sweeps.spec.plan import RegimePlan, SweepPlan
+from sweeps.spec.values import SweepSpec
+
+_STAGE_NAMES = {Stage.LANGUAGE_MODEL: "language models", Stage.CLASSIFIER: "classifiers"}
+
+
+def plan_table(plan: SweepPlan) -> Table:
+    """One row per regime, and their sum."""
+    table = Table(title=f"{plan.name}: plan", title_justify="left")
+    table.add_column("regime")
+    names = ("cells", *_STAGE_NAMES.values(), "final", "LM tokens", "steps", "one by one")
+    for name in (*names, "accelerator hours"):
+        table.add_column(name, justify="right")
+    for row in plan.regimes:
+        table.add_row(*_plan_row(row))
+    table.add_section()
+    table.add_row(*_plan_row(plan.total))
+    return table
+
+
+def _plan_row(row: RegimePlan) -> tuple[str, ...]:
+    return (
+        row.regime,
+        str(row.cells),
+        *(f"{row.trials[stage]:,}" for stage in Stage),
+        f"{row.language_model_tokens / 1e6:,.1f} M",
+        f"{row.steps:,}",
+        duration(3600 * row.hours),
+        f"{row.accelerator_hours:,.2f}",
+    )
+
+
+def plan_lines(plan: SweepPlan, price_per_hour: float | None = None) -> tuple[str, ...]:
+    """What the table leaves out: storage, memory, money, assumptions, warnings.
+
+    Args:
+        plan: The plan.
+        price_per_hour: Money for one accelerator hour, in any currency.
+    """
+    lines = [
+        f"storage up to {plan.storage_gib:,.1f} GiB, largest trial about {plan.peak_gib:.1f} GiB"
+    ]
+    if price_per_hour is not None:
+        money = plan.total.accelerator_hours * price_per_hour
+        lines.append(f"cost {money:,.2f} at {price_per_hour:g} per accelerator hour")
+    lines += [f"assumed: {line}" for line in plan.assumptions]
+    lines += [f"warning: {line}" for line in plan.warnings]
+    return tuple(lines)
+
+
+def status_table(spec: SweepSpec, records: Sequence[TrialRecord]) -> Table:
+    """One row per cell, its stages with trials ended of trials wanted and the best score."""
+    board = Board(spec, records, keep_running=True)
+    table = Table("regime", "size", "seed", title=f"{spec.name}: cells", title_justify="left")
+    for stage in Stage:
+        table.add_column(str(stage))
+    for cell in board.cells.values():
+        stages = [_study(board.study(cell, s), s) if s in cell.stages else "" for s in Stage]
+        size = "" if cell.size is None else f"{cell.size:,}"
+        table.add_row(cell.regime, size, _seed(cell), *stages)
+    return table
+
+
+def _seed(cell: Cell) -> str:
+    return "" if cell.is_general else str(cell.seed)
+
+
+def _study(state: StudyState, stage: Stage) -> str:
+    if state.ended == state.running == 0:
+        return "waiting"
+    parts = [f"{state.ended}/{state.wanted}"]
+    if state.best is not None:
+        parts.append(score(stage, state.best))
+    if state.running:
+        parts.append(f"{state.running} running")
+    if state.failed:
+        parts.append(f"{state.failed} failed")
+    return ", ".join(parts)
+
+
+def status_line(spec: SweepSpec, records: Sequence[TrialRecord]) -> str:
+    """How many cells are done and how much of the planned cost is behind."""
+    board = Board(spec, records, keep_running=True)
+    done = sum(board.study(cell, cell.stages[-1]).is_done for cell in board.cells.values())
+    share = f"{100 * board.share_done:.0f} % of the planned work"
+    return f"{done} of {len(board.cells)} cells finished, {share}"
+
+
+def findings_table(findings: Iterable[Finding]) -> Table:
+    """One row per finding: what was checked, ok or failed, what to do."""
+    table = Table("checked", "result", "detail", title_justify="left")
+    styles = {"ok": "green", "note": "yellow", "failed": "red"}
+    for finding in findings:
+        result = Text(finding.result, style=styles[finding.result])
+        table.add_row(finding.what, result, Text(finding.detail))
+    return table
