@@ -1,1 +1,1 @@
-
+"""What runs a sweep: launch, the trial of a worker, the encoder store."""

@@ -1,1 +1,1 @@
-
+"""What comes next: ledger, studies and the searcher that Ray Tune asks."""

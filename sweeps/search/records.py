@@ -1,7 +1,7 @@
 """Records: what is known of a trial, in values that ledger, studies, recorder and answer share.
 
-A `TrialRequest` goes out to a worker; `Progress` comes back after each epoch and an `Outcome` at the
-end; a `TrialRecord` is what remains. All are plain and JSON-able: no Ray, Optuna or MLflow types.
+A `TrialRequest` goes out to a worker; `Progress` comes back after each epoch and an `Outcome` at
+the end; a `TrialRecord` is what remains. All are plain: no Ray, Optuna or MLflow types.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,13 @@ class StudyKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialKey:
-    """One trial of a study. `number` counts trials that count; `attempt` its repetitions after loss."""
+    """One trial of a study.
+
+    Args:
+        study: The study it belongs to.
+        number: Its place among the trials that count, from 0.
+        attempt: How often it was asked before: after a loss, or on a choice that was replaced.
+    """
 
     study: StudyKey
     number: int
@@ -107,16 +113,28 @@ class TrialRecord:
     """Everything the ledger remembers of a trial.
 
     Args:
+        key: Which trial this is.
+        params: Hyperparameters of its stage.
+        encoder: Store key of the encoder it was started from, as in its request.
+        best_epoch: `final` only, as in its request.
+        state: Where it stands.
+        progress: Its epochs so far.
+        outcome: Its end, for FINISHED.
         failure: The reason, for FAILED and LOST.
+        retryable: FAILED only: it broke (workers vanished more often than `retries`) rather than
+            diverged, so that the next `run` asks it again.
         started_at: Unix seconds when it was asked.
         ended_at: Unix seconds when it ended; None while running.
     """
 
     key: TrialKey
     params: Mapping[str, float]
+    encoder: str | None = None
+    best_epoch: int | None = None
     state: TrialState = TrialState.RUNNING
     progress: tuple[Progress, ...] = ()
     outcome: Outcome | None = None
     failure: str | None = None
+    retryable: bool = False
     started_at: float = 0.0
     ended_at: float | None = None

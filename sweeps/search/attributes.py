@@ -1,0 +1,95 @@
+"""Attributes: a trial record as named JSON values, as a storage keeps it (pure).
+
+A record goes in as it grows (asked, epochs, end), each part under a name of its own, so that every
+part is written once; the names and values that were kept come back as a record.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sweeps.search.records import (
+    Outcome,
+    Progress,
+    StudyKey,
+    TrialKey,
+    TrialRecord,
+    TrialState,
+)
+from sweeps.spec.cells import Stage
+
+TRIAL, EPOCH, END = "trial", "epoch ", "end"
+
+
+def asked_attributes(record: TrialRecord) -> dict[str, Any]:
+    """What is known when a trial is handed out."""
+    key = record.key
+    return {
+        "key": str(key),
+        TRIAL: {
+            "cell": key.study.cell_id,
+            "stage": key.study.stage.value,
+            "number": key.number,
+            "attempt": key.attempt,
+            "encoder": record.encoder,
+            "best_epoch": record.best_epoch,
+            "started_at": record.started_at,
+        },
+    }
+
+
+def epoch_attribute(progress: Progress, at: float) -> tuple[str, dict[str, Any]]:
+    """Name and value of one epoch, heard of at a time in unix seconds."""
+    return f"{EPOCH}{progress.epoch}", {**asdict(progress), "at": at}
+
+
+def end_attributes(record: TrialRecord) -> dict[str, Any]:
+    """What is known when a trial has ended; kept under `END`."""
+    return {
+        "state": record.state.value,
+        "outcome": None if record.outcome is None else asdict(record.outcome),
+        "failure": record.failure,
+        "retryable": record.retryable,
+        "ended_at": record.ended_at,
+    }
+
+
+def is_trial(attributes: Mapping[str, Any]) -> bool:
+    """Whether attributes are those of a trial kept here."""
+    return TRIAL in attributes
+
+
+def last_heard_of(attributes: Mapping[str, Any]) -> float:
+    """Unix seconds of the last epoch, or of the start."""
+    started_at = float(attributes[TRIAL]["started_at"])
+    return max([started_at, *(float(epoch["at"]) for epoch in _epochs(attributes))])
+
+
+def record_from(attributes: Mapping[str, Any], params: Mapping[str, float]) -> TrialRecord:
+    """The record that was kept; RUNNING where no end was."""
+    told = attributes[TRIAL]
+    end = attributes.get(END, {})
+    outcome = end.get("outcome")
+    study = StudyKey(cell_id=told["cell"], stage=Stage(told["stage"]))
+    return TrialRecord(
+        key=TrialKey(study=study, number=told["number"], attempt=told["attempt"]),
+        params=dict(params),
+        encoder=told["encoder"],
+        best_epoch=told["best_epoch"],
+        state=TrialState(end.get("state", TrialState.RUNNING)),
+        progress=tuple(_progress(epoch) for epoch in _epochs(attributes)),
+        outcome=None if outcome is None else Outcome(**outcome),
+        failure=end.get("failure"),
+        retryable=bool(end.get("retryable", False)),
+        started_at=told["started_at"],
+        ended_at=end.get("ended_at"),
+    )
+
+
+def _epochs(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    epochs = [value for name, value in attributes.items() if name.startswith(EPOCH)]
+    return sorted(epochs, key=lambda epoch: int(epoch["epoch"]))
+
+
+def _progress(epoch: Mapping[str, Any]) -> Progress:
+    return Progress(**{name: value for name, value in epoch.items() if name != "at"})

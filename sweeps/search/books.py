@@ -1,0 +1,174 @@
+"""Books: hears the events of a sweep and keeps the latest attempt of every trial (pure).
+
+Events come in, each with its own time, and the records they lead to are kept. An event that comes
+twice, or names a trial, cell or attempt that is not there, changes nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from sweeps.search.records import (
+    Outcome,
+    Progress,
+    StudyKey,
+    TrialKey,
+    TrialRecord,
+    TrialState,
+)
+from sweeps.search.spaces import accelerators, wanted_trials
+from sweeps.spec.cells import Cell
+from sweeps.spec.values import SweepSpec
+
+
+@dataclass(slots=True)
+class Book:
+    """What is known of one study.
+
+    Args:
+        wanted: Trials it may spend.
+        latest: Number → latest attempt.
+        losses: Number → attempts lost in this run.
+    """
+
+    wanted: int
+    latest: dict[int, TrialRecord] = field(default_factory=dict)
+    losses: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def num_running(self) -> int:
+        """Trials handed out and not ended."""
+        return sum(record.state is TrialState.RUNNING for record in self.latest.values())
+
+
+class Books:
+    """The records of a sweep's trials, by study.
+
+    Args:
+        spec: The sweep.
+        cells: Its cells.
+        records: Trials of earlier runs; those of cells the spec no longer names are ignored.
+    """
+
+    def __init__(
+        self, spec: SweepSpec, cells: Sequence[Cell], records: Iterable[TrialRecord] = ()
+    ) -> None:
+        self._spec = spec
+        self._cells: Mapping[str, Cell] = {cell.id: cell for cell in cells}
+        self._spent_seconds = 0.0
+        self._version = 0
+        self._books = {
+            StudyKey(cell_id=cell.id, stage=stage): Book(wanted=wanted_trials(spec, cell, stage))
+            for cell in cells
+            for stage in cell.stages
+        }
+        for record in sorted(records, key=lambda record: record.key.attempt):
+            if self.asked(record):
+                self._spend(record)
+
+    def asked(self, record: TrialRecord) -> bool:
+        """A trial was handed out. Returns whether the event told anything new."""
+        book = self._books.get(record.key.study)
+        if book is None:
+            return False
+        known = book.latest.get(record.key.number)
+        if known is not None and known.key.attempt >= record.key.attempt:
+            return False
+        self._put(record)
+        return True
+
+    def progressed(self, key: TrialKey, progress: Progress) -> bool:
+        """A trial reported an epoch. Returns whether the event told anything new."""
+        record = self.running(key)
+        if record is None or any(known.epoch >= progress.epoch for known in record.progress):
+            return False
+        self._put(replace(record, progress=(*record.progress, progress)))
+        return True
+
+    def finished(self, key: TrialKey, outcome: Outcome, at: float) -> bool:
+        """A trial ran through. Returns whether the event told anything new."""
+        return self._end(key, at, state=TrialState.FINISHED, outcome=outcome)
+
+    def pruned(self, key: TrialKey, at: float) -> bool:
+        """A trial was stopped by its study's pruner. Returns whether that is new."""
+        return self._end(key, at, state=TrialState.PRUNED)
+
+    def failed(self, key: TrialKey, reason: str, at: float) -> bool:
+        """A trial failed for good, e.g. diverged. Returns whether that is new."""
+        return self._end(key, at, state=TrialState.FAILED, failure=reason)
+
+    def lost(self, key: TrialKey, reason: str, at: float) -> bool:
+        """A trial's worker vanished or broke. Returns whether that is new.
+
+        The trial is asked again, `spec.retries` times in one run; then it is FAILED.
+        """
+        if self.running(key) is None:
+            return False
+        losses = self._books[key.study].losses
+        losses[key.number] = losses.get(key.number, 0) + 1
+        if losses[key.number] <= self._spec.retries:
+            return self._end(key, at, state=TrialState.LOST, failure=reason)
+        gave_up = f"gave up after {losses[key.number]} attempts: {reason}"
+        return self._end(key, at, state=TrialState.FAILED, failure=gave_up, retryable=True)
+
+    def running(self, key: TrialKey) -> TrialRecord | None:
+        """The record of a running trial; None for unknown, ended and replaced attempts."""
+        record = self.latest(key)
+        return record if record is not None and record.state is TrialState.RUNNING else None
+
+    def latest(self, key: TrialKey) -> TrialRecord | None:
+        """The record of a trial unless it is unknown or a later attempt took its place."""
+        book = self._books.get(key.study)
+        record = None if book is None else book.latest.get(key.number)
+        return record if record is not None and record.key == key else None
+
+    def accelerator_seconds(self, now: float) -> float:
+        """Seconds × accelerators of all trials, ended attempts and running ones included."""
+        running = sum(
+            max(0.0, now - record.started_at) * self._accelerators(record)
+            for book in self._books.values()
+            for record in book.latest.values()
+            if record.state is TrialState.RUNNING
+        )
+        return self._spent_seconds + running
+
+    @property
+    def num_wanted(self) -> int:
+        """Trials the whole sweep may spend."""
+        return sum(book.wanted for book in self._books.values())
+
+    @property
+    def num_running(self) -> int:
+        """Trials handed out and not ended."""
+        return sum(book.num_running for book in self._books.values())
+
+    def _put(self, record: TrialRecord) -> None:
+        self._books[record.key.study].latest[record.key.number] = record
+        self._version += 1
+
+    def _end(
+        self,
+        key: TrialKey,
+        at: float,
+        *,
+        state: TrialState,
+        outcome: Outcome | None = None,
+        failure: str | None = None,
+        retryable: bool = False,
+    ) -> bool:
+        record = self.running(key)
+        if record is None:
+            return False
+        record = replace(
+            record, state=state, outcome=outcome, failure=failure, retryable=retryable, ended_at=at
+        )
+        self._put(record)
+        self._spend(record)
+        return True
+
+    def _spend(self, record: TrialRecord) -> None:
+        if record.ended_at is not None:
+            seconds = max(0.0, record.ended_at - record.started_at)
+            self._spent_seconds += seconds * self._accelerators(record)
+
+    def _accelerators(self, record: TrialRecord) -> float:
+        return accelerators(self._spec, self._cells[record.key.study.cell_id])

@@ -1,0 +1,230 @@
+"""Control: joins ledger, studies and recorder; what a runner asks next and tells afterwards.
+
+A runner (Ray Tune's searcher, or a plain loop) calls `next_request`, `report`, `finish` and `fail`;
+each event is first kept durably in the studies, then told to the recorder and the listener. Opening
+a control replays what the studies hold into a new ledger: a first run and a resume are the same
+call. All is synchronous and on one thread; times come from `clock`.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from enum import Enum
+from typing import Protocol
+
+from sweeps.record.recorder import Recorder
+from sweeps.search.decisions import NextTrial
+from sweeps.search.ledger import Ledger
+from sweeps.search.records import (
+    Outcome,
+    Progress,
+    TrialKey,
+    TrialRecord,
+    TrialRequest,
+    TrialState,
+)
+from sweeps.search.spaces import maximizes, space_of
+from sweeps.search.suggestions import Pruning, Question, Studies
+from sweeps.spec.cells import Cell, Stage
+from sweeps.spec.cost import trial_cost
+from sweeps.spec.meaning import meaning
+from sweeps.spec.values import SweepSpec
+from ulm.seeding import seed_for
+
+
+class Answer(Enum):
+    """What there is instead of a request."""
+
+    WAIT = "wait"  # running trials must end first
+    DONE = "done"  # no trial can be wanted any more in this run
+
+
+class TrialListener(Protocol):
+    """Hears of trials; `sweeps.progress.RunListener` is one."""
+
+    def trial_started(self, record: TrialRecord) -> None:
+        """A trial was handed out."""
+        ...
+
+    def trial_progress(self, record: TrialRecord) -> None:
+        """A trial finished an epoch."""
+        ...
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """A trial finished, was pruned, failed or was lost."""
+        ...
+
+
+class Control:
+    """One run of a sweep.
+
+    Args:
+        spec: The sweep.
+        cells: Its cells.
+        studies: Where trials are suggested and kept; opened here.
+        recorder: Mirrors the records.
+        listener: Shows them.
+        clock: Unix seconds.
+        general_encoder: Store key of the general model where the spec names a pretrained one.
+
+    Raises:
+        MeaningError: The studies hold trials of a spec that means something else.
+    """
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        cells: Sequence[Cell],
+        studies: Studies,
+        recorder: Recorder,
+        listener: TrialListener,
+        *,
+        clock: Callable[[], float] = time.time,
+        general_encoder: str | None = None,
+    ) -> None:
+        self._spec = spec
+        self._cells = {cell.id: cell for cell in cells}
+        self._studies = studies
+        self._recorder = recorder
+        self._listener = listener
+        self._clock = clock
+        self._histories: dict[TrialKey, tuple[TrialRecord, ...]] = {}
+        self.ledger = Ledger(
+            spec,
+            cells,
+            records=[_asked_again(record) for record in studies.open(meaning(spec))],
+            cost=lambda cell, stage: trial_cost(spec, cell, stage),
+            general_encoder=general_encoder,
+            opened_at=clock(),
+        )
+        self._num_recorded = self.ledger.num_counted
+        recorder.reconcile(self.ledger.records)
+
+    @property
+    def records(self) -> tuple[TrialRecord, ...]:
+        """The latest attempt of every trial, superseded ones left out."""
+        return self.ledger.records
+
+    @property
+    def num_recorded(self) -> int:
+        """Trials that were recorded when this run began."""
+        return self._num_recorded
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a trial would be handed out now."""
+        return bool(self.ledger.ready(self._clock()))
+
+    def next_request(self) -> TrialRequest | Answer:
+        """The most urgent trial, kept as RUNNING before it is handed out."""
+        ready = self.ledger.ready(self._clock())
+        if not ready:
+            return Answer.WAIT if self.ledger.num_running else Answer.DONE
+        wanted = self.ledger.next_trial(ready[0])
+        assert wanted is not None, "a ready study wants a trial"
+        return self._hand_out(wanted)
+
+    def report(self, key: TrialKey, progress: Progress) -> bool:
+        """A trial finished an epoch.
+
+        Returns:
+            Whether it is to go on; False ends it here as PRUNED or, where the value is no finite
+            number, as FAILED.
+        """
+        if not math.isfinite(progress.value):
+            self.fail(key, f"diverged: the value of epoch {progress.epoch} is {progress.value}")
+            return False
+        if not self.ledger.progressed(key, progress):
+            return self.ledger.running(key) is not None
+        record = self._running(key)
+        self._studies.report(key, progress, self._clock())
+        self._recorder.progressed(record)
+        self._listener.trial_progress(record)
+        if not self._is_to_be_pruned(record):
+            return True
+        self.ledger.pruned(key, self._clock())
+        self._keep_end(key)
+        return False
+
+    def finish(self, key: TrialKey, outcome: Outcome) -> None:
+        """A trial ran through; told twice, or after it was pruned, it changes nothing."""
+        if not math.isfinite(outcome.value):
+            self.fail(key, f"diverged: its value is {outcome.value}")
+        elif self.ledger.finished(key, outcome, self._clock()):
+            self._keep_end(key)
+
+    def fail(self, key: TrialKey, reason: str, *, lost: bool = False) -> None:
+        """A trial failed for good, or was lost with its worker and may be asked again."""
+        event = self.ledger.lost if lost else self.ledger.failed
+        if event(key, reason, self._clock()):
+            self._keep_end(key)
+
+    def close(self) -> None:
+        """Let go of the studies; trials that still run are closed as LOST by the next run."""
+        self._studies.close()
+
+    def _hand_out(self, wanted: NextTrial) -> TrialRequest:
+        cell = self._cells[wanted.key.study.cell_id]
+        space = space_of(self._spec, cell, wanted.key.study.stage)
+        params = wanted.params
+        if params is None:
+            params = self._studies.suggest(self._question(cell, wanted))
+        record = TrialRecord(
+            key=wanted.key,
+            params=params,
+            encoder=wanted.basis.encoder,
+            best_epoch=wanted.basis.best_epoch,
+            started_at=self._clock(),
+        )
+        self._studies.begin(record, space)
+        self.ledger.asked(record)
+        self._histories[record.key] = wanted.history
+        self._recorder.started(record)
+        self._listener.trial_started(record)
+        return TrialRequest(
+            key=record.key,
+            cell=cell,
+            params=params,
+            encoder=record.encoder,
+            best_epoch=record.best_epoch,
+        )
+
+    def _question(self, cell: Cell, wanted: NextTrial) -> Question:
+        """The seed names the cell by its place in the grid: not by the sweep's or the cell's id."""
+        study, number = wanted.key.study, wanted.key.number
+        place = (cell.regime, -1 if cell.size is None else cell.size)
+        return Question(
+            number=number,
+            space=space_of(self._spec, cell, study.stage),
+            maximize=maximizes(study),
+            seed=seed_for("suggestion", cell.seed, *place, study.stage.value, number),
+            history=wanted.history,
+        )
+
+    def _is_to_be_pruned(self, record: TrialRecord) -> bool:
+        study = record.key.study
+        if self._spec.search.pruner == "none" or study.stage is Stage.FINAL:
+            return False
+        pruning = Pruning(warmup_epochs=self._spec.search.warmup_epochs, maximize=maximizes(study))
+        return self._studies.should_prune(record, self._histories[record.key], pruning)
+
+    def _running(self, key: TrialKey) -> TrialRecord:
+        record = self.ledger.running(key)
+        assert record is not None, "only running trials make progress"
+        return record
+
+    def _keep_end(self, key: TrialKey) -> None:
+        record = self.ledger.latest(key)
+        assert record is not None, "a trial that just ended is its latest attempt"
+        self._histories.pop(key, None)
+        self._studies.end(record)
+        self._recorder.ended(record)
+        self._listener.trial_ended(record)
+
+
+def _asked_again(record: TrialRecord) -> TrialRecord:
+    """What broke in an earlier run, rather than diverged, counts as lost and is asked again."""
+    if record.state is TrialState.FAILED and record.retryable:
+        return replace(record, state=TrialState.LOST)
+    return record

@@ -1,0 +1,246 @@
+"""Ledger: events in, decisions out; which study wants a trial now and what it starts from (pure).
+
+Trial records and events (asked, progressed, finished, pruned, failed, lost) come in, each carrying
+its own time; questions (`ready`, `next_trial`, `chosen`, `status`) are answered from them alone.
+Resume is therefore no mode: a ledger filled with the records of an earlier run goes on from there.
+
+A trial is *based* on earlier choices: the encoder it starts from and, for `final`, the chosen
+settings. When a spec asks for more trials, a better language model or classifier may be chosen
+after later stages were recorded. Those records are then superseded: they no longer count and the
+same numbers are asked again on the new choice. So an extended sweep ends with the table that a
+fresh sweep of the extended spec gives, and a choice that stays costs nothing. Until the earlier
+stage has spent its new trials, the old records stand.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from sweeps.search.books import Books
+from sweeps.search.decisions import Basis, CellState, CellStatus, NextTrial
+from sweeps.search.records import StudyKey, TrialKey, TrialRecord, TrialState
+from sweeps.spec.cells import Cell, Stage
+from sweeps.spec.values import SweepSpec
+from ulm.regimes import Regime
+
+BUDGET_SPENT = "budget spent"
+
+
+def _equal_costs(cell: Cell, stage: Stage) -> float:
+    return 1.0
+
+
+def _rank(record: TrialRecord) -> tuple[float, float, int]:
+    """Sort key of finished trials, the best first; ties go to lower loss, then lower number."""
+    assert record.outcome is not None
+    outcome = record.outcome
+    if record.key.study.stage is Stage.LANGUAGE_MODEL:
+        return (outcome.value, 0.0, record.key.number)
+    loss = outcome.metrics.get("validation_loss", float("inf"))
+    return (-outcome.value, loss, record.key.number)
+
+
+def _basis_of_final(classifier: TrialRecord) -> Basis:
+    assert classifier.outcome is not None
+    best_epoch = classifier.outcome.metrics.get("best_epoch")
+    return Basis(
+        encoder=classifier.encoder,
+        best_epoch=None if best_epoch is None else int(best_epoch),
+        params=dict(classifier.params),
+    )
+
+
+class Ledger(Books):
+    """The state of a sweep's trials and what follows from it.
+
+    Args:
+        spec: The sweep.
+        cells: Its cells, from `make_cells`.
+        records: Trials of earlier runs; those of cells the spec no longer names are ignored.
+        cost: Relative seconds of one trial of a cell and stage; orders the work.
+        general_encoder: Store key of the general model where the spec names a pretrained one.
+        opened_at: Unix seconds at which this run began, for `budget.hours`.
+    """
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        cells: Sequence[Cell],
+        *,
+        records: Iterable[TrialRecord] = (),
+        cost: Callable[[Cell, Stage], float] = _equal_costs,
+        general_encoder: str | None = None,
+        opened_at: float = 0.0,
+    ) -> None:
+        super().__init__(spec, cells, records)
+        self._position = {cell.id: index for index, cell in enumerate(cells)}
+        self._cost = {
+            (cell.id, stage): cost(cell, stage) for cell in cells for stage in cell.stages
+        }
+        self._general_encoder = general_encoder
+        self._opened_at = opened_at
+        self._bases: dict[StudyKey, Basis | None] = {}
+        self._bases_version = self._version
+
+    # what comes next
+
+    def ready(self, now: float) -> tuple[StudyKey, ...]:
+        """Studies that want a trial now, the most urgent first; none when the budget is spent."""
+        if self.over_budget(now):
+            return ()
+        wanting = [study for study in self._books if self.next_trial(study) is not None]
+        return tuple(sorted(wanting, key=self._urgency))
+
+    def next_trial(self, study: StudyKey) -> NextTrial | None:
+        """The trial a study wants now; None when it is done, full or waiting for another."""
+        book = self._books[study]
+        basis = self.basis(study)
+        if basis is None or self.is_done(study):
+            return None
+        if book.num_running >= self._spec.search.parallel_trials:
+            return None
+        current = self._current(study)
+        for number in range(book.wanted):
+            record = current.get(number)
+            if record is None or record.state is TrialState.LOST:
+                return self._trial(study, number, basis, record)
+        return None
+
+    def basis(self, study: StudyKey) -> Basis | None:
+        """What trials of a study start from; None while an earlier choice is not made."""
+        if self._bases_version != self._version:
+            self._bases.clear()
+            self._bases_version = self._version
+        if study not in self._bases:
+            self._bases[study] = self._find_basis(study)
+        return self._bases[study]
+
+    def chosen(self, study: StudyKey) -> TrialRecord | None:
+        """The best trial of a study that has spent its trials; None before, or if none finished.
+
+        Language models by validation loss; classifiers by validation accuracy, then validation
+        loss; the earlier trial where they are equal.
+        """
+        if not self.is_done(study):
+            return None
+        current = self._current(study).values()
+        finished = [record for record in current if record.state is TrialState.FINISHED]
+        return min(finished, key=_rank, default=None)
+
+    def is_done(self, study: StudyKey) -> bool:
+        """Whether every trial a study may spend has ended and counts."""
+        if self.basis(study) is None:
+            return False
+        return self._num_counted(study) >= self._books[study].wanted
+
+    def over_budget(self, now: float) -> bool:
+        """Whether the wall hours of this run or the accelerator hours of the sweep are spent."""
+        budget = self._spec.budget
+        if budget.hours is not None and now - self._opened_at >= budget.hours * 3600:
+            return True
+        limit = budget.accelerator_hours
+        return limit is not None and self.accelerator_seconds(now) >= limit * 3600
+
+    # where things stand
+
+    def cell_status(self, cell: Cell, now: float) -> CellStatus:
+        """Where a cell stands."""
+        failure = self.failure(cell)
+        if failure is not None:
+            return CellStatus(state=CellState.FAILED, reason=failure)
+        studies = [StudyKey(cell_id=cell.id, stage=stage) for stage in cell.stages]
+        if all(self.is_done(study) for study in studies):
+            return CellStatus(state=CellState.FINISHED)
+        if any(self._books[study].num_running for study in studies):
+            return CellStatus(state=CellState.RUNNING)
+        if not self.over_budget(now):
+            return CellStatus(state=CellState.WAITING)
+        ended = sum(self._num_counted(study) for study in studies)
+        wanted = sum(self._books[study].wanted for study in studies)
+        reason = f"{BUDGET_SPENT} after {ended} of {wanted} trials" if ended else BUDGET_SPENT
+        return CellStatus(state=CellState.UNSTARTED, reason=reason)
+
+    def failure(self, cell: Cell) -> str | None:
+        """Why a cell can not be finished; None while it can."""
+        for needed in (self._cells[cell_id] for cell_id in cell.needs):
+            reason = self.failure(needed)
+            if reason is not None:
+                return f"{needed.label} model: {reason}"
+        for stage in cell.stages:
+            study = StudyKey(cell_id=cell.id, stage=stage)
+            if self.is_done(study) and self.chosen(study) is None:
+                records = self._current(study).values()
+                reasons = dict.fromkeys(record.failure or record.state.value for record in records)
+                return f"no {stage.replace('_', ' ')} trial finished: {'; '.join(reasons)}"
+        return None
+
+    @property
+    def records(self) -> tuple[TrialRecord, ...]:
+        """The latest attempt of every trial, superseded ones left out, in order of cells."""
+        return tuple(
+            record for study in self._books for _, record in sorted(self._current(study).items())
+        )
+
+    @property
+    def num_counted(self) -> int:
+        """Trials that have ended and count."""
+        return sum(self._num_counted(study) for study in self._books)
+
+    # helpers
+
+    def _find_basis(self, study: StudyKey) -> Basis | None:
+        cell = self._cells[study.cell_id]
+        if study.stage is Stage.FINAL:
+            classifier = self.chosen(StudyKey(cell_id=cell.id, stage=Stage.CLASSIFIER))
+            return None if classifier is None else _basis_of_final(classifier)
+        if study.stage is Stage.CLASSIFIER and Stage.LANGUAGE_MODEL in cell.stages:
+            return self._basis_on(cell.id)
+        if cell.is_general or not Regime(cell.regime).starts_from_general:
+            return Basis()
+        if cell.needs:
+            return self._basis_on(cell.needs[0])
+        return None if self._general_encoder is None else Basis(encoder=self._general_encoder)
+
+    def _basis_on(self, cell_id: str) -> Basis | None:
+        best = self.chosen(StudyKey(cell_id=cell_id, stage=Stage.LANGUAGE_MODEL))
+        if best is None or best.outcome is None:
+            return None
+        return Basis(encoder=best.outcome.artifacts["encoder"])
+
+    def _current(self, study: StudyKey) -> dict[int, TrialRecord]:
+        """Latest attempts by number, those on a choice that was replaced left out."""
+        latest = self._books[study].latest
+        basis = self.basis(study)
+        if basis is None:
+            return latest
+        return {number: record for number, record in latest.items() if basis.carries(record)}
+
+    def _trial(
+        self, study: StudyKey, number: int, basis: Basis, lost: TrialRecord | None
+    ) -> NextTrial:
+        known = self._books[study].latest.get(number)
+        earlier = sorted(self._current(study).items())
+        return NextTrial(
+            key=TrialKey(
+                study=study, number=number, attempt=0 if known is None else known.key.attempt + 1
+            ),
+            basis=basis,
+            params=basis.params if lost is None else lost.params,
+            history=tuple(r for index, r in earlier if index < number and r.state.counts),
+        )
+
+    def _num_counted(self, study: StudyKey) -> int:
+        return sum(record.state.counts for record in self._current(study).values())
+
+    def _urgency(self, study: StudyKey) -> tuple[bool, float, int, int]:
+        cell = self._cells[study.cell_id]
+        position = self._position[cell.id]
+        if self._spec.order == "smallest_first":
+            return (not cell.is_general, float(cell.size or 0), cell.seed, position)
+        return (not cell.is_general, -self._remaining_cost(cell), position, 0)
+
+    def _remaining_cost(self, cell: Cell) -> float:
+        total = 0.0
+        for stage in cell.stages:
+            study = StudyKey(cell_id=cell.id, stage=stage)
+            missing = max(0, self._books[study].wanted - self._num_counted(study))
+            total += missing * self._cost[cell.id, stage]
+        return total

@@ -1,0 +1,42 @@
+"""Spaces: what the study of a cell and stage searches, how often and towards what (pure).
+
+A spec, a cell and a stage come in; ranges, a number of trials and a direction go out.
+A space whose ranges are all fixed needs one trial only: a second would repeat the first.
+"""
+
+from sweeps.search.records import StudyKey
+from sweeps.spec.cells import Cell, Stage
+from sweeps.spec.values import BagOfWordsSearch, NeuralSearch, Range, SweepSpec
+from ulm.regimes import Regime
+
+
+def search_of(spec: SweepSpec, cell: Cell, stage: Stage) -> NeuralSearch | BagOfWordsSearch:
+    """The part of the spec that a stage of a cell is searched by (`final`: its classifier's)."""
+    if stage is Stage.LANGUAGE_MODEL:
+        return spec.search.general if cell.is_general else spec.search.language_model
+    return spec.search.bow if cell.regime == Regime.BOW else spec.search.classifier
+
+
+def space_of(spec: SweepSpec, cell: Cell, stage: Stage) -> dict[str, Range]:
+    """Hyperparameter name → range; empty for `final`, whose settings are chosen already."""
+    return {} if stage is Stage.FINAL else search_of(spec, cell, stage).space
+
+
+def wanted_trials(spec: SweepSpec, cell: Cell, stage: Stage) -> int:
+    """Trials a study may spend."""
+    space = space_of(spec, cell, stage)
+    if all(interval.is_fixed for interval in space.values()):
+        return 1
+    return search_of(spec, cell, stage).trials
+
+
+def maximizes(study: StudyKey) -> bool:
+    """Whether larger values are better: accuracies are maximised, losses minimised."""
+    return study.stage is not Stage.LANGUAGE_MODEL
+
+
+def accelerators(spec: SweepSpec, cell: Cell) -> float:
+    """Accelerators one trial of a cell holds; CPUs where the spec asks for no GPU."""
+    if spec.resources.gpus == 0:
+        return float(spec.resources.cpus)
+    return 0.0 if cell.regime == Regime.BOW else spec.resources.gpus

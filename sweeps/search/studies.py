@@ -1,0 +1,274 @@
+"""Studies: Optuna behind ask, report, prune and tell; the only file that knows it.
+
+Records and questions come in, hyperparameters go out, and the storage (SQLite beside the sweep, or
+PostgreSQL by URL) keeps one Optuna study `<sweep>/<cell>/<stage>` each, opened when first used.
+
+A suggestion is sampled in a study in memory that holds the question's history alone. It can then
+depend on nothing else: not on orphans of a crash, nor on trials whose basis was replaced, nor on
+what another driver sampled before. The stored study is the record, not the sampler's memory.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import optuna
+from optuna.distributions import FloatDistribution
+from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import TrialState as OptunaState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweeps.errors import StorageError
+from sweeps.paths import SweepPaths
+from sweeps.search.attributes import (
+    END,
+    asked_attributes,
+    end_attributes,
+    epoch_attribute,
+    is_trial,
+    last_heard_of,
+    record_from,
+)
+from sweeps.search.ledger import Ledger
+from sweeps.search.records import Progress, StudyKey, TrialKey, TrialRecord, TrialState
+from sweeps.search.spaces import maximizes
+from sweeps.search.suggestions import (
+    DRIVER_STOPPED,
+    Pruning,
+    Question,
+    check_meaning,
+    middle_of,
+)
+from sweeps.spec.cells import make_cells
+from sweeps.spec.meaning import JSON
+from sweeps.spec.values import Range, SweepSpec
+from ulm.regimes import Regime
+
+STARTUP_TRIALS = 3  # random suggestions, the middle included, before TPE models the history
+
+_OPTUNA_STATES = {
+    TrialState.RUNNING: OptunaState.RUNNING,
+    TrialState.FINISHED: OptunaState.COMPLETE,
+    TrialState.PRUNED: OptunaState.PRUNED,
+    TrialState.FAILED: OptunaState.FAIL,
+    TrialState.LOST: OptunaState.FAIL,
+}
+
+
+class _Connection(sqlite3.Connection):
+    """SQLite for one writer that may be killed: a write-ahead log, readers never in the way."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.execute("PRAGMA journal_mode=WAL")
+        self.execute("PRAGMA synchronous=NORMAL")
+
+
+def _open_storage(url: str) -> optuna.storages.RDBStorage:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    is_sqlite = url.startswith("sqlite")
+    connect = {"timeout": 60.0, "factory": _Connection} if is_sqlite else {}
+    try:
+        return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": connect})
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:
+        shown = make_url(url).render_as_string(hide_password=True)
+        raise StorageError(
+            f"the ledger must be a database that can be opened, found {shown} ({error}): "
+            "check `ledger.url`, the folder's permissions and the database's driver"
+        ) from error
+
+
+class OptunaStudies:
+    """Studies in an Optuna storage.
+
+    Args:
+        url: SQLAlchemy URL of the storage.
+        name: Name of the sweep; prefix of its studies.
+
+    Raises:
+        StorageError: The storage can not be opened.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        self._storage = _open_storage(url)
+        self._name = name
+        self._studies: dict[StudyKey, optuna.Study] = {}
+        self._trials: dict[TrialKey, FrozenTrial] = {}
+
+    def open(self, meaning: Mapping[str, JSON]) -> tuple[TrialRecord, ...]:
+        """See `Studies.open`."""
+        sweep = optuna.create_study(
+            storage=self._storage, study_name=f"{self._name}/meaning", load_if_exists=True
+        )
+        recorded = sweep.user_attrs.get("meaning")
+        if recorded is None:
+            sweep.set_user_attr("meaning", dict(meaning))
+        else:
+            check_meaning(recorded, json.loads(json.dumps(meaning)), self._name)
+        return tuple(
+            self._close_orphan(study, trial)
+            for study in self._stored()
+            for trial in study.get_trials(deepcopy=False)
+            if is_trial(trial.user_attrs)
+        )
+
+    def read(self) -> tuple[TrialRecord, ...]:
+        """Every attempt as it stands; changes nothing, so a driver may be at work meanwhile."""
+        return tuple(
+            record_from(trial.user_attrs, trial.params)
+            for study in self._stored()
+            for trial in study.get_trials(deepcopy=False)
+            if is_trial(trial.user_attrs)
+        )
+
+    def suggest(self, question: Question) -> dict[str, float]:
+        """See `Studies.suggest`: multivariate TPE (Falkner 2018) over the history."""
+        if question.number == 0:
+            return middle_of(question.space)
+        sampler = TPESampler(
+            seed=question.seed % 2**32,
+            n_startup_trials=STARTUP_TRIALS,
+            multivariate=True,
+            constant_liar=False,
+        )
+        study = _study_in_memory(question.history, question.space, question.maximize, sampler)
+        return dict(study.ask(_distributions(question.space)).params)
+
+    def begin(self, record: TrialRecord, space: Mapping[str, Range]) -> None:
+        """See `Studies.begin`: one transaction, so that a crash leaves a whole trial or none."""
+        study = self._study(record.key.study)
+        study.add_trial(_frozen(record, space))
+        self._trials[record.key] = study.get_trials(deepcopy=False)[-1]
+
+    def report(self, key: TrialKey, progress: Progress, at: float) -> None:
+        """See `Studies.report`."""
+        trial_id = self._trials[key]._trial_id
+        self._storage.set_trial_user_attr(trial_id, *epoch_attribute(progress, at))
+        self._storage.set_trial_intermediate_value(trial_id, progress.epoch, progress.value)
+
+    def should_prune(
+        self, record: TrialRecord, history: Sequence[TrialRecord], pruning: Pruning
+    ) -> bool:
+        """See `Studies.should_prune`: Optuna's median pruner on the history."""
+        pruner = optuna.pruners.MedianPruner(
+            n_startup_trials=pruning.startup, n_warmup_steps=pruning.warmup_epochs
+        )
+        study = _study_in_memory(history, {}, pruning.maximize, optuna.samplers.RandomSampler())
+        return bool(pruner.prune(study, _frozen(record, {})))
+
+    def end(self, record: TrialRecord) -> None:
+        """See `Studies.end`: first all that is known of the end, then Optuna's own state."""
+        trial = self._trials.pop(record.key)
+        self._storage.set_trial_user_attr(trial._trial_id, END, end_attributes(record))
+        self._tell(self._study(record.key.study), trial.number, record)
+
+    def close(self) -> None:
+        """See `Studies.close`."""
+        self._studies.clear()
+        self._storage.scoped_session.remove()
+        self._storage.engine.dispose()
+
+    def _stored(self) -> Iterable[optuna.Study]:
+        prefix = f"{self._name}/"
+        for name in sorted(optuna.get_all_study_names(self._storage)):
+            if name.startswith(prefix) and name != f"{prefix}meaning":
+                yield optuna.load_study(study_name=name, storage=self._storage)
+
+    def _study(self, key: StudyKey) -> optuna.Study:
+        if key not in self._studies:
+            self._studies[key] = optuna.create_study(
+                storage=self._storage,
+                study_name=f"{self._name}/{key}",
+                direction=_direction(maximizes(key)),
+                load_if_exists=True,
+            )
+        return self._studies[key]
+
+    def _close_orphan(self, study: optuna.Study, trial: FrozenTrial) -> TrialRecord:
+        """The record of a trial; one that is RUNNING in the storage is closed first."""
+        record = record_from(trial.user_attrs, trial.params)
+        if record.state is TrialState.RUNNING:
+            ended_at = last_heard_of(trial.user_attrs)
+            record = replace(
+                record, state=TrialState.LOST, failure=DRIVER_STOPPED, ended_at=ended_at
+            )
+            self._storage.set_trial_user_attr(trial._trial_id, END, end_attributes(record))
+        if trial.state is OptunaState.RUNNING:
+            self._tell(study, trial.number, record)
+        return record
+
+    def _tell(self, study: optuna.Study, number: int, record: TrialRecord) -> None:
+        value = record.outcome.value if record.outcome is not None else None
+        study.tell(number, value, state=_OPTUNA_STATES[record.state], skip_if_finished=True)
+
+
+def read_records(paths: SweepPaths, spec: SweepSpec) -> tuple[TrialRecord, ...]:
+    """What a run folder's ledger holds of the cells of a spec; changes nothing.
+
+    Returns:
+        The latest attempt of every trial, superseded ones left out; nothing where no run was.
+
+    Raises:
+        StorageError: The ledger can not be opened.
+    """
+    if spec.ledger.url is None and not paths.ledger_db.is_file():
+        return ()
+    studies = OptunaStudies(spec.ledger.url or paths.ledger_url, spec.name)
+    try:
+        records = studies.read()
+    finally:
+        studies.close()
+    general = _general_encoder_of(records, spec)
+    return Ledger(spec, make_cells(spec), records=records, general_encoder=general).records
+
+
+def _general_encoder_of(records: Sequence[TrialRecord], spec: SweepSpec) -> str | None:
+    """The encoder that the latest trial of `ulm` or `ulm+domain` was started from."""
+    starts = {
+        StudyKey(cell_id=cell.id, stage=cell.stages[0])
+        for cell in make_cells(spec)
+        if not cell.is_general and Regime(cell.regime).starts_from_general
+    }
+    started = [record for record in records if record.key.study in starts]
+    latest = max(started, key=lambda record: record.started_at, default=None)
+    return None if latest is None else latest.encoder
+
+
+def _direction(maximize: bool) -> str:
+    return "maximize" if maximize else "minimize"
+
+
+def _distributions(space: Mapping[str, Range]) -> dict[str, FloatDistribution]:
+    return {
+        name: FloatDistribution(interval.low, interval.high, log=interval.log)
+        for name, interval in space.items()
+    }
+
+
+def _study_in_memory(
+    history: Sequence[TrialRecord],
+    space: Mapping[str, Range],
+    maximize: bool,
+    sampler: optuna.samplers.BaseSampler,
+) -> optuna.Study:
+    study = optuna.create_study(direction=_direction(maximize), sampler=sampler)
+    study.add_trials([_frozen(record, space) for record in history])
+    return study
+
+
+def _frozen(record: TrialRecord, space: Mapping[str, Range]) -> FrozenTrial:
+    """A record as Optuna's value; a parameter outside the space has the range of its one value."""
+    settled = {name: Range(low=value, high=value) for name, value in record.params.items()}
+    known = {name: interval for name, interval in space.items() if name in settled}
+    return create_trial(
+        state=_OPTUNA_STATES[record.state],
+        value=None if record.outcome is None else record.outcome.value,
+        params=dict(record.params),
+        distributions=_distributions({**settled, **known}),
+        intermediate_values={epoch.epoch: epoch.value for epoch in record.progress},
+        user_attrs=asked_attributes(record),
+    )

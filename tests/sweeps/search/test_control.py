@@ -1,0 +1,244 @@
+import math
+from dataclasses import replace
+
+import pytest
+from simulation import (
+    SilentListener,
+    open_control,
+    outcome_of,
+    run_all,
+    run_trial,
+    table,
+    tiny_search,
+    tiny_spec,
+)
+
+from sweeps.errors import MeaningError
+from sweeps.search.control import Answer
+from sweeps.search.decisions import CellState
+from sweeps.search.records import Progress, TrialState
+from sweeps.search.studies import OptunaStudies
+from sweeps.search.suggestions import InMemoryStudies
+from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.values import LabelSpec
+from ulm.regimes import Regime
+
+
+@pytest.fixture(params=["memory", "optuna"])
+def reopen(request, tmp_path):
+    """Opens the same studies again and again, as each new driver would."""
+    opened = []
+    memory = InMemoryStudies("tiny")
+
+    def studies():
+        if request.param == "memory":
+            return memory
+        opened.append(OptunaStudies(f"sqlite:///{tmp_path / 'ledger.db'}", "tiny"))
+        return opened[-1]
+
+    yield studies
+    for each in opened:
+        each.close()
+
+
+def unbroken(spec):
+    control = open_control(spec, InMemoryStudies())
+    run_all(control)
+    return control
+
+
+SMALL = {"sizes": (10,), "seeds": (0,)}
+
+
+def test_a_sweep_runs_every_wanted_trial_and_finishes_every_cell(reopen):
+    spec = tiny_spec(**SMALL)
+    control = open_control(spec, reopen())
+    assert run_all(control) == control.ledger.num_wanted
+    states = {control.ledger.cell_status(cell, 0).state for cell in make_cells(spec)}
+    assert states == {CellState.FINISHED}
+
+
+def test_a_second_run_trains_nothing(reopen):
+    spec = tiny_spec(**SMALL)
+    run_all(open_control(spec, reopen()))
+    again = open_control(spec, reopen())
+    assert not again.has_work
+    assert run_all(again) == 0
+    assert again.num_recorded == again.ledger.num_wanted
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 11])
+def test_a_run_killed_between_and_inside_trials_ends_with_the_table_of_an_unbroken_one(
+    reopen, stop_after
+):
+    spec = tiny_spec(**SMALL)
+    control = open_control(spec, reopen())
+    run_all(control, at_most=stop_after)
+    orphan = control.next_request()
+    control.report(orphan.key, Progress(epoch=1, num_epochs=3, value=0.5))
+    control.close()
+
+    listener = SilentListener()
+    resumed = open_control(spec, reopen(), listener=listener)
+    assert resumed.num_recorded == stop_after
+    run_all(resumed)
+    repeated = [key for key in listener.started if key.attempt]
+    assert [(key.study, key.number) for key in repeated] == [(orphan.key.study, orphan.key.number)]
+    assert table(resumed).keys() == table(unbroken(spec)).keys()
+    assert len(listener.started) == resumed.ledger.num_wanted - stop_after
+
+
+def test_a_broken_optuna_run_gives_the_same_values_as_an_unbroken_one(tmp_path):
+    spec = tiny_spec(search=tiny_search(classifiers=5), **SMALL)
+    tables = []
+    for name, parts in (("whole", [1000]), ("broken", [3, 4, 1, 1000])):
+        for part in parts:
+            studies = OptunaStudies(f"sqlite:///{tmp_path / name}.db", "tiny")
+            control = open_control(spec, studies)
+            run_all(control, at_most=part)
+            control.next_request()
+            control.close()
+        tables.append(table(control))
+    assert tables[0] == tables[1]
+
+
+def test_renaming_the_sweep_changes_no_result():
+    one, other = (unbroken(tiny_spec(name=name, **SMALL)) for name in ("one", "other"))
+    assert table(one) == table(other)
+
+
+def test_repeated_attempts_keep_their_hyperparameters():
+    spec = tiny_spec(**SMALL)
+    control = open_control(spec, InMemoryStudies())
+    run_all(control, at_most=3)
+    first = control.next_request()
+    control.fail(first.key, "worker vanished", lost=True)
+    second = control.next_request()
+    assert (second.key.number, second.key.attempt) == (first.key.number, 1)
+    assert second.params == first.params
+
+
+def test_a_trial_lost_more_often_than_retries_fails_in_this_run_and_is_asked_again_in_the_next():
+    spec = tiny_spec(retries=1, **SMALL)
+    studies = InMemoryStudies()
+    control = open_control(spec, studies)
+    for _ in range(2):
+        request = control.next_request()
+        control.fail(request.key, "worker vanished", lost=True)
+    record = control.ledger.latest(request.key)
+    assert record.state is TrialState.FAILED
+    assert record.failure == "gave up after 2 attempts: worker vanished"
+
+    control = open_control(spec, studies)
+    again = control.next_request()
+    assert (again.key.study, again.key.number) == (request.key.study, request.key.number)
+    assert again.key.attempt == 2
+
+
+def test_diverged_values_are_failed_suggestions_and_are_never_asked_again(reopen):
+    spec = tiny_spec(**SMALL)
+    control = open_control(spec, reopen())
+    reported, finished = control.next_request(), None
+    assert not control.report(reported.key, Progress(epoch=1, num_epochs=3, value=math.nan))
+    finished = control.next_request()
+    control.finish(finished.key, replace(outcome_of(finished), value=math.inf))
+    states = [control.ledger.latest(key).state for key in (reported.key, finished.key)]
+    assert states == [TrialState.FAILED, TrialState.FAILED]
+    control.close()
+    again = open_control(spec, reopen())
+    assert again.num_recorded == 2
+
+
+def test_a_cell_whose_classifiers_all_fail_is_failed_with_the_reason_and_others_go_on():
+    spec = tiny_spec(**SMALL)
+    control = open_control(spec, InMemoryStudies())
+    while (request := control.next_request()) is not Answer.DONE:
+        if request.cell.regime == "domain" and request.key.study.stage is Stage.CLASSIFIER:
+            control.fail(request.key, "diverged: loss nan")
+        else:
+            run_trial(control, request)
+    statuses = {c.regime: control.ledger.cell_status(c, 0) for c in make_cells(spec)}
+    assert str(statuses.pop("domain")) == (
+        "failed: no classifier trial finished: diverged: loss nan"
+    )
+    assert {status.state for status in statuses.values()} == {CellState.FINISHED}
+
+
+def test_a_failed_general_model_fails_the_cells_that_need_it():
+    spec = tiny_spec(**SMALL)
+    control = open_control(spec, InMemoryStudies())
+    request = control.next_request()
+    assert request.cell.is_general
+    control.fail(request.key, "out of memory")
+    run_all(control)
+    statuses = {c.regime: control.ledger.cell_status(c, 0) for c in make_cells(spec)}
+    assert statuses["ulm"].reason == (
+        "general model: no language model trial finished: out of memory"
+    )
+    assert statuses["ulm+domain"].state is CellState.FAILED
+    assert statuses["scratch"].state is CellState.FINISHED
+
+
+def test_a_bad_trial_is_pruned_and_told_to_stop(reopen):
+    spec = tiny_spec(search=tiny_search(classifiers=4), regimes=(Regime.SCRATCH,), **SMALL)
+    control = open_control(spec, reopen())
+    run_all(control, at_most=2)
+    request = control.next_request()
+    assert not control.report(request.key, Progress(epoch=1, num_epochs=3, value=0.01))
+    assert control.ledger.latest(request.key).state is TrialState.PRUNED
+    control.finish(request.key, outcome_of(request))
+    assert control.ledger.latest(request.key).state is TrialState.PRUNED
+
+
+def test_extending_seeds_sizes_and_trials_trains_only_the_difference(reopen):
+    small, large = tiny_spec(**SMALL), tiny_spec()
+    before = open_control(small, reopen())
+    run_all(before)
+    recorded = before.ledger.num_wanted
+    before.close()
+    after = open_control(large, reopen())
+    assert after.num_recorded == recorded
+    assert run_all(after) == after.ledger.num_wanted - recorded
+
+
+def test_more_trials_supersede_what_was_built_on_a_choice_they_replace(reopen):
+    few = tiny_spec(search=tiny_search(language_models=1, classifiers=1), **SMALL)
+    many = tiny_spec(search=tiny_search(language_models=6, classifiers=2), **SMALL)
+    control = open_control(few, reopen())
+    run_all(control)
+    control.close()
+    extended = open_control(many, reopen())
+    run_all(extended)
+    extended.close()
+    for cell in make_cells(many):
+        assert extended.ledger.cell_status(cell, 0).state is CellState.FINISHED
+    finals = [r for r in extended.records if r.key.study.stage is Stage.FINAL]
+    for final in finals:
+        chosen = extended.ledger.basis(final.key.study)
+        assert (final.encoder, dict(final.params)) == (chosen.encoder, chosen.params)
+    assert any(final.key.attempt for final in finals), "no choice was replaced: a test of nothing"
+
+
+def test_an_extended_sweep_ends_with_the_table_of_a_fresh_one():
+    few = tiny_spec(search=tiny_search(language_models=1, classifiers=1), **SMALL)
+    many = tiny_spec(search=tiny_search(language_models=6, classifiers=2), **SMALL)
+    studies = InMemoryStudies()
+    run_all(open_control(few, studies))
+    extended = open_control(many, studies)
+    run_all(extended)
+    assert table(extended) == table(unbroken(many))
+
+
+def test_a_changed_meaning_is_refused_and_names_every_key(reopen):
+    run_all(open_control(tiny_spec(**SMALL), reopen()), at_most=1)
+    changed = tiny_spec(labels=LabelSpec(train=8, validation=0.3), **SMALL)
+    with pytest.raises(MeaningError, match=r"(?s)labels.train: recorded 10, now 8.*validation"):
+        open_control(changed, reopen())
+
+
+def test_a_pretrained_general_model_is_what_ulm_starts_from():
+    spec = tiny_spec(
+        regimes=(Regime.ULM,), general=replace(tiny_spec().general, kind="wikitext-103")
+    )
+    control = open_control(spec, InMemoryStudies(), general_encoder="wt103:1.0")
+    assert control.next_request().encoder == "wt103:1.0"

@@ -1,0 +1,320 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from simulation import outcome_of, tiny_search, tiny_spec
+
+from sweeps.search.decisions import CellState
+from sweeps.search.ledger import Ledger
+from sweeps.search.records import (
+    Outcome,
+    Progress,
+    StudyKey,
+    TrialKey,
+    TrialRecord,
+    TrialRequest,
+    TrialState,
+)
+from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.cost import trial_cost
+from sweeps.spec.values import BudgetSpec, NeuralSearch, ResourceSpec, fixed
+from ulm.regimes import Regime
+
+
+def new_ledger(spec, **options):
+    return Ledger(spec, make_cells(spec), **options)
+
+
+def ask(ledger, study, *, at=0.0, rate=0.02):
+    """Hands out what a study wants; returns the request a worker would get."""
+    wanted = ledger.next_trial(study)
+    cell = next(cell for cell in ledger._cells.values() if cell.id == study.cell_id)
+    params = wanted.params or {"learning_rate": rate}
+    basis = wanted.basis
+    record = TrialRecord(
+        key=wanted.key,
+        params=params,
+        encoder=basis.encoder,
+        best_epoch=basis.best_epoch,
+        started_at=at,
+    )
+    assert ledger.asked(record)
+    return TrialRequest(
+        key=wanted.key,
+        cell=cell,
+        params=params,
+        encoder=basis.encoder,
+        best_epoch=basis.best_epoch,
+    )
+
+
+def finish(ledger, study, *, value=None, at=1.0, **metrics):
+    request = ask(ledger, study)
+    outcome = outcome_of(request)
+    if value is not None:
+        outcome = replace(outcome, value=value, metrics={**outcome.metrics, **metrics})
+    assert ledger.finished(request.key, outcome, at)
+    return request.key
+
+
+def study_of(spec, regime, stage, size=None):
+    cells = [c for c in make_cells(spec) if c.regime == regime and c.size == size and c.seed == 0]
+    return StudyKey(cell_id=cells[0].id, stage=stage)
+
+
+ONE = {"sizes": (10,), "seeds": (0,)}
+
+
+def test_the_general_model_comes_first_and_holds_up_only_those_that_need_it():
+    spec = tiny_spec(**ONE)
+    regimes = [study.cell_id.rsplit("-", 1)[0] for study in new_ledger(spec).ready(0)]
+    assert regimes[0].startswith("general")
+    assert {name.split("-")[0] for name in regimes} == {"general", "bow", "scratch", "domain"}
+
+
+def test_longest_first_puts_large_cells_before_small_ones_and_smallest_first_the_reverse():
+    for order, sizes in (("longest_first", [40, 10]), ("smallest_first", [10, 40])):
+        spec = tiny_spec(order=order, regimes=(Regime.DOMAIN,), seeds=(0,))
+        ledger = new_ledger(spec, cost=lambda cell, stage, s=spec: trial_cost(s, cell, stage))
+        assert [
+            f"n{size}" in str(study) for size, study in zip(sizes, ledger.ready(0), strict=True)
+        ]
+        assert f"n{sizes[0]}" in str(ledger.ready(0)[0])
+
+
+def test_a_study_runs_one_trial_at_a_time_unless_told_otherwise():
+    for parallel, more in ((1, False), (2, True)):
+        spec = tiny_spec(search=tiny_search(parallel_trials=parallel), **ONE)
+        ledger = new_ledger(spec)
+        study = study_of(spec, "scratch", Stage.CLASSIFIER)
+        ask(ledger, study)
+        assert (study in ledger.ready(0)) is more
+
+
+def test_stages_follow_each_other_and_final_takes_the_chosen_settings():
+    spec = tiny_spec(regimes=(Regime.SCRATCH,), **ONE)
+    ledger = new_ledger(spec)
+    study = study_of(spec, "scratch", Stage.CLASSIFIER)
+    final = study_of(spec, "scratch", Stage.FINAL)
+    for value in (0.5, 0.7, 0.6):
+        assert ledger.basis(final) is None
+        best = (
+            finish(ledger, study, value=value)
+            if value == 0.7
+            else finish(ledger, study, value=value)
+        )
+        if value == 0.7:
+            expected = best
+    assert ledger.chosen(study).key == expected
+    wanted = ledger.next_trial(final)
+    assert wanted.params == ledger.chosen(study).params
+    assert wanted.basis.best_epoch == 3
+
+
+def test_equal_accuracies_are_decided_by_loss_then_by_the_earlier_trial():
+    spec = tiny_spec(regimes=(Regime.SCRATCH,), **ONE)
+    ledger = new_ledger(spec)
+    study = study_of(spec, "scratch", Stage.CLASSIFIER)
+    for loss in (0.5, 0.4, 0.4):
+        finish(ledger, study, value=0.7, validation_loss=loss)
+    assert ledger.chosen(study).key.number == 1
+
+
+def test_the_language_model_with_the_smallest_loss_is_what_the_classifier_starts_from():
+    spec = tiny_spec(regimes=(Regime.DOMAIN,), **ONE)
+    ledger = new_ledger(spec)
+    study = study_of(spec, "domain", Stage.LANGUAGE_MODEL, size=10)
+    for value in (4.0, 3.0):
+        finish(ledger, study, value=value)
+    chosen = ledger.chosen(study)
+    assert chosen.outcome.value == 3.0
+    classifier = study_of(spec, "domain", Stage.CLASSIFIER, size=10)
+    assert ledger.next_trial(classifier).basis.encoder == chosen.outcome.artifacts["encoder"]
+
+
+def test_a_space_with_nothing_to_search_needs_one_trial():
+    search = replace(tiny_search(), classifier=NeuralSearch(trials=7, learning_rate=fixed(0.01)))
+    spec = tiny_spec(search=search, regimes=(Regime.SCRATCH,), **ONE)
+    assert new_ledger(spec).num_wanted == 2
+
+
+def test_a_suggestion_sees_ended_trials_with_smaller_numbers_only():
+    spec = tiny_spec(search=tiny_search(parallel_trials=3), regimes=(Regime.SCRATCH,), **ONE)
+    ledger = new_ledger(spec)
+    study = study_of(spec, "scratch", Stage.CLASSIFIER)
+    first, second = ask(ledger, study), ask(ledger, study)
+    ledger.finished(second.key, outcome_of(second), 1.0)
+    ledger.lost(first.key, "vanished", 1.0)
+    assert ledger.next_trial(study).key.number == 0
+    assert ledger.next_trial(study).history == ()
+
+
+def test_events_that_come_twice_or_name_unknown_trials_change_nothing():
+    spec = tiny_spec(**ONE)
+    ledger = new_ledger(spec)
+    study = study_of(spec, "bow", Stage.CLASSIFIER)
+    request = ask(ledger, study)
+    record = ledger.latest(request.key)
+    unknown = TrialKey(study=StudyKey(cell_id="nobody", stage=Stage.FINAL), number=0)
+    progress, outcome = Progress(epoch=1, num_epochs=2, value=0.5), Outcome(value=0.5)
+    assert not ledger.asked(record)
+    assert not ledger.asked(replace(record, key=unknown))
+    assert ledger.progressed(request.key, progress)
+    assert not ledger.progressed(request.key, progress)
+    assert not ledger.progressed(unknown, progress)
+    assert ledger.finished(request.key, outcome, 1.0)
+    before = ledger.records
+    assert not ledger.finished(request.key, outcome, 2.0)
+    assert not ledger.failed(request.key, "late", 2.0)
+    assert not ledger.lost(request.key, "late", 2.0)
+    assert not ledger.pruned(unknown, 2.0)
+    assert ledger.records == before
+
+
+def test_nothing_new_starts_when_the_wall_hours_of_this_run_are_spent():
+    spec = tiny_spec(budget=BudgetSpec(hours=1.0), **ONE)
+    ledger = new_ledger(spec, opened_at=1000.0)
+    bow = next(cell for cell in make_cells(spec) if cell.regime == "bow")
+    assert ledger.ready(1000.0 + 3599)
+    assert ledger.ready(1000.0 + 3600) == ()
+    assert str(ledger.cell_status(bow, 1000.0)) == "waiting"
+    assert str(ledger.cell_status(bow, 4600.0)) == "unstarted: budget spent"
+    finish(ledger, study_of(spec, "bow", Stage.CLASSIFIER))
+    assert str(ledger.cell_status(bow, 4600.0)) == "unstarted: budget spent after 1 of 3 trials"
+
+
+def test_accelerator_hours_count_every_attempt_and_running_trials_but_no_bow_beside_gpus():
+    spec = tiny_spec(
+        budget=BudgetSpec(accelerator_hours=1.0), resources=ResourceSpec(gpus=0.5), **ONE
+    )
+    ledger = new_ledger(spec)
+    study = study_of(spec, "scratch", Stage.CLASSIFIER)
+    lost = ask(ledger, study, at=0.0)
+    ledger.lost(lost.key, "vanished", at=3600.0)
+    ask(ledger, study, at=3600.0)
+    ask(ledger, study_of(spec, "bow", Stage.CLASSIFIER), at=0.0)
+    assert ledger.accelerator_seconds(5400.0) == 0.5 * 5400
+    assert ledger.ready(7199.0)
+    assert ledger.ready(7200.0) == ()
+
+
+def test_a_running_cell_says_so():
+    spec = tiny_spec(**ONE)
+    ledger = new_ledger(spec)
+    ask(ledger, study_of(spec, "scratch", Stage.CLASSIFIER))
+    scratch = next(cell for cell in make_cells(spec) if cell.regime == "scratch")
+    assert ledger.cell_status(scratch, 0).state is CellState.RUNNING
+
+
+def test_fewer_trials_than_recorded_keep_what_is_there():
+    many = tiny_spec(search=tiny_search(classifiers=4), regimes=(Regime.SCRATCH,), **ONE)
+    ledger = new_ledger(many)
+    study = study_of(many, "scratch", Stage.CLASSIFIER)
+    for value in (0.1, 0.2, 0.3, 0.9):
+        finish(ledger, study, value=value)
+    few = tiny_spec(search=tiny_search(classifiers=2), regimes=(Regime.SCRATCH,), **ONE)
+    fewer = new_ledger(few, records=ledger.records)
+    assert fewer.chosen(study).key.number == 3
+    assert fewer.next_trial(study) is None
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Workers that finish, fail, vanish and speak twice; drivers that start anew from records."""
+
+    @initialize(parallel=st.integers(1, 2), models=st.integers(1, 2), classifiers=st.integers(1, 3))
+    def open(self, parallel, models, classifiers):
+        search = tiny_search(
+            language_models=models, classifiers=classifiers, parallel_trials=parallel
+        )
+        self.spec = tiny_spec(search=search, **ONE)
+        self.ledger = new_ledger(self.spec)
+        self.running = []
+        self.ended = []
+        self.attempts = {}
+        self.time = 0.0
+
+    @precondition(lambda self: self.ledger.ready(0))
+    @rule(data=st.data(), rate=st.floats(1e-3, 1e-1))
+    def ask(self, data, rate):
+        study = data.draw(st.sampled_from(self.ledger.ready(0)))
+        request = ask(self.ledger, study, at=self.time, rate=rate)
+        self.attempts.setdefault((study, request.key.number), []).append(request.key.attempt)
+        self.running.append(request)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), end=st.sampled_from(["finish", "fail", "prune", "lose"]))
+    def end(self, data, end):
+        request = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
+        self.time += 1
+        if end == "finish":
+            assert self.ledger.finished(request.key, outcome_of(request), self.time)
+        elif end == "fail":
+            assert self.ledger.failed(request.key, "diverged", self.time)
+        elif end == "prune":
+            assert self.ledger.pruned(request.key, self.time)
+        else:
+            assert self.ledger.lost(request.key, "vanished", self.time)
+        self.ended.append(request)
+
+    @precondition(lambda self: self.ended)
+    @rule(data=st.data())
+    def speak_twice(self, data):
+        request = data.draw(st.sampled_from(self.ended))
+        before = self.ledger.records
+        assert not self.ledger.finished(request.key, outcome_of(request), self.time)
+        assert not self.ledger.lost(request.key, "again", self.time)
+        assert self.ledger.records == before
+
+    @rule()
+    def restart_driver(self):
+        records = [
+            replace(record, state=TrialState.LOST, ended_at=self.time)
+            if record.state is TrialState.RUNNING
+            else record
+            for record in self.ledger.records
+        ]
+        self.ledger = new_ledger(self.spec, records=records)
+        self.ended += self.running
+        self.running = []
+
+    @invariant()
+    def no_study_runs_more_than_it_may_or_counts_more_than_it_wants(self):
+        for study, book in self.ledger._books.items():
+            assert book.num_running <= self.spec.search.parallel_trials
+            counted = [record for record in book.latest.values() if record.state.counts]
+            assert len(counted) <= book.wanted
+
+    @invariant()
+    def attempts_of_a_trial_never_repeat(self):
+        for attempts in self.attempts.values():
+            assert attempts == sorted(set(attempts))
+
+    @invariant()
+    def later_stages_are_based_on_the_choice_that_stands(self):
+        for record in self.ledger.records:
+            basis = self.ledger.basis(record.key.study)
+            assert basis is not None
+            assert basis.carries(record)
+
+    def teardown(self):
+        if not hasattr(self, "ledger"):
+            return
+        for request in self.running:
+            self.ledger.finished(request.key, outcome_of(request), self.time)
+        while ready := self.ledger.ready(0):
+            finish(self.ledger, ready[0])
+        states = {self.ledger.cell_status(c, 0).state for c in make_cells(self.spec)}
+        assert states <= {CellState.FINISHED, CellState.FAILED}
+
+
+TestLedgerMachine = LedgerMachine.TestCase
+TestLedgerMachine.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_a_study_key_reads_as_a_path(stage):
+    key = TrialKey(study=StudyKey(cell_id="domain-n10-s0-12345678", stage=stage), number=2)
+    assert str(key) == f"domain-n10-s0-12345678/{stage.value}/2"
+    assert str(replace(key, attempt=1)) == f"domain-n10-s0-12345678/{stage.value}/2.1"

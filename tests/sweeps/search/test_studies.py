@@ -1,0 +1,199 @@
+from dataclasses import replace
+
+import pytest
+from simulation import open_control, run_all, tiny_spec
+
+from sweeps.errors import MeaningError, StorageError
+from sweeps.paths import SweepPaths
+from sweeps.search.records import (
+    Outcome,
+    Progress,
+    StudyKey,
+    TrialKey,
+    TrialRecord,
+    TrialState,
+)
+from sweeps.search.studies import OptunaStudies, read_records
+from sweeps.search.suggestions import (
+    DRIVER_STOPPED,
+    InMemoryStudies,
+    Pruning,
+    Question,
+    middle_of,
+)
+from sweeps.spec.cells import Stage
+from sweeps.spec.values import Range, fixed
+
+SPACE = {"learning_rate": Range(low=1e-3, high=1e-1, log=True), "decay": Range(low=1.0, high=4.0)}
+STUDY = StudyKey(cell_id="scratch-s0-12345678", stage=Stage.CLASSIFIER)
+MEANING = {"labels.train": 10, "search.classifier.decay": {"range": [1, 4]}}
+
+
+@pytest.fixture(params=["memory", "optuna"])
+def reopen(request, tmp_path):
+    opened = []
+    memory = InMemoryStudies("tiny")
+
+    def studies():
+        if request.param == "memory":
+            return memory
+        opened.append(OptunaStudies(f"sqlite:///{tmp_path / 'ledger.db'}", "tiny"))
+        return opened[-1]
+
+    yield studies
+    for each in opened:
+        each.close()
+
+
+def trial(number, *, values=(), state=TrialState.RUNNING, study=STUDY, **changes):
+    progress = tuple(
+        Progress(epoch=epoch, num_epochs=3, value=value) for epoch, value in enumerate(values, 1)
+    )
+    record = TrialRecord(
+        key=TrialKey(study=study, number=number),
+        params={"learning_rate": 0.01 * (number + 1), "decay": 1.0 + number / 2},
+        state=state,
+        progress=progress,
+        started_at=100.0 + number,
+        outcome=Outcome(value=values[-1]) if state is TrialState.FINISHED else None,
+    )
+    return replace(record, **changes)
+
+
+def question(number, *, history=(), seed=7):
+    return Question(number=number, space=SPACE, maximize=True, seed=seed, history=history)
+
+
+def test_the_first_suggestion_is_the_middle_of_every_range(reopen):
+    suggested = reopen().suggest(question(0))
+    assert suggested == pytest.approx({"learning_rate": 1e-2, "decay": 2.5})
+
+
+def test_suggestions_lie_in_their_ranges_and_repeat_with_their_seed_and_history(reopen):
+    studies = reopen()
+    history = tuple(
+        trial(n, values=(0.5, 0.6 + n / 100), state=TrialState.FINISHED) for n in range(5)
+    )
+    for number in range(1, 5):
+        asked = question(number, history=history[:number])
+        first = studies.suggest(asked)
+        assert studies.suggest(asked) == first
+        assert SPACE["learning_rate"].low <= first["learning_rate"] <= SPACE["learning_rate"].high
+        assert SPACE["decay"].low <= first["decay"] <= SPACE["decay"].high
+        assert studies.suggest(replace(asked, seed=8)) != first
+
+
+def test_fixed_values_are_suggested_as_they_are(reopen):
+    space = {"learning_rate": fixed(0.01), "decay": Range(low=1.0, high=4.0)}
+    asked = Question(number=1, space=space, maximize=False, seed=3, history=(trial(0),))
+    asked = replace(asked, history=(trial(0, values=(1.0,), state=TrialState.FINISHED),))
+    asked.history[0].params["learning_rate"] = 0.01
+    assert reopen().suggest(asked)["learning_rate"] == 0.01
+
+
+def test_everything_of_a_trial_comes_back(reopen):
+    studies = reopen()
+    assert studies.open(MEANING) == ()
+    begun = trial(0, encoder="abc", best_epoch=4)
+    progress = Progress(epoch=1, num_epochs=3, value=0.7, metrics={"train_loss": 0.9})
+    outcome = Outcome(value=0.75, metrics={"steps": 12.0}, artifacts={"encoder": "def"})
+    ended = replace(
+        begun, state=TrialState.FINISHED, progress=(progress,), outcome=outcome, ended_at=130.0
+    )
+    studies.begin(begun, SPACE)
+    studies.report(begun.key, progress, 120.0)
+    studies.end(ended)
+    assert reopen().open(MEANING) == (ended,)
+
+
+@pytest.mark.parametrize(
+    ("state", "failure"),
+    [(TrialState.PRUNED, None), (TrialState.FAILED, "diverged"), (TrialState.LOST, "vanished")],
+)
+def test_trials_that_did_not_run_through_keep_their_reason(reopen, state, failure):
+    studies = reopen()
+    studies.open(MEANING)
+    begun = trial(0)
+    studies.begin(begun, SPACE)
+    ended = replace(begun, state=state, failure=failure, ended_at=130.0)
+    studies.end(ended)
+    assert reopen().open(MEANING) == (ended,)
+
+
+def test_trials_a_vanished_driver_left_running_are_closed_as_lost_when_last_heard_of(reopen):
+    studies = reopen()
+    studies.open(MEANING)
+    studies.begin(trial(0), SPACE)
+    studies.report(trial(0).key, Progress(epoch=1, num_epochs=3, value=0.5), 150.0)
+    studies.begin(trial(0, study=replace(STUDY, stage=Stage.FINAL)), {})
+    heard, silent = sorted(reopen().open(MEANING), key=lambda record: str(record.key.study))
+    assert (heard.state, heard.failure, heard.ended_at) == (TrialState.LOST, DRIVER_STOPPED, 150.0)
+    assert (silent.state, silent.ended_at) == (TrialState.LOST, 100.0)
+    assert reopen().open(MEANING) in [(heard, silent), (silent, heard)]
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_a_trial_below_the_median_of_two_finished_ones_is_pruned_after_the_warm_up(
+    reopen, maximize
+):
+    studies = reopen()
+    sign = 1 if maximize else -1
+    pruning = Pruning(startup=2, warmup_epochs=2, maximize=maximize)
+    history = [
+        trial(n, values=(sign * 0.6, sign * 0.7 + n / 100), state=TrialState.FINISHED)
+        for n in range(2)
+    ]
+    bad = trial(2, values=(sign * 0.1, sign * 0.2))
+    good = trial(2, values=(sign * 0.6, sign * 0.9))
+    assert studies.should_prune(bad, history, pruning)
+    assert not studies.should_prune(good, history, pruning)
+    assert not studies.should_prune(bad, history[:1], pruning)
+    early = replace(bad, progress=bad.progress[:1])
+    assert not studies.should_prune(early, history, pruning)
+
+
+def test_a_spec_that_means_something_else_is_refused_with_old_and_new_values(reopen):
+    reopen().open(MEANING)
+    changed = {**MEANING, "labels.train": 20, "model.layers": 2}
+    with pytest.raises(MeaningError, match=r"(?s)labels.train: recorded 10, now 20.*model.layers"):
+        reopen().open(changed)
+    assert reopen().open(MEANING) == ()
+
+
+def test_sweeps_in_one_database_do_not_see_each_other(tmp_path):
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    one, other = OptunaStudies(url, "one"), OptunaStudies(url, "one-more")
+    one.open(MEANING)
+    one.begin(trial(0), SPACE)
+    assert other.open({"labels.train": 99}) == ()
+    one.close()
+    other.close()
+
+
+def test_the_middle_is_geometric_in_log_ranges():
+    assert middle_of(SPACE)["learning_rate"] == pytest.approx(1e-2)
+
+
+def test_reading_a_run_folder_changes_nothing_and_needs_no_run(tmp_path):
+    spec = tiny_spec(storage=str(tmp_path), sizes=(10,), seeds=(0,))
+    paths = SweepPaths.of(spec)
+    assert read_records(paths, spec) == ()
+    assert not paths.folder.exists()
+
+    paths.folder.mkdir()
+    studies = OptunaStudies(paths.ledger_url, spec.name)
+    control = open_control(spec, studies)
+    run_all(control, at_most=8)
+    control.next_request()
+    read = read_records(paths, spec)
+    assert read == control.records
+    assert [record.state for record in read].count(TrialState.RUNNING) == 1
+    control.close()
+
+
+def test_a_ledger_that_can_not_be_opened_says_so_without_its_password(tmp_path):
+    with pytest.raises(StorageError, match="database that can be opened"):
+        OptunaStudies(f"sqlite:///{tmp_path / 'no' / 'folder' / 'ledger.db'}", "tiny")
+    with pytest.raises(StorageError, match="database that can be opened") as caught:
+        OptunaStudies("postgresql://user:secret@127.0.0.1:1/ledger", "tiny")
+    assert "secret" not in str(caught.value)
