@@ -44,8 +44,9 @@ class Background:
         self._thread.start()
 
     def put(self, name: str, operation: Operation) -> None:
-        """Queue an operation; it keeps the place of a waiting one of the same name."""
+        """Queue an operation at the end; a waiting one of the same name is dropped."""
         with self._changed:
+            self._waiting.pop(name, None)
             self._waiting[name] = operation
             self._changed.notify_all()
 

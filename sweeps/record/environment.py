@@ -18,13 +18,13 @@ import psutil
 
 LIBRARIES = ("ulm-sweeps", "torch", "fastai", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
 
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_USER_INFO = re.compile(r"(?<=://)(?!/)[^\s'\"]*@(?=[^/@]*)")
 _SECRET_QUERY = re.compile(r"(?i)([?&](?:[a-z_]*password|[a-z_]*token|secret)=)[^&\s'\"]+")
 
 
 def redact_uri(text: str) -> str:
     """A text with the user and password of every URI in it replaced by `***`."""
-    return _SECRET_QUERY.sub(r"\1***", _USER_INFO.sub("***", text))
+    return _SECRET_QUERY.sub(r"\1***", _USER_INFO.sub("***@", text))
 
 
 def _version(library: str) -> str | None:

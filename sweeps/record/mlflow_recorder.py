@@ -184,8 +184,7 @@ class MlflowStore:
     def _create(self, run: Run, parent: Run | None) -> _Known:
         tags = {**self._common_tags, KEY_TAG: run.key, "kind": run.kind}
         if parent is not None:
-            self.apply(parent, None)
-            tags["mlflow.parentRunId"] = self._known[parent.key].run_id
+            tags["mlflow.parentRunId"] = self._ensure(parent).run_id
         made = self._client.create_run(
             self._experiment,
             start_time=_milliseconds(run.started_at or None),
@@ -233,8 +232,14 @@ class MlflowStore:
 
     def attach(self, run: Run, file: Path) -> None:
         """Copy a file into a run's artifacts."""
-        self.apply(run, None)
-        self._client.log_artifact(self._known[run.key].run_id, str(file))
+        self.connect()
+        self._client.log_artifact(self._ensure(run).run_id, str(file))
+
+    def _ensure(self, run: Run) -> _Known:
+        """The run as it is, made only where it is missing: `run` may be older than the store's."""
+        if run.key not in self._known:
+            self.apply(run, None)
+        return self._known[run.key]
 
 
 class MlflowRecorder(QueuedRecorder):

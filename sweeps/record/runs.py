@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import log10
+from math import isfinite, log10
 
 from sweeps.answer.results import ResultRow
 from sweeps.search.records import Progress, TrialRecord, TrialState
@@ -174,7 +174,11 @@ def trial_run(record: TrialRecord, cell: Cell) -> Run:
         params=_texts(
             {**_cell_params(cell), "stage": stage.value, "number": key.number, **record.params}
         ),
-        points=(*_epoch_points(record, stage), *_outcome_points(record, stage)),
+        points=tuple(
+            point
+            for point in (*_epoch_points(record, stage), *_outcome_points(record, stage))
+            if isfinite(point.value)  # stores change or refuse the others
+        ),
         tags=tags,
         started_at=record.started_at,
         ended_at=record.ended_at,

@@ -1,0 +1,161 @@
+from dataclasses import replace
+
+import pytest
+
+from sweeps.answer.results import (
+    TIMING_COLUMNS,
+    make_rows,
+    read_csv,
+    write_csv,
+)
+from sweeps.search.records import TrialState
+from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.values import GeneralSpec
+from tests.sweeps.example_sweep import cell_of, example_records, example_spec, study_of
+from ulm.regimes import Regime
+
+
+def rows_of(spec, records):
+    return make_rows(spec, make_cells(spec), records)
+
+
+def row_of(spec, records, regime, size, seed):
+    cell = cell_of(spec, regime, size, seed)
+    return next(row for row in rows_of(spec, records) if row.cell == cell.id)
+
+
+def in_study(records, study):
+    return [record for record in records if record.key.study == study]
+
+
+def test_every_grid_cell_has_a_row_and_the_general_model_has_none():
+    spec = example_spec()
+    rows = rows_of(spec, ())
+    assert len(rows) == 3 * 2 + 2 * 3 * 2
+    assert {row.regime for row in rows} == {regime.value for regime in Regime}
+    assert {row.status for row in rows} == {"unstarted"}
+
+
+def test_a_finished_row_names_the_trials_that_were_chosen():
+    spec = example_spec()
+    records = example_records(spec)
+    models = in_study(records, study_of(spec, "domain", 400, 1, Stage.LANGUAGE_MODEL))
+    classifiers = in_study(records, study_of(spec, "domain", 400, 1, Stage.CLASSIFIER))
+    (final,) = in_study(records, study_of(spec, "domain", 400, 1, Stage.FINAL))
+    model = min(models, key=lambda record: record.outcome.value)
+    classifier = next(record for record in classifiers if record.params == final.params)
+
+    row = row_of(spec, records, "domain", 400, 1)
+
+    assert row.status == "finished"
+    assert row.lm_loss == model.outcome.value
+    assert row.lm_learning_rate == model.params["learning_rate"]
+    assert row.classifier_learning_rate == classifier.params["learning_rate"]
+    assert row.decay == classifier.params["decay"]
+    assert row.validation_accuracy == max(record.outcome.value for record in classifiers)
+    assert row.test_accuracy == final.outcome.value
+    assert row.test_documents == 1000
+    assert (row.best_epoch, row.vocabulary, row.coverage) == (3, 4000, 0.94)
+
+
+def test_steps_and_seconds_are_of_the_path_and_the_search_is_counted_apart():
+    spec = example_spec()
+    row = row_of(spec, example_records(spec), "domain", 1600, 0)
+    assert (row.lm_steps, row.classifier_steps, row.final_steps) == (400, 400, 400)
+    assert row.steps == 1200
+    assert row.tokens == 1200 * 4480
+    assert row.seconds == pytest.approx(1200 / 7.3)
+    assert row.search_seconds == pytest.approx(6 * 400 / 7.3)  # 2 models, 3 classifiers, final
+    assert row.trials == 6
+
+
+def test_bow_has_a_regularisation_and_no_learning_rate():
+    spec = example_spec()
+    row = row_of(spec, example_records(spec), "bow", None, 0)
+    assert row.inverse_regularization is not None
+    assert row.classifier_learning_rate is None
+    assert row.lm_loss is None
+
+
+def test_a_choice_is_shown_only_once_its_study_has_spent_its_trials():
+    spec = example_spec()
+    study = study_of(spec, "domain", 400, 0, Stage.LANGUAGE_MODEL)
+    (first, *_) = in_study(example_records(spec), study)
+    row = row_of(spec, [first], "domain", 400, 0)
+    assert row.status == "incomplete"
+    assert row.lm_loss is None
+    assert row.trials == 1
+    assert row.search_seconds == pytest.approx(first.outcome.metrics["seconds"])
+
+
+def test_a_running_trial_makes_its_cell_running():
+    spec = example_spec()
+    record = replace(
+        example_records(spec, limit=1)[0],
+        state=TrialState.RUNNING,
+        outcome=None,
+        ended_at=None,
+        key=replace(
+            example_records(spec, limit=1)[0].key,
+            study=study_of(spec, "scratch", None, 0, Stage.CLASSIFIER),
+        ),
+        encoder=None,
+    )
+    row = row_of(spec, [record], "scratch", None, 0)
+    assert row.status == "running"
+    assert row.search_seconds == 0
+
+
+def test_a_cell_whose_trials_all_diverged_is_failed_with_the_reason_on_one_line():
+    spec = example_spec()
+    study = study_of(spec, "scratch", None, 1, Stage.CLASSIFIER)
+    records = example_records(spec, diverging=lambda key: key.study == study)
+    row = row_of(spec, records, "scratch", None, 1)
+    assert row.is_failed
+    assert "loss is not finite at epoch 2: lower the learning rate" in row.failure
+    assert row.test_accuracy is None
+
+
+def test_cells_that_need_a_failed_general_model_are_failed_too():
+    spec = example_spec()
+    records = example_records(spec, diverging=lambda key: key.study.cell_id.startswith("general"))
+    by_regime = {row.regime: row for row in rows_of(spec, records)}
+    assert by_regime["ulm+domain"].is_failed
+    assert "general" in by_regime["ulm+domain"].failure
+    assert by_regime["domain"].is_finished
+
+
+def test_a_pretrained_general_model_is_recognised_from_the_trials_that_started_from_it():
+    spec = example_spec(general=GeneralSpec(), regimes=(Regime.ULM,), seeds=(0,))
+    trained = example_spec(regimes=(Regime.ULM,), seeds=(0,))
+    source = cell_of(trained, "ulm", None, 0).id
+    target = cell_of(spec, "ulm", None, 0).id
+    records = [
+        replace(r, key=replace(r.key, study=replace(r.key.study, cell_id=target)))
+        for r in example_records(trained)
+        if r.key.study.cell_id == source
+    ]
+    assert row_of(spec, records, "ulm", None, 0).status == "finished"
+
+
+def test_a_table_read_back_equals_the_one_written_to_the_last_digit(tmp_path):
+    spec = example_spec()
+    rows = rows_of(spec, example_records(spec, limit=60))
+    write_csv(rows, tmp_path / "results.csv")
+    assert read_csv(tmp_path / "results.csv") == rows
+    assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
+
+
+def test_the_table_starts_with_the_columns_readers_rely_on(tmp_path):
+    write_csv((), tmp_path / "results.csv")
+    header = (tmp_path / "results.csv").read_text().strip().split(",")
+    scores = ["validation_accuracy", "test_accuracy", "test_documents", "lm_loss"]
+    settings = ["lm_learning_rate", "classifier_learning_rate", "steps", "seconds", "status"]
+    assert set(header) >= {"regime", "size", "seed", *scores, *settings}
+    assert set(TIMING_COLUMNS) <= set(header)
+
+
+def test_a_table_with_other_columns_is_refused(tmp_path):
+    (tmp_path / "results.csv").write_text("regime,size\nbow,\n")
+    with pytest.raises(ValueError, match="must have the columns regime, size, seed"):
+        read_csv(tmp_path / "results.csv")

@@ -1,0 +1,75 @@
+import threading
+
+from sweeps.record.background import Background
+
+
+def make(**options):
+    return Background("test", pauses=(0.01,), **options)
+
+
+def test_operations_run_in_the_order_they_were_put():
+    seen = []
+    background = make()
+    for number in range(5):
+        background.put(str(number), lambda number=number: seen.append(number))
+    assert background.close(5.0) == 0
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_a_newer_operation_of_the_same_name_replaces_a_waiting_one():
+    seen = []
+    gate = threading.Event()
+    background = make()
+    background.put("gate", gate.wait)
+    background.put("a", lambda: seen.append("old"))
+    background.put("a", lambda: seen.append("new"))
+    gate.set()
+    assert background.close(5.0) == 0
+    assert seen == ["new"]
+
+
+def test_a_failing_operation_is_repeated_until_it_succeeds():
+    attempts = []
+
+    def flaky():
+        attempts.append(1)
+        if len(attempts) < 4:
+            raise ConnectionError("not yet")
+
+    background = make()
+    background.put("flaky", flaky)
+    assert background.close(5.0) == 0
+    assert len(attempts) == 4
+
+
+def test_an_operation_that_never_succeeds_does_not_hold_up_the_others():
+    seen = []
+
+    def broken():
+        raise ValueError("refused")
+
+    background = make()
+    background.put("broken", broken)
+    background.put("good", lambda: seen.append("good"))
+    assert not background.flush(0.5)
+    assert seen == ["good"]
+    assert background.close(0.1) == 1
+
+
+def test_close_gives_up_on_a_call_that_hangs():
+    gate = threading.Event()
+    background = make()
+    background.put("hanging", gate.wait)
+    assert background.close(0.1) == 1
+    gate.set()
+
+
+def test_a_failure_is_logged_once_and_in_the_given_words(caplog):
+    def broken():
+        raise ValueError("secret")
+
+    background = make(describe=lambda error: "no secret here")
+    background.put("broken", broken)
+    background.close(0.2)
+    (line,) = [record.message for record in caplog.records]
+    assert line == "test: will be tried again: no secret here"

@@ -1,0 +1,379 @@
+"""One suite for both recorders, then what only a server can get wrong."""
+
+import shutil
+import socket
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from sweeps.answer.results import make_rows
+from sweeps.errors import TrackingError
+from sweeps.paths import SweepPaths
+from sweeps.record.book import RunBook, sweep_key
+from sweeps.record.mlflow_recorder import MlflowRecorder, open_client
+from sweeps.record.queued_recorder import QueuedRecorder
+from sweeps.record.recorder import ListRecorder
+from sweeps.record.tracking import check_tracking
+from sweeps.search.records import TrialState
+from sweeps.spec.cells import make_cells
+from sweeps.spec.values import TrackingSpec
+from tests.sweeps.example_sweep import example_records, example_spec
+from ulm.regimes import Regime
+
+SPEC = example_spec(regimes=(Regime.BOW, Regime.DOMAIN), sizes=(100, 400), seeds=(0,))
+CELLS = make_cells(SPEC)
+RECORDS = example_records(SPEC)
+ROWS = make_rows(SPEC, CELLS, RECORDS)
+
+
+def started(record):
+    return replace(record, state=TrialState.RUNNING, progress=(), outcome=None, ended_at=None)
+
+
+def after_epochs(record, epochs):
+    return replace(started(record), progress=record.progress[:epochs])
+
+
+class InMemory:
+    """A `ListRecorder` that a later driver finds again."""
+
+    def __init__(self):
+        self._runs = {}
+
+    def open(self):
+        recorder = ListRecorder(spec=SPEC, cells=CELLS)
+        self._runs.update(recorder.runs)
+        recorder.runs = self._runs
+        return recorder
+
+    def kill(self, recorder):
+        """The driver dies without closing."""
+
+    def runs(self):
+        return {
+            key: SimpleNamespace(
+                status=run.status.value,
+                kind=run.kind,
+                params=dict(run.params),
+                points={(p.name, p.step): p.value for p in run.points},
+                parent=None if run.kind == "sweep" else sweep_key(SPEC),
+            )
+            for key, run in self._runs.items()
+        }
+
+
+class OnMlflow:
+    """Recorders on one SQLite file, and what a second client reads from it."""
+
+    def __init__(self, folder, database):
+        self.paths = SweepPaths(storage=str(folder), name=SPEC.name)
+        self.uri = self.paths.mlflow_uri
+        self.paths.folder.mkdir(parents=True)
+        shutil.copy(database, self.paths.mlflow_db)
+
+    def open(self):
+        return MlflowRecorder(spec=SPEC, cells=CELLS, paths=self.paths, close_seconds=60)
+
+    def kill(self, recorder):
+        assert recorder.flush(60)
+        recorder._background.close(0)
+
+    def listed(self):
+        client = open_client(self.uri)
+        experiment = client.get_experiment_by_name(SPEC.name)
+        return client, client.search_runs([experiment.experiment_id], max_results=1000)
+
+    def runs(self):
+        client, listed = self.listed()
+        keys = {run.info.run_id: run.data.tags["ulm.key"] for run in listed}
+        assert len(set(keys.values())) == len(keys), "a key was recorded twice"
+        return {
+            run.data.tags["ulm.key"]: SimpleNamespace(
+                status=run.info.status,
+                kind=run.data.tags["kind"],
+                params=run.data.params,
+                points=self._points(client, run),
+                parent=keys.get(run.data.tags.get("mlflow.parentRunId")),
+            )
+            for run in listed
+        }
+
+    def _points(self, client, run):
+        history = [
+            point
+            for name in run.data.metrics
+            for point in client.get_metric_history(run.info.run_id, name)
+        ]
+        points = {(point.key, point.step): point.value for point in history}
+        assert len(points) == len(history), "a point was recorded twice"
+        return points
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """An empty record; making its schema takes seconds, so it is made once and copied."""
+    paths = SweepPaths(storage=str(tmp_path_factory.mktemp("schema")), name=SPEC.name)
+    open_client(paths.mlflow_uri)
+    return paths.mlflow_db
+
+
+@pytest.fixture
+def mlflow_place(tmp_path, database):
+    return OnMlflow(tmp_path / "runs", database)
+
+
+@pytest.fixture(params=["in_memory", "mlflow_place"])
+def place(request):
+    return InMemory() if request.param == "in_memory" else request.getfixturevalue(request.param)
+
+
+def play(recorder, records):
+    for record in records:
+        recorder.started(started(record))
+        for epochs in range(1, len(record.progress) + 1):
+            recorder.progressed(after_epochs(record, epochs))
+        recorder.ended(record)
+
+
+def test_a_whole_sweep_leaves_a_run_for_everything_and_none_running(place):
+    recorder = place.open()
+    recorder.reconcile(())
+    play(recorder, RECORDS)
+    recorder.reconcile(RECORDS)
+    recorder.publish(ROWS, ())
+    recorder.close()
+
+    runs = place.runs()
+    kinds = [run.kind for run in runs.values()]
+    assert kinds.count("sweep") == 1
+    assert kinds.count("trial") == len(RECORDS)
+    assert kinds.count("cell") == len(ROWS) == 3
+    assert kinds.count("curve") == 2
+    assert {run.status for run in runs.values()} == {"FINISHED"}
+    assert {run.parent for run in runs.values() if run.kind != "sweep"} == {sweep_key(SPEC)}
+    for row in ROWS:
+        assert runs[row.cell].points["test_accuracy", 0] == row.test_accuracy
+    for record in RECORDS:
+        points = runs[str(record.key)].points
+        assert {step for name, step in points if step > 0} == {p.epoch for p in record.progress}
+        assert points["steps", 0] == record.outcome.metrics["steps"]
+
+
+def test_the_same_events_twice_leave_the_same_runs(place):
+    recorder = place.open()
+    play(recorder, RECORDS[:4])
+    play(recorder, RECORDS[:4])
+    recorder.reconcile(RECORDS[:4])
+    recorder.close()
+    once = place.runs()
+    assert len(once) == 1 + 4
+
+    again = place.open()
+    again.reconcile(RECORDS[:4])
+    again.close()
+    assert place.runs() == once
+
+
+def test_reconcile_after_missed_events_gives_the_runs_of_a_recorder_that_saw_them_all(place):
+    recorder = place.open()
+    recorder.reconcile(RECORDS)
+    recorder.close()
+    from_ledger = place.runs()
+
+    watcher = InMemory()
+    watching = watcher.open()
+    play(watching, RECORDS)
+    watching.close()
+    assert from_ledger == watcher.runs()
+
+
+def test_a_killed_drivers_runs_are_closed_and_completed_by_the_next_driver(place):
+    first, second, lost = RECORDS[:3]
+    killed = place.open()
+    play(killed, [first])
+    killed.progressed(after_epochs(second, 1))
+    killed.progressed(after_epochs(lost, 2))
+    place.kill(killed)
+    assert place.runs()[str(lost.key)].status == "RUNNING"
+
+    gone = replace(after_epochs(lost, 2), state=TrialState.LOST, ended_at=lost.started_at + 9)
+    repeated = replace(lost, key=replace(lost.key, attempt=1))
+    recorder = place.open()
+    recorder.reconcile([first, second, gone])
+    play(recorder, [repeated])
+    recorder.close()
+
+    runs = place.runs()
+    assert runs[str(first.key)].status == "FINISHED"
+    assert runs[str(second.key)].status == "FINISHED"
+    assert ("validation_loss", 3) in runs[str(second.key)].points
+    assert runs[str(lost.key)].status == "KILLED"
+    assert runs[str(repeated.key)].status == "FINISHED"
+    assert "RUNNING" not in {run.status for run in runs.values()}
+
+
+def test_what_still_runs_when_a_driver_ends_is_closed_as_killed(place):
+    recorder = place.open()
+    recorder.started(started(RECORDS[0]))
+    recorder.close()
+    runs = place.runs()
+    assert runs[str(RECORDS[0].key)].status == "KILLED"
+    assert runs[sweep_key(SPEC)].status == "KILLED"
+
+
+def test_a_failed_trial_is_a_failed_run_and_a_pruned_one_is_finished(place):
+    failed = replace(RECORDS[0], state=TrialState.FAILED, outcome=None, failure="loss is nan")
+    pruned = replace(RECORDS[1], state=TrialState.PRUNED, outcome=None)
+    recorder = place.open()
+    recorder.reconcile([failed, pruned])
+    recorder.close()
+    runs = place.runs()
+    assert runs[str(failed.key)].status == "FAILED"
+    assert runs[str(pruned.key)].status == "FINISHED"
+
+
+def test_a_first_recorder_makes_the_database_and_its_schema(tmp_path):
+    paths = SweepPaths(storage=str(tmp_path), name=SPEC.name)
+    recorder = MlflowRecorder(spec=SPEC, cells=CELLS, paths=paths, close_seconds=60)
+    recorder.close()
+    experiment = open_client(paths.mlflow_uri).get_experiment_by_name(SPEC.name)
+    assert experiment.artifact_location == paths.mlartifacts.as_uri()
+
+
+def test_runs_that_only_a_killed_driver_knew_are_closed(mlflow_place):
+    place = mlflow_place
+    killed = place.open()
+    killed.started(started(RECORDS[0]))
+    place.kill(killed)
+    recorder = place.open()
+    recorder.reconcile([RECORDS[1]])
+    recorder.close()
+    assert place.runs()[str(RECORDS[0].key)].status == "KILLED"
+
+
+def test_a_run_that_contradicts_the_ledger_is_made_anew(mlflow_place):
+    place = mlflow_place
+    recorder = place.open()
+    recorder.ended(RECORDS[0])
+    recorder.close()
+    other = replace(RECORDS[0], params={**RECORDS[0].params, "learning_rate": 0.5})
+    recorder = place.open()
+    recorder.reconcile([other])
+    recorder.close()
+    assert place.runs()[str(other.key)].params["learning_rate"] == "0.5"
+
+
+def test_the_report_is_attached_and_its_answer_is_the_description(mlflow_place, tmp_path):
+    place = mlflow_place
+    page = tmp_path / "report.md"
+    page.write_text("# Example\n\n## Answer\n\nText helps.\n\n## Cells\n")
+    recorder = place.open()
+    recorder.publish(ROWS, [page])
+    recorder.close()
+    client, listed = place.listed()
+    (sweep,) = [run for run in listed if run.data.tags["kind"] == "sweep"]
+    assert sweep.data.tags["mlflow.note.content"] == "# Example\n\n## Answer\n\nText helps.\n"
+    assert sweep.data.tags["mlflow.user"]
+    assert [file.path for file in client.list_artifacts(sweep.info.run_id)] == ["report.md"]
+
+
+def test_a_dead_server_neither_raises_nor_delays_and_is_said_at_the_end(tmp_path, caplog):
+    spec = replace(SPEC, tracking=TrackingSpec(uri="http://me:hunter2@127.0.0.1:9"))
+    paths = SweepPaths(storage=str(tmp_path), name=spec.name)
+    recorder = MlflowRecorder(spec=spec, cells=CELLS, paths=paths, close_seconds=0.5)
+    play(recorder, RECORDS)
+    recorder.reconcile(RECORDS)
+    recorder.publish(ROWS, ())
+    recorder.close()
+    assert "could not be recorded; the ledger has them" in caplog.text
+    assert "hunter2" not in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
+class FlakyStore:
+    """Keeps runs, but every other call fails, before or after it took effect."""
+
+    def __init__(self):
+        self.runs = {}
+        self.calls = 0
+        self.forgotten = 0
+
+    def apply(self, run, parent):
+        self.calls += 1
+        if self.calls % 4 == 1:
+            raise ConnectionError("refused")
+        self.runs[run.key] = run
+        if self.calls % 4 == 3:
+            raise TimeoutError("answer lost")
+
+    def close_strays(self, keys):
+        assert set(self.runs) - {"known"} <= set(keys)
+
+    def attach(self, run, file):
+        raise AssertionError("no files here")
+
+    def forget(self):
+        self.forgotten += 1
+
+
+def test_an_outage_costs_no_run():
+    store = FlakyStore()
+    book = RunBook(spec=SPEC, cells=CELLS)
+    recorder = QueuedRecorder(name="flaky", book=book, store=store, pauses=(0.001,))
+    play(recorder, RECORDS)
+    recorder.reconcile(RECORDS)
+    recorder.publish(ROWS, ())
+    recorder.close()
+    expected = ListRecorder(spec=SPEC, cells=CELLS)
+    expected.reconcile(RECORDS)
+    expected.publish(ROWS, ())
+    expected.close()
+    assert store.forgotten > 0
+    assert {key: run.digest for key, run in store.runs.items()} == {
+        key: run.digest for key, run in expected.runs.items()
+    }
+    assert {run.status for run in store.runs.values()} == {"FINISHED"}
+
+
+def test_an_event_that_cannot_be_made_into_a_run_is_logged_and_not_raised(caplog):
+    store = FlakyStore()
+    recorder = QueuedRecorder(
+        name="flaky", book=RunBook(spec=SPEC, cells=CELLS), store=store, pauses=(0.001,)
+    )
+    recorder.started(None)
+    recorder.close()
+    assert "an event could not be recorded" in caplog.text
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/mlruns"])
+def test_a_plain_folder_is_refused_with_what_to_use_instead(uri):
+    with pytest.raises(TrackingError, match=r"use sqlite:////absolute/path/mlflow\.db"):
+        check_tracking(uri)
+
+
+def test_a_server_that_refuses_is_a_tracking_error_without_its_password():
+    with pytest.raises(TrackingError, match=r"http://\*\*\*@127.0.0.1:9 cannot be used") as caught:
+        check_tracking("http://me:hunter2@127.0.0.1:9", timeout_seconds=20)
+    assert "hunter2" not in str(caught.value)
+    assert "tracking: {uri: null}" in str(caught.value)
+
+
+def test_a_server_that_never_answers_is_given_up_after_the_timeout():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(TrackingError, match=r"did not answer in 0\.5 s"):
+            check_tracking(uri, timeout_seconds=0.5)
+
+
+def test_sqlite_is_checked_without_being_created(tmp_path):
+    check_tracking(f"sqlite:///{tmp_path}/new/mlflow.db")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "text.db").write_text("this is no database, it is a page of plain text " * 40)
+    with pytest.raises(TrackingError, match="not a database"):
+        check_tracking(f"sqlite:///{tmp_path}/text.db")
+
+
+def test_an_unknown_kind_of_store_is_a_tracking_error():
+    with pytest.raises(TrackingError, match="cannot be used"):
+        check_tracking("gopher://host")

@@ -1,0 +1,145 @@
+from dataclasses import replace
+
+import pytest
+
+from sweeps.answer.results import make_rows
+from sweeps.record.book import RunBook, first_section
+from sweeps.record.environment import describe_environment, redact_uri
+from sweeps.record.runs import RunStatus, curve_runs, trial_run
+from sweeps.search.records import Progress, TrialState
+from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.values import LedgerSpec, TrackingSpec
+from tests.sweeps.example_sweep import cell_of, example_records, example_spec, study_of
+
+SPEC = example_spec()
+RECORDS = example_records(SPEC)
+
+
+def first_record(regime, size, stage):
+    study = study_of(SPEC, regime, size, 0, stage)
+    return next(record for record in RECORDS if record.key.study == study)
+
+
+def test_a_trial_run_carries_its_cell_its_hyperparameters_and_a_curve_over_epochs():
+    record = first_record("domain", 400, Stage.LANGUAGE_MODEL)
+    run = trial_run(record, cell_of(SPEC, "domain", 400, 0))
+    assert run.name == "domain n=400 seed 0 lm #0"
+    assert run.params == {
+        "regime": "domain",
+        "size": "400",
+        "seed": "0",
+        "stage": "language_model",
+        "number": "0",
+        **{name: repr(value) for name, value in record.params.items()},
+    }
+    curve = [point for point in run.points if point.name == "validation_loss"]
+    assert [point.step for point in curve] == [1, 2, 3]
+    assert [point.value for point in curve] == [entry.value for entry in record.progress]
+    assert record.started_at < curve[0].at < curve[1].at < curve[2].at == record.ended_at
+
+
+def test_final_numbers_do_not_mix_with_the_curve_over_epochs():
+    record = first_record("domain", 400, Stage.CLASSIFIER)
+    run = trial_run(record, cell_of(SPEC, "domain", 400, 0))
+    at_the_end = {point.name: point.value for point in run.points if point.step == 0}
+    assert at_the_end["best_validation_accuracy"] == record.outcome.value
+    assert "best_validation_loss" in at_the_end
+    assert at_the_end["steps"] == record.outcome.metrics["steps"]
+    assert len({(point.name, point.step) for point in run.points}) == len(run.points)
+
+
+def test_values_that_are_not_finite_are_left_out():
+    record = first_record("domain", 400, Stage.LANGUAGE_MODEL)
+    bad = Progress(epoch=4, num_epochs=4, value=float("nan"), metrics={"train_loss": float("inf")})
+    run = trial_run(
+        replace(record, progress=(*record.progress, bad)), cell_of(SPEC, "domain", 400, 0)
+    )
+    assert all(point.step != 4 for point in run.points)
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        (TrialState.RUNNING, RunStatus.RUNNING),
+        (TrialState.FINISHED, RunStatus.FINISHED),
+        (TrialState.PRUNED, RunStatus.FINISHED),
+        (TrialState.FAILED, RunStatus.FAILED),
+        (TrialState.LOST, RunStatus.KILLED),
+    ],
+)
+def test_a_trials_state_decides_the_status_of_its_run(state, status):
+    record = replace(first_record("ulm", None, Stage.CLASSIFIER), state=state)
+    run = trial_run(record, cell_of(SPEC, "ulm", None, 0))
+    assert run.status is status
+    assert run.tags["ulm.state"] == state.value
+
+
+def test_the_digest_sees_content_and_not_times():
+    record = first_record("ulm", None, Stage.CLASSIFIER)
+    cell = cell_of(SPEC, "ulm", None, 0)
+    later = replace(record, started_at=record.started_at + 5)
+    shorter = replace(record, progress=record.progress[:-1])
+    assert trial_run(later, cell).digest == trial_run(record, cell).digest
+    assert trial_run(shorter, cell).digest != trial_run(record, cell).digest
+
+
+def test_a_curve_has_a_point_at_every_size_and_a_level_line_where_there_is_no_size():
+    rows = make_rows(SPEC, make_cells(SPEC), RECORDS)
+    runs = {run.key: run for run in curve_runs(SPEC, rows)}
+    assert len(runs) == 5 * 2
+
+    def curve(key):
+        return {p.step: p.value for p in runs[key].points if p.name == "test_accuracy"}
+
+    growing = {
+        row.size: row.test_accuracy for row in rows if row.regime == "domain" and not row.seed
+    }
+    (level,) = [row.test_accuracy for row in rows if row.regime == "bow" and not row.seed]
+    assert curve("curve/domain/0") == growing
+    assert curve("curve/bow/0") == {100: level, 400: level, 1600: level}
+    logs = {p.step: p.value for p in runs["curve/domain/0"].points if p.name == "log10_size"}
+    assert logs[100] == 2.0
+
+
+def test_what_an_extension_may_change_is_a_tag_and_not_a_param():
+    run = RunBook(spec=SPEC, cells=make_cells(SPEC), clock=lambda: 5.0).sweep_run()
+    assert run.params["model.embedding"] == "400"
+    assert run.tags["spec.sizes"] == "[100, 400, 1600]"
+    assert "sizes" not in run.params
+
+
+def test_a_password_of_a_uri_is_in_no_param_and_no_tag():
+    spec = replace(
+        SPEC,
+        tracking=TrackingSpec(uri="http://me:hunter2@host:5000"),
+        ledger=LedgerSpec(url="postgresql://me:hunter2@host/db"),
+    )
+    book = RunBook(spec=spec, cells=make_cells(spec))
+    runs = [book.sweep_run(), *book.reconcile(RECORDS), *book.close()]
+    assert "hunter2" not in repr(runs)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://me:pw@host:5000/x", "http://***@host:5000/x"),
+        ("failed: postgresql://u:p@h/db?a=1", "failed: postgresql://***@h/db?a=1"),
+        ("http://h/?password=pw&b=2", "http://h/?password=***&b=2"),
+        ("sqlite:////a/b@c.db", "sqlite:////a/b@c.db"),
+        ("postgresql://me:p@ss/word@host/db", "postgresql://***@host/db"),
+    ],
+)
+def test_uris_are_shown_without_user_and_password(text, shown):
+    assert redact_uri(text) == shown
+
+
+def test_the_note_is_the_report_up_to_its_second_heading():
+    page = "# Demo\n\n## Answer\n\nMore helps.\n\n## Cells\n\ntable"
+    assert first_section(page) == "# Demo\n\n## Answer\n\nMore helps.\n"
+
+
+def test_the_environment_names_versions_and_hardware():
+    found = describe_environment()
+    assert found["numpy"]
+    assert "GiB" in found["memory"]
+    assert all(isinstance(text, str) and text for text in found.values())
