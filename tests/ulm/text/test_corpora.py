@@ -1,0 +1,375 @@
+"""Sources of every kind, what a corpus checks, and what a user reads when it is wrong."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ulm.errors import CorpusError
+from ulm.text.corpora import Corpus, CorpusSource, Part, open_corpus
+
+ROWS = [
+    ("a fine film", "good", "train"),
+    ("a dull film", "bad", "train"),
+    ("some film, or other", "", "unlabelled"),
+    ("a lovely plot", "good", "test"),
+    ("a tired plot", "bad", "test"),
+]
+
+
+def write_csv(path: Path, rows=ROWS, header="text,label,part") -> Path:
+    lines = [header]
+    lines += [",".join('"' + field.replace('"', '""') + '"' for field in row) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def write_tree(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+REVIEWS = {
+    "train/neg/0_1.txt": "a dull film",
+    "train/neg/1_1.txt": "a flat film",
+    "train/pos/0_9.txt": "a fine film",
+    "test/neg/0_2.txt": "a tired plot",
+    "test/pos/0_8.txt": "a lovely plot",
+    "unsup/0_0.txt": "some film",
+}
+
+
+def table(path: Path, **options) -> CorpusSource:
+    return CorpusSource(kind=path.suffix[1:], path=path, **{"part_column": "part", **options})
+
+
+def check_rows(corpus: Corpus) -> None:
+    assert list(corpus.texts) == [text for text, _, _ in ROWS]
+    assert corpus.parts.tolist() == [0, 0, 1, 2, 2]
+    assert corpus.labels.tolist() == [1, 0, -1, 1, 0]
+    assert corpus.label_names == ("bad", "good")
+
+
+class TestSource:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"kind": "imbd"}, "did you mean 'imdb'"),
+            ({"kind": "imdb", "path": Path("x")}, "path has no effect on kind 'imdb'"),
+            ({"kind": "imdb", "documents": 10}, "documents has no effect"),
+            ({"kind": "folder"}, "needs a path"),
+            (
+                {"kind": "folder", "path": Path("x"), "text_column": "t"},
+                "text_column has no effect",
+            ),
+            ({"kind": "csv", "path": Path("x"), "test_share": 1.5}, "between 0 and 1, found 1.5"),
+            (
+                {"kind": "csv", "path": Path("x"), "part_column": "p", "test_share": 0.3},
+                "test_share has no effect on kind 'csv' with a part_column",
+            ),
+            (
+                {"kind": "csv", "path": Path("x"), "part_column": "p", "label_column": None},
+                "needs a label_column",
+            ),
+            ({"kind": "synthetic", "documents": 0}, "at least 1, found 0"),
+            ({"kind": "synthetic", "seed": -1}, "0 or more, found -1"),
+        ],
+    )
+    def test_an_option_that_is_wrong_or_has_no_effect_raises(self, options, message):
+        with pytest.raises(CorpusError, match=message):
+            CorpusSource(**options)
+
+    def test_the_name_of_a_file_is_fit_for_a_folder(self):
+        assert CorpusSource(kind="csv", path=Path("my data/all reviews.v2.csv")).name == (
+            "csv-all-reviews-v2"
+        )
+
+
+class TestTables:
+    def test_a_csv_file_becomes_a_corpus(self, tmp_path):
+        check_rows(open_corpus(table(write_csv(tmp_path / "reviews.csv"))))
+
+    def test_a_parquet_file_becomes_a_corpus(self, tmp_path):
+        path = tmp_path / "reviews.parquet"
+        texts, labels, parts = zip(*ROWS, strict=True)
+        labels = [label or None for label in labels]
+        pq.write_table(pa.table({"text": texts, "label": labels, "part": parts}), path)
+        check_rows(open_corpus(table(path)))
+
+    def test_json_lines_become_a_corpus(self, tmp_path):
+        path = tmp_path / "reviews.jsonl"
+        records = [
+            {"text": text, "label": label or None, "part": part} for text, label, part in ROWS
+        ]
+        path.write_text("\n\n".join(map(json.dumps, records)), encoding="utf-8")
+        check_rows(open_corpus(table(path)))
+
+    def test_numbers_may_be_labels(self, tmp_path):
+        path = tmp_path / "reviews.jsonl"
+        records = [{"text": f"text {i}", "label": i % 2} for i in range(10)]
+        path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+        corpus = open_corpus(table(path, part_column=None))
+        assert corpus.label_names == ("0", "1")
+
+    def test_a_table_without_labels_is_all_unlabelled(self, tmp_path):
+        path = write_csv(tmp_path / "plain.csv", [("one",), ("two",)], "text")
+        corpus = open_corpus(CorpusSource(kind="csv", path=path, label_column=None))
+        assert corpus.parts.tolist() == [Part.UNLABELLED] * 2
+        assert corpus.label_names == ()
+
+    def test_the_drawn_test_part_is_stratified_and_does_not_depend_on_the_order_of_rows(
+        self, tmp_path
+    ):
+        rows = [(f"text number {i}", "even" if i % 3 else "odd") for i in range(60)]
+        first = write_csv(tmp_path / "a.csv", rows, "text,label")
+        second = write_csv(tmp_path / "b.csv", rows[::-1], "text,label")
+        drawn = []
+        for path in (first, second):
+            corpus = open_corpus(table(path, part_column=None, test_share=0.25))
+            tests = np.flatnonzero(corpus.parts == Part.TEST)
+            assert np.bincount(corpus.labels[tests]).tolist() == [10, 5]
+            drawn.append({corpus.texts[int(i)] for i in tests})
+        assert drawn[0] == drawn[1]
+        other = open_corpus(table(first, part_column=None, test_share=0.25, seed=1))
+        tests = np.flatnonzero(other.parts == Part.TEST)
+        assert {other.texts[int(i)] for i in tests} != drawn[0]
+
+    def test_a_field_longer_than_the_csv_modules_limit_is_read(self, tmp_path):
+        rows = [("word " * 40_000, "good", "train"), *ROWS]
+        corpus = open_corpus(table(write_csv(tmp_path / "long.csv", rows)))
+        assert len(corpus.texts[0]) == 200_000
+
+    @pytest.mark.parametrize(
+        ("rows", "header", "message"),
+        [
+            (ROWS, "txt,label,part", r"column 'text' is missing, found \['txt', .*mean 'txt'"),
+            (ROWS, "text,labels,part", "column 'label' is missing.*label_column: null"),
+            (ROWS, "text,label,split", "column 'part' is missing"),
+            ([*ROWS, (" ", "good", "train")], None, r"row 6: a document must contain text"),
+            ([*ROWS, ("x", "good", "dev")], None, r"row 6: column 'part' must hold one of.*'dev'"),
+            ([*ROWS, ("x", "", "test")], None, r"row 6: a test document needs a label"),
+            ([(t, "", "unlabelled") for t, _, _ in ROWS], None, "must hold some labels, found non"),
+            (ROWS[:3], None, "needs a test part, found none"),
+            ([*ROWS, ("a", "b")], None, r"row 6: needs 3 fields like the header, found 2"),
+            ([ROWS[0], ROWS[3]], None, r"needs two classes, found \['good'\]"),
+            ([], None, "must hold some labels, found none in 0 rows"),
+        ],
+    )
+    def test_a_mistake_in_a_table_is_named_by_file_and_row(self, tmp_path, rows, header, message):
+        path = write_csv(tmp_path / "reviews.csv", rows, header or "text,label,part")
+        with pytest.raises(CorpusError, match=message):
+            open_corpus(table(path))
+
+    def test_a_csv_file_that_is_not_utf8_names_the_byte(self, tmp_path):
+        path = write_csv(tmp_path / "latin.csv")
+        data = path.read_bytes().replace(b"dull", b"d\xfcll")
+        path.write_bytes(data)
+        with pytest.raises(CorpusError, match=rf"latin\.csv.*byte {data.index(0xFC)} is 0xfc"):
+            open_corpus(table(path))
+
+    def test_a_broken_quote_names_the_line(self, tmp_path):
+        path = tmp_path / "broken.csv"
+        path.write_text('text,label,part\n"good" film,good,train\n', encoding="utf-8")
+        with pytest.raises(CorpusError, match=r"broken\.csv: line 2: not a CSV record"):
+            open_corpus(table(path))
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("{", "row 2: each line must be one JSON object"),
+            ("[1]", "row 2: each line must be one JSON object"),
+            ('{"text": 3, "label": "good"}', "row 2: column 'text' must hold text, found int 3"),
+            (r'{"text": "\ud800", "label": "good"}', "row 2: text must be UTF-8"),
+            ('{"label": "good"}', "row 2: a document must contain text"),
+        ],
+    )
+    def test_a_mistake_in_json_lines_names_the_row(self, tmp_path, line, message):
+        path = tmp_path / "broken.jsonl"
+        rows = ['{"text": "a", "label": "good"}', line]
+        rows += ['{"text": "b", "label": "bad"}', '{"text": "c", "label": "bad"}']
+        rows += ['{"text": "d", "label": "good"}']
+        path.write_text("\n".join(rows), encoding="utf-8")
+        with pytest.raises(CorpusError, match=message):
+            open_corpus(table(path, part_column=None))
+
+    def test_a_class_of_one_document_can_not_be_split(self, tmp_path):
+        rows = [("a", "good"), ("b", "good"), ("c", "bad")]
+        path = write_csv(tmp_path / "few.csv", rows, "text,label")
+        with pytest.raises(CorpusError, match="each class needs 2 labelled documents"):
+            open_corpus(table(path, part_column=None))
+
+    def test_a_text_file_is_not_parquet(self, tmp_path):
+        path = tmp_path / "reviews.parquet"
+        path.write_text("text", encoding="utf-8")
+        with pytest.raises(CorpusError, match="must be a Parquet file"):
+            open_corpus(table(path))
+
+    def test_a_missing_file_is_named(self, tmp_path):
+        with pytest.raises(CorpusError, match=r"none\.csv does not exist"):
+            open_corpus(table(tmp_path / "none.csv"))
+
+
+class TestFolders:
+    def test_a_folder_becomes_a_corpus_in_a_fixed_order(self, tmp_path):
+        corpus = open_corpus(CorpusSource(kind="folder", path=write_tree(tmp_path, REVIEWS)))
+        assert list(corpus.texts) == [
+            "a dull film",
+            "a flat film",
+            "a fine film",
+            "some film",
+            "a tired plot",
+            "a lovely plot",
+        ]
+        assert corpus.parts.tolist() == [0, 0, 0, 1, 2, 2]
+        assert corpus.labels.tolist() == [0, 0, 1, -1, 0, 1]
+        assert corpus.label_names == ("neg", "pos")
+
+    @pytest.mark.parametrize("name", ["unlabelled", "train/unsup"])
+    def test_unlabelled_documents_may_lie_in_several_places(self, tmp_path, name):
+        write_tree(tmp_path, REVIEWS | {f"{name}/1_0.txt": "another film"})
+        corpus = open_corpus(CorpusSource(kind="folder", path=tmp_path))
+        assert corpus.label_names == ("neg", "pos")
+        assert np.count_nonzero(corpus.parts == Part.UNLABELLED) == 2
+
+    def test_a_folder_of_plain_text_needs_no_labels(self, tmp_path):
+        write_tree(tmp_path, {"unlabelled/a.txt": "some text"})
+        assert len(open_corpus(CorpusSource(kind="folder", path=tmp_path))) == 1
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (
+                {"test/odd/1.txt": "x"},
+                r"labels of the test part must occur in train, found \['odd'",
+            ),
+            ({"train/odd/1.txt": "x"}, r"every label needs test documents, \['odd'\] have none"),
+            ({"unsup/1_0.txt": "\n"}, r"1_0\.txt: a document must contain text"),
+        ],
+    )
+    def test_a_mistake_in_a_folder_is_named(self, tmp_path, change, message):
+        write_tree(tmp_path, REVIEWS | change)
+        with pytest.raises(CorpusError, match=message):
+            open_corpus(CorpusSource(kind="folder", path=tmp_path))
+
+    def test_an_empty_folder_says_what_it_should_hold(self, tmp_path):
+        with pytest.raises(CorpusError, match="must hold train/<label>"):
+            open_corpus(CorpusSource(kind="folder", path=tmp_path))
+
+    def test_a_file_that_is_not_utf8_is_named(self, tmp_path):
+        write_tree(tmp_path, REVIEWS)
+        (tmp_path / "unsup" / "9.txt").write_bytes(b"ol\xe9")
+        with pytest.raises(CorpusError, match=r"9\.txt: text must be UTF-8, but byte 2"):
+            open_corpus(CorpusSource(kind="folder", path=tmp_path))
+
+
+class TestFastaisCorpora:
+    @pytest.fixture
+    def home(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("FASTAI_HOME", str(tmp_path))
+        return tmp_path
+
+    def test_imdb_is_found_where_fastai_unpacks_it(self, home):
+        write_tree(home / "data" / "imdb", REVIEWS)
+        assert open_corpus(CorpusSource(kind="imdb")).parts.tolist() == [0, 0, 0, 1, 2, 2]
+
+    @pytest.mark.parametrize("kind", ["wikitext-2", "wikitext-103"])
+    def test_wikitext_is_one_article_per_row_and_all_unlabelled(self, home, kind):
+        article = '" = Title = \n \n Some ""text"" , here . \n"\r\n'
+        write_tree(
+            home / "data" / kind,
+            {"train.csv": '""" "\r\n' + article + article, "test.csv": '" "\r\n' + article},
+        )
+        corpus = open_corpus(CorpusSource(kind=kind))
+        assert list(corpus.texts) == [' = Title = \n \n Some "text" , here . \n'] * 3
+        assert set(corpus.parts.tolist()) == {Part.UNLABELLED}
+
+    def test_a_missing_wikitext_file_says_what_to_remove(self, home):
+        write_tree(home / "data" / "wikitext-2", {"train.csv": '"a"\n'})
+        with pytest.raises(CorpusError, match=r"test\.csv is missing; remove the folder"):
+            open_corpus(CorpusSource(kind="wikitext-2"))
+
+
+class TestCorpus:
+    def test_pool_documents_that_repeat_a_test_document_are_dropped_and_counted(self, tmp_path):
+        copies = {"unsup/1_0.txt": "a  tired plot\n", "train/pos/1_9.txt": "a lovely plot"}
+        write_tree(tmp_path, REVIEWS | copies)
+        corpus = open_corpus(CorpusSource(kind="folder", path=tmp_path))
+        assert corpus.num_dropped == 2
+        assert "a lovely plot" not in [corpus.texts[i] for i in range(4)]
+        for name in copies:
+            (tmp_path / name).unlink()
+        plain = open_corpus(CorpusSource(kind="folder", path=tmp_path))
+        assert plain.fingerprint == corpus.fingerprint
+
+    def test_copies_within_the_pool_stay(self, tmp_path):
+        write_tree(tmp_path, REVIEWS | {"unsup/1_0.txt": "some film"})
+        assert open_corpus(CorpusSource(kind="folder", path=tmp_path)).num_dropped == 0
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"texts": ["a", "b", "x"]},
+            {"parts": np.array([0, 0, 2], dtype=np.uint8)},
+            {"labels": np.array([1, -1, 1], dtype=np.int16)},
+            {"label_names": ("no", "yes!")},
+        ],
+    )
+    def test_the_fingerprint_depends_on_all_that_is_said(self, change):
+        values = {
+            "name": "tiny",
+            "texts": ["a", "b", "c"],
+            "parts": np.array([0, 1, 2], dtype=np.uint8),
+            "labels": np.array([0, -1, 1], dtype=np.int16),
+            "label_names": ("no", "yes"),
+        }
+        if "parts" in change:
+            change["labels"] = np.array([0, 0, 1], dtype=np.int16)
+        corpus = Corpus(**values)
+        assert len(corpus.fingerprint) == 64
+        assert Corpus(**values).fingerprint == corpus.fingerprint
+        assert Corpus(**values | {"name": "other"}).fingerprint == corpus.fingerprint
+        assert Corpus(**values | change).fingerprint != corpus.fingerprint
+
+    def test_opening_gives_the_fingerprint_that_the_values_have(self, tmp_path):
+        corpus = open_corpus(table(write_csv(tmp_path / "reviews.csv")))
+        same = Corpus(
+            name="copy",
+            texts=list(corpus.texts),
+            parts=corpus.parts,
+            labels=corpus.labels,
+            label_names=corpus.label_names,
+        )
+        assert same.fingerprint == corpus.fingerprint
+
+    def test_lengths_must_agree_and_labels_must_exist(self):
+        one = np.zeros(1, dtype=np.uint8)
+        with pytest.raises(CorpusError, match="must have one length, found 2, 1 and 1"):
+            Corpus(
+                name="c", texts=["a", "b"], parts=one, labels=one.astype(np.int16), label_names=()
+            )
+        with pytest.raises(CorpusError, match="need a label from 0 to 1, found 5 to 5"):
+            Corpus(
+                name="c",
+                texts=["a"],
+                parts=one,
+                labels=np.array([5], dtype=np.int16),
+                label_names=("a", "b"),
+            )
+
+    def test_the_order_of_files_on_disk_does_not_matter(self, tmp_path):
+        first, second = tmp_path / "a", tmp_path / "b"
+        write_tree(first, REVIEWS)
+        write_tree(second, dict(reversed(REVIEWS.items())))
+        fingerprints = {
+            open_corpus(CorpusSource(kind="folder", path=path)).fingerprint
+            for path in (first, second)
+        }
+        assert len(fingerprints) == 1
+        shutil.rmtree(second)

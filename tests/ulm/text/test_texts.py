@@ -1,0 +1,35 @@
+"""Lazy sequences of documents: decoding, indexing, selection."""
+
+import numpy as np
+import pytest
+
+from ulm.errors import CorpusError
+from ulm.text.texts import FileTexts, PackedTexts, SelectedTexts, decode
+
+
+def test_packed_texts_give_back_what_went_in():
+    words = ["plain", "", "naïve – 数据", "line\nbreak"]
+    texts = PackedTexts(iter(words))
+    assert list(texts) == words
+    assert texts[-1] == words[-1]
+    assert texts[1:3] == words[1:3]
+    with pytest.raises(IndexError):
+        texts[4]
+
+
+def test_file_texts_read_a_file_when_asked_and_not_before(tmp_path):
+    path = tmp_path / "a.txt"
+    texts = FileTexts([path])
+    path.write_bytes(b"\xef\xbb\xbfone\r\ntwo\rthree")
+    assert texts[0] == "one\ntwo\nthree"
+
+
+def test_selected_texts_keep_the_order_asked_for():
+    texts = SelectedTexts(["a", "b", "c"], np.array([2, 0]))
+    assert list(texts) == ["c", "a"]
+
+
+def test_a_byte_that_is_not_utf8_is_named_by_file_and_offset(tmp_path):
+    path = tmp_path / "latin.txt"
+    with pytest.raises(CorpusError, match=r"latin\.txt: text must be UTF-8, but byte 13 is 0xe9"):
+        decode(b"caf\xe9", path, offset_bytes=10)

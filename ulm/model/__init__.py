@@ -1,0 +1,1 @@
+"""The AWD-LSTM: sizes, layers, and encoders as files."""

@@ -1,0 +1,350 @@
+"""The AWD-LSTM (Merity et al. 2017) as fastai sizes it, as language model and classifier.
+
+B batch, T time, V vocabulary, E embedding and last layer, H hidden, L layers, C classes.
+
+Token ids go in, hidden states come out; state between windows is passed, never kept in the module.
+Same mathematics as fastai's `AWD_LSTM`, with two savings that change no result: embedding dropout
+masks only the rows looked up, and the decoder's loss is computed in chunks where torch can.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+State = list[tuple[Tensor, Tensor]]
+"""Hidden and cell state of each layer, each of shape [1, B, H or E]."""
+
+INITIAL_RANGE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Architecture:
+    """Sizes of an AWD-LSTM; the defaults are those of fastai's WikiText-103 model.
+
+    Args:
+        embedding: Units of the embedding and of the last layer.
+        hidden: Units of the other layers.
+        layers: Number of LSTM layers.
+    """
+
+    embedding: int = 400
+    hidden: int = 1152
+    layers: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("embedding", "hidden", "layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+
+    @property
+    def layer_sizes(self) -> tuple[tuple[int, int], ...]:
+        """(inputs, outputs) of each LSTM layer."""
+        widths = [self.embedding, *[self.hidden] * (self.layers - 1), self.embedding]
+        return tuple(pairwise(widths))
+
+    def num_parameters(self, vocabulary: int) -> int:
+        """Weights of the language model over `vocabulary` words (decoder tied)."""
+        lstm = sum(4 * o * (i + o) + 8 * o for i, o in self.layer_sizes)
+        return lstm + vocabulary * self.embedding + vocabulary
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dropouts:
+    """Dropout probabilities of an AWD-LSTM."""
+
+    input: float
+    hidden: float
+    weight: float
+    embedding: float
+    output: float
+
+    def __post_init__(self) -> None:
+        for name in ("input", "hidden", "weight", "embedding", "output"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise ValueError(
+                    f"dropout {name} must be in [0, 1), found {value}: lower the multiplier"
+                )
+
+    def scaled(self, multiplier: float) -> "Dropouts":
+        """Every probability times `multiplier` (fastai's `drop_mult`)."""
+        return Dropouts(
+            input=self.input * multiplier,
+            hidden=self.hidden * multiplier,
+            weight=self.weight * multiplier,
+            embedding=self.embedding * multiplier,
+            output=self.output * multiplier,
+        )
+
+
+LANGUAGE_MODEL_DROPOUTS = Dropouts(input=0.25, hidden=0.15, weight=0.2, embedding=0.02, output=0.1)
+"""fastai's `awd_lstm_lm_config`."""
+
+CLASSIFIER_DROPOUTS = Dropouts(input=0.4, hidden=0.3, weight=0.5, embedding=0.05, output=0.4)
+"""fastai's `awd_lstm_clas_config`; `output` is the head's first dropout."""
+
+
+def _mask(like: Tensor, shape: tuple[int, ...], probability: float) -> Tensor:
+    return like.new_empty(shape).bernoulli_(1 - probability).div_(1 - probability)
+
+
+def locked_dropout(x_BTE: Tensor, probability: float, training: bool) -> Tensor:
+    """Dropout with one mask for all time steps of a sequence (Gal & Ghahramani 2016)."""
+    if not training or probability == 0:
+        return x_BTE
+    return x_BTE * _mask(x_BTE.detach(), (x_BTE.shape[0], 1, x_BTE.shape[2]), probability)
+
+
+class AwdLstm(nn.Module):
+    """Embedding and LSTM layers with AWD-LSTM's dropouts.
+
+    Args:
+        architecture: Sizes.
+        vocabulary: Number of words V.
+        dropouts: Probabilities, already scaled.
+        padding: Id of the padding word, whose embedding row gets no gradient of its own.
+    """
+
+    def __init__(
+        self, architecture: Architecture, vocabulary: int, dropouts: Dropouts, *, padding: int = 1
+    ) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.dropouts = dropouts
+        self.embedding = nn.Embedding(vocabulary, architecture.embedding, padding_idx=padding)
+        nn.init.uniform_(self.embedding.weight, -INITIAL_RANGE, INITIAL_RANGE)
+        self.layers: Any = nn.ModuleList(
+            nn.LSTM(inputs, outputs, batch_first=True)
+            for inputs, outputs in architecture.layer_sizes
+        )
+
+    def initial_state(self, batch: int) -> State:
+        """Zeros for `batch` sequences."""
+        like = self.embedding.weight
+        return [
+            (like.new_zeros(1, batch, outputs), like.new_zeros(1, batch, outputs))
+            for _, outputs in self.architecture.layer_sizes
+        ]
+
+    def forward(self, ids_BT: Tensor, state: State) -> tuple[Tensor, State]:
+        """Runs one window.
+
+        Args:
+            ids_BT: Word ids, [B, T].
+            state: State after the window before.
+
+        Returns:
+            Outputs of the last layer [B, T, E], and the state after this window, detached:
+            gradients do not cross windows.
+        """
+        x = locked_dropout(self._embed(ids_BT), self.dropouts.input, self.training)
+        after: State = []
+        for index, (layer, before) in enumerate(zip(self.layers, state, strict=True)):
+            x, new = self._run_layer(layer, x, before)
+            after.append((new[0].detach(), new[1].detach()))
+            if index != len(self.layers) - 1:
+                x = locked_dropout(x, self.dropouts.hidden, self.training)
+        return x, after
+
+    def _embed(self, ids_BT: Tensor) -> Tensor:
+        embedding = self.embedding
+        x_BTE = F.embedding(ids_BT, embedding.weight, embedding.padding_idx)
+        if not self.training or self.dropouts.embedding == 0:
+            return x_BTE
+        kept_V1 = _mask(
+            embedding.weight.detach(), (embedding.num_embeddings, 1), self.dropouts.embedding
+        )
+        return x_BTE * F.embedding(ids_BT, kept_V1)
+
+    def _run_layer(
+        self, layer: nn.LSTM, x: Tensor, before: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """One LSTM layer with DropConnect on its recurrent weights.
+
+        The dropped weight is a function of the raw parameter inside this graph, so the parameter
+        itself receives the gradient, and evaluation uses it undropped.
+        """
+        if not self.training or self.dropouts.weight == 0:
+            output, after = layer(x, before)
+            return output, after
+        weights = dict(layer.named_parameters())
+        dropped = F.dropout(weights["weight_hh_l0"], self.dropouts.weight, training=True)
+        order = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        flat = [dropped if name == "weight_hh_l0" else weights[name] for name in order]
+        output, hidden, cell = torch.lstm(x, before, flat, True, 1, 0.0, True, False, True)
+        return output, (hidden, cell)
+
+
+class LanguageModel(nn.Module):
+    """AWD-LSTM with a decoder whose weight is the embedding's.
+
+    Args:
+        encoder: The AWD-LSTM.
+    """
+
+    def __init__(self, encoder: AwdLstm) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.bias = nn.Parameter(torch.zeros(encoder.embedding.num_embeddings))
+
+    def forward(self, ids_BT: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """Hidden states before and after output dropout, both [B, T, E], and the new state."""
+        raw_BTE, after = self.encoder(ids_BT, state)
+        return raw_BTE, locked_dropout(raw_BTE, self.encoder.dropouts.output, self.training), after
+
+    def loss(self, out_BTE: Tensor, targets_BT: Tensor) -> Tensor:
+        """Mean cross-entropy of the next words, in nats."""
+        out_NE, targets_N = out_BTE.flatten(0, 1), targets_BT.flatten()
+        weight = self.encoder.embedding.weight
+        if hasattr(F, "linear_cross_entropy"):  # torch >= 2.13: never holds all logits at once
+            return F.linear_cross_entropy(out_NE, weight, targets_N, linear_bias=self.bias)
+        return F.cross_entropy(F.linear(out_NE, weight, self.bias), targets_N)
+
+    def logits(self, out_BTE: Tensor) -> Tensor:
+        """Scores of every next word, [B, T, V]."""
+        return F.linear(out_BTE, self.encoder.embedding.weight, self.bias)
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Each LSTM layer, then the tied embedding with the bias (fastai `awd_lstm_lm_split`)."""
+        groups = [list(layer.parameters()) for layer in self.encoder.layers]
+        return [*groups, [self.encoder.embedding.weight, self.bias]]
+
+
+class PoolingHead(nn.Module):
+    """Concat pooling [last, max, mean] and two dense layers (ULMFiT, section 3.3).
+
+    Args:
+        embedding: Units E of the encoder's output.
+        hidden: Units of the dense layer between.
+        classes: Number of classes C.
+        dropout: Probability before the first dense layer.
+        hidden_dropout: Probability before the second.
+    """
+
+    def __init__(
+        self,
+        *,
+        embedding: int,
+        classes: int,
+        dropout: float,
+        hidden: int = 50,
+        hidden_dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.norm_in = nn.BatchNorm1d(3 * embedding)
+        self.dense_in = nn.Linear(3 * embedding, hidden, bias=False)
+        self.norm_out = nn.BatchNorm1d(hidden)
+        self.dense_out = nn.Linear(hidden, classes, bias=False)
+        self.dropout = dropout
+        self.hidden_dropout = hidden_dropout
+
+    def forward(self, pooled_BP: Tensor) -> Tensor:
+        """Class scores [B, C] of pooled states [B, 3E]."""
+        x = F.dropout(self.norm_in(pooled_BP), self.dropout, self.training)
+        x = F.relu(self.dense_in(x))
+        x = F.dropout(self.norm_out(x), self.hidden_dropout, self.training)
+        scores: Tensor = self.dense_out(x)
+        return scores
+
+
+def concat_pool(out_BTE: Tensor, real_BT: Tensor, last_B: Tensor) -> Tensor:
+    """[last, max, mean] of each document's states.
+
+    Args:
+        out_BTE: Encoder outputs.
+        real_BT: True where a position holds a word of the document and not padding.
+        last_B: Position of each document's last word.
+
+    Returns:
+        [B, 3E].
+    """
+    keep_BT1 = real_BT[:, :, None]
+    count_B1 = real_BT.sum(1, keepdim=True).to(out_BTE.dtype)
+    mean_BE = (out_BTE * keep_BT1).sum(1) / count_B1
+    max_BE = out_BTE.masked_fill(~keep_BT1, -torch.inf).amax(1)
+    rows_B = torch.arange(out_BTE.shape[0], device=out_BTE.device)
+    return torch.cat([out_BTE[rows_B, last_B], max_BE, mean_BE], 1)
+
+
+class TextClassifier(nn.Module):
+    """AWD-LSTM with concat pooling, trained by BPTT for text classification (BPT3C).
+
+    Args:
+        encoder: The AWD-LSTM.
+        head: From pooled states to class scores.
+        bptt: Tokens per window; gradients stay inside a window.
+        maximum_tokens: Windows that end earlier than this many tokens before the end of the batch
+            carry state but are neither pooled nor back-propagated (fastai's `max_len`).
+    """
+
+    def __init__(
+        self, encoder: AwdLstm, head: PoolingHead, *, bptt: int, maximum_tokens: int
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.bptt = bptt
+        self.maximum_tokens = maximum_tokens
+
+    def forward(self, ids_BT: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor]:
+        """Class scores of a padded batch.
+
+        Args:
+            ids_BT: Documents longest first, padded as `ulm.training.batches.pad_documents` does:
+                whole windows of padding before, the rest after.
+            lengths: Words of each document, on the host.
+
+        Returns:
+            Scores [B, C], and the pooled windows' outputs [B, T', E] for the regulariser.
+        """
+        out_BTE, first = self._encode(ids_BT, lengths)
+        width = ids_BT.shape[1]
+        starts = [(width - n) // self.bptt * self.bptt for n in lengths]
+        lengths_B = torch.tensor(lengths, device=ids_BT.device)
+        starts_B = torch.tensor(starts, device=ids_BT.device)
+        positions_T = torch.arange(first, width, device=ids_BT.device)
+        real_BT = (positions_T >= starts_B[:, None]) & (
+            positions_T < (starts_B + lengths_B)[:, None]
+        )
+        pooled_BP = concat_pool(out_BTE, real_BT, starts_B + lengths_B - 1 - first)
+        return self.head(pooled_BP), out_BTE
+
+    def _encode(self, ids_BT: Tensor, lengths: list[int]) -> tuple[Tensor, int]:
+        """Outputs of the windows that are pooled, and the position of their first."""
+        batch, width = ids_BT.shape
+        starts = [(width - n) // self.bptt * self.bptt for n in lengths]
+        state = self.encoder.initial_state(0)
+        outs: list[Tensor] = []
+        first = 0
+        for begin in range(0, width, self.bptt):
+            rows = sum(start <= begin for start in starts)
+            state = _grow(state, rows)
+            window = ids_BT[:rows, begin : begin + self.bptt]
+            if width - begin > self.maximum_tokens:
+                with torch.no_grad():
+                    _, state = self.encoder(window, state)
+                first = begin + self.bptt
+                continue
+            out, state = self.encoder(window, state)
+            outs.append(F.pad(out, (0, 0, 0, 0, 0, batch - rows)))
+        return torch.cat(outs, 1), first
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Embedding, each LSTM layer, head (fastai `awd_lstm_clas_split`)."""
+        layers = [list(layer.parameters()) for layer in self.encoder.layers]
+        return [[self.encoder.embedding.weight], *layers, list(self.head.parameters())]
+
+
+def _grow(state: State, rows: int) -> State:
+    """State for `rows` documents: those that begin now start from zeros."""
+    return [
+        (
+            F.pad(hidden, (0, 0, 0, rows - hidden.shape[1])),
+            F.pad(cell, (0, 0, 0, rows - cell.shape[1])),
+        )
+        for hidden, cell in state
+    ]

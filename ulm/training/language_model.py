@@ -1,0 +1,238 @@
+"""Language models: train one from random weights, or fine-tune one that exists.
+
+B batch, T time. An encoder and encoded documents go in; the encoder of the best epoch by validation
+loss comes out. Schedule and regularisation are fastai's `fit_one_cycle` with its text learner's
+activation regularisation (alpha 2, beta 1) and momenta (0.8, 0.7, 0.8).
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS, LanguageModel
+from ulm.model.encoder import Encoder, build_language_model, encoder_of
+from ulm.seeding import seed_for
+from ulm.text.tokens import Documents
+from ulm.training.batches import num_windows, stream
+from ulm.training.epochs import Epoch, TrainingSummary, Validation, run_epochs
+from ulm.training.listener import EpochListener, EpochReport, TrainingDiverged
+from ulm.training.optimizer import GroupedAdamW
+from ulm.training.schedules import (
+    discriminative_rates,
+    epochs_for,
+    one_cycle,
+    one_cycle_momentum,
+)
+
+ACTIVATION_PENALTY = 2.0
+SLOWNESS_PENALTY = 1.0
+STEPS_BETWEEN_CHECKS = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LanguageModelSettings:
+    """How a language model trains.
+
+    Args:
+        epochs: Passes over the documents.
+        minimum_steps: Training lasts at least this many optimiser steps.
+        batch: Parallel streams.
+        bptt: Tokens per window.
+        learning_rate: Peak rate of the last layer group.
+        decay: Divisor of the rate from one layer group to the one below; 1 for random weights.
+        dropout: Multiplier of fastai's language-model dropouts.
+        weight_decay: Decoupled weight decay.
+        clip: Largest norm of the gradient; None for no limit.
+        precision: `fp32`, or `bf16` autocast.
+    """
+
+    epochs: int = 8
+    minimum_steps: int = 0
+    batch: int = 64
+    bptt: int = 70
+    learning_rate: float = 4e-3
+    decay: float = 1.0
+    dropout: float = 0.5
+    weight_decay: float = 0.01
+    clip: float | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedLanguageModel:
+    """The encoder of the best epoch and what training did."""
+
+    encoder: Encoder
+    summary: TrainingSummary
+
+
+def regularised(loss: Tensor, raw_BTE: Tensor, out_BTE: Tensor) -> Tensor:
+    """Adds AR and TAR (Merity et al. 2017, section 4.7), as fastai's `RNNRegularizer` does."""
+    activation = ACTIVATION_PENALTY * out_BTE.float().pow(2).mean()
+    if raw_BTE.shape[1] < 2:
+        return loss + activation
+    slowness = (raw_BTE[:, 1:] - raw_BTE[:, :-1]).float().pow(2).mean()
+    return loss + activation + SLOWNESS_PENALTY * slowness
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
+    """The arithmetic a forward pass runs in."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+class _LanguageModelTask:
+    def __init__(
+        self,
+        model: LanguageModel,
+        train: Documents,
+        validation: Documents,
+        settings: LanguageModelSettings,
+        *,
+        seed: int,
+        num_epochs: int,
+        device: torch.device,
+    ) -> None:
+        self.model = model
+        self.settings = settings
+        self.seed = seed
+        self.num_epochs = num_epochs
+        self.device = device
+        self.documents = train
+        self.validation = stream(validation, batch=settings.batch)
+        groups = model.layer_groups()
+        self.rates = discriminative_rates(
+            settings.learning_rate, decay=settings.decay, num_groups=len(groups)
+        )
+        self.optimizer = GroupedAdamW(model, groups, weight_decay=settings.weight_decay)
+
+    def train_epoch(self, epoch: int) -> Epoch:
+        """One pass over the documents in a new order."""
+        generator = np.random.default_rng(seed_for(self.seed, "order", epoch))
+        order = generator.permutation(len(self.documents))
+        tokens = torch.from_numpy(
+            stream(self.documents, batch=self.settings.batch, order=order)
+        ).to(self.device)
+        windows = list(range(0, tokens.shape[1] - 1, self.settings.bptt))
+        state = self.model.encoder.initial_state(tokens.shape[0])
+        self.model.train()
+        total = torch.zeros((), device=self.device)
+        for step, begin in enumerate(windows):
+            progress = (epoch - 1 + step / len(windows)) / self.num_epochs
+            loss, state = self._step(tokens, begin, state, progress)
+            total += loss
+            if step % STEPS_BETWEEN_CHECKS == STEPS_BETWEEN_CHECKS - 1:
+                self._check(total, epoch)
+        return Epoch(
+            steps=len(windows),
+            tokens=tokens.shape[0] * (tokens.shape[1] - 1),
+            train_loss=float(total) / len(windows),
+            learning_rate=self.rates[-1] * one_cycle(epoch / self.num_epochs),
+        )
+
+    def _step(
+        self, tokens: Tensor, begin: int, state: list[tuple[Tensor, Tensor]], progress: float
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        factor = one_cycle(progress)
+        self.optimizer.set_rates(
+            [rate * factor for rate in self.rates], momentum=one_cycle_momentum(progress)
+        )
+        inputs, targets = _window(tokens, begin, self.settings.bptt)
+        with autocast(self.settings.precision, self.device):
+            raw, out, state = self.model(inputs, state)
+            loss = self.model.loss(out, targets).float()
+        regularised(loss, raw, out).backward()
+        if self.settings.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+        self.optimizer.step()
+        return loss.detach(), state
+
+    def _check(self, total: Tensor, epoch: int) -> None:
+        if not torch.isfinite(total):
+            raise TrainingDiverged(
+                f"the loss must stay finite, found {float(total)} in epoch {epoch} at peak "
+                f"learning rate {self.settings.learning_rate:.2g}: lower the learning rate"
+            )
+
+    @torch.no_grad()
+    def validate(self) -> Validation:
+        """Loss and next-word accuracy over the validation documents."""
+        self.model.eval()
+        tokens = torch.from_numpy(self.validation).to(self.device)
+        state = self.model.encoder.initial_state(tokens.shape[0])
+        loss = torch.zeros((), device=self.device)
+        correct = torch.zeros((), device=self.device)
+        for begin in range(0, tokens.shape[1] - 1, self.settings.bptt):
+            inputs, targets = _window(tokens, begin, self.settings.bptt)
+            _, out, state = self.model(inputs, state)
+            logits = self.model.logits(out).flatten(0, 1)
+            loss += torch.nn.functional.cross_entropy(logits, targets.flatten(), reduction="sum")
+            correct += (logits.argmax(-1) == targets.flatten()).sum()
+        count = tokens.shape[0] * (tokens.shape[1] - 1)
+        return Validation(loss=float(loss) / count, accuracy=float(correct) / count)
+
+
+def _window(tokens: Tensor, begin: int, bptt: int) -> tuple[Tensor, Tensor]:
+    end = min(begin + bptt, tokens.shape[1] - 1)
+    return tokens[:, begin:end], tokens[:, begin + 1 : end + 1]
+
+
+def _lower_loss(report: EpochReport, best: EpochReport) -> bool:
+    assert report.validation_loss is not None
+    assert best.validation_loss is not None
+    return report.validation_loss < best.validation_loss
+
+
+def train_language_model(
+    encoder: Encoder,
+    train: Documents,
+    validation: Documents,
+    settings: LanguageModelSettings,
+    *,
+    seed: int,
+    listener: EpochListener | None = None,
+    resume_from: Path | None = None,
+    device: str = "cpu",
+) -> TrainedLanguageModel:
+    """Trains a language model from an encoder's weights.
+
+    Args:
+        encoder: Where to start: random, or pretrained and adapted to the documents' vocabulary.
+        train: Documents to train on, encoded with the encoder's vocabulary.
+        validation: Documents that choose the best epoch.
+        settings: How to train.
+        seed: Seeds order and dropout.
+        listener: Told of every epoch, may stop the training.
+        resume_from: State written by the `save` a listener was given.
+        device: torch device name.
+
+    Returns:
+        The encoder of the epoch with the lowest validation loss, and the summary.
+
+    Raises:
+        TrainingDiverged: The loss is no longer finite.
+    """
+    where = torch.device(device)
+    steps = num_windows(len(train.ids), batch=settings.batch, bptt=settings.bptt)
+    num_epochs = epochs_for(
+        epochs=settings.epochs, minimum_steps=settings.minimum_steps, steps_per_epoch=steps
+    )
+    model = build_language_model(encoder, LANGUAGE_MODEL_DROPOUTS.scaled(settings.dropout)).to(
+        where
+    )
+    task = _LanguageModelTask(
+        model, train, validation, settings, seed=seed, num_epochs=num_epochs, device=where
+    )
+    summary = run_epochs(
+        task,
+        num_epochs=num_epochs,
+        seed=seed,
+        better=_lower_loss,
+        listener=listener,
+        resume_from=resume_from,
+    )
+    return TrainedLanguageModel(encoder=encoder_of(model, encoder), summary=summary)
