@@ -111,6 +111,18 @@ class TestTables:
         path.write_text("\n\n".join(map(json.dumps, records)), encoding="utf-8")
         check_rows(open_corpus(table(path)))
 
+    def test_blank_lines_of_a_csv_file_are_no_rows(self, tmp_path):
+        path = write_csv(tmp_path / "reviews.csv")
+        path.write_text(
+            path.read_text(encoding="utf-8").replace("\n", "\r\n\r\n"), encoding="utf-8"
+        )
+        check_rows(open_corpus(table(path)))
+
+    def test_a_table_without_rows_is_no_corpus(self, tmp_path):
+        path = write_csv(tmp_path / "plain.csv", [], "text")
+        with pytest.raises(CorpusError, match="csv-plain: a corpus needs documents, found none"):
+            open_corpus(CorpusSource(kind="csv", path=path, label_column=None))
+
     def test_numbers_may_be_labels(self, tmp_path):
         path = tmp_path / "reviews.jsonl"
         records = [{"text": f"text {i}", "label": i % 2} for i in range(10)]
