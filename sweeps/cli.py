@@ -121,9 +121,10 @@ def status(folder: RunFolder) -> None:
 @app.command()
 def report(folder: RunFolder) -> None:
     """Write the report of a sweep anew from what is recorded."""
+    paths, spec = _open(folder)
+
     from sweeps.answer.report import write_report
 
-    paths, spec = _open(folder)
     write_report(paths, spec, _records(paths, spec), environment=_environment(paths))
     typer.echo(f"report: {paths.report_html}")
 

@@ -35,7 +35,7 @@ def find_spec(path: Path) -> Path:
         return path
     packaged = packaged_specs()
     is_plain = path.parent.name in ("", "specs") and path.suffix in ("", ".yaml")
-    if is_plain and path.stem in packaged and not path.exists():
+    if is_plain and path.stem in packaged:
         return packaged[path.stem]
     what = "is a folder, not a spec" if path.is_dir() else "there is no such file"
     folder = path if path.is_dir() else path.parent

@@ -19,18 +19,18 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 import yaml
 
 from sweeps.spec.nodes import Node, entries, found, is_override, place, scalar
-from sweeps.spec.values import GeneralSpec, LabelSpec, Range
+from sweeps.spec.values import GeneralSpec, LabelSpec, Range, SweepSpec
 from ulm.text.corpora import CorpusSource
 
 FAILED: Final = object()
 
-# What stands in for a value with a mistake, where the default could break a rule of its own.
+# What stands in for a value with a mistake where the default, or the rest of the section, could
+# break a rule between sections.
 _PLACEHOLDERS: dict[str, object] = {
     "name": "sweep",
     "corpus": CorpusSource(kind="imdb"),
     "general": GeneralSpec(kind="synthetic-general"),
     "labels": LabelSpec(train=4),
-    "labels.train": 4,
     "sizes": (10**12,),
 }
 
@@ -65,7 +65,9 @@ class SpecReader:
         for entry in fields(kind):
             if entry.name not in keys and entry.default is entry.default_factory is MISSING:
                 values[entry.name] = self._wrong(node, _join(key, entry.name), "is missing; add it")
-        return self._build(node, kind, key, keys, values)
+        value = self._build(node, kind, key, keys, values)
+        is_sound = not any(text.startswith(f"{key}.") for _, text in self._mistakes)
+        return value if is_sound or key not in _PLACEHOLDERS else FAILED
 
     def _wrong(self, node: Node, key: str, message: str) -> Any:
         self._mistakes.append((place(node), f"{key or 'spec'}: {message}"))
@@ -99,7 +101,7 @@ class SpecReader:
             return FAILED  # every other rule of the section depends on it
         given = {name for name, value in values.items() if value is not FAILED}
         while True:
-            arguments = {n: v if n in given else _stand_in(kind, key, n) for n, v in values.items()}
+            arguments = {n: v if n in given else _stand_in(kind, n) for n, v in values.items()}
             try:
                 return kind(**arguments)
             except ValueError as error:
@@ -177,9 +179,9 @@ def _allowed(name: str, names: Sequence[str]) -> str:
     return f"{hint} Allowed: {', '.join(names)}"
 
 
-def _stand_in(kind: type[Any], key: str, name: str) -> object:
-    if (dotted := _join(key, name)) in _PLACEHOLDERS:
-        return _PLACEHOLDERS[dotted]
+def _stand_in(kind: type[Any], name: str) -> object:
+    if kind is SweepSpec and name in _PLACEHOLDERS:
+        return _PLACEHOLDERS[name]
     entry = next(entry for entry in fields(kind) if entry.name == name)
     return entry.default if entry.default_factory is MISSING else entry.default_factory()
 

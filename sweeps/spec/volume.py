@@ -46,7 +46,7 @@ _KNOWN = {
     # Maas 2011; tokens as counted by `ulm.text.tokens`
     "imdb": (294.0, 75_000, 25_000),
     # Merity 2016, one article per row in fastai's files
-    "wikitext-2": (2_900_000 / 662, 662, None),
+    "wikitext-2": (2_900_000 / 749, 749, None),
     "wikitext-103": (112_000_000 / 28_591, 28_591, None),
     # generated: `documents` unlabelled ones and 1,000 labelled ones
     "synthetic": (48.0, 5_000, 1_000),

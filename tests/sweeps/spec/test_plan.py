@@ -1,0 +1,186 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sweeps.spec.cells import GENERAL, Stage, make_cells
+from sweeps.spec.cost import (
+    CPU_FLOP_PER_SECOND,
+    GPU_FLOP_PER_SECOND,
+    default_rate,
+    language_model_flop_per_token,
+    measured_rate,
+    num_trials,
+    trial_cost,
+    trial_load,
+    trial_seconds,
+)
+from sweeps.spec.load import load_spec
+from sweeps.spec.plan import plan_sweep
+from sweeps.spec.values import LabelSpec, NeuralSearch, Range, SearchSpec, TestSpec
+from sweeps.spec.volume import (
+    CorpusVolume,
+    Volumes,
+    published_volume,
+    published_volumes,
+    stored_volumes,
+)
+from ulm.regimes import Regime
+from ulm.text.corpora import CorpusSource
+
+
+@pytest.fixture(scope="module")
+def imdb():
+    return load_spec("imdb")
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return load_spec("demo")
+
+
+def cell_of(spec, regime, size=None):
+    return next(c for c in make_cells(spec) if (c.regime, c.size) == (regime, size))
+
+
+def test_the_published_grid_has_its_cells_and_trials(imdb):
+    plan = plan_sweep(imdb)
+    rows = {row.regime: row for row in plan.regimes}
+    assert list(rows) == ["bow", "scratch", "ulm", "domain", "ulm+domain"]
+    assert rows["domain"].cells == rows["ulm+domain"].cells == 8 * 5
+    assert rows["domain"].trials == {
+        Stage.LANGUAGE_MODEL: 40 * 4,
+        Stage.CLASSIFIER: 40 * 8,
+        Stage.FINAL: 40,
+    }
+    assert plan.total.cells == 16 * 5 + 3 * 5
+    assert plan.total.trials[Stage.LANGUAGE_MODEL] == 320
+
+
+def test_language_model_tokens_are_epochs_times_nine_tenths_of_the_documents(imdb):
+    load = trial_load(imdb, cell_of(imdb, "domain", 64000), Stage.LANGUAGE_MODEL)
+    train = int(64000 * 294 * 0.9)
+    assert load.tokens == 8 * train
+    assert load.steps == 8 * -(-train // (64 * 70))
+
+
+def test_small_cells_train_at_least_the_minimum_of_steps(imdb):
+    load = trial_load(imdb, cell_of(imdb, "domain", 500), Stage.LANGUAGE_MODEL)
+    steps_per_epoch = -(-int(500 * 294 * 0.9) // (64 * 70))
+    assert steps_per_epoch * 8 < 400 <= load.steps < 400 + steps_per_epoch
+
+
+def test_flop_per_token_is_that_of_the_design(imdb):
+    """experiment.md: 265 MFLOP per token, more than half of it the softmax."""
+    whole = language_model_flop_per_token(imdb)
+    assert whole == pytest.approx(265e6, rel=0.01)
+    assert 6 * 400 * 60_000 / whole == pytest.approx(0.54, abs=0.01)
+
+
+def test_time_is_flop_over_rate(imdb):
+    load = trial_load(imdb, cell_of(imdb, "domain", 4000), Stage.LANGUAGE_MODEL)
+    assert trial_seconds(imdb, load, 1e12) == pytest.approx(load.seconds + load.flop / 1e12)
+    assert default_rate(imdb) == GPU_FLOP_PER_SECOND
+    on_cpus = replace(imdb, resources=replace(imdb.resources, cpus=4, gpus=0))
+    assert default_rate(on_cpus) == 4 * CPU_FLOP_PER_SECOND
+
+
+def test_the_rate_is_measured_from_finished_language_models(imdb):
+    per_token = language_model_flop_per_token(imdb)
+    assert measured_rate(imdb, [(1000, 2.0), (3000, 2.0), (5, 0.0)]) == per_token * 1000
+    assert measured_rate(imdb, []) is None
+    fast = plan_sweep(imdb, rate=1e15)
+    assert fast.total.hours < plan_sweep(imdb).total.hours
+    assert "measured in this sweep" in fast.assumptions[0]
+
+
+def test_larger_cells_cost_more(imdb):
+    costs = [
+        trial_cost(imdb, cell_of(imdb, "domain", size), Stage.LANGUAGE_MODEL)
+        for size in imdb.sizes[1:]
+    ]
+    assert costs == sorted(costs)
+    assert costs[-1] > 10 * costs[0]
+
+
+def test_bow_holds_no_accelerator_where_there_are_gpus(imdb, demo):
+    assert plan_sweep(imdb).regimes[0].accelerator_hours == 0
+    bow = next(row for row in plan_sweep(demo).regimes if row.regime == Regime.BOW)
+    assert bow.accelerator_hours == bow.hours > 0
+
+
+def test_folds_train_once_per_fold_except_in_final(demo):
+    folded = replace(demo, labels=LabelSpec(train=100, folds=5))
+    cell = cell_of(demo, "scratch")
+    one = trial_load(replace(demo, labels=LabelSpec(train=100)), cell, Stage.CLASSIFIER)
+    five = trial_load(folded, cell, Stage.CLASSIFIER)
+    assert five.tokens == 5 * one.tokens
+    finals = [trial_load(spec, cell, Stage.FINAL) for spec in (folded, demo)]
+    assert finals[0].steps == finals[1].steps
+
+
+def test_scoring_fewer_test_documents_costs_less(imdb):
+    cell = cell_of(imdb, "bow")
+    sampled = replace(imdb, test=TestSpec(documents=100))
+    assert trial_cost(sampled, cell, Stage.FINAL) < trial_cost(imdb, cell, Stage.FINAL)
+
+
+def test_the_general_model_is_planned_once_where_it_is_trained(demo):
+    row = plan_sweep(demo).regimes[0]
+    assert (row.regime, row.cells, row.trials[Stage.LANGUAGE_MODEL]) == (GENERAL, 1, 1)
+    assert row.language_model_tokens == demo.general.epochs * int(4000 * 48 * 0.9)
+
+
+def test_a_study_with_nothing_to_search_has_one_trial(demo):
+    one = Range(low=1e-2, high=1e-2)
+    search = SearchSpec(language_model=NeuralSearch(trials=5, learning_rate=one))
+    spec = replace(demo, search=search)
+    assert num_trials(spec, cell_of(spec, "domain", 100), Stage.LANGUAGE_MODEL) == 1
+    assert num_trials(demo, cell_of(demo, "bow"), Stage.CLASSIFIER) == demo.search.bow.trials
+
+
+def test_storage_and_memory_grow_with_the_model(imdb, demo):
+    large, small = plan_sweep(imdb), plan_sweep(demo)
+    assert large.storage_gib > 320 * 44e6 * 4 / 2**30
+    assert small.storage_gib < 0.1
+    assert small.peak_gib < 1 < large.peak_gib
+
+
+def test_a_size_beyond_the_pool_is_warned_of(imdb):
+    assert plan_sweep(imdb).warnings == ()
+    (warning,) = plan_sweep(replace(imdb, sizes=(500, 80_000))).warnings
+    assert "must not exceed the pool of 75,000 documents, found 80,000" in warning
+
+
+def test_an_unknown_corpus_is_planned_with_a_stated_assumption(demo, tmp_path):
+    source = CorpusSource(kind="csv", path=tmp_path / "mine.csv")
+    plan = plan_sweep(replace(demo, corpus=source))
+    assert any("285 tokens a document assumed" in line for line in plan.assumptions)
+    assert plan.warnings == ()
+
+
+def test_generated_documents_are_counted():
+    source = CorpusSource(kind="synthetic", documents=20)
+    assert published_volume(source).pool_documents == 1_020
+    assert published_volume(source).pool_tokens == 1_020 * 48
+
+
+def test_token_arrays_are_preferred_where_they_are(demo, tmp_path, monkeypatch):
+    assert stored_volumes(demo, tmp_path / "none") == published_volumes(demo)
+    assert stored_volumes(demo, tmp_path) == published_volumes(demo)
+
+    class FakeArray:
+        parts = np.array([0, 1, 1, 2])
+        num_documents = 4
+
+        def num_tokens(self):
+            return 100
+
+    monkeypatch.setattr("ulm.text.stamps.recall", lambda cache, stamp: tmp_path)
+    monkeypatch.setattr("ulm.text.tokens.load_tokens", lambda folder: FakeArray())
+    volumes = stored_volumes(demo, tmp_path)
+    assert (volumes.domain.tokens_per_document, volumes.domain.pool_documents) == (25, 3)
+    assert volumes.domain.test_documents == 1
+    domain = CorpusVolume(tokens_per_document=25.0, pool_documents=3)
+    plan = plan_sweep(demo, volumes=Volumes(domain=domain, general=domain))
+    assert "25 tokens a domain document" in plan.assumptions[2]

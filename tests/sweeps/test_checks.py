@@ -1,0 +1,151 @@
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from sweeps.checks import check_sweep
+from sweeps.errors import StorageError
+from sweeps.spec.load import load_spec
+from ulm.errors import UlmError
+
+ROWS = "text,label\n" + "".join(f"a review {i},{('bad', 'good')[i % 2]}\n" for i in range(40))
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("reviews.csv").write_text(ROWS, encoding="utf-8")
+
+
+def findings_of(**overrides):
+    settings = {
+        "corpus": "{kind: csv, path: reviews.csv}",
+        "general": "{kind: csv, path: reviews.csv}",
+        "labels.train": "8",
+        "sizes": "[10, 20]",
+        "storage": "runs",
+    }
+    named = {key.replace("__", "."): value for key, value in overrides.items()}
+    spec = load_spec("demo", {**settings, **named})
+    return {finding.what: finding for finding in check_sweep(spec)}
+
+
+def test_a_sound_sweep_passes_and_leaves_nothing_behind(tmp_path):
+    findings = findings_of()
+    assert {finding.result for finding in findings.values()} == {"ok"}
+    assert findings["corpus"].detail.startswith("32 documents for training, 8 scored")
+    assert [path.name for path in tmp_path.iterdir()] == ["reviews.csv"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"corpus": "{kind: csv, path: nowhere.csv}"}, "nowhere.csv does not exist"),
+        ({"corpus": "{kind: csv, path: reviews.csv, text_column: body}"}, "body"),
+        ({"labels__train": "39", "sizes": "[39]"}, "labels must not exceed"),
+        ({"sizes": "[10, 33]"}, "33"),
+        ({"test__documents": "9"}, "9"),
+    ],
+)
+def test_a_corpus_that_cannot_serve_is_one_message(overrides, message):
+    findings = findings_of(**overrides)
+    assert findings["corpus"].result == "failed"
+    assert message in findings["corpus"].detail
+    assert findings["storage"].result == "ok"
+
+
+def test_text_that_is_not_utf8_is_found():
+    Path("reviews.csv").write_bytes(ROWS.encode() + b"caf\xe9,good\n")
+    findings = findings_of()
+    assert {findings[what].result for what in ("corpus", "general")} == {"failed"}
+    assert "UTF-8" in findings["corpus"].detail
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_storage_that_is_read_only_is_found():
+    Path("locked").mkdir(mode=0o500)
+    assert "can be written" in findings_of(storage="locked/runs")["storage"].detail
+
+
+def test_storage_below_a_file_is_found():
+    finding = findings_of(storage="reviews.csv/runs")["storage"]
+    assert finding.result == "failed"
+    assert "storage must be a folder that can be written" in finding.detail
+
+
+def test_a_bucket_that_cannot_be_reached_is_found():
+    finding = findings_of(storage="nothing://bucket/runs")["storage"]
+    assert finding.result == "failed"
+    assert "must be a bucket that can be written, found nothing://bucket/runs" in finding.detail
+
+
+def test_a_bucket_is_written_and_cleaned(tmp_path):
+    (tmp_path / "bucket").mkdir()
+    finding = findings_of(storage=f"file://{tmp_path}/bucket")["storage"]
+    assert finding.result == "ok"
+    assert list((tmp_path / "bucket").iterdir()) == []
+
+
+def test_an_unreachable_tracking_server_is_found_in_seconds():
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        port = reserved.getsockname()[1]
+        finding = findings_of(tracking__uri=f"http://127.0.0.1:{port}")["tracking"]
+    assert finding.result == "failed"
+    assert f"127.0.0.1:{port}" in finding.detail
+
+
+def test_general_weights_are_downloaded_later_or_not_needed():
+    sizes = "{embedding: 400, hidden: 1152, layers: 3}"
+    finding = findings_of(general="{kind: wikitext-103}", model=sizes)["general"]
+    assert (finding.result, finding.detail[:6]) == ("note", "fastai")
+    finding = findings_of(regimes="[bow, domain]")["general"]
+    assert finding.detail == "no regime needs a general model"
+
+
+def test_an_encoder_that_cannot_be_loaded_or_does_not_fit_is_found(monkeypatch):
+    general = "{kind: encoder, path: nowhere}"
+    assert findings_of(general=general)["general"].result == "failed"
+
+    from ulm.model.architecture import Architecture
+
+    class FakeEncoder:
+        architecture = Architecture(embedding=8, hidden=8, layers=2)
+
+    monkeypatch.setattr("ulm.model.encoder.Encoder.load", lambda folder: FakeEncoder())
+    finding = findings_of(general=general)["general"]
+    assert "sizes of the encoder, embedding, hidden and layers (8, 8, 2)" in finding.detail
+    fitting = "{embedding: 8, hidden: 8, layers: 2}"
+    assert findings_of(general=general, model=fitting)["general"].result == "ok"
+
+
+def test_more_than_this_machine_has_is_a_note(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    finding = findings_of(resources="{gpus: 1}")["resources"]
+    assert (finding.result, "resources.gpus=0" in finding.detail) == ("note", True)
+    assert findings_of(resources="{cpus: 4000}")["resources"].result == "note"
+
+
+def test_a_ledger_that_cannot_be_opened_is_found(monkeypatch):
+    def refuse(paths, spec):
+        raise StorageError("the ledger is locked")
+
+    monkeypatch.setattr("sweeps.search.studies.read_records", refuse)
+    assert findings_of()["ledger"].detail == "the ledger is locked"
+
+
+def test_every_check_runs_although_one_fails(monkeypatch):
+    def refuse(source):
+        raise UlmError("no corpus")
+
+    monkeypatch.setattr("ulm.text.corpora.open_corpus", refuse)
+    results = {what: finding.result for what, finding in findings_of().items()}
+    assert results == {
+        "corpus": "failed",
+        "general": "failed",
+        "storage": "ok",
+        "tracking": "ok",
+        "ledger": "ok",
+        "resources": "ok",
+    }

@@ -1,0 +1,263 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from sweeps import cli
+from sweeps.checks import Finding
+from sweeps.errors import MeaningError
+from sweeps.paths import SweepPaths
+from sweeps.search.records import Outcome, StudyKey, TrialKey, TrialRecord, TrialState
+from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.load import load_spec, spec_to_json
+from ulm.errors import UlmError
+
+ROOT = Path(__file__).parents[2]
+SIX_MISTAKES = """\
+name: a/b
+corpus: {kind: imbd}
+labels: {train: 2}
+sizes: [500, 200]
+regimes: [bow, scrach]
+trials: 3
+"""
+SIX_KEYS = ["name", "corpus.kind", "labels.train", "sizes", "regimes", "trials"]
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def sweep():
+    def invoke(*arguments):
+        return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+    return invoke
+
+
+def in_new_process(*command):
+    return subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """A `run_sweep` that trains nothing and remembers what it was called with."""
+    calls = []
+    module = ModuleType("sweeps.run.launch")
+
+    def run_sweep(spec, listener):
+        calls.append(spec)
+        listener.message("the listener is heard")
+        return module.summary
+
+    module.run_sweep = run_sweep
+    module.summary = SimpleNamespace(num_trained=3, num_recorded=5)
+    monkeypatch.setitem(sys.modules, "sweeps.run.launch", module)
+    return calls
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    spec = load_spec("demo", {"storage": str(tmp_path)})
+    paths = SweepPaths.of(spec)
+    paths.folder.mkdir()
+    paths.spec_json.write_text(spec_to_json(spec), encoding="utf-8")
+    return paths.folder
+
+
+def refuse(error):
+    def refuse_any(*_, **__):
+        raise error
+
+    return refuse_any
+
+
+def mistaken_keys(text):
+    return [line.split(": ")[1] for line in text.splitlines()]
+
+
+def test_a_spec_with_six_mistakes_reports_all_six_and_exits_2(sweep, tmp_path):
+    Path("bad.yaml").write_text(SIX_MISTAKES, encoding="utf-8")
+    for verb in ("run", "plan", "check"):
+        result = sweep(verb, "bad.yaml")
+        assert result.exit_code == 2
+        assert mistaken_keys(result.stderr) == SIX_KEYS
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+@pytest.mark.parametrize("command", [["-m", "sweeps.cli"], [str(ROOT / "sweeps" / "sweep.py")]])
+def test_six_mistakes_exit_2_without_a_traceback_in_a_process_too(command, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT) if command[0] == "-m" else "")
+    Path("bad.yaml").write_text(SIX_MISTAKES, encoding="utf-8")
+    done = in_new_process(*command, "run", "bad.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert mistaken_keys(done.stderr) == SIX_KEYS
+    assert done.stderr.startswith("bad.yaml:1: name: ")
+
+
+def test_the_script_works_from_a_clone_and_its_folder_hides_no_package():
+    code = (
+        "import runpy, sys; sys.argv = ['sweep.py', '--help']\n"
+        f"sys.path.insert(0, {str(ROOT / 'sweeps')!r})\n"
+        "try:\n"
+        f"    runpy.run_path({str(ROOT / 'sweeps' / 'sweep.py')!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    print(end.code, sys.path[0], [p for p in sys.path if p.endswith('/sweeps')])\n"
+    )
+    done = in_new_process("-c", code)
+    assert "Usage" in done.stdout
+    assert done.stdout.splitlines()[-1] == f"0 {ROOT} []"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "imdb"]])
+def test_help_and_plan_load_nothing_heavy(arguments):
+    code = (
+        "import sys\nfrom sweeps import cli\n"
+        "heavy = {'torch', 'ray', 'mlflow', 'optuna', 'fastai', 'pandas'}\n"
+        f"sys.path.insert(0, {str(ROOT)!r}); sys.argv = ['sweep', *{arguments!r}]\n"
+        "assert not heavy & set(sys.modules)\n"
+        "try:\n    cli.main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "assert not heavy & set(sys.modules)\n"
+    )
+    done = in_new_process("-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}")
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+def test_plan_shows_regimes_totals_and_assumptions(sweep):
+    result = sweep("plan", "imdb", "--price", "2")
+    assert result.exit_code == 0
+    (total,) = [line for line in result.stdout.splitlines() if "│ all " in line]
+    assert [cell.strip() for cell in total.split("│")[2:6]] == ["95", "320", "760", "95"]
+    assert "per accelerator hour" in result.stdout
+    assert "assumed: 294 tokens a domain document" in result.stdout
+
+
+def test_plan_takes_overrides_and_warns(sweep):
+    result = sweep("plan", "imdb", "--set", "sizes=[500, 90000]", "--set", "seeds=1")
+    assert "warning: sizes: must not exceed the pool of 75,000 documents" in result.stdout
+    result = sweep("plan", "imdb", "--set", "seeds")
+    assert result.exit_code == 2
+    assert "--set must be KEY=VALUE, found 'seeds'" in result.stderr
+
+
+def test_plan_uses_the_rate_of_recorded_language_models(sweep, run_folder, monkeypatch):
+    spec = load_spec("demo")
+    cell = next(c for c in make_cells(spec) if c.regime == "domain")
+    record = TrialRecord(
+        key=TrialKey(study=StudyKey(cell_id=cell.id, stage=Stage.LANGUAGE_MODEL), number=0),
+        params={},
+        state=TrialState.FINISHED,
+        outcome=Outcome(value=4.0, metrics={"tokens": 1e6, "seconds": 100.0}),
+    )
+    SweepPaths.at(run_folder).ledger_db.touch()
+    monkeypatch.setattr("sweeps.search.studies.read_records", lambda paths, spec: (record,))
+    result = sweep("plan", "demo", "--storage", run_folder.parent)
+    assert "measured in this sweep" in result.stdout
+
+
+def test_run_says_what_was_trained_and_where_the_report_is(sweep, launched, tmp_path):
+    result = sweep("run", "demo", "--storage", tmp_path / "my runs")
+    assert result.exit_code == 0
+    folder = tmp_path / "my runs" / "demo"
+    assert result.stdout.splitlines() == [
+        "the listener is heard",
+        "trained 3 trials, 2 were recorded before",
+        f"report: {folder}/report/report.html",
+        f"open the record: mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db",
+    ]
+    assert launched[0].storage == str(tmp_path / "my runs")
+
+
+def test_run_says_when_there_is_nothing_to_train(sweep, launched):
+    module = sys.modules["sweeps.run.launch"]
+    module.summary = SimpleNamespace(num_trained=0, num_recorded=97)
+    result = sweep("run", "demo", "--quiet")
+    assert "nothing to train: all 97 trials are recorded" in result.stdout
+    assert "the listener is heard" not in result.stdout
+
+
+def test_run_passes_settings_on(sweep, launched):
+    sweep("run", "demo", "--set", "seeds=5", "--set", "search.bow.trials=1")
+    assert len(launched[0].seeds) == 5
+    assert launched[0].search.bow.trials == 1
+
+
+@pytest.mark.parametrize("error", [MeaningError("the meaning"), UlmError("the text")])
+def test_a_mistake_found_while_running_is_its_message_and_exit_2(
+    sweep, launched, monkeypatch, error
+):
+    monkeypatch.setattr(sys.modules["sweeps.run.launch"], "run_sweep", refuse(error))
+    result = sweep("run", "demo")
+    assert (result.exit_code, result.stderr) == (2, f"{error}\n")
+
+
+def test_ctrl_c_exits_130_and_says_how_to_go_on(sweep, launched, monkeypatch):
+    module = sys.modules["sweeps.run.launch"]
+    monkeypatch.setattr(module, "run_sweep", refuse(KeyboardInterrupt()))
+    monkeypatch.setattr(sys, "argv", ["sweep", "run", "demo", "--storage", "my runs"])
+    result = sweep("run", "demo")
+    assert result.exit_code == 130
+    assert result.stderr == "interrupted; go on with: sweep run demo --storage 'my runs'\n"
+
+
+def test_our_own_mistakes_are_not_hidden(sweep, launched, monkeypatch):
+    monkeypatch.setattr(sys.modules["sweeps.run.launch"], "run_sweep", refuse(AssertionError("x")))
+    assert isinstance(sweep("run", "demo").exception, AssertionError)
+
+
+def test_status_shows_every_cell_with_its_best_scores(sweep, run_folder, monkeypatch):
+    spec = load_spec("demo")
+    cell = next(c for c in make_cells(spec) if c.regime == "domain")
+    study = StudyKey(cell_id=cell.id, stage=Stage.LANGUAGE_MODEL)
+    records = (
+        TrialRecord(
+            key=TrialKey(study=study, number=0),
+            params={},
+            state=TrialState.FINISHED,
+            outcome=Outcome(value=4.25),
+        ),
+        TrialRecord(key=TrialKey(study=study, number=1), params={}),
+    )
+    monkeypatch.setattr("sweeps.search.studies.read_records", lambda paths, spec: records)
+    result = sweep("status", run_folder)
+    assert result.exit_code == 0
+    assert "1/2, loss 4.250, 1 running" in result.stdout
+    assert f"0 of {len(make_cells(spec))} cells finished" in result.stdout
+
+
+def test_status_and_report_refuse_a_folder_that_is_no_sweep(sweep, tmp_path):
+    for verb in ("status", "report"):
+        result = sweep(verb, tmp_path)
+        assert result.exit_code == 2
+        assert "must be the folder of a sweep, found no spec.json" in result.stderr
+
+
+def test_report_is_written_from_records_and_summary(sweep, run_folder, monkeypatch):
+    calls = []
+    module = ModuleType("sweeps.answer.report")
+    module.write_report = lambda *values, environment: calls.append((values, environment))
+    monkeypatch.setitem(sys.modules, "sweeps.answer.report", module)
+    monkeypatch.setattr("sweeps.search.studies.read_records", lambda paths, spec: ())
+    SweepPaths.at(run_folder).summary_json.write_text(json.dumps({"wall_seconds": 3}))
+    result = sweep("report", run_folder)
+    assert result.stdout == f"report: {run_folder}/report/report.html\n"
+    ((paths, spec, records), environment) = calls[0]
+    assert (paths.folder, spec.name, records) == (run_folder, "demo", ())
+    assert environment == {"wall_seconds": 3}
+
+
+@pytest.mark.parametrize(("result", "code"), [("ok", 0), ("note", 0), ("failed", 2)])
+def test_check_exits_2_only_where_something_would_stop_a_run(sweep, monkeypatch, result, code):
+    finding = Finding(what="corpus", result=result, detail="what to do")
+    monkeypatch.setattr("sweeps.checks.check_sweep", lambda spec: (finding,))
+    done = sweep("check", "demo")
+    assert done.exit_code == code
+    assert "what to do" in done.stdout
