@@ -121,7 +121,7 @@ class Board:
         )
 
     def cell_state(self, cell: Cell) -> str:
-        """One or two words: `waiting`, `language_model 1/4`, `87.3 %` or `failed`."""
+        """A few words: `waiting`, `classifier 1/4, 81.2 %`, `87.3 %` or `failed`."""
         last = cell.stages[-1]
         for stage in cell.stages:
             state = self.study(cell, stage)
@@ -129,10 +129,12 @@ class Board:
                 return "failed"
             if not state.is_done:
                 is_untouched = stage is cell.stages[0] and state.ended == state.running == 0
-                return "waiting" if is_untouched else f"{stage} {state.ended}/{state.wanted}"
-        best = self.study(cell, last).best
-        assert best is not None, "a done cell has a score"
-        return score(last, best)
+                best = "" if state.best is None else f", {score(stage, state.best)}"
+                count = f"{stage} {state.ended}/{state.wanted}"
+                return "waiting" if is_untouched else count + best
+        result = self.study(cell, last).best
+        assert result is not None, "a done cell has a score"
+        return score(last, result)
 
     @property
     def cost_total(self) -> float:

@@ -204,11 +204,16 @@ def _run_lines(summary: Any, paths: "SweepPaths", spec: "SweepSpec") -> list[str
     else:
         reused = summary.num_recorded - summary.num_trained
         trained = f"trained {summary.num_trained} trials, {reused} were recorded before"
-    return [
-        trained,
-        f"report: {paths.report_html}",
-        f"open the record: mlflow ui --backend-store-uri {spec.tracking.uri or paths.mlflow_uri}",
-    ]
+    return [trained, f"report: {paths.report_html}", f"record: {_record(paths, spec)}"]
+
+
+def _record(paths: "SweepPaths", spec: "SweepSpec") -> str:
+    """Where the MLflow record is seen: a server's address, or the line that opens a database."""
+    from sweeps.record.environment import redact_uri
+
+    uri = redact_uri(spec.tracking.uri or paths.mlflow_uri)
+    is_server = uri.startswith(("http://", "https://", "databricks"))
+    return uri if is_server else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
 
 
 def _console() -> "Console":

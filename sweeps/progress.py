@@ -256,7 +256,7 @@ class LiveProgress:
 def _style(state: str) -> str:
     if state in ("waiting", "failed"):
         return {"waiting": "dim", "failed": "red"}[state]
-    return "green" if state.endswith("%") or state.startswith("loss") else "yellow"
+    return "yellow" if "/" in state else "green"
 
 
 def make_progress(

@@ -40,8 +40,9 @@ def test_a_cell_goes_from_waiting_through_its_stages_to_its_score():
     assert board.cell_state(cell) == "waiting"
     board.put(record_of(cell, Stage.LANGUAGE_MODEL))
     assert board.cell_state(cell) == "language_model 0/2"
-    for number, value in enumerate((5.0, 4.5)):
-        board.put(record_of(cell, Stage.LANGUAGE_MODEL, number, value))
+    board.put(record_of(cell, Stage.LANGUAGE_MODEL, 0, 5.0))
+    assert board.cell_state(cell) == "language_model 1/2, loss 5.000"
+    board.put(record_of(cell, Stage.LANGUAGE_MODEL, 1, 4.5))
     assert board.study(cell, Stage.LANGUAGE_MODEL).best == 4.5
     assert board.cell_state(cell) == "classifier 0/3"
     for record in all_finished(cell):

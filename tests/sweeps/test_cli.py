@@ -171,7 +171,7 @@ def test_run_says_what_was_trained_and_where_the_report_is(sweep, launched, tmp_
         "the listener is heard",
         "trained 3 trials, 2 were recorded before",
         f"report: {folder}/report/report.html",
-        f"open the record: mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db",
+        f"record: mlflow ui --backend-store-uri 'sqlite:///{folder}/mlflow.db'",
     ]
     assert launched[0].storage == str(tmp_path / "my runs")
 
@@ -182,6 +182,14 @@ def test_run_says_when_there_is_nothing_to_train(sweep, launched):
     result = sweep("run", "demo", "--quiet")
     assert "nothing to train: all 97 trials are recorded" in result.stdout
     assert "the listener is heard" not in result.stdout
+
+
+def test_run_names_a_tracking_server_without_its_password(sweep, launched):
+    result = sweep("run", "demo", "--set", "tracking.uri=https://me:secret@host:5000")
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("record: ")]
+    assert "https://" in line
+    assert "host:5000" in line
+    assert "secret" not in result.stdout
 
 
 def test_run_passes_settings_on(sweep, launched):
