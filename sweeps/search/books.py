@@ -107,8 +107,11 @@ class Books:
         losses[key.number] = losses.get(key.number, 0) + 1
         if losses[key.number] <= self._spec.retries:
             return self._end(key, at, state=TrialState.LOST, failure=reason)
-        gave_up = f"gave up after {losses[key.number]} attempts: {reason}"
-        return self._end(key, at, state=TrialState.FAILED, failure=gave_up, retryable=True)
+        return self.gave_up(key, f"gave up after {losses[key.number]} attempts: {reason}", at)
+
+    def gave_up(self, key: TrialKey, reason: str, at: float) -> bool:
+        """A trial broke as often as this run repeats it. Returns whether that is new."""
+        return self._end(key, at, state=TrialState.FAILED, failure=reason, retryable=True)
 
     def running(self, key: TrialKey) -> TrialRecord | None:
         """The record of a running trial; None for unknown, ended and replaced attempts."""

@@ -160,8 +160,16 @@ class Control:
         if event(key, reason, self._clock()):
             self._keep_end(key)
 
-    def close(self) -> None:
-        """Let go of the studies; trials that still run are closed as LOST by the next run."""
+    def give_up(self, key: TrialKey, reason: str) -> None:
+        """A trial broke as often as the runner repeats it; the next run asks it again."""
+        if self.ledger.gave_up(key, reason, self._clock()):
+            self._keep_end(key)
+
+    def close(self, reason: str = "the run was stopped") -> None:
+        """End what still runs as LOST, to be asked again by the next run, and let go of storage."""
+        for record in self.records:
+            if record.state is TrialState.RUNNING:
+                self.fail(record.key, reason, lost=True)
         self._studies.close()
 
     def _hand_out(self, wanted: NextTrial) -> TrialRequest:

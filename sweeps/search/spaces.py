@@ -1,7 +1,9 @@
 """Spaces: what the study of a cell and stage searches, how often and towards what (pure).
 
 A spec, a cell and a stage come in; ranges, a number of trials and a direction go out.
-A space whose ranges are all fixed needs one trial only: a second would repeat the first.
+A space whose ranges are all fixed needs one trial only: a second would repeat the first. Where
+training starts from random weights (`scratch`, language models of `domain` and `general`) there is
+nothing in lower layers to protect: all layers share one rate and `decay` is not searched.
 """
 
 from sweeps.search.records import StudyKey
@@ -17,9 +19,21 @@ def search_of(spec: SweepSpec, cell: Cell, stage: Stage) -> NeuralSearch | BagOf
     return spec.search.bow if cell.regime == Regime.BOW else spec.search.classifier
 
 
+def starts_from_random_weights(cell: Cell, stage: Stage) -> bool:
+    """Whether the neural training of a stage has no pretrained encoder to start from."""
+    if stage is Stage.LANGUAGE_MODEL:
+        return cell.is_general or cell.regime == Regime.DOMAIN
+    return cell.regime == Regime.SCRATCH
+
+
 def space_of(spec: SweepSpec, cell: Cell, stage: Stage) -> dict[str, Range]:
     """Hyperparameter name → range; empty for `final`, whose settings are chosen already."""
-    return {} if stage is Stage.FINAL else search_of(spec, cell, stage).space
+    if stage is Stage.FINAL:
+        return {}
+    space = search_of(spec, cell, stage).space
+    if starts_from_random_weights(cell, stage):
+        space.pop("decay")
+    return space
 
 
 def wanted_trials(spec: SweepSpec, cell: Cell, stage: Stage) -> int:

@@ -1,0 +1,190 @@
+"""Classifiers: the stages that choose a cell's classifier and, once, score the chosen one.
+
+A job comes in. `classifier` trains on part of the labels and is judged on the held-out rest, or
+on folds; its curve is the mean over folds and its value the best epoch of that curve. `final`
+trains on all labels for the chosen number of epochs, scores the test documents and keeps every
+prediction.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from sweeps.run.context import Indices
+from sweeps.run.job import STATE_FILE, EpochTeller, Job, rate
+from sweeps.run.predictions import score_test
+from sweeps.search.records import Outcome
+from sweeps.search.spaces import starts_from_random_weights
+from sweeps.spec.cells import Stage
+from ulm.model.encoder import Encoder
+from ulm.training.classifier import ClassifierSettings, train_classifier
+from ulm.training.listener import EpochReport
+
+FOLDS_FILE = "folds.json"
+History = tuple[EpochReport, ...]
+
+
+def run_classifier(job: Job) -> Outcome:
+    """Train on part of the labels, once or for each fold.
+
+    Returns:
+        The validation accuracy of the best epoch, of the mean curve where there are folds.
+    """
+    encoder = _encoder(job)
+    finished = _finished_folds(job)
+    state = _state(job)
+    for train, validation in job.materials.label_splits[len(finished) :]:
+        finished.append(_train_fold(job, encoder, train, validation, tuple(finished), state))
+        state = None
+    metrics = {**_curve_metrics(finished), "vocabulary": float(len(encoder.vocabulary))}
+    return Outcome(value=metrics["validation_accuracy"], metrics=metrics)
+
+
+def run_final(job: Job) -> Outcome:
+    """Train on all labels with the chosen settings and score the test documents once.
+
+    Returns:
+        The test accuracy, and where the predictions lie.
+    """
+    encoder = _encoder(job)
+    labelled = job.materials.labelled
+    trained = train_classifier(
+        encoder,
+        job.materials.encode(labelled, encoder.vocabulary),
+        job.materials.labels(labelled),
+        _settings(job),
+        num_classes=job.materials.num_classes,
+        seed=job.materials.seed("classifier"),
+        last_epoch=job.request.best_epoch,
+        listener=EpochTeller(job, lambda report: report.train_loss),
+        resume_from=_state(job),
+        device=job.device,
+    )
+    begin = time.perf_counter()
+    scored = score_test(
+        job,
+        lambda documents: trained.predict(job.materials.encode(documents, encoder.vocabulary)),
+        coverage=job.materials.coverage(encoder.vocabulary),
+        vocabulary=len(encoder.vocabulary),
+    )
+    summary = trained.summary
+    numbers = {
+        "epochs": float(summary.epochs),
+        "steps": float(summary.steps),
+        "tokens": float(summary.tokens),
+        "seconds": summary.seconds + time.perf_counter() - begin,
+        "tokens_per_second": rate(summary.tokens, summary.seconds),
+    }
+    return Outcome(
+        value=scored.value, metrics={**scored.metrics, **numbers}, artifacts=scored.artifacts
+    )
+
+
+def _encoder(job: Job) -> Encoder:
+    """The cell's own language model; else the general one or random weights."""
+    if Stage.LANGUAGE_MODEL in job.request.cell.stages:
+        assert job.request.encoder is not None, "a classifier follows its language model"
+        return job.store.load(job.request.encoder)
+    return job.starting_encoder(job.materials.labelled)
+
+
+def _state(job: Job) -> Path | None:
+    return None if job.resume_from is None else job.resume_from / STATE_FILE
+
+
+def _train_fold(
+    job: Job,
+    encoder: Encoder,
+    train: Indices,
+    validation: Indices,
+    finished: Sequence[History],
+    state: Path | None,
+) -> History:
+    materials = job.materials
+    trained = train_classifier(
+        encoder,
+        materials.encode(train, encoder.vocabulary),
+        materials.labels(train),
+        _settings(job),
+        num_classes=materials.num_classes,
+        seed=materials.seed("classifier"),
+        validation=(
+            materials.encode(validation, encoder.vocabulary),
+            materials.labels(validation),
+        ),
+        listener=EpochTeller(
+            job,
+            _accuracy,
+            earlier=sum(len(history) for history in finished),
+            num_folds=job.context.spec.labels.folds or 1,
+            save_more=lambda folder: _save_folds(folder, finished),
+        ),
+        resume_from=state,
+        device=job.device,
+    )
+    return trained.summary.history
+
+
+def _accuracy(report: EpochReport) -> float:
+    assert report.validation_accuracy is not None, "this stage has held-out labels"
+    return report.validation_accuracy
+
+
+def _loss(report: EpochReport) -> float:
+    assert report.validation_loss is not None, "this stage has held-out labels"
+    return report.validation_loss
+
+
+def _save_folds(folder: Path, finished: Sequence[History]) -> None:
+    folds = [[asdict(report) for report in history] for history in finished]
+    (folder / FOLDS_FILE).write_text(json.dumps(folds), encoding="utf-8")
+
+
+def _finished_folds(job: Job) -> list[History]:
+    """Folds that an earlier attempt had finished when it saved its state."""
+    if job.resume_from is None:
+        return []
+    folds = json.loads((job.resume_from / FOLDS_FILE).read_text(encoding="utf-8"))
+    return [tuple(EpochReport(**report) for report in history) for history in folds]
+
+
+def _curve_metrics(folds: Sequence[History]) -> dict[str, float]:
+    """Best epoch of the mean curve: highest accuracy, then lowest loss, then the earliest."""
+    length = min(len(history) for history in folds)
+    accuracy = np.mean([[_accuracy(r) for r in history[:length]] for history in folds], axis=0)
+    loss = np.mean([[_loss(r) for r in history[:length]] for history in folds], axis=0)
+    best = min(range(length), key=lambda epoch: (-accuracy[epoch], loss[epoch], epoch))
+    last = [history[-1] for history in folds]
+    tokens, seconds = sum(r.tokens for r in last), sum(r.seconds for r in last)
+    return {
+        "best_epoch": float(best + 1),
+        "epochs": float(length),
+        "validation_accuracy": float(accuracy[best]),
+        "validation_loss": float(loss[best]),
+        "steps": float(sum(r.steps for r in last)),
+        "tokens": float(tokens),
+        "seconds": float(seconds),
+        "tokens_per_second": rate(tokens, seconds),
+    }
+
+
+def _settings(job: Job) -> ClassifierSettings:
+    """Random weights have nothing to protect: all layers train at once and at one rate."""
+    spec, params = job.context.spec.classifier, job.request.params
+    return ClassifierSettings(
+        epochs=spec.epochs,
+        minimum_steps=spec.minimum_steps,
+        batch=spec.batch,
+        bptt=spec.bptt,
+        maximum_tokens=spec.maximum_tokens,
+        learning_rate=params["learning_rate"],
+        decay=params.get("decay", 1.0),
+        gradual=not starts_from_random_weights(job.request.cell, Stage.CLASSIFIER),
+        dropout=spec.dropout,
+        weight_decay=spec.weight_decay,
+        precision=job.context.spec.language_model.precision,
+    )

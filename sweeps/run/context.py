@@ -1,0 +1,150 @@
+"""Context: what every trial of a sweep shares, and the documents and words of one cell.
+
+A picklable `TrialContext` travels to the workers; there `Materials` opens the token arrays (mapped
+into memory, once per process) and answers which documents, labels and words a cell may use. All
+draws depend on the cell's seed alone, so regimes at one seed see the same documents and labels, and
+a sweep under another name the same numbers.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeps.spec.cells import Cell
+from sweeps.spec.values import SweepSpec
+from ulm.seeding import seed_for
+from ulm.text.subsets import Split, Subset, fold_labels, make_subset, sample_test, split_labels
+from ulm.text.tokens import Documents, TokenArray, load_tokens
+from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary, count_vocabulary, coverage, lookup
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialContext:
+    """What every trial of a sweep shares.
+
+    Args:
+        spec: The sweep.
+        domain: Folder of the domain corpus's token array.
+        general: Folder of the general corpus's, where the general model is trained.
+        encoders: Root of the encoder store.
+        predictions: Folder or URI of the per-document test predictions.
+    """
+
+    spec: SweepSpec
+    domain: Path
+    general: Path | None
+    encoders: str
+    predictions: str
+
+
+@lru_cache(maxsize=2)
+def _tokens(folder: Path) -> TokenArray:
+    return load_tokens(folder)
+
+
+def hash_of(documents: Indices) -> str:
+    """SHA-256 of document indices and their order."""
+    return hashlib.sha256(np.ascontiguousarray(documents, "<i8").tobytes()).hexdigest()
+
+
+class Materials:
+    """Documents, labels and words of one cell.
+
+    Args:
+        context: The sweep's.
+        cell: The cell.
+    """
+
+    def __init__(self, context: TrialContext, cell: Cell) -> None:
+        self._spec = context.spec
+        self._cell = cell
+        if cell.is_general:
+            assert context.general is not None, "a general cell has a general corpus"
+        folder = context.general if cell.is_general and context.general else context.domain
+        self.tokens = _tokens(folder)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes C."""
+        return len(self.tokens.label_names)
+
+    @property
+    def documents(self) -> Indices:
+        """Documents the cell may read: its subset, or the whole general corpus."""
+        if self._cell.is_general:
+            return np.arange(self.tokens.num_documents, dtype=np.int64)
+        return self._subset.documents
+
+    @property
+    def labelled(self) -> Indices:
+        """Documents whose labels the cell may use."""
+        return self._subset.labelled
+
+    @property
+    def _subset(self) -> Subset:
+        labels = self._spec.labels.train
+        return make_subset(
+            self.tokens.parts,
+            self.tokens.labels,
+            num_labels=labels,
+            size=self._cell.size or labels,
+            seed=self._cell.seed,
+        )
+
+    @property
+    def test(self) -> Indices:
+        """Documents that `final` scores."""
+        return sample_test(
+            self.tokens.parts,
+            self.tokens.labels,
+            documents=self._spec.test.documents,
+            seed=self._cell.seed,
+        )
+
+    @property
+    def label_splits(self) -> tuple[Split, ...]:
+        """Labels to train and to choose on: one held-out share, or folds."""
+        labels, seed = self._spec.labels, self.seed("labels")
+        if labels.folds is not None:
+            return fold_labels(self.labelled, self.tokens.labels, folds=labels.folds, seed=seed)
+        split = split_labels(self.labelled, self.tokens.labels, share=labels.validation, seed=seed)
+        return (split,)
+
+    def seed(self, purpose: str) -> int:
+        """A seed that all regimes and trials of the cell's seed share for a purpose."""
+        return seed_for(purpose, self._cell.seed)
+
+    def labels(self, documents: Indices) -> NDArray[np.int64]:
+        """Class of each document."""
+        return np.asarray(self.tokens.labels[documents], np.int64)
+
+    def vocabulary(self, documents: Indices, fill: Vocabulary | None = None) -> Vocabulary:
+        """The words of documents under the spec's rule; `fill` is the general model's."""
+        model = self._spec.model
+        return count_vocabulary(
+            self.tokens.counts(documents),
+            self.tokens.types,
+            size=model.vocabulary,
+            minimum_count=model.minimum_count,
+            fill=fill if model.vocabulary_rule == "union" else None,
+        )
+
+    def encode(self, documents: Indices, vocabulary: Vocabulary) -> Documents:
+        """Documents as the numbers of a vocabulary."""
+        return self.tokens.encode(documents, lookup(vocabulary, self.tokens.types))
+
+    def every_word(self, documents: Indices) -> Vocabulary:
+        """Every word of documents, however rare; for `bow`."""
+        types = self.tokens.types
+        size = len(types) + len(SPECIAL_WORDS)
+        return count_vocabulary(self.tokens.counts(documents), types, size=size, minimum_count=1)
+
+    def coverage(self, vocabulary: Vocabulary) -> float:
+        """Share of the test documents' tokens that a vocabulary knows."""
+        return coverage(vocabulary, self.tokens.counts(self.test), self.tokens.types)

@@ -1,0 +1,74 @@
+"""Predictions: scores the test documents once and keeps what was predicted for each.
+
+A function that predicts class probabilities comes in; an outcome and one file per cell go out:
+`documents` int64 [N], `labels` int64 [N] and `probabilities` float32 [N, C] in numpy's `.npz`, no
+pickle. Paired tests and error analysis need no rerun.
+"""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pyarrow import fs
+
+from sweeps.run.context import Indices
+from sweeps.run.job import Job
+from sweeps.search.records import Outcome
+
+FOLDER = "predictions"
+
+
+def score_test(
+    job: Job,
+    predict: Callable[[Indices], NDArray[np.float32]],
+    *,
+    coverage: float,
+    vocabulary: int,
+) -> Outcome:
+    """Score the cell's test documents.
+
+    Args:
+        job: The trial.
+        predict: Class probabilities [N, C] of document indices [N].
+        coverage: Share of the test tokens the vocabulary knows.
+        vocabulary: Words of the vocabulary.
+
+    Returns:
+        The test accuracy; `predictions` names the file below the sweep's folder.
+    """
+    documents = job.materials.test
+    labels = job.materials.labels(documents)
+    probabilities = predict(documents)
+    name = f"{job.request.cell.id}.npz"
+    _save(
+        f"{job.context.predictions}/{name}",
+        documents=documents,
+        labels=labels,
+        probabilities=probabilities.astype(np.float32),
+    )
+    accuracy = float(np.mean(probabilities.argmax(1) == labels))
+    metrics = {
+        "test_accuracy": accuracy,
+        "test_documents": float(len(documents)),
+        "coverage": coverage,
+        "vocabulary": float(vocabulary),
+    }
+    return Outcome(value=accuracy, metrics=metrics, artifacts={FOLDER: f"{FOLDER}/{name}"})
+
+
+def _save(target: str, **arrays: NDArray[np.generic]) -> None:
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    if "://" in target:
+        files, path = fs.FileSystem.from_uri(target)
+        with files.open_output_stream(path) as stream:
+            stream.write(packed.getvalue())
+        return
+    path = Path(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    beside.write_bytes(packed.getvalue())
+    beside.replace(path)

@@ -1,0 +1,72 @@
+"""Stages: what a trial does for its cell, from a request to an outcome; no Ray here.
+
+A request, the sweep's context and an encoder store come in. Each epoch is told through `report`,
+whose answer is obeyed; an `Outcome` goes out. The same request gives the same numbers on the same
+machine: every seed derives from the cell's.
+"""
+
+import resource
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from sweeps.run.bow import run_bow_classifier, run_bow_final
+from sweeps.run.classifiers import run_classifier, run_final
+from sweeps.run.context import Materials, TrialContext
+from sweeps.run.encoders import Encoders
+from sweeps.run.job import Job, Report
+from sweeps.run.language_models import run_language_model
+from sweeps.search.records import Outcome, TrialRequest
+from sweeps.search.spaces import accelerators
+from sweeps.spec.cells import Stage
+from ulm.regimes import Regime
+
+_NEURAL = {
+    Stage.LANGUAGE_MODEL: run_language_model,
+    Stage.CLASSIFIER: run_classifier,
+    Stage.FINAL: run_final,
+}
+_BOW = {Stage.CLASSIFIER: run_bow_classifier, Stage.FINAL: run_bow_final}
+
+GIB_IN_KIB = 2**20
+
+
+def run_trial(
+    request: TrialRequest,
+    context: TrialContext,
+    store: Encoders,
+    report: Report,
+    *,
+    resume_from: Path | None = None,
+) -> Outcome:
+    """Run one trial to its end.
+
+    Args:
+        request: What is asked.
+        context: What every trial of the sweep shares.
+        store: Trained encoders.
+        report: Hears of every epoch; False ends the trial.
+        resume_from: Folder that an earlier attempt's `Save` wrote.
+
+    Returns:
+        The outcome, with `peak_gib` of this process and `accelerator_seconds` of this attempt.
+
+    Raises:
+        TrialStopped: `report` said so.
+        TrainingDiverged: A loss is no longer finite.
+    """
+    begin = time.perf_counter()
+    job = Job(
+        request=request,
+        context=context,
+        store=store,
+        materials=Materials(context, request.cell),
+        report=report,
+        resume_from=resume_from,
+    )
+    stages = _BOW if request.cell.regime == Regime.BOW else _NEURAL
+    outcome = stages[request.key.study.stage](job)
+    held_seconds = (time.perf_counter() - begin) * accelerators(context.spec, request.cell)
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    metrics = {"peak_gib": peak_kib / GIB_IN_KIB, "accelerator_seconds": held_seconds}
+    return replace(outcome, metrics={**outcome.metrics, **metrics})

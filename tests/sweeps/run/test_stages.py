@@ -1,0 +1,219 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import context_of, run_in_process, tiny_spec
+
+from sweeps.run.context import Materials
+from sweeps.run.encoders import InMemoryEncoders
+from sweeps.run.job import TrialStopped
+from sweeps.run.stages import run_trial
+from sweeps.search.decisions import CellState
+from sweeps.search.records import StudyKey, TrialKey, TrialRequest
+from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.values import LabelSpec
+from ulm.regimes import Regime
+from ulm.training.listener import TrainingDiverged
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("tokens")
+
+
+@pytest.fixture
+def spec(tmp_path):
+    return tiny_spec(tmp_path)
+
+
+def request_for(spec, regime, stage, *, size=None, encoder=None, best_epoch=None, **params):
+    cell = next(c for c in make_cells(spec) if c.regime == regime and c.size == size)
+    key = TrialKey(study=StudyKey(cell_id=cell.id, stage=stage), number=0)
+    params = params or {"learning_rate": 0.005}
+    return TrialRequest(key=key, cell=cell, params=params, encoder=encoder, best_epoch=best_epoch)
+
+
+def go_on(progress, save):
+    return True
+
+
+def numbers(outcome):
+    timing = ("seconds", "tokens_per_second", "peak_gib", "accelerator_seconds", "reused")
+    return {name: value for name, value in outcome.metrics.items() if name not in timing}
+
+
+def train_general(spec, context, store):
+    request = request_for(spec, "general", Stage.LANGUAGE_MODEL)
+    return run_trial(request, context, store, go_on).artifacts["encoder"]
+
+
+def test_a_whole_sweep_runs_every_stage_of_every_regime(spec, cache, tmp_path):
+    context = context_of(spec, cache)
+    control = run_in_process(spec, context, InMemoryEncoders())
+    for cell in make_cells(spec):
+        assert control.ledger.cell_status(cell, 0).state is CellState.FINISHED
+    finals = [r for r in control.records if r.key.study.stage is Stage.FINAL]
+    for record in finals:
+        saved = np.load(tmp_path / "tiny" / record.outcome.artifacts["predictions"])
+        accuracy = np.mean(saved["probabilities"].argmax(1) == saved["labels"])
+        assert accuracy == record.outcome.value == record.outcome.metrics["test_accuracy"]
+        assert len(saved["documents"]) == record.outcome.metrics["test_documents"] == 40
+        assert 0 < record.outcome.metrics["coverage"] <= 1
+        assert record.outcome.metrics["peak_gib"] > 0
+
+
+def test_the_same_request_gives_the_same_numbers(spec, cache):
+    context = context_of(spec, cache)
+    request = request_for(spec, "domain", Stage.LANGUAGE_MODEL, size=20)
+    first, second = (run_trial(request, context, InMemoryEncoders(), go_on) for _ in range(2))
+    assert numbers(first) == numbers(second)
+    assert first.artifacts == second.artifacts
+
+
+def test_another_name_of_the_sweep_changes_no_number(spec, cache, tmp_path):
+    outcomes = []
+    for named in (spec, tiny_spec(tmp_path, name="other")):
+        request = request_for(named, "scratch", Stage.CLASSIFIER)
+        outcomes.append(run_trial(request, context_of(named, cache), InMemoryEncoders(), go_on))
+    assert numbers(outcomes[0]) == numbers(outcomes[1])
+
+
+def test_an_encoder_in_the_store_is_reused_and_its_epochs_are_told_anew(spec, cache):
+    context, store, told = context_of(spec, cache), InMemoryEncoders(), [[], []]
+    request = request_for(spec, "domain", Stage.LANGUAGE_MODEL, size=20)
+    outcomes = [
+        run_trial(request, context, store, lambda p, save, to=to: to.append(p) or True)
+        for to in told
+    ]
+    assert told[0] == told[1]
+    assert len(told[0]) == 2
+    assert outcomes[1].metrics["reused"] == 1
+    assert numbers(outcomes[0]) == numbers(outcomes[1])
+    assert outcomes[0].metrics["seconds"] == outcomes[1].metrics["seconds"]
+
+
+def test_larger_sizes_rates_and_seeds_train_other_encoders(spec, cache, tmp_path):
+    context, store = context_of(spec, cache), InMemoryEncoders()
+    asked = [
+        request_for(spec, "domain", Stage.LANGUAGE_MODEL, size=20),
+        request_for(spec, "domain", Stage.LANGUAGE_MODEL, size=60),
+        request_for(spec, "domain", Stage.LANGUAGE_MODEL, size=20, learning_rate=0.002),
+    ]
+    asked.append(replace(asked[0], cell=replace(asked[0].cell, seed=1)))
+    keys = {run_trial(request, context, store, go_on).artifacts["encoder"] for request in asked}
+    assert len(keys) == 4
+
+
+def test_a_union_vocabulary_holds_general_words_and_a_subset_one_only_the_cells_own(
+    cache, tmp_path
+):
+    sizes = {}
+    for rule in ("union", "subset"):
+        spec = tiny_spec(tmp_path)
+        spec = replace(spec, model=replace(spec.model, vocabulary_rule=rule, vocabulary=3000))
+        context, store = context_of(spec, cache), InMemoryEncoders()
+        general = train_general(spec, context, store)
+        request = request_for(spec, "ulm+domain", Stage.LANGUAGE_MODEL, size=20, encoder=general)
+        key = run_trial(request, context, store, go_on).artifacts["encoder"]
+        words = set(store.load(key).vocabulary.words)
+        general_words = set(store.load(general).vocabulary.words)
+        sizes[rule] = len(words)
+        own = Materials(context, request.cell)
+        assert words >= set(own.vocabulary(own.documents).words)
+        assert (general_words <= words) is (rule == "union")
+    assert sizes["union"] > sizes["subset"]
+
+
+def test_a_trial_told_to_stop_stops_and_keeps_no_encoder(spec, cache):
+    store = InMemoryEncoders()
+    request = request_for(spec, "domain", Stage.LANGUAGE_MODEL, size=20)
+    with pytest.raises(TrialStopped):
+        run_trial(request, context_of(spec, cache), store, lambda p, save: False)
+    assert store._encoders == {}
+
+
+@pytest.mark.parametrize("folds", [None, 2])
+def test_a_classifier_that_lost_its_worker_goes_on_from_its_last_epoch(cache, tmp_path, folds):
+    spec = tiny_spec(tmp_path, labels=LabelSpec(train=20, folds=folds))
+    context, store, told = context_of(spec, cache), InMemoryEncoders(), []
+    request = request_for(spec, "scratch", Stage.CLASSIFIER)
+    whole = run_trial(request, context, store, lambda p, save: told.append(p) or True)
+    epochs = len(told)
+    assert [p.epoch for p in told] == list(range(1, epochs + 1))
+    assert {p.num_epochs for p in told} == {epochs}
+
+    for lost_after in range(1, epochs):
+        folder = tmp_path / f"state{lost_after}"
+        folder.mkdir()
+
+        def vanish(progress, save, folder=folder, lost_after=lost_after):
+            if progress.epoch == lost_after:
+                save(folder)
+                return False
+            return True
+
+        with pytest.raises(TrialStopped):
+            run_trial(request, context, store, vanish)
+        seen = []
+        resumed = run_trial(
+            request,
+            context,
+            store,
+            lambda p, save, seen=seen: seen.append(p.epoch) or True,
+            resume_from=folder,
+        )
+        assert seen == list(range(lost_after + 1, epochs + 1))
+        assert numbers(resumed) == numbers(whole)
+
+
+def test_folds_are_judged_by_the_mean_of_their_curves(cache, tmp_path):
+    spec = tiny_spec(tmp_path, labels=LabelSpec(train=20, folds=2))
+    told = []
+    request = request_for(spec, "scratch", Stage.CLASSIFIER)
+    outcome = run_trial(
+        request, context_of(spec, cache), InMemoryEncoders(), lambda p, s: told.append(p) or True
+    )
+    mean = np.mean([[p.value for p in told[:2]], [p.value for p in told[2:]]], axis=0)
+    assert outcome.value == pytest.approx(mean.max())
+    assert outcome.metrics["best_epoch"] in (1, 2)
+
+
+def test_final_trains_as_many_epochs_as_were_best(spec, cache):
+    told = []
+    request = request_for(spec, "scratch", Stage.FINAL, best_epoch=1)
+    outcome = run_trial(
+        request, context_of(spec, cache), InMemoryEncoders(), lambda p, s: told.append(p) or True
+    )
+    assert [p.epoch for p in told] == [1]
+    assert outcome.metrics["epochs"] == 1
+
+
+def test_regimes_at_a_seed_share_labels_and_test_documents(spec, cache):
+    context = context_of(spec, cache)
+    cells = [cell for cell in make_cells(spec) if not cell.is_general]
+    materials = [Materials(context, cell) for cell in cells]
+    for other in materials[1:]:
+        assert np.array_equal(other.labelled, materials[0].labelled)
+        assert np.array_equal(other.test, materials[0].test)
+        assert np.array_equal(other.label_splits[0][0], materials[0].label_splits[0][0])
+
+
+def test_a_rate_that_diverges_says_so(spec, cache):
+    request = request_for(spec, "domain", Stage.LANGUAGE_MODEL, size=20, learning_rate=1e30)
+    with pytest.raises(TrainingDiverged, match="must stay finite"):
+        run_trial(request, context_of(spec, cache), InMemoryEncoders(), go_on)
+
+
+def test_bow_is_chosen_and_scored_without_an_encoder(spec, cache, tmp_path):
+    context = context_of(spec, cache)
+    params = {"inverse_regularization": 10.0}
+    chosen = run_trial(
+        request_for(spec, Regime.BOW, Stage.CLASSIFIER, **params), context, None, go_on
+    )
+    assert 0 <= chosen.value <= 1
+    assert "best_epoch" not in chosen.metrics
+    final = run_trial(request_for(spec, Regime.BOW, Stage.FINAL, **params), context, None, go_on)
+    assert Path(tmp_path / "tiny" / final.artifacts["predictions"]).is_file()

@@ -1,0 +1,84 @@
+"""A sweep small enough to train in seconds: the embedded corpus, an 8-unit model, two epochs."""
+
+from pathlib import Path
+
+from sweeps.record.recorder import ListRecorder
+from sweeps.run.context import TrialContext
+from sweeps.run.stages import run_trial
+from sweeps.search.control import Answer, Control
+from sweeps.search.suggestions import InMemoryStudies
+from sweeps.spec.cells import make_cells
+from sweeps.spec.values import (
+    BagOfWordsSearch,
+    ClassifierSpec,
+    GeneralSpec,
+    LabelSpec,
+    LanguageModelSpec,
+    ModelSpec,
+    NeuralSearch,
+    Range,
+    SearchSpec,
+    SweepSpec,
+    TestSpec,
+)
+from ulm.text.corpora import CorpusSource
+from ulm.text.tokens import prepare_tokens
+
+RATES = Range(low=1e-3, high=1e-2, log=True)
+
+
+def tiny_spec(storage: Path, **changes) -> SweepSpec:
+    values = {
+        "name": "tiny",
+        "storage": str(storage),
+        "corpus": CorpusSource(kind="synthetic", documents=80),
+        "general": GeneralSpec(kind="synthetic-general", documents=60, epochs=1),
+        "labels": LabelSpec(train=20),
+        "test": TestSpec(documents=40),
+        "sizes": (20, 60),
+        "seeds": (0,),
+        "model": ModelSpec(embedding=8, hidden=8, layers=2, vocabulary=300, minimum_count=1),
+        "language_model": LanguageModelSpec(epochs=2, minimum_steps=0, batch=4, bptt=20),
+        "classifier": ClassifierSpec(epochs=2, batch=8, bptt=20),
+        "search": SearchSpec(
+            language_model=NeuralSearch(trials=1, learning_rate=RATES),
+            classifier=NeuralSearch(trials=2, learning_rate=RATES),
+            bow=BagOfWordsSearch(trials=2),
+        ),
+    }
+    return SweepSpec(**{**values, **changes})
+
+
+def context_of(spec: SweepSpec, cache: Path) -> TrialContext:
+    general = spec.general.source
+    return TrialContext(
+        spec=spec,
+        domain=prepare_tokens(spec.corpus, cache, processes=1).folder,
+        general=None if general is None else prepare_tokens(general, cache, processes=1).folder,
+        encoders=str(Path(spec.storage) / "encoders"),
+        predictions=str(Path(spec.storage) / spec.name / "predictions"),
+    )
+
+
+class Silence:
+    def trial_started(self, record):
+        pass
+
+    def trial_progress(self, record):
+        pass
+
+    def trial_ended(self, record):
+        pass
+
+
+def run_in_process(spec, context, store):
+    """The whole sweep in this process, one trial after another; returns its control."""
+    cells = make_cells(spec)
+    recorder = ListRecorder(spec=spec, cells=cells)
+    control = Control(spec, cells, InMemoryStudies(), recorder, Silence())
+    while (request := control.next_request()) is not Answer.DONE:
+        outcome = run_trial(
+            request, context, store, lambda p, save, key=request.key: control.report(key, p)
+        )
+        control.finish(request.key, outcome)
+    return control
