@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sweeps.paths import SweepPaths
+    from sweeps.run.launch import RunSummary
     from sweeps.search.records import TrialRecord
     from sweeps.spec.values import SweepSpec
 
@@ -198,13 +199,26 @@ def _environment(paths: "SweepPaths") -> dict[str, Any] | None:
     return summary
 
 
-def _run_lines(summary: Any, paths: "SweepPaths", spec: "SweepSpec") -> list[str]:
+def _run_lines(summary: "RunSummary", paths: "SweepPaths", spec: "SweepSpec") -> list[str]:
     if summary.num_trained == 0:
         trained = f"nothing to train: all {summary.num_recorded} trials are recorded"
     else:
         reused = summary.num_recorded - summary.num_trained
         trained = f"trained {summary.num_trained} trials, {reused} were recorded before"
-    return [trained, f"report: {paths.report_html}", f"record: {_record(paths, spec)}"]
+    lines = [trained, f"report: {paths.report_html}", f"record: {_record(paths, spec)}"]
+    return lines + [f"peak memory: {peaks}" for peaks in [_peaks(summary)] if peaks]
+
+
+def _peaks(summary: "RunSummary") -> str:
+    """Every `*_gib` of a summary, nested ones included, e.g. `driver 0.41 GiB`."""
+    from sweeps.spec.meaning import flatten
+
+    found = [(key.rpartition(".")[2], value) for key, value in flatten(summary)]
+    return ", ".join(
+        f"{name.removesuffix('_gib').removesuffix('_peak').replace('_', ' ')} {value:.2f} GiB"
+        for name, value in found
+        if name.endswith("_gib") and isinstance(value, float)
+    )
 
 
 def _record(paths: "SweepPaths", spec: "SweepSpec") -> str:

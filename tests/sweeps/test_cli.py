@@ -1,8 +1,9 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
@@ -25,6 +26,21 @@ sizes: [500, 200]
 regimes: [bow, scrach]
 trials: 3
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeMemory:
+    driver_peak_gib: float = 0.41
+    largest_worker_gib: float = 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeSummary:
+    num_trained: int = 3
+    num_recorded: int = 5
+    memory: FakeMemory = FakeMemory()
+
+
 SIX_KEYS = ["name", "corpus.kind", "labels.train", "sizes", "regimes", "trials"]
 
 
@@ -59,7 +75,7 @@ def launched(monkeypatch):
         return module.summary
 
     module.run_sweep = run_sweep
-    module.summary = SimpleNamespace(num_trained=3, num_recorded=5)
+    module.summary = FakeSummary()
     monkeypatch.setitem(sys.modules, "sweeps.run.launch", module)
     return calls
 
@@ -172,13 +188,14 @@ def test_run_says_what_was_trained_and_where_the_report_is(sweep, launched, tmp_
         "trained 3 trials, 2 were recorded before",
         f"report: {folder}/report/report.html",
         f"record: mlflow ui --backend-store-uri 'sqlite:///{folder}/mlflow.db'",
+        "peak memory: driver 0.41 GiB, largest worker 0.80 GiB",
     ]
     assert launched[0].storage == str(tmp_path / "my runs")
 
 
 def test_run_says_when_there_is_nothing_to_train(sweep, launched):
     module = sys.modules["sweeps.run.launch"]
-    module.summary = SimpleNamespace(num_trained=0, num_recorded=97)
+    module.summary = FakeSummary(num_trained=0, num_recorded=97)
     result = sweep("run", "demo", "--quiet")
     assert "nothing to train: all 97 trials are recorded" in result.stdout
     assert "the listener is heard" not in result.stdout
