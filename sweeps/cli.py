@@ -200,11 +200,7 @@ def _environment(paths: "SweepPaths") -> dict[str, Any] | None:
 
 
 def _run_lines(summary: "RunSummary", paths: "SweepPaths", spec: "SweepSpec") -> list[str]:
-    if summary.num_trained == 0:
-        trained = f"nothing to train: all {summary.num_recorded} trials are recorded"
-    else:
-        reused = summary.num_recorded - summary.num_trained
-        trained = f"trained {summary.num_trained} trials, {reused} were recorded before"
+    trained = _trained(summary, spec)
     lines = [trained, f"report: {paths.report_html}", f"record: {_record(paths, spec)}"]
     return lines + [f"peak memory: {peaks}" for peaks in [_peaks(summary)] if peaks]
 
@@ -219,6 +215,18 @@ def _peaks(summary: "RunSummary") -> str:
         for name, value in found
         if name.endswith("_gib") and isinstance(value, float)
     )
+
+
+def _trained(summary: "RunSummary", spec: "SweepSpec") -> str:
+    from sweeps.spec.plan import plan_sweep
+
+    recorded = summary.num_recorded
+    if summary.num_trained > 0:
+        return f"trained {summary.num_trained} trials, {recorded} were recorded before"
+    wanted = sum(plan_sweep(spec).total.trials.values())
+    if recorded >= wanted:
+        return f"nothing to train: all {recorded} trials are recorded"
+    return f"nothing trained: {recorded} of {wanted} trials are recorded, the report says why"
 
 
 def _record(paths: "SweepPaths", spec: "SweepSpec") -> str:

@@ -185,7 +185,7 @@ def test_run_says_what_was_trained_and_where_the_report_is(sweep, launched, tmp_
     folder = tmp_path / "my runs" / "demo"
     assert result.stdout.splitlines() == [
         "the listener is heard",
-        "trained 3 trials, 2 were recorded before",
+        "trained 3 trials, 5 were recorded before",
         f"report: {folder}/report/report.html",
         f"record: mlflow ui --backend-store-uri 'sqlite:///{folder}/mlflow.db'",
         "peak memory: driver 0.41 GiB, largest worker 0.80 GiB",
@@ -195,10 +195,17 @@ def test_run_says_what_was_trained_and_where_the_report_is(sweep, launched, tmp_
 
 def test_run_says_when_there_is_nothing_to_train(sweep, launched):
     module = sys.modules["sweeps.run.launch"]
-    module.summary = FakeSummary(num_trained=0, num_recorded=97)
+    module.summary = FakeSummary(num_trained=0, num_recorded=9700)
     result = sweep("run", "demo", "--quiet")
-    assert "nothing to train: all 97 trials are recorded" in result.stdout
+    assert "nothing to train: all 9700 trials are recorded" in result.stdout
     assert "the listener is heard" not in result.stdout
+
+
+def test_run_does_not_call_a_stopped_sweep_complete(sweep, launched):
+    sys.modules["sweeps.run.launch"].summary = FakeSummary(num_trained=0, num_recorded=1)
+    result = sweep("run", "demo")
+    assert "nothing trained: 1 of " in result.stdout
+    assert "nothing to train" not in result.stdout
 
 
 def test_run_names_a_tracking_server_without_its_password(sweep, launched):
