@@ -126,7 +126,7 @@ def report(folder: RunFolder) -> None:
 
     from sweeps.answer.report import write_report
 
-    write_report(paths, spec, _records(paths, spec), environment=_environment(paths))
+    write_report(paths, spec, _records(paths, spec))
     typer.echo(f"report: {paths.report_html}")
 
 
@@ -192,38 +192,21 @@ def _rate(paths: "SweepPaths", spec: "SweepSpec") -> float | None:
     )
 
 
-def _environment(paths: "SweepPaths") -> dict[str, Any] | None:
-    if not paths.summary_json.is_file():
-        return None
-    summary: dict[str, Any] = json.loads(paths.summary_json.read_text(encoding="utf-8"))
-    return summary
-
-
 def _run_lines(summary: "RunSummary", paths: "SweepPaths", spec: "SweepSpec") -> list[str]:
-    trained = _trained(summary, spec)
-    lines = [trained, f"report: {paths.report_html}", f"record: {_record(paths, spec)}"]
-    return lines + [f"peak memory: {peaks}" for peaks in [_peaks(summary)] if peaks]
+    trained = _trained(summary)
+    return [
+        trained,
+        f"report: {paths.report_html}",
+        f"record: {_record(paths, spec)}",
+        f"peak memory: {summary.memory}",
+    ]
 
 
-def _peaks(summary: "RunSummary") -> str:
-    """Every `*_gib` of a summary, nested ones included, e.g. `driver 0.41 GiB`."""
-    from sweeps.spec.meaning import flatten
-
-    found = [(key.rpartition(".")[2], value) for key, value in flatten(summary)]
-    return ", ".join(
-        f"{name.removesuffix('_gib').removesuffix('_peak').replace('_', ' ')} {value:.2f} GiB"
-        for name, value in found
-        if name.endswith("_gib") and isinstance(value, float)
-    )
-
-
-def _trained(summary: "RunSummary", spec: "SweepSpec") -> str:
-    from sweeps.spec.plan import plan_sweep
-
-    recorded = summary.num_recorded
+def _trained(summary: "RunSummary") -> str:
+    recorded, wanted = summary.num_recorded, summary.num_wanted
     if summary.num_trained > 0:
-        return f"trained {summary.num_trained} trials, {recorded} were recorded before"
-    wanted = sum(plan_sweep(spec).total.trials.values())
+        reused = recorded - summary.num_trained
+        return f"trained {summary.num_trained} trials, {reused} were recorded before"
     if recorded >= wanted:
         return f"nothing to train: all {recorded} trials are recorded"
     return f"nothing trained: {recorded} of {wanted} trials are recorded, the report says why"

@@ -8,7 +8,12 @@ from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.cost import num_trials, trial_cost
 from sweeps.spec.load import load_spec
 
-SPEC = load_spec("demo", {"seeds": "1", "sizes": "[100, 400]"})
+SHAPE = {
+    "sizes": "[100, 400]",
+    "search.language_model.trials": "2",
+    "search.classifier.trials": "3",
+}
+SPEC = load_spec("demo", {**SHAPE, "seeds": "1"})
 
 
 def cell_of(regime, size=None):

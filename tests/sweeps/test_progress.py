@@ -9,7 +9,12 @@ from sweeps.search.records import Outcome, Progress, StudyKey, TrialKey, TrialRe
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.load import load_spec
 
-SPEC = load_spec("demo", {"seeds": "2", "sizes": "[100, 400]"})
+SHAPE = {
+    "sizes": "[100, 400]",
+    "search.language_model.trials": "2",
+    "search.classifier.trials": "3",
+}
+SPEC = load_spec("demo", {**SHAPE, "seeds": "2"})
 CELL = next(c for c in make_cells(SPEC) if (c.regime, c.size, c.seed) == ("domain", 400, 1))
 STARTED = TrialRecord(
     key=TrialKey(study=StudyKey(cell_id=CELL.id, stage=Stage.LANGUAGE_MODEL), number=0),

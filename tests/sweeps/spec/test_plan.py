@@ -36,7 +36,7 @@ def imdb():
 
 @pytest.fixture(scope="module")
 def demo():
-    return load_spec("demo")
+    return load_spec("demo", {"sizes": "[100, 400]", "labels.train": "100"})
 
 
 def cell_of(spec, regime, size=None):
