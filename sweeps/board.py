@@ -150,7 +150,7 @@ class Board:
             share = 1.0
             if record.state is TrialState.RUNNING:
                 last = record.progress[-1] if record.progress else None
-                share = last.epoch / last.num_epochs if last else 0.0
+                share = min(1.0, last.epoch / last.num_epochs) if last else 0.0
             total += share * self._cost[study.cell_id, study.stage]
         return total
 
