@@ -98,7 +98,7 @@ class Control:
             general_encoder=general_encoder,
             opened_at=clock(),
         )
-        self._num_recorded = self.ledger.num_counted
+        self.num_trained = 0
         recorder.reconcile(self.ledger.records)
 
     @property
@@ -108,8 +108,13 @@ class Control:
 
     @property
     def num_recorded(self) -> int:
-        """Trials that were recorded when this run began."""
-        return self._num_recorded
+        """Trials that have ended and count, those of earlier runs included."""
+        return self.ledger.num_counted
+
+    @property
+    def is_over_budget(self) -> bool:
+        """Whether nothing new starts because the budget is spent."""
+        return self.ledger.over_budget(self._clock())
 
     @property
     def has_work(self) -> bool:
@@ -226,6 +231,7 @@ class Control:
         record = self.ledger.latest(key)
         assert record is not None, "a trial that just ended is its latest attempt"
         self._histories.pop(key, None)
+        self.num_trained += record.state.counts
         self._studies.end(record)
         self._recorder.ended(record)
         self._listener.trial_ended(record)

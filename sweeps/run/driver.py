@@ -1,0 +1,78 @@
+"""Driver: one driver per sweep, and a polite end when it is told to stop.
+
+`driver_lock` holds a sweep's lock for a `with` block; a second driver is refused with the process
+and machine of the first. The system frees the lock of a killed driver by itself.
+`terminated_like_interrupt` makes SIGTERM end a block as Ctrl-C does.
+"""
+
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from filelock import FileLock, Timeout
+
+from sweeps.errors import StorageError
+from sweeps.paths import SweepPaths
+
+
+@contextmanager
+def driver_lock(paths: SweepPaths) -> Iterator[None]:
+    """Hold the lock of a sweep.
+
+    Raises:
+        StorageError: Another driver holds it, or the folder can not be written.
+    """
+    try:
+        paths.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"storage must be writable, found {paths.folder} ({error}): name another with --storage"
+        ) from error
+    lock = FileLock(paths.driver_lock)
+    owner = paths.driver_lock.with_suffix(".json")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StorageError(
+            f"a sweep has one driver at a time, found {_named(owner)} at work on {paths.folder}: "
+            "wait for it, stop it, or give the sweep another name"
+        ) from None
+    try:
+        owner.write_text(
+            json.dumps({"process": os.getpid(), "host": socket.gethostname()}), encoding="utf-8"
+        )
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def _named(owner: Path) -> str:
+    try:
+        told = json.loads(owner.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "another one"
+    return f"process {told['process']} on {told['host']}"
+
+
+@contextmanager
+def terminated_like_interrupt() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt in the block, where this is the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

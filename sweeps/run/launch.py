@@ -1,0 +1,187 @@
+"""Launch: one run of a sweep, from a spec to a report; a first run and a resume are the same call.
+
+A spec comes in; everything that would stop the run is checked before the sweep's folder is touched;
+then Ray Tune runs what the control hands out, and the records become a report. Ray is started only
+if a trial is missing: on its own, or by joining the cluster that `RAY_ADDRESS` or this machine's
+head names. What a stopped run leaves is complete: the next call goes on from the ledger.
+"""
+
+import os
+import time
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from logging import ERROR, getLogger
+from pathlib import Path
+from typing import Any
+
+from sweeps.paths import SweepPaths
+from sweeps.progress import RunListener
+from sweeps.record.tracking import check_tracking
+from sweeps.run.context import TrialContext
+from sweeps.run.driver import driver_lock, terminated_like_interrupt
+from sweeps.run.memory import MemoryPeak, MemoryWatch
+from sweeps.run.prepare import prepare_context, pretrained_general
+from sweeps.run.session import RunSession
+from sweeps.search.control import Control
+from sweeps.spec.values import SweepSpec
+
+OBJECT_STORE_BYTES = 100 * 2**20  # nothing of size passes through it: workers map files
+SLACK_TRIALS = 1_000  # repeated attempts; Tune wants a number
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSummary:
+    """What one run did.
+
+    Args:
+        num_trained: Trials that ended in this run, failed and pruned ones included.
+        num_recorded: Trials of the sweep that have ended, in this run or before.
+        num_wanted: Trials the sweep consists of.
+        wall_seconds: Seconds from the first check to the report.
+        memory: Largest resident memory of this run.
+        files: Files of the report.
+    """
+
+    num_trained: int
+    num_recorded: int
+    num_wanted: int
+    wall_seconds: float
+    memory: MemoryPeak = field(default_factory=MemoryPeak)
+    files: tuple[Path, ...] = ()
+
+
+def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
+    """Train what is wanted and not recorded, then write the report.
+
+    Args:
+        spec: The sweep.
+        listener: Hears what goes on.
+
+    Returns:
+        What was done.
+
+    Raises:
+        UlmError: The corpus does not hold what the spec asks for.
+        MeaningError: The recorded cells mean something else.
+        StorageError: Storage or ledger can not be written, or another driver is at work.
+        TrackingError: The tracking server does not answer.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; everything that ended is recorded.
+    """
+    begin = time.perf_counter()
+    paths = SweepPaths.of(spec)
+    with ExitStack() as stack:
+        stack.enter_context(terminated_like_interrupt())
+        watch = stack.enter_context(MemoryWatch())
+        if spec.tracking.uri is not None:
+            check_tracking(spec.tracking.uri)
+        context, tokens = prepare_context(spec, paths, listener)
+        stack.enter_context(driver_lock(paths))
+        general = pretrained_general(spec, paths, listener)
+        session = RunSession(spec, paths, listener, general=general)
+        stack.callback(session.close)
+        session.train(lambda control: run_trials(control, context, paths))
+        wall_seconds = time.perf_counter() - begin
+        facts = session.keep_facts(wall_seconds, watch.peak, tokens)
+        files = session.answer(facts)
+    listener.message(f"peak memory: {watch.peak}")
+    return RunSummary(
+        num_trained=session.control.num_trained,
+        num_recorded=session.control.num_recorded,
+        num_wanted=session.control.ledger.num_wanted,
+        wall_seconds=wall_seconds,
+        memory=watch.peak,
+        files=files,
+    )
+
+
+def run_trials(control: Control, context: TrialContext, paths: SweepPaths) -> None:
+    """Run everything the control hands out, on Ray.
+
+    Args:
+        control: What comes next.
+        context: What every trial of the sweep shares.
+        paths: Where Tune keeps checkpoints of running trials.
+    """
+    with _ray() as ray:
+        from ray import tune
+
+        from sweeps.run.trial import make_trainable, resources_of
+        from sweeps.search.searcher import Bridge, SweepScheduler, SweepSearcher
+
+        spec = context.spec
+        slots = max_concurrent(spec, ray.cluster_resources())
+        bridge = Bridge(control, spec, max_concurrent=slots)
+        tuner = tune.Tuner(
+            tune.with_resources(make_trainable(context), resources_of),
+            tune_config=tune.TuneConfig(
+                search_alg=SweepSearcher(bridge),
+                scheduler=SweepScheduler(bridge),
+                num_samples=control.ledger.num_wanted + SLACK_TRIALS,
+                max_concurrent_trials=slots,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name=f"{spec.name}-{uuid.uuid4().hex[:8]}",
+                storage_path=paths.shared(paths.ray),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=spec.retries),
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
+            ),
+        )
+        tuner.fit()
+        if bridge.error is not None:
+            raise bridge.error
+
+
+def max_concurrent(spec: SweepSpec, cluster: dict[str, float]) -> int:
+    """Trials a cluster has room for at once.
+
+    Args:
+        spec: The sweep, with the resources of one trial.
+        cluster: Amounts of `CPU` and `GPU`, as `ray.cluster_resources` names them.
+    """
+    slots = cluster.get("CPU", 1.0) / spec.resources.cpus
+    if spec.resources.gpus > 0:
+        slots = min(slots, cluster.get("GPU", 0.0) / spec.resources.gpus)
+    return max(1, int(slots))
+
+
+@contextmanager
+def _ray() -> Iterator[Any]:
+    """Ray for a block: the cluster this machine belongs to, else one of our own, ended with it."""
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C ends the run at once
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints tables at verbose=0
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": ERROR}
+        for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+            getLogger(name).setLevel(ERROR)
+        if _belongs_to_a_cluster():
+            ray.init(**quiet)
+        else:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                **quiet,
+            )
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def _belongs_to_a_cluster() -> bool:
+    """Whether `RAY_ADDRESS` names a cluster or `ray start` ran on this machine."""
+    if os.environ.get("RAY_ADDRESS"):
+        return True
+    folder = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray"
+    return (folder / "ray_current_cluster").is_file()

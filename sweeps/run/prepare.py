@@ -1,0 +1,114 @@
+"""Prepare: what must be there before the first trial, checked before a sweep is written to.
+
+A spec and its paths come in; token arrays are made or found, sizes and labels are checked against
+the corpus for every seed, and the context that all trials share goes out. A pretrained general
+model is put into the encoder store, where trials find it under the key of its content.
+"""
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweeps.errors import SweepError
+from sweeps.paths import SweepPaths
+from sweeps.progress import RunListener
+from sweeps.run.context import Materials, TrialContext
+from sweeps.run.encoders import EncoderStore, key_for
+from sweeps.spec.cells import make_cells
+from sweeps.spec.values import SweepSpec
+from ulm.text.corpora import CorpusSource
+from ulm.text.subsets import language_model_split
+from ulm.text.tokens import TokenArray, prepare_tokens
+
+if TYPE_CHECKING:
+    from ulm.model.encoder import Encoder
+
+
+def prepare_context(
+    spec: SweepSpec, paths: SweepPaths, listener: RunListener
+) -> tuple[TrialContext, tuple[TokenArray, ...]]:
+    """Token arrays of the sweep's corpora, and the context of its trials.
+
+    Raises:
+        UlmError: A corpus can not be opened, or lacks what the spec asks for.
+    """
+    domain = _tokens(spec.corpus, paths, listener)
+    source = spec.general.source
+    is_wanted = any(cell.is_general for cell in make_cells(spec))
+    general = _tokens(source, paths, listener) if source is not None and is_wanted else None
+    context = TrialContext(
+        spec=spec,
+        domain=domain.folder,
+        general=None if general is None else general.folder,
+        encoders=paths.shared(paths.encoders),
+        predictions=paths.shared(paths.predictions_folder),
+    )
+    check_materials(context)
+    return context, (domain,) if general is None else (domain, general)
+
+
+def check_materials(context: TrialContext) -> None:
+    """Draw what every cell will be given, so that a mistake is known before the first trial.
+
+    Raises:
+        UlmError: Too few labels or documents, or no test part.
+    """
+    for cell in make_cells(context.spec):
+        materials = Materials(context, cell)
+        if cell.is_general or cell.size is not None:
+            language_model_split(materials.documents)
+        if not cell.is_general:
+            _ = materials.label_splits, materials.test
+
+
+def pretrained_general(spec: SweepSpec, paths: SweepPaths, listener: RunListener) -> str | None:
+    """Store key of the pretrained general model; None where none is named or needed.
+
+    Raises:
+        UlmError: Its files are missing, damaged or can not be downloaded.
+        SweepError: It has other sizes than the spec's model.
+    """
+    needed = any(regime.starts_from_general for regime in spec.regimes)
+    if not (spec.general.is_pretrained and needed):
+        return None
+    from ulm.model.encoder import Encoder, load_wikitext103
+
+    folder = spec.general.path
+    content = "wikitext-103" if folder is None else _hash_of(folder)
+    key = key_for({"stage": "pretrained", "kind": spec.general.kind, "content": content})
+    store = EncoderStore(paths.shared(paths.encoders))
+    if not store.has(key):
+        listener.preparing("the general model", 0, 1)
+        store.save(key, load_wikitext103() if folder is None else Encoder.load(folder), {})
+        listener.preparing("the general model", 1, 1)
+    _check_sizes(spec, store.load(key))
+    return key
+
+
+def _check_sizes(spec: SweepSpec, encoder: "Encoder") -> None:
+    found, asked = asdict(encoder.architecture), asdict(spec.model)
+    differing = {name: size for name, size in found.items() if asked[name] != size}
+    if differing:
+        raise SweepError(
+            f"model must have the sizes of the general encoder, {differing} differ from the spec: "
+            "change model, or general.path"
+        )
+
+
+def _tokens(source: CorpusSource, paths: SweepPaths, listener: RunListener) -> TokenArray:
+    def on_progress(done: int, total: int) -> None:
+        listener.preparing(f"tokens of {source.kind}", done, total)
+
+    return prepare_tokens(source, paths.tokens, on_progress=on_progress)
+
+
+def _hash_of(folder: Path) -> str:
+    """SHA-256 of the files of a folder, in the order of their names."""
+    content = hashlib.sha256()
+    for file in sorted(folder.glob("*")):
+        if file.is_file():
+            content.update(file.name.encode())
+            with file.open("rb") as stream:
+                content.update(hashlib.file_digest(stream, "sha256").digest())
+    return content.hexdigest()

@@ -1,0 +1,135 @@
+"""Session: what one run of a sweep holds open, and what it leaves behind.
+
+A spec and its paths come in; ledger, recorder and control are opened, trials are run by the
+function that is handed in, and summary, report and record are written. A run that ends early
+leaves all it has: the next session goes on from the ledger.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sweeps.answer.report import write_report
+from sweeps.answer.results import make_rows
+from sweeps.paths import SweepPaths
+from sweeps.progress import RunListener
+from sweeps.record.environment import describe_environment
+from sweeps.record.mlflow_recorder import MlflowRecorder
+from sweeps.record.recorder import Recorder
+from sweeps.run.memory import MemoryPeak
+from sweeps.search.control import Control
+from sweeps.search.studies import OptunaStudies
+from sweeps.spec.cells import Cell, make_cells
+from sweeps.spec.load import spec_to_json
+from sweeps.spec.values import SweepSpec
+from ulm.text.tokens import TokenArray
+
+
+class RunSession:
+    """One run: its control and recorder, from opening to closing.
+
+    Args:
+        spec: The sweep.
+        paths: Its files.
+        listener: Hears what goes on.
+        general: Store key of the pretrained general model, where there is one.
+
+    Raises:
+        MeaningError: The recorded cells mean something else.
+        StorageError: The ledger can not be opened.
+    """
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        paths: SweepPaths,
+        listener: RunListener,
+        *,
+        general: str | None = None,
+    ) -> None:
+        self._spec = spec
+        self._paths = paths
+        self._listener = listener
+        self._cells: Sequence[Cell] = make_cells(spec)
+        self._environment = describe_environment()
+        studies = OptunaStudies(spec.ledger.url or paths.ledger_url, spec.name)
+        self._recorder: Recorder = MlflowRecorder(
+            spec=spec, cells=self._cells, paths=paths, environment=self._environment
+        )
+        with ExitStack() as undo:
+            undo.callback(self._recorder.close)
+            undo.callback(studies.close)
+            self.control = Control(
+                spec, self._cells, studies, self._recorder, listener, general_encoder=general
+            )
+            undo.pop_all()
+        _write(paths.spec_json, spec_to_json(spec))
+
+    def train(self, run_trials: Callable[[Control], None]) -> None:
+        """Run what is missing; where nothing is, `run_trials` is not called."""
+        if self.control.has_work:
+            run_trials(self.control)
+        elif not self.control.is_over_budget:
+            self._listener.message("nothing to train: every trial is recorded")
+        if self.control.is_over_budget:
+            self._listener.message("the budget is spent: no further trial was started")
+
+    def keep_facts(
+        self, wall_seconds: float, memory: MemoryPeak, tokens: Sequence[TokenArray]
+    ) -> dict[str, Any]:
+        """Write `summary.json`: environment, memory and wall time of all runs of this sweep."""
+        earlier = _read(self._paths.summary_json)
+        if earlier and not self.control.num_trained:
+            return earlier
+        peak = MemoryPeak(**earlier["peak"]).larger(memory) if "peak" in earlier else memory
+        facts: dict[str, Any] = {
+            **self._environment,
+            "wall_seconds": round(wall_seconds + float(earlier.get("wall_seconds", 0.0)), 1),
+            "runs": int(earlier.get("runs", 0)) + 1,
+            "peak_memory": str(peak),
+            "peak": asdict(peak),
+            **{f"tokenising {t.name}": _cost(t) for t in tokens},
+        }
+        _write(self._paths.summary_json, json.dumps(facts, indent=2))
+        return facts
+
+    def answer(self, facts: dict[str, Any]) -> tuple[Path, ...]:
+        """Write the report and hand it to the recorder; a finished sweep leaves no trial folders.
+
+        Returns:
+            The report's files.
+        """
+        records = self.control.records
+        shown = {name: str(fact) for name, fact in facts.items() if name != "peak"}
+        files = tuple(write_report(self._paths, self._spec, records, environment=shown).paths)
+        self._recorder.reconcile(records)
+        self._recorder.publish(make_rows(self._spec, self._cells, records), files)
+        shutil.rmtree(self._paths.ray, ignore_errors=True)
+        return files
+
+    def close(self) -> None:
+        """End what still runs, and wait within limits for the recorder."""
+        self.control.close()
+        self._recorder.close()
+
+
+def _cost(tokens: TokenArray) -> str:
+    cost = tokens.cost
+    return f"{cost.wall_seconds:.0f} s, peak {cost.peak_gib:.2f} GiB, {cost.processes} processes"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(f"{path.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

@@ -1,0 +1,88 @@
+"""Trial: the function that Ray Tune runs on a worker, around `sweeps.run.stages`.
+
+A configuration with a request comes in; every epoch is reported with a checkpoint on the sweep's
+storage, so that a vanished worker costs one epoch, and the last report carries the outcome. A
+diverged loss, too little memory and bad data are outcomes too: they are reported as a failure's
+text. Any other error is raised: Tune repeats the trial from its last checkpoint.
+"""
+
+import gc
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from sweeps.run.context import TrialContext
+from sweeps.search.messages import (
+    CPUS,
+    FAILURE,
+    GPUS,
+    OUTCOME,
+    PROGRESS,
+    REQUEST,
+    dump,
+    load_request,
+)
+from sweeps.search.records import Progress, TrialRequest
+
+Trainable = Callable[[dict[str, Any]], None]
+
+
+def make_trainable(context: TrialContext) -> Trainable:
+    """The function that Tune runs; the context travels with it to the workers."""
+
+    def train(config: dict[str, Any]) -> None:
+        run_on_worker(load_request(config[REQUEST]), context)
+
+    return train
+
+
+def resources_of(config: dict[str, Any]) -> Any:
+    """The placement group of one trial, from its configuration."""
+    from ray.tune import PlacementGroupFactory
+
+    bundle = {"CPU": float(config.get(CPUS, 1))}
+    if config.get(GPUS):
+        bundle["GPU"] = float(config[GPUS])
+    return PlacementGroupFactory([bundle])
+
+
+def run_on_worker(request: TrialRequest, context: TrialContext) -> None:
+    """Run a trial in this process and report to Tune."""
+    import torch
+    from ray import tune
+
+    from sweeps.run.encoders import EncoderStore
+    from sweeps.run.stages import run_trial
+    from ulm.errors import UlmError
+    from ulm.training.listener import TrainingDiverged
+
+    torch.set_num_threads(context.spec.resources.cpus)
+    store = EncoderStore(context.encoders)
+    with ExitStack() as stack:
+        checkpoint = tune.get_checkpoint()
+        folder = None if checkpoint is None else stack.enter_context(checkpoint.as_directory())
+        resume_from = None if folder is None else Path(folder)
+        try:
+            outcome = run_trial(request, context, store, _report, resume_from=resume_from)
+            last = {OUTCOME: dump(outcome)}
+        except TrainingDiverged as error:
+            last = {FAILURE: f"diverged: {error}"}
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            last = {FAILURE: f"out of memory: {error}"}
+        except UlmError as error:
+            last = {FAILURE: str(error)}
+    gc.collect()
+    tune.report(last)
+
+
+def _report(progress: Progress, save: Callable[[Path], None]) -> bool:
+    """Tune ends the trial inside its `report`, so whoever gets an answer goes on."""
+    from ray import tune
+
+    with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
+        save(Path(folder))
+        checkpoint = tune.Checkpoint.from_directory(folder) if any(Path(folder).iterdir()) else None
+        tune.report({PROGRESS: dump(progress)}, checkpoint=checkpoint)
+    return True

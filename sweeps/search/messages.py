@@ -1,0 +1,52 @@
+"""Messages: requests, epochs and outcomes as JSON texts, as they cross processes (pure).
+
+A request goes to a worker in a trial's configuration; epochs and the outcome come back as results.
+Ray flattens nested dictionaries and keeps configurations on disk: a text passes through unchanged.
+"""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from sweeps.search.records import Outcome, Progress, StudyKey, TrialKey, TrialRequest
+from sweeps.spec.cells import Cell, Stage
+
+REQUEST, CPUS, GPUS = "request", "cpus", "gpus"
+"""Keys of a trial's configuration."""
+PROGRESS, OUTCOME, FAILURE = "progress", "outcome", "failure"
+"""Keys of a trial's results: one of them in each."""
+
+
+def dump_request(request: TrialRequest) -> str:
+    """A request as JSON."""
+    return json.dumps(asdict(request))
+
+
+def load_request(text: str) -> TrialRequest:
+    """A request from `dump_request`."""
+    told: dict[str, Any] = json.loads(text)
+    cell, key = told["cell"], told["key"]
+    stages = tuple(Stage(stage) for stage in cell["stages"])
+    study = StudyKey(cell_id=key["study"]["cell_id"], stage=Stage(key["study"]["stage"]))
+    return TrialRequest(
+        key=TrialKey(study=study, number=key["number"], attempt=key["attempt"]),
+        cell=Cell(**{**cell, "stages": stages, "needs": tuple(cell["needs"])}),
+        params=told["params"],
+        encoder=told["encoder"],
+        best_epoch=told["best_epoch"],
+    )
+
+
+def dump(message: Progress | Outcome) -> str:
+    """An epoch or an outcome as JSON."""
+    return json.dumps(asdict(message))
+
+
+def load_progress(text: str) -> Progress:
+    """An epoch from `dump`."""
+    return Progress(**json.loads(text))
+
+
+def load_outcome(text: str) -> Outcome:
+    """An outcome from `dump`."""
+    return Outcome(**json.loads(text))

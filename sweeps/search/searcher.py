@@ -1,0 +1,181 @@
+"""Searcher: Ray Tune's searcher and scheduler over a control; no policy of its own.
+
+Tune asks for a configuration and tells results; both are passed on. A request travels as a text in
+the configuration, epochs and outcomes come back as texts. Nothing is saved for `Tuner.restore`: the
+ledger is what a later run starts from. An error of ours must not look like a failed trial, so it is
+kept, everything is stopped, and the launcher raises it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from sweeps.search.control import Answer, Control
+from sweeps.search.messages import (
+    CPUS,
+    FAILURE,
+    GPUS,
+    OUTCOME,
+    PROGRESS,
+    REQUEST,
+    dump_request,
+    load_outcome,
+    load_progress,
+)
+from sweeps.search.records import TrialKey
+from sweeps.spec.values import SweepSpec
+from ulm.regimes import Regime
+
+
+class Bridge:
+    """What searcher and scheduler share: the control, trials by Tune's id, the first error.
+
+    Args:
+        control: The run.
+        spec: The sweep, for the resources of a trial.
+        max_concurrent: Trials that may run at once.
+    """
+
+    def __init__(self, control: Control, spec: SweepSpec, *, max_concurrent: int) -> None:
+        self.control = control
+        self.spec = spec
+        self.max_concurrent = max_concurrent
+        self.error: Exception | None = None
+        self.keys: dict[str, TrialKey] = {}
+        self.reasons: dict[str, str] = {}
+
+    def guarded(self, act: Callable[[], Any], otherwise: Any) -> Any:
+        """What `act` returns; after an error of ours `otherwise`, from then on."""
+        if self.error is not None:
+            return otherwise
+        try:
+            return act()
+        except Exception as error:
+            self.error = error
+            return otherwise
+
+
+class SweepSearcher(Searcher):
+    """Asks the control for every trial and tells it how each ended.
+
+    Args:
+        bridge: Shared with the scheduler.
+    """
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles searchers; a control holds databases and threads.
+        return {}
+
+    def set_search_properties(self, *args: Any, **kwargs: Any) -> bool:
+        """Metric, mode and space are the studies' business."""
+        return True
+
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        """The limit is held here, so that Tune needs no wrapper."""
+        self._bridge.max_concurrent = max_concurrent
+        return True
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The configuration of the next trial, None to be asked again, or FINISHED."""
+        suggestion: dict[str, Any] | str | None = self._bridge.guarded(
+            lambda: self._suggest(trial_id), Searcher.FINISHED
+        )
+        return suggestion
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """A trial ended: with an outcome, a failure, a crash, or because all was stopped."""
+        self._bridge.guarded(lambda: self._complete(trial_id, result or {}, error), None)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Epochs reach the control through the scheduler, which may stop the trial."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the ledger holds everything."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Nothing to save."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Nothing to restore."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing to save."""
+
+    def restore_from_dir(self, checkpoint_dir: str) -> None:
+        """Nothing to restore."""
+
+    def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        bridge = self._bridge
+        if bridge.control.ledger.num_running >= bridge.max_concurrent:
+            return None
+        request = bridge.control.next_request()
+        if isinstance(request, Answer):
+            return Searcher.FINISHED if request is Answer.DONE else None
+        bridge.keys[trial_id] = request.key
+        holds_gpus = request.cell.regime != Regime.BOW
+        return {
+            REQUEST: dump_request(request),
+            CPUS: bridge.spec.resources.cpus,
+            GPUS: bridge.spec.resources.gpus if holds_gpus else 0.0,
+        }
+
+    def _complete(self, trial_id: str, result: dict[str, Any], error: bool) -> None:
+        bridge = self._bridge
+        key = bridge.keys.pop(trial_id, None)
+        if key is None:
+            return
+        if error:
+            bridge.control.give_up(key, bridge.reasons.pop(trial_id, "its worker vanished"))
+        elif OUTCOME in result:
+            bridge.control.finish(key, load_outcome(result[OUTCOME]))
+        elif FAILURE in result:
+            bridge.control.fail(key, result[FAILURE])
+
+
+class SweepScheduler(FIFOScheduler):
+    """First in, first out; passes epochs on and stops what the control stops.
+
+    Args:
+        bridge: Shared with the searcher.
+    """
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """CONTINUE or STOP."""
+        key = self._bridge.keys.get(trial.trial_id)
+        if key is None or PROGRESS not in result:
+            return str(self.CONTINUE)
+        progress = load_progress(result[PROGRESS])
+        goes_on = self._bridge.guarded(lambda: self._bridge.control.report(key, progress), False)
+        return str(self.CONTINUE if goes_on else self.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """Keep the reason; the searcher hears of the end next."""
+        error = trial.get_error()
+        if error is not None:
+            self._bridge.reasons[trial.trial_id] = _reason(error)
+
+
+def _reason(error: BaseException) -> str:
+    """The last line of an error that came from a worker, which names its cause."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
