@@ -31,7 +31,7 @@ class Leader:
     Args:
         size: Domain documents.
         best: The point with the highest mean.
-        margin: Best minus second best, paired; None where it stands alone or shares no seed.
+        margin: Best minus second best, paired; None where they share no seed.
     """
 
     size: int
@@ -45,13 +45,13 @@ class Findings:
 
     Args:
         curves: Mean accuracy of every point with a finished cell.
-        leaders: Who is first at each size, sizes with no finished cell left out.
+        leaders: Who is first at each size that a regime with a size axis has finished.
         against_bow: Every other point minus `bow`.
         growth: Largest minus smallest size, for the regimes with a size axis.
         pretraining: `ulm+domain` minus `domain`, by size.
         domain_text: `ulm+domain` minus `ulm`, by size.
         gain: Share of the gain.
-        num_seeds: Seeds of the spec.
+        num_seeds: Seeds that have a finished cell.
         draws_documents: Whether intervals reflect the choice of test documents too.
     """
 
@@ -98,12 +98,11 @@ def find(
             (point for point in curves if point.size in (None, size)),
             key=lambda point: -point.accuracy.value,
         )
-        if not ranked:
-            return None
+        if len(ranked) < 2 or not any(point.size == size for point in ranked):
+            return None  # no contest, or those that could win here have not been seen yet
         first = (ranked[0].regime, ranked[0].size)
-        second = (ranked[1].regime, ranked[1].size) if len(ranked) > 1 else None
-        margin = None if second is None else difference(scores, first, second)
-        return Leader(size=size, best=ranked[0], margin=margin)
+        second = (ranked[1].regime, ranked[1].size)
+        return Leader(size=size, best=ranked[0], margin=difference(scores, first, second))
 
     def both(size: int) -> Point:
         return (Regime.ULM_DOMAIN.value, size)
@@ -124,6 +123,6 @@ def find(
         ),
         domain_text=_present([difference(scores, both(n), ulm) for n in sizes]),
         gain=share_of_gain(scores, sizes),
-        num_seeds=len(spec.seeds),
+        num_seeds=len(scores.seeds),
         draws_documents=scores.draws_documents,
     )

@@ -41,7 +41,8 @@ def accuracy(cell, rate, noise):
     level = {"bow": 0.815, "scratch": 0.66, "ulm": 0.70, "domain": 0.60, "ulm+domain": 0.71}
     growth = {"domain": 0.052, "ulm+domain": 0.032}.get(cell.regime, 0.0)
     grown = 0.0 if cell.size is None else growth * math.log2(cell.size / 100)
-    return level[cell.regime] + grown - 0.04 * math.log10(rate / 5e-3) ** 2 + noise
+    best = min(level[cell.regime] + grown, 0.93)
+    return best - 0.04 * math.log10(rate / 5e-3) ** 2 + noise
 
 
 def loss(cell, rate):

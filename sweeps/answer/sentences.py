@@ -1,0 +1,260 @@
+"""Sentences: the answer in plain words, made from the findings (pure).
+
+Findings and rows come in; sentences go out, with regime names between backticks. A sentence never
+says more than its numbers: with few seeds an order is reported as seen, and called better only
+where the win probability's interval is off one half.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby, takewhile
+
+from sweeps.answer.findings import Findings, Leader
+from sweeps.answer.results import ResultRow
+from sweeps.answer.scores import Estimate, Point
+from sweeps.answer.statistics import Difference, Needed, seed_coverage
+from sweeps.spec.values import SweepSpec
+from ulm.regimes import Regime
+
+SEEDS_FOR_A_CLAIM = 6  # the fewest whose unanimous Clopper-Pearson interval excludes 1/2
+
+
+def number(count: float) -> str:
+    """A count with thousands separated."""
+    return f"{count:,.0f}"
+
+
+def percent(share: float) -> str:
+    """A share as percent with one digit."""
+    return f"{100 * share:.1f} %"
+
+
+def joined(parts: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    listed = list(parts)
+    if len(listed) < 2:
+        return "".join(listed)
+    return f"{', '.join(listed[:-1])} and {listed[-1]}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def point_name(point: Point) -> str:
+    """A point in words, e.g. `domain` at 400."""
+    regime, size = point
+    return f"`{regime}`" if size is None else f"`{regime}` at {number(size)}"
+
+
+def with_interval(estimate: Estimate, unit: str = "") -> str:
+    """A share in hundredths, e.g. `81.5 [80.9, 82.1]`; without interval where there is none."""
+    value = f"{100 * estimate.value:.1f}{unit}"
+    if estimate.interval is not None:
+        value += f" [{100 * estimate.interval.low:.1f}, {100 * estimate.interval.high:.1f}]"
+    return value
+
+
+def points_text(found: Difference) -> str:
+    """A difference as `+2.1 points [+1.5, +2.7] (above in 2 of 2 seeds)`."""
+    value = f"{100 * found.accuracy.value:+.1f} points"
+    if found.accuracy.interval is not None:
+        low, high = found.accuracy.interval.low, found.accuracy.interval.high
+        value += f" [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{value} (above in {found.wins:g} of {counted(found.num_seeds, 'seed')})"
+
+
+def _leaders(findings: Findings) -> list[str]:
+    """Who is first, runs of sizes with the same leader taken together."""
+    sentences = []
+    for regime, run in groupby(findings.leaders, key=lambda leader: leader.best.regime):
+        group = list(run)
+        sizes = joined(number(leader.size) for leader in group)
+        scores = joined(dict.fromkeys(percent(leader.best.accuracy.value) for leader in group))
+        margin = _margin(group[-1], is_alone=len(group) == 1)
+        sentences.append(
+            f"At {sizes} domain documents `{regime}` scores highest ({scores}){margin}."
+        )
+    return sentences
+
+
+def _margin(leader: Leader, *, is_alone: bool) -> str:
+    margin = leader.margin
+    if margin is None:
+        return ""
+    word = "better than" if margin.is_claimed and margin.accuracy.value > 0 else "ahead of"
+    where = "" if is_alone else f"at {number(leader.size)} "
+    return f"; {where}it is {word} `{margin.second[0]}` by {points_text(margin)}"
+
+
+def _pays_off(spec: SweepSpec, findings: Findings) -> list[str]:
+    """From which size on the mean is above `bow`: the question the sweep was made for."""
+    bow = findings.curve_point(Regime.BOW.value, None)
+    if bow is None:
+        return []
+    line = f"`bow` ({percent(bow.accuracy.value)}, seconds on a CPU)"
+    labels = f"With {number(spec.labels.train)} labels"
+    below = [d for d in findings.against_bow if d.accuracy.value <= 0]
+    starts = _starts(findings)
+    if starts:
+        regimes = "; ".join(_start_text(start) for start in starts)
+        sentences = [f"{labels}, mean accuracy passes the line of {line} with {regimes}."]
+    elif below:
+        nearest = max(below, key=lambda found: found.accuracy.value)
+        sentences = [
+            f"{labels}, no regime stays above the line of {line}; nearest is "
+            f"{point_name(nearest.first)} with {points_text(nearest)}."
+        ]
+    else:
+        return []
+    if below:
+        sentences.append(
+            f"Not above it: {_grouped(below)}. A regime that does not beat that line is not worth "
+            "a GPU."
+        )
+    return sentences
+
+
+def _starts(findings: Findings) -> list[Difference]:
+    """Per regime the smallest size from which every measured one is above `bow`."""
+    by_regime: dict[str, list[Difference]] = {}
+    for found in findings.against_bow:
+        by_regime.setdefault(found.first[0], []).append(found)
+    starts = []
+    for group in by_regime.values():
+        ascending = sorted(group, key=lambda found: found.first[1] or 0)
+        above = list(takewhile(lambda found: found.accuracy.value > 0, reversed(ascending)))
+        starts += above[-1:]
+    return starts
+
+
+def _start_text(start: Difference) -> str:
+    regime, size = start.first
+    where = "" if size is None else f" from {number(size)} domain documents on"
+    there = ", by" if size is None else ", there by"
+    interval = start.accuracy.interval
+    doubt = interval is None or interval.includes_zero
+    hedge = ", which these seeds do not tell apart from nothing" if doubt else ""
+    return f"`{regime}`{where}{there} {points_text(start)}{hedge}"
+
+
+def _grouped(differences: Sequence[Difference]) -> str:
+    """Points by regime: `domain` at 100 and 400, `ulm`."""
+    sizes: dict[str, list[int]] = {}
+    for found in differences:
+        regime, size = found.first
+        sizes.setdefault(regime, []).extend([] if size is None else [size])
+    return joined(
+        f"`{regime}`" + (f" at {joined(map(number, sorted(own)))}" if own else "")
+        for regime, own in sizes.items()
+    )
+
+
+def _growth(findings: Findings) -> list[str]:
+    return [
+        f"From {number(d.second[1] or 0)} to {number(d.first[1] or 0)} domain documents "
+        f"`{d.first[0]}` changes by {points_text(d)}."
+        for d in findings.growth
+    ]
+
+
+def _pretraining(findings: Findings) -> list[str]:
+    sentences = []
+    for found, what in (
+        (findings.pretraining, "Starting from the general model (`ulm+domain` minus `domain`)"),
+        (findings.domain_text, "Reading domain text first (`ulm+domain` minus `ulm`)"),
+    ):
+        if found:
+            values = joined(
+                f"{100 * d.accuracy.value:+.1f} points at {number(d.first[1] or 0)}" for d in found
+            )
+            sentences.append(f"{what} changes accuracy by {values}.")
+    return sentences
+
+
+def needed_text(needed: Needed) -> str:
+    """Documents for a share of the gain, with interval."""
+    about = "at most" if needed.is_at_most else "about"
+    text = f"{about} {number(needed.documents)} domain documents"
+    if needed.interval is not None:
+        text += f" [{number(needed.interval.low)}, {number(needed.interval.high)}]"
+    return text
+
+
+def _gain(findings: Findings) -> list[str]:
+    gain = findings.gain
+    if gain.undefined is not None:
+        return [f"The share of the gain is not defined: {gain.undefined}."]
+    smaller = [(size, share) for size, share in gain.shares if size != gain.largest]
+    sentences = []
+    if smaller and gain.total is not None:
+        shares = joined(f"{number(s)} give {with_interval(e, unit=' %')}" for s, e in smaller)
+        sentences.append(
+            f"Of the {with_interval(gain.total)} points that {number(gain.largest)} domain "
+            f"documents add to `ulm`, {shares}."
+        )
+    if gain.needed:
+        first = gain.needed[0]
+        sentences.append(
+            f"{100 * first.share:.0f} % of the gain needs {needed_text(first)}, read off between "
+            "the measured sizes."
+        )
+    return sentences
+
+
+def _certainty(findings: Findings) -> str:
+    num_seeds = findings.num_seeds
+    documents = " and test documents" if findings.draws_documents else ""
+    if num_seeds == 1:
+        text = "There is one seed: nothing here says how much another seed would differ."
+        return text + (" Brackets are over test documents only." if documents else "")
+    text = f"Brackets are 95 % bootstrap intervals over {counted(num_seeds, 'seed')}{documents}."
+    if num_seeds < SEEDS_FOR_A_CLAIM:
+        share = f"{100 * seed_coverage(num_seeds):.0f} %"
+        text += (
+            f" Over so few seeds they are too narrow: even the whole range of {num_seeds} values "
+            f"holds the true median only {share} of the time. An order of regimes is what was "
+            f"seen, not a proof; {SEEDS_FOR_A_CLAIM} seeds that agree are the fewest that allow "
+            "a claim."
+        )
+    return text
+
+
+def state_of(rows: Sequence[ResultRow]) -> str:
+    """How much of the grid is finished."""
+    finished = sum(row.is_finished for row in rows)
+    if finished == len(rows):
+        return f"All {counted(finished, 'cell')} of the grid are finished."
+    if finished == 0:
+        return f"None of {counted(len(rows), 'cell')} is finished yet."
+    return (
+        f"{finished} of {counted(len(rows), 'cell')} are finished; what follows is from these "
+        "alone and may change."
+    )
+
+
+def answer(spec: SweepSpec, findings: Findings, rows: Sequence[ResultRow]) -> tuple[str, ...]:
+    """The answer, first things first.
+
+    Args:
+        spec: The sweep.
+        findings: What was found.
+        rows: One row per cell.
+
+    Returns:
+        Sentences; where nothing is finished, only that.
+    """
+    if not findings.curves:
+        return (f"No answer yet. {state_of(rows)}",)
+    first, *rest = (
+        *_pays_off(spec, findings),
+        *_leaders(findings),
+        *_growth(findings),
+        *_pretraining(findings),
+        *_gain(findings),
+        _certainty(findings),
+    )
+    finished = sum(row.is_finished for row in rows)
+    if finished < len(rows):
+        first = f"So far, from {finished} of {len(rows)} cells: {first[:1].lower()}{first[1:]}"
+    return (first, *rest)

@@ -1,0 +1,239 @@
+"""Series: the numbers of every figure, as tuples (pure).
+
+Findings, rows and records come in; what `plots` draws goes out, so that tests check numbers and not
+pictures. Accuracies are in percent here, as the axes show them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+from sweeps.answer.findings import Findings
+from sweeps.answer.results import ResultRow, open_ledger
+from sweeps.answer.statistics import CurvePoint
+from sweeps.search.ledger import Ledger
+from sweeps.search.records import StudyKey, TrialRecord, TrialState
+from sweeps.search.spaces import space_of
+from sweeps.spec.cells import Cell, Stage
+from sweeps.spec.values import Range, SweepSpec
+from ulm.regimes import Regime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One regime over sizes: means, interval ends (None without one), and a dot per seed."""
+
+    regime: str
+    sizes: tuple[int, ...]
+    means: tuple[float, ...]
+    lows: tuple[float | None, ...]
+    highs: tuple[float | None, ...]
+    dots: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Level:
+    """One regime without a size axis: a horizontal line, and a dot per seed."""
+
+    regime: str
+    mean: float
+    dots: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurveFigure:
+    """Lines over domain size, and reference levels."""
+
+    sizes: tuple[int, ...]
+    lines: tuple[Line, ...]
+    levels: tuple[Level, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to draw."""
+        return not self.lines and not self.levels
+
+
+def _percent(value: float) -> float:
+    return 100 * value
+
+
+def _line(regime: str, points: Sequence[CurvePoint]) -> Line:
+    sized = sorted(
+        ((point.size, point) for point in points if point.size is not None),
+        key=lambda pair: pair[0],
+    )
+    intervals = [point.accuracy.interval for _, point in sized]
+    return Line(
+        regime=regime,
+        sizes=tuple(size for size, _ in sized),
+        means=tuple(_percent(point.accuracy.value) for _, point in sized),
+        lows=tuple(None if i is None else _percent(i.low) for i in intervals),
+        highs=tuple(None if i is None else _percent(i.high) for i in intervals),
+        dots=tuple((size, _percent(v)) for size, point in sized for _, v in point.by_seed),
+    )
+
+
+def accuracy_figure(spec: SweepSpec, findings: Findings) -> CurveFigure:
+    """Test accuracy in percent against domain size, every regime that has a finished cell."""
+    lines, levels = [], []
+    for regime in spec.regimes:
+        points = [point for point in findings.curves if point.regime == regime.value]
+        if points and regime.trains_on_domain:
+            lines.append(_line(regime.value, points))
+        elif points:
+            (point,) = points
+            dots = tuple(_percent(value) for _, value in point.by_seed)
+            levels.append(
+                Level(regime=regime.value, mean=_percent(point.accuracy.value), dots=dots)
+            )
+    return CurveFigure(sizes=spec.sizes, lines=tuple(lines), levels=tuple(levels))
+
+
+def loss_figure(spec: SweepSpec, rows: Sequence[ResultRow]) -> CurveFigure:
+    """Validation loss of the chosen language models against domain size, mean over seeds."""
+    lines = []
+    for regime in spec.regimes:
+        by_size: dict[int, list[float]] = {}
+        for row in rows:
+            if row.regime == regime.value and row.size is not None and row.lm_loss is not None:
+                by_size.setdefault(row.size, []).append(row.lm_loss)
+        if by_size:
+            sizes = tuple(sorted(by_size))
+            empty = tuple(None for _ in sizes)
+            lines.append(
+                Line(
+                    regime=regime.value,
+                    sizes=sizes,
+                    means=tuple(sum(by_size[size]) / len(by_size[size]) for size in sizes),
+                    lows=empty,
+                    highs=empty,
+                    dots=tuple((size, value) for size in sizes for value in by_size[size]),
+                )
+            )
+    return CurveFigure(sizes=spec.sizes, lines=tuple(lines))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """One trial in the search figure.
+
+    Args:
+        rate: Its learning rate, or C for `bow`.
+        score: Validation loss, or validation accuracy in percent; None where it failed.
+        size_index: Position of its size among the spec's; None without a size axis.
+        is_chosen: Whether later stages build on it.
+        is_pruned: Whether it was stopped early; its score is then that of its last epoch.
+    """
+
+    rate: float
+    score: float | None
+    size_index: int | None
+    is_chosen: bool
+    is_pruned: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchPanel:
+    """The trials of one regime and stage; one tuple of `Tried` per study, ascending in rate."""
+
+    regime: str
+    stage: Stage
+    searched: Range
+    studies: tuple[tuple[Tried, ...], ...]
+
+
+def _rate_name(regime: str) -> str:
+    return "inverse_regularization" if regime == Regime.BOW else "learning_rate"
+
+
+def _score(record: TrialRecord, stage: Stage) -> float | None:
+    value = None
+    if record.state is TrialState.FINISHED and record.outcome is not None:
+        value = record.outcome.value
+    elif record.state is TrialState.PRUNED and record.progress:
+        value = record.progress[-1].value
+    if value is None or not isfinite(value):
+        return None
+    return value if stage is Stage.LANGUAGE_MODEL else _percent(value)
+
+
+def _tried(
+    spec: SweepSpec, ledger: Ledger, cell: Cell, stage: Stage, records: Iterable[TrialRecord]
+) -> tuple[Tried, ...]:
+    chosen = ledger.chosen(StudyKey(cell_id=cell.id, stage=stage))
+    name = _rate_name(cell.regime)
+    tried = [
+        Tried(
+            rate=record.params[name],
+            score=_score(record, stage),
+            size_index=None if cell.size is None else spec.sizes.index(cell.size),
+            is_chosen=chosen is not None and record.key == chosen.key,
+            is_pruned=record.state is TrialState.PRUNED,
+        )
+        for record in records
+        if record.key.study.stage is stage and record.state.counts and name in record.params
+    ]
+    return tuple(sorted(tried, key=lambda trial: trial.rate))
+
+
+def search_figure(
+    spec: SweepSpec, cells: Sequence[Cell], records: Iterable[TrialRecord]
+) -> tuple[SearchPanel, ...]:
+    """Score against learning rate, one panel per regime and stage that searched more than one.
+
+    A panel needs a study with two ended trials; `final` and fixed rates have nothing to show.
+    """
+    ledger, groups = open_ledger(spec, cells, records)
+    panels = []
+    for stage in (Stage.LANGUAGE_MODEL, Stage.CLASSIFIER):
+        for regime in spec.regimes:
+            own = [c for c in cells if c.regime == regime.value and stage in c.stages]
+            studies = tuple(
+                trials
+                for cell in own
+                if (trials := _tried(spec, ledger, cell, stage, groups.get(cell.id, ())))
+            )
+            if any(len(trials) > 1 for trials in studies):
+                searched = space_of(spec, own[0], stage)[_rate_name(regime.value)]
+                panels.append(
+                    SearchPanel(
+                        regime=regime.value, stage=stage, searched=searched, studies=studies
+                    )
+                )
+    return tuple(panels)
+
+
+def spread(
+    wanted: Sequence[float], gap: float, low: float = float("-inf"), high: float = float("inf")
+) -> tuple[float, ...]:
+    """Positions near the wanted ones, at least `gap` apart and within [low, high] where they fit.
+
+    Args:
+        wanted: Where labels want to be, in any order.
+        gap: Smallest distance between two of them.
+        low: Lower bound of the lowest.
+        high: Upper bound of the highest.
+
+    Returns:
+        One position per wanted one, in the same order.
+    """
+    order = sorted(range(len(wanted)), key=lambda index: wanted[index])
+    groups: list[list[int]] = []
+    centres: list[float] = []
+    for index in order:
+        groups.append([index])
+        centres.append(wanted[index])
+        while len(groups) > 1 and (
+            centres[-1] - centres[-2] < gap * (len(groups[-1]) + len(groups[-2])) / 2
+        ):
+            merged = groups[-2] + groups[-1]
+            groups[-2:] = [merged]
+            centres[-2:] = [sum(wanted[i] for i in merged) / len(merged)]
+    positions = [0.0] * len(wanted)
+    for group, centre in zip(groups, centres, strict=True):
+        half = gap * (len(group) - 1) / 2
+        start = min(max(centre - half, low), high - 2 * half)
+        for place, index in enumerate(group):
+            positions[index] = start + place * gap
+    return tuple(positions)

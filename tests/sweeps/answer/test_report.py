@@ -1,0 +1,266 @@
+import csv
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from sweeps.answer.caveats import caveats
+from sweeps.answer.costs import costs
+from sweeps.answer.findings import find
+from sweeps.answer.report import words, write_report
+from sweeps.answer.results import ResultRow, make_rows, read_csv
+from sweeps.answer.sentences import answer, joined
+from sweeps.paths import SweepPaths
+from sweeps.search.records import TrialState
+from sweeps.spec.cells import Stage, make_cells
+from tests.sweeps.example_sweep import example_records, example_spec, study_of
+from ulm.regimes import Regime
+
+SPEC = example_spec()
+FAILING = study_of(SPEC, "scratch", None, 1, Stage.CLASSIFIER)
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return SweepPaths(storage=str(tmp_path), name=SPEC.name)
+
+
+class Page(HTMLParser):
+    """Checks nesting, collects text, images and whatever would be loaded."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.images, self.loaded, self.words = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+        if tag == "img":
+            self.images.append(dict(attributes)["src"])
+        self.loaded += [v for k, v in attributes if k in ("src", "href") and v]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def test_a_full_report_has_its_four_files_and_nothing_half_written(paths):
+    files = write_report(paths, SPEC, example_records(SPEC))
+    assert {file.name for file in paths.report.iterdir()} == {
+        "report.html",
+        "report.md",
+        "accuracy.png",
+        "results.csv",
+    }
+    assert set(files.paths) == set(paths.report.iterdir())
+    assert read_csv(files.table) == files.rows
+    with files.table.open(newline="") as stream:
+        assert len(list(csv.DictReader(stream))) == 18
+
+
+def test_the_page_is_whole_and_loads_nothing(paths):
+    files = write_report(paths, SPEC, example_records(SPEC))
+    page = Page(files.html.read_text())
+    assert len(page.images) == 3
+    assert all(source.startswith("data:image/png;base64,") for source in page.loaded)
+    assert "viewport" in files.html.read_text()
+    assert "prefers-color-scheme: dark" in files.html.read_text()
+    for words_of_it in ("Answer", "Share of the gain", "Cells", "Cost", "Made with"):
+        assert words_of_it in page.text
+
+
+def test_page_and_markdown_give_the_same_answer(paths):
+    files = write_report(paths, SPEC, example_records(SPEC))
+    page, markdown = files.html.read_text(), files.markdown.read_text()
+    for sentence in files.answer:
+        assert str(words(sentence)) in page
+        assert f"- {sentence}\n" in markdown
+    assert "![Test accuracy in percent against domain documents](accuracy.png)" in markdown
+
+
+def test_markdown_tables_have_as_many_cells_as_their_header(paths):
+    markdown = write_report(paths, SPEC, example_records(SPEC)).markdown.read_text()
+    tables = [block for block in markdown.split("\n\n") if block.lstrip().startswith("|")]
+    assert len(tables) == 5
+    for table in tables:
+        assert len({line.count("|") for line in table.strip().splitlines()}) == 1
+
+
+def test_a_half_finished_sweep_says_what_is_missing(paths):
+    spec = replace(SPEC, order="smallest_first")
+    records = example_records(spec, limit=70, diverging=lambda key: key.study == FAILING)
+    files = write_report(paths, spec, records)
+    text = Page(files.html.read_text()).text
+    finished = sum(row.is_finished for row in files.rows)
+    assert 0 < finished < 18
+    assert f"{finished} of 18 cells are finished" in text
+    assert files.answer[0].startswith(f"So far, from {finished} of 18 cells: with 100 labels")
+    assert "scratch seed 1: failed: no classifier trial finished" in text
+    assert "Not defined: no cell of ulm+domain at 1,600 documents is finished" in text
+
+
+def test_a_sweep_with_nothing_finished_has_a_report_without_figure(paths):
+    files = write_report(paths, SPEC, ())
+    assert files.figure is None
+    assert not paths.accuracy_png.exists()
+    assert files.answer == ("No answer yet. None of 18 cells is finished yet.",)
+    assert Page(files.html.read_text()).images == []
+
+
+def test_a_lost_and_a_running_trial_do_not_stop_the_report(paths):
+    first, second = example_records(SPEC, limit=2)
+    running = replace(second, state=TrialState.RUNNING, outcome=None, ended_at=None)
+    files = write_report(paths, SPEC, [replace(first, state=TrialState.LOST), running])
+    assert not any(row.is_finished for row in files.rows)
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path):
+    records = example_records(SPEC)
+    first, second = (
+        write_report(SweepPaths(storage=str(tmp_path), name=name), SPEC, records, environment={})
+        for name in ("a", "b")
+    )
+    for one, other in zip(first.paths, second.paths, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_environment_and_the_runs_summary_are_shown_and_escaped(paths):
+    paths.folder.mkdir(parents=True)
+    paths.summary_json.write_text(json.dumps({"peak_gib": 3.21987, "nested": {"a": 1}}))
+    files = write_report(paths, SPEC, (), environment={"command": "sweep run <a>&b"})
+    assert "sweep run &lt;a&gt;&amp;b" in files.html.read_text()
+    assert "3.22" in Page(files.html.read_text()).text
+    assert "nested" not in files.markdown.read_text()
+
+
+def test_per_document_predictions_enter_the_intervals_when_every_cell_has_them(paths):
+    records = example_records(SPEC)
+    rows = make_rows(SPEC, make_cells(SPEC), records)
+    paths.predictions_folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for row in rows:
+        hits = rng.random(1000) < row.test_accuracy
+        np.savez(
+            paths.predictions(row.cell),
+            documents=np.arange(1000),
+            labels=hits.astype(int),
+            probabilities=np.tile(np.float32([0.2, 0.8]), (1000, 1)),
+        )
+    files = write_report(paths, SPEC, records)
+    assert "bootstrap intervals over 2 seeds and test documents" in files.answer[-1]
+
+
+def rows_of(table):
+    return [
+        ResultRow(
+            regime=regime, size=size, seed=seed, test_accuracy=value, status="finished", cell="x"
+        )
+        for (regime, size), values in table.items()
+        for seed, value in enumerate(values)
+    ]
+
+
+def answer_to(table):
+    rows = rows_of(table)
+    return answer(SPEC, find(SPEC, rows), rows)
+
+
+def test_where_no_regime_beats_bow_the_answer_says_that_it_is_not_worth_a_gpu():
+    first, second, *_ = answer_to({("bow", None): (0.8, 0.82), ("domain", 100): (0.6, 0.7)})
+    assert first.startswith("With 100 labels, no regime stays above the line of `bow` (81.0 %")
+    assert "nearest is `domain` at 100 with -16.0 points" in first
+    assert second == (
+        "Not above it: `domain` at 100. A regime that does not beat that line is not worth a GPU."
+    )
+
+
+def test_the_first_sentence_names_the_size_from_which_bow_is_passed():
+    first, *_ = answer_to(
+        {
+            ("bow", None): (0.80, 0.80),
+            ("ulm+domain", 100): (0.81, 0.82),  # above, but not from here on
+            ("ulm+domain", 400): (0.78, 0.79),
+            ("ulm+domain", 1600): (0.85, 0.86),
+        }
+    )
+    assert "with `ulm+domain` from 1,600 domain documents on, there by +5.5 points" in first
+    assert "(above in 2 of 2 seeds)" in first
+
+
+def test_a_lead_that_the_seeds_do_not_support_is_hedged():
+    first, *_ = answer_to({("bow", None): (0.8, 0.8), ("ulm", None): (0.79, 0.83)})
+    assert "`ulm`, by +1.0 points" in first
+    assert "which these seeds do not tell apart from nothing" in first
+
+
+def test_better_is_said_only_where_enough_seeds_agree():
+    few = " ".join(answer_to({("domain", 100): (0.8,) * 2, ("bow", None): (0.7,) * 2}))
+    many = " ".join(answer_to({("domain", 100): (0.8,) * 6, ("bow", None): (0.7,) * 6}))
+    assert "it is ahead of `bow`" in few
+    assert "An order of regimes is what was seen, not a proof" in few
+    assert "it is better than `bow`" in many
+    assert "not a proof" not in many
+
+
+def test_one_seed_is_named_as_such():
+    *_, last = answer_to({("bow", None): (0.8,)})
+    assert last == "There is one seed: nothing here says how much another seed would differ."
+
+
+def test_a_sweep_without_bow_still_has_an_answer():
+    spec = example_spec(regimes=(Regime.DOMAIN,))
+    rows = rows_of({("domain", 100): (0.7, 0.72), ("domain", 1600): (0.8, 0.82)})
+    text = " ".join(answer(spec, find(spec, rows), rows))
+    assert "scores highest" not in text
+    assert "From 100 to 1,600 domain documents `domain` changes by +10.0 points" in text
+
+
+def test_settings_at_the_edge_of_their_range_are_a_caveat():
+    row = ResultRow(
+        regime="domain",
+        size=100,
+        seed=0,
+        status="finished",
+        lm_learning_rate=0.0199,
+        classifier_learning_rate=0.005,
+    )
+    text = " ".join(caveats(SPEC, [row]))
+    assert (
+        "language model learning rate lies at the edge of its range [0.001, 0.02] in 1 of" in text
+    )
+    assert "classifier learning rate lies" not in text
+
+
+def test_many_missing_cells_are_counted_and_few_are_named():
+    rows = make_rows(SPEC, make_cells(SPEC), ())
+    assert "6 cells of `domain` and 6 cells of `ulm+domain`: unstarted." in caveats(SPEC, rows)[0]
+    assert caveats(SPEC, rows[:2])[0] == "`bow` seed 0 and `bow` seed 1: unstarted."
+
+
+def test_costs_count_every_trial_and_sum_to_the_total():
+    records = example_records(SPEC)
+    *lines, total = costs(make_cells(SPEC), records)
+    assert [line.name for line in lines] == ["general", *(regime.value for regime in Regime)]
+    assert total.num_trials == len(records) == sum(line.num_trials for line in lines)
+    assert total.steps == sum(record.outcome.metrics["steps"] for record in records)
+    lost = replace(records[0], state=TrialState.LOST, outcome=None)
+    assert costs(make_cells(SPEC), [lost])[-1].seconds == pytest.approx(
+        records[0].ended_at - records[0].started_at
+    )
+
+
+def test_lists_are_joined_as_people_do():
+    assert joined([]) == ""
+    assert joined(["a"]) == "a"
+    assert joined(["a", "b", "c"]) == "a, b and c"

@@ -1,0 +1,105 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweeps.answer import plots
+from sweeps.answer.findings import find
+from sweeps.answer.results import make_rows
+from sweeps.answer.series import accuracy_figure, loss_figure, search_figure, spread
+from sweeps.spec.cells import Stage, make_cells
+from tests.sweeps.example_sweep import example_records, example_spec, study_of
+
+SPEC = example_spec()
+CELLS = make_cells(SPEC)
+DIVERGED = study_of(SPEC, "scratch", None, 1, Stage.CLASSIFIER)
+RECORDS = example_records(SPEC, diverging=lambda key: key.study == DIVERGED and key.number == 1)
+ROWS = make_rows(SPEC, CELLS, RECORDS)
+PNG = b"\x89PNG\r\n"
+
+
+def test_the_accuracy_figure_holds_every_seed_and_the_mean_in_percent():
+    figure = accuracy_figure(SPEC, find(SPEC, ROWS))
+    assert [line.regime for line in figure.lines] == ["domain", "ulm+domain"]
+    assert [level.regime for level in figure.levels] == ["bow", "scratch", "ulm"]
+    (line,) = [line for line in figure.lines if line.regime == "domain"]
+    expected = {(row.size, 100 * row.test_accuracy) for row in ROWS if row.regime == "domain"}
+    assert set(line.dots) == expected
+    for size, mean, low, high in zip(line.sizes, line.means, line.lows, line.highs, strict=True):
+        dots = [value for at, value in line.dots if at == size]
+        assert mean == pytest.approx(sum(dots) / 2)
+        assert (low, high) == (pytest.approx(min(dots)), pytest.approx(max(dots)))
+
+
+def test_the_loss_figure_is_the_mean_of_the_chosen_language_models():
+    figure = loss_figure(SPEC, ROWS)
+    (line,) = [line for line in figure.lines if line.regime == "ulm+domain"]
+    losses = [row.lm_loss for row in ROWS if (row.regime, row.size) == ("ulm+domain", 400)]
+    assert line.means[1] == pytest.approx(sum(losses) / len(losses))
+
+
+def test_the_search_figure_shows_every_trial_and_rings_the_chosen_one():
+    panels = {(panel.regime, panel.stage): panel for panel in search_figure(SPEC, CELLS, RECORDS)}
+    assert len(panels) == 2 + 5
+    models = panels["domain", Stage.LANGUAGE_MODEL]
+    assert len(models.studies) == 3 * 2
+    for study in models.studies:
+        assert [trial.rate for trial in study] == sorted(trial.rate for trial in study)
+        (chosen,) = [trial for trial in study if trial.is_chosen]
+        assert chosen.score == min(trial.score for trial in study)
+    assert {study[0].size_index for study in models.studies} == {0, 1, 2}
+
+
+def test_a_diverged_trial_has_no_score_and_is_still_shown():
+    panels = search_figure(SPEC, CELLS, RECORDS)
+    (panel,) = [panel for panel in panels if panel.regime == "scratch"]
+    trials = [trial for study in panel.studies for trial in study]
+    assert sum(trial.score is None for trial in trials) == 1
+
+
+def test_figures_are_drawn_as_png():
+    findings = find(SPEC, ROWS)
+    assert plots.draw_accuracy(accuracy_figure(SPEC, findings), "x").startswith(PNG)
+    assert plots.draw_losses(loss_figure(SPEC, ROWS), "x").startswith(PNG)
+    assert plots.draw_search(search_figure(SPEC, CELLS, RECORDS), SPEC.sizes).startswith(PNG)
+
+
+def test_a_figure_of_one_size_and_one_seed_is_drawn():
+    spec = example_spec(sizes=(100,), seeds=(0,))
+    rows = make_rows(spec, make_cells(spec), example_records(spec))
+    figure = accuracy_figure(spec, find(spec, rows))
+    assert plots.draw_accuracy(figure, "one seed").startswith(PNG)
+
+
+def test_an_unfinished_line_ends_where_it_ends():
+    rows = [row for row in ROWS if not (row.regime == "domain" and row.size == 1600)]
+    figure = accuracy_figure(SPEC, find(SPEC, rows))
+    assert figure.lines[0].sizes == (100, 400)
+    assert plots.draw_accuracy(figure, "x").startswith(PNG)
+
+
+def test_nothing_finished_is_an_empty_figure():
+    assert accuracy_figure(SPEC, find(SPEC, [])).is_empty
+    assert loss_figure(SPEC, []).is_empty
+    assert search_figure(SPEC, CELLS, []) == ()
+
+
+@given(
+    st.lists(st.floats(min_value=0, max_value=100), min_size=1, max_size=6),
+    st.floats(min_value=0.5, max_value=8),
+)
+def test_spread_labels_keep_their_order_and_their_distance(wanted, gap):
+    placed = spread(wanted, gap)
+    order = sorted(range(len(wanted)), key=lambda index: wanted[index])
+    for lower, upper in pairwise(order):
+        assert placed[upper] - placed[lower] >= gap - 1e-9
+
+
+def test_labels_that_are_far_apart_stay_where_they_are():
+    assert spread((10.0, 50.0, 90.0), 5) == (10.0, 50.0, 90.0)
+
+
+def test_labels_stay_within_bounds():
+    assert spread((99.0, 99.5), 5, low=0, high=100) == (95.0, 100.0)
+    assert spread((0.5, 0.2), 5, low=0, high=100) == (5.0, 0.0)
