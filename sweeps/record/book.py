@@ -10,9 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from sweeps.answer.results import ResultRow, group_by_cell
+from sweeps.record.environment import redact_uri
 from sweeps.record.runs import Run, RunStatus, cell_run, curve_runs, trial_run
 from sweeps.search.records import TrialKey, TrialRecord
 from sweeps.spec.cells import Cell
+from sweeps.spec.load import spec_to_json
 from sweeps.spec.meaning import KIND_OF_KEY, KeyKind, digest, flatten, to_json
 from sweeps.spec.values import SweepSpec
 
@@ -88,6 +90,10 @@ class RunBook:
             started_at=min([*started, self._started_at]),
             ended_at=None if status is RunStatus.RUNNING else self._clock(),
         )
+
+    def spec_text(self) -> str:
+        """The spec as JSON, passwords of its URIs left out."""
+        return redact_uri(spec_to_json(self._spec))
 
     def trial_runs(self, records: Iterable[TrialRecord]) -> tuple[Run, ...]:
         """Remember records, return their runs."""

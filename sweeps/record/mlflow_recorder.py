@@ -235,6 +235,11 @@ class MlflowStore:
         self.connect()
         self._client.log_artifact(self._ensure(run).run_id, str(file))
 
+    def attach_text(self, run: Run, name: str, text: str) -> None:
+        """Keep a text as a file among a run's artifacts."""
+        self.connect()
+        self._client.log_text(self._ensure(run).run_id, text, name)
+
     def _ensure(self, run: Run) -> _Known:
         """The run as it is, made only where it is missing: `run` may be older than the store's."""
         if run.key not in self._known:

@@ -33,6 +33,9 @@ class RunStore(Protocol):
     def attach(self, run: Run, file: Path) -> None:
         """Copy a file to a run."""
 
+    def attach_text(self, run: Run, name: str, text: str) -> None:
+        """Keep a text as a file of a run."""
+
     def forget(self) -> None:
         """Drop what is known of the server: a call has failed."""
 
@@ -120,6 +123,8 @@ class QueuedRecorder:
 
     def _publish(self, rows: Sequence[ResultRow], files: Sequence[Path]) -> None:
         self._put(self._book.publish(rows, files))
+        text = self._book.spec_text()
+        self._queue("spec", partial(self._store.attach_text, self._sweep, "spec.json", text))
         for file in files:
             self._queue(f"file/{file.name}", partial(self._store.attach, self._sweep, file))
 

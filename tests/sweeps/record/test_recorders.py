@@ -275,7 +275,8 @@ def test_the_report_is_attached_and_its_answer_is_the_description(mlflow_place, 
     (sweep,) = [run for run in listed if run.data.tags["kind"] == "sweep"]
     assert sweep.data.tags["mlflow.note.content"] == "# Example\n\n## Answer\n\nText helps.\n"
     assert sweep.data.tags["mlflow.user"]
-    assert [file.path for file in client.list_artifacts(sweep.info.run_id)] == ["report.md"]
+    names = [file.path for file in client.list_artifacts(sweep.info.run_id)]
+    assert names == ["report.md", "spec.json"]
 
 
 def test_a_dead_server_neither_raises_nor_delays_and_is_said_at_the_end(tmp_path, caplog):
@@ -312,6 +313,10 @@ class FlakyStore:
 
     def attach(self, run, file):
         raise AssertionError("no files here")
+
+    def attach_text(self, run, name, text):
+        assert run.kind == "sweep"
+        assert '"name"' in text
 
     def forget(self):
         self.forgotten += 1

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -117,6 +118,8 @@ def test_a_password_of_a_uri_is_in_no_param_and_no_tag():
     book = RunBook(spec=spec, cells=make_cells(spec))
     runs = [book.sweep_run(), *book.reconcile(RECORDS), *book.close()]
     assert "hunter2" not in repr(runs)
+    assert "hunter2" not in book.spec_text()
+    assert json.loads(book.spec_text())["name"] == spec.name
 
 
 @pytest.mark.parametrize(
