@@ -1,0 +1,43 @@
+# make demo    everything for a first look: environment, the embedded sweep, its report
+# make test    everything for a developer: environment, all tests that can run here
+# make lint check coverage bench clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint check coverage clean
+
+demo: $(VENV)/.installed
+	$(BIN)/sweep run sweeps/specs/demo.yaml
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+check: lint test
+
+coverage: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m "not ray and not slow" \
+		--cov=ulm --cov=sweeps --cov-report=term-missing:skip-covered
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
+		f"Python 3.11 or later is needed, found {sys.version.split()[0]}: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) --editable ".[dev]"
+	touch $@

@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+import torch
+
+from tests.ulm.fastai_reference import WORDS, random_documents, small_encoder
+from ulm.text.tokens import Documents
+from ulm.training.batches import by_length, pad_documents
+from ulm.training.classifier import ClassifierSettings, build_classifier, train_classifier
+from ulm.training.listener import TrainingDiverged
+
+pytestmark = pytest.mark.torch
+
+SETTINGS = ClassifierSettings(
+    epochs=12, batch=8, bptt=10, learning_rate=2e-2, decay=1.0, gradual=False, dropout=0.1
+)
+
+
+def opinions(num_documents, seed):
+    """Documents whose class is which of two words they hold."""
+    generator = np.random.default_rng(seed)
+    documents = random_documents(num_documents, seed=seed, longest=30)
+    labels = generator.integers(0, 2, num_documents)
+    ids = documents.ids.copy()
+    ids[np.isin(ids, (20, 21))] = 22
+    for row, label in enumerate(labels):
+        begin, end = documents.offsets[row : row + 2]
+        ids[generator.integers(begin + 1, end, 3)] = 20 + label
+    return Documents(ids=ids, offsets=documents.offsets), labels
+
+
+def _train(**changes):
+    train, labels = opinions(64, seed=1)
+    arguments = {
+        "num_classes": 2,
+        "seed": 3,
+        "validation": opinions(40, seed=2),
+    } | changes
+    return train_classifier(small_encoder(), train, labels, SETTINGS, **arguments)
+
+
+def test_a_classifier_learns_words_that_decide():
+    trained = _train()
+    documents, labels = opinions(100, seed=9)
+    assert (trained.predict(documents).argmax(1) == labels).mean() > 0.9
+
+
+def test_probabilities_come_in_the_order_of_the_documents():
+    trained = _train(last_epoch=2)
+    documents, _ = opinions(30, seed=9)
+    whole = trained.predict(documents)
+    assert whole.shape == (30, 2)
+    np.testing.assert_allclose(whole.sum(1), 1, atol=1e-6)
+    for row in (0, 7, 29):
+        np.testing.assert_allclose(
+            trained.predict(documents.take(np.array([row])))[0], whole[row], atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("length", [7, 10, 11, 23, 30])
+def test_a_document_scores_the_same_in_any_batch(length):
+    # fastai's SentenceEncoder loses the end of documents whose batch is no whole number of windows
+    model = build_classifier(small_encoder(), num_classes=2, settings=SETTINGS, seed=1).eval()
+    generator = np.random.default_rng(0)
+    document = generator.integers(9, len(WORDS.words), length).astype(np.int32)
+    alone = model(torch.from_numpy(pad_documents([document], bptt=10)), [length])[0][0]
+    for longest in range(length, 48):
+        other = generator.integers(9, len(WORDS.words), longest).astype(np.int32)
+        batch = torch.from_numpy(pad_documents([other, document], bptt=10))
+        scores = model(batch, [longest, length])[0]
+        torch.testing.assert_close(scores[1], alone, atol=1e-5, rtol=0)
+
+
+def test_long_documents_are_pooled_over_their_last_windows_only():
+    settings = ClassifierSettings(bptt=10, maximum_tokens=20, dropout=0.0)
+    model = build_classifier(small_encoder(), num_classes=2, settings=settings, seed=1).eval()
+    document = np.random.default_rng(0).integers(9, 60, 50).astype(np.int32)
+    _, pooled = model(torch.from_numpy(pad_documents([document], bptt=10)), [50])
+    assert pooled.shape[1] == 20
+
+
+def test_gradients_stay_inside_a_window():
+    model = build_classifier(small_encoder(), num_classes=2, settings=SETTINGS, seed=1).eval()
+    document = np.arange(9, 29, dtype=np.int32)
+    batch = torch.from_numpy(pad_documents([document], bptt=10))
+    _, pooled = model(batch, [20])
+    pooled[:, 10:].sum().backward()
+    moved = model.encoder.embedding.weight.grad.abs().sum(1).nonzero().flatten().tolist()
+    assert moved == list(range(19, 29))
+
+
+def test_training_twice_gives_the_same_numbers():
+    first, second = _train(last_epoch=3), _train(last_epoch=3)
+    documents, _ = opinions(10, seed=9)
+    np.testing.assert_array_equal(first.predict(documents), second.predict(documents))
+    assert [r.train_loss for r in first.summary.history] == [
+        r.train_loss for r in second.summary.history
+    ]
+
+
+class _StopsAndSaves:
+    def __init__(self, path, after):
+        self.path, self.after = path, after
+
+    def after_epoch(self, report, save):
+        save(self.path)
+        return report.epoch < self.after
+
+
+def test_training_resumed_after_an_epoch_gives_the_same_numbers(tmp_path):
+    whole = _train(last_epoch=5)
+    _train(last_epoch=5, listener=_StopsAndSaves(tmp_path / "state", after=2))
+    resumed = _train(last_epoch=5, resume_from=tmp_path / "state")
+    documents, _ = opinions(10, seed=9)
+    np.testing.assert_array_equal(whole.predict(documents), resumed.predict(documents))
+    assert resumed.summary.steps == whole.summary.steps
+    assert len(resumed.summary.history) == 5
+
+
+def test_gradual_unfreezing_leaves_lower_layers_untouched_at_first():
+    train, labels = opinions(32, seed=1)
+    encoder = small_encoder()
+    gradual = ClassifierSettings(epochs=6, batch=8, bptt=10, gradual=True)
+    trained = train_classifier(encoder, train, labels, gradual, num_classes=2, seed=1, last_epoch=1)
+    after = trained.model.encoder.state_dict()
+    for name, tensor in after.items():
+        assert torch.equal(tensor, encoder.weights[f"encoder.{name}"]), name
+    trained = train_classifier(encoder, train, labels, gradual, num_classes=2, seed=1, last_epoch=2)
+    after = trained.model.encoder.state_dict()
+    changed = {
+        name for name, t in after.items() if not torch.equal(t, encoder.weights[f"encoder.{name}"])
+    }
+    assert changed == {name for name in after if name.startswith("layers.2.")}
+
+
+def test_without_validation_the_last_epoch_is_kept():
+    assert _train(validation=None, last_epoch=4).summary.best_epoch == 4
+
+
+def test_a_rate_that_diverges_is_one_clear_error():
+    train, labels = opinions(32, seed=1)
+    encoder = small_encoder()
+    weights = dict(encoder.weights)
+    weights["encoder.layers.0.weight_ih_l0"] = weights["encoder.layers.0.weight_ih_l0"] * torch.nan
+    broken = type(encoder)(
+        architecture=encoder.architecture, vocabulary=encoder.vocabulary, weights=weights
+    )
+    with pytest.raises(TrainingDiverged, match=r"must stay finite, found nan .*lower the learning"):
+        train_classifier(broken, train, labels, SETTINGS, num_classes=2, seed=1)
+
+
+def test_scoring_batches_hold_every_document_once():
+    lengths = np.array([5, 9, 1, 7, 7])
+    rows = np.concatenate(list(by_length(lengths, batch=2)))
+    assert sorted(rows) == list(range(5))
+    assert list(lengths[rows]) == [9, 7, 7, 5, 1]

@@ -1,0 +1,126 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.ulm.fastai_reference import SMALL, WORDS, random_documents, small_encoder
+from ulm.model.encoder import random_encoder
+from ulm.text.tokens import Documents
+from ulm.training.batches import bucketed, num_windows, stream
+from ulm.training.language_model import LanguageModelSettings, train_language_model
+from ulm.training.listener import TrainingDiverged
+
+pytestmark = pytest.mark.torch
+
+SETTINGS = LanguageModelSettings(epochs=4, batch=4, bptt=10, learning_rate=2e-2, dropout=0.1)
+
+
+def counting_documents(num_documents, seed):
+    """Documents in which each word is followed by the next one: a language that can be learnt."""
+    generator = np.random.default_rng(seed)
+    starts = generator.integers(0, 40, num_documents)
+    texts = [np.concatenate([[2], 9 + (start + np.arange(20)) % 51]) for start in starts]
+    offsets = np.arange(num_documents + 1, dtype=np.int64) * 21
+    return Documents(ids=np.concatenate(texts).astype(np.int32), offsets=offsets)
+
+
+def _train(**changes):
+    return train_language_model(
+        random_encoder(SMALL, WORDS, seed=0),
+        counting_documents(80, seed=1),
+        counting_documents(20, seed=2),
+        changes.pop("settings", SETTINGS),
+        seed=3,
+        **changes,
+    )
+
+
+def test_a_language_that_can_be_learnt_is_learnt():
+    summary = _train(settings=replace(SETTINGS, epochs=8)).summary
+    losses = [report.validation_loss for report in summary.history]
+    assert losses[-1] < 0.5 * losses[0]
+    assert summary.validation_loss == min(losses)
+    assert summary.steps == 8 * num_windows(80 * 21, batch=4, bptt=10)
+
+
+class _Keeps:
+    def __init__(self, path=None, after=100):
+        self.path, self.after, self.reports = path, after, []
+
+    def after_epoch(self, report, save):
+        self.reports.append(report)
+        if self.path is not None:
+            save(self.path)
+        return report.epoch < self.after
+
+
+def test_training_resumed_after_an_epoch_gives_the_same_weights(tmp_path):
+    whole = _train()
+    _train(listener=_Keeps(tmp_path / "state", after=2))
+    resumed = _train(resume_from=tmp_path / "state")
+    for name, tensor in whole.encoder.weights.items():
+        assert torch.equal(tensor, resumed.encoder.weights[name]), name
+    assert resumed.summary.validation_loss == whole.summary.validation_loss
+
+
+def test_the_best_epoch_is_kept_and_not_the_last():
+    # fifty epochs on two documents overfit; the best weights must score as reported
+    settings = LanguageModelSettings(epochs=30, batch=2, bptt=10, learning_rate=5e-2, dropout=0.0)
+    train, validation = random_documents(4, seed=1), random_documents(6, seed=2)
+    trained = train_language_model(small_encoder(), train, validation, settings, seed=1)
+    losses = [report.validation_loss for report in trained.summary.history]
+    assert trained.summary.best_epoch == int(np.argmin(losses)) + 1
+    assert trained.summary.best_epoch < 30
+    again = train_language_model(
+        trained.encoder,
+        train,
+        validation,
+        LanguageModelSettings(epochs=1, batch=2, bptt=10, learning_rate=1e-12, dropout=0.0),
+        seed=1,
+    )
+    assert again.summary.validation_loss == pytest.approx(min(losses), abs=1e-4)
+
+
+def test_short_corpora_train_for_the_minimum_of_steps():
+    settings = LanguageModelSettings(
+        epochs=1, minimum_steps=50, batch=4, bptt=10, learning_rate=1e-3
+    )
+    trained = _train(settings=settings)
+    assert trained.summary.steps >= 50
+    assert trained.summary.epochs == trained.summary.history[0].num_epochs
+
+
+def test_a_listener_stops_training():
+    listener = _Keeps(after=2)
+    assert _train(listener=listener).summary.epochs == 2
+    assert [report.epoch for report in listener.reports] == [1, 2]
+
+
+def test_a_rate_that_diverges_is_one_clear_error():
+    settings = LanguageModelSettings(epochs=3, batch=4, bptt=10, learning_rate=1e30)
+    with pytest.raises(TrainingDiverged, match="lower the learning rate"):
+        _train(settings=settings)
+
+
+def test_a_stream_holds_the_documents_one_after_the_other():
+    documents = random_documents(10, seed=4)
+    rows = stream(documents, batch=3)
+    length = (len(documents.ids) - 1) // 3
+    assert rows.shape == (3, length + 1)
+    np.testing.assert_array_equal(rows[:, :-1].ravel(), documents.ids[: 3 * length])
+    np.testing.assert_array_equal(rows[:, 1:].ravel(), documents.ids[1 : 3 * length + 1])
+
+
+def test_a_stream_of_few_tokens_uses_fewer_rows():
+    documents = Documents(ids=np.array([2, 9, 10], np.int32), offsets=np.array([0, 3]))
+    assert stream(documents, batch=64).tolist() == [[2, 9], [9, 10]]
+
+
+def test_buckets_hold_every_document_once_and_never_one_alone():
+    lengths = np.random.default_rng(0).integers(1, 100, 65)
+    batches = bucketed(lengths, batch=8, generator=np.random.default_rng(1))
+    assert sorted(np.concatenate(batches)) == list(range(65))
+    assert min(map(len, batches)) > 1
+    for rows in batches:
+        assert list(lengths[rows]) == sorted(lengths[rows], reverse=True)
