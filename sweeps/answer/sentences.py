@@ -61,7 +61,8 @@ def points_text(found: Difference) -> str:
     if found.accuracy.interval is not None:
         low, high = found.accuracy.interval.low, found.accuracy.interval.high
         value += f" [{100 * low:+.1f}, {100 * high:+.1f}]"
-    return f"{value} (above in {found.wins:g} of {counted(found.num_seeds, 'seed')})"
+    equal = f", equal in {found.ties}," if found.ties else ""
+    return f"{value} (above in {found.wins}{equal} of {counted(found.num_seeds, 'seed')})"
 
 
 def _leaders(findings: Findings) -> list[str]:

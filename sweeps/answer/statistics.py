@@ -37,14 +37,17 @@ class Difference:
 
     Args:
         accuracy: Mean difference in accuracy.
-        wins: Seeds at which the first is above; a tie counts half.
-        probability: P(first > second) over seeds, with its exact (Clopper-Pearson) interval.
+        wins: Seeds at which the first is above.
+        ties: Seeds at which both are equal.
+        probability: P(first > second) over seeds, a tie counted half, with its exact
+            (Clopper-Pearson) interval.
     """
 
     first: Point
     second: Point
     accuracy: Estimate
-    wins: float
+    wins: int
+    ties: int
     probability: Estimate
 
     @property
@@ -124,15 +127,16 @@ def difference(scores: Scores, first: Point, second: Point) -> Difference | None
         return None
     means, resampled = scores.means(first, second)
     by_seed = np.diff(scores.paired(second, first), axis=0)[0]
-    wins = float((by_seed > 0).sum() + 0.5 * (by_seed == 0).sum())
-    num_seeds = len(by_seed)
+    wins, ties, num_seeds = int((by_seed > 0).sum()), int((by_seed == 0).sum()), len(by_seed)
+    halves = wins + ties / 2
     return Difference(
         first=first,
         second=second,
         accuracy=scores.estimate(means[0] - means[1], resampled[:, 0] - resampled[:, 1], num_seeds),
         wins=wins,
+        ties=ties,
         probability=Estimate(
-            value=wins / num_seeds, interval=win_interval(wins, num_seeds), num_seeds=num_seeds
+            value=halves / num_seeds, interval=win_interval(halves, num_seeds), num_seeds=num_seeds
         ),
     )
 

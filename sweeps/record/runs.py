@@ -139,18 +139,24 @@ def _epoch_time(record: TrialRecord, entry: Progress) -> float | None:
     return record.started_at + (record.ended_at - record.started_at) * entry.epoch / last
 
 
+def _outcome_name(name: str, stage: Stage) -> str:
+    """Name of a final number, apart from the curve over epochs that has the plain name."""
+    if name in ("steps", "tokens", "seconds"):
+        return f"total_{name}"
+    is_curve = name.startswith(("validation_", "train_"))
+    return f"best_{name}" if is_curve and stage is not Stage.FINAL else name
+
+
 def _outcome_points(record: TrialRecord, stage: Stage) -> Iterator[Point]:
-    """Final numbers at step 0; `best_` before the names that are curves over epochs."""
+    """Final numbers at step 0; one that is a curve over epochs anyway is left to the curve."""
     if record.outcome is None:
         return
-    curves = {CURVE_OF_STAGE[stage], *(name for p in record.progress for name in p.metrics)}
-    if stage is Stage.FINAL:
-        curves.discard("test_accuracy")
-    value_name = CURVE_OF_STAGE[stage]
-    for name, value in {value_name: record.outcome.value, **record.outcome.metrics}.items():
-        is_curve = name in curves or name.startswith(("validation_", "train_"))
-        whole = f"best_{name}" if is_curve else name
-        yield Point(name=whole, step=0, value=float(value), at=record.ended_at)
+    curves = {name for entry in record.progress for name in entry.metrics}
+    numbers = {CURVE_OF_STAGE[stage]: record.outcome.value, **record.outcome.metrics}
+    for name, value in numbers.items():
+        whole = _outcome_name(name, stage)
+        if whole not in curves:
+            yield Point(name=whole, step=0, value=float(value), at=record.ended_at)
 
 
 def _cell_params(cell: Cell) -> dict[str, object]:

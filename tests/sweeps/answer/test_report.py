@@ -204,6 +204,11 @@ def test_a_lead_that_the_seeds_do_not_support_is_hedged():
     assert "which these seeds do not tell apart from nothing" in first
 
 
+def test_seeds_that_tie_are_named():
+    text = " ".join(answer_to({("bow", None): (0.8, 0.8), ("ulm", None): (0.8, 0.83)}))
+    assert "`ulm`, by +1.5 points [+0.0, +3.0] (above in 1, equal in 1, of 2 seeds)" in text
+
+
 def test_better_is_said_only_where_enough_seeds_agree():
     few = " ".join(answer_to({("domain", 100): (0.8,) * 2, ("bow", None): (0.7,) * 2}))
     many = " ".join(answer_to({("domain", 100): (0.8,) * 6, ("bow", None): (0.7,) * 6}))

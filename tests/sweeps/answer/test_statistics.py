@@ -96,7 +96,7 @@ def test_a_difference_uses_only_seeds_that_have_both():
 
 def test_a_tie_is_half_a_win():
     found = difference(scores_of({ULM: (0.7, 0.8), BOW: (0.7, 0.7)}), ULM, BOW)
-    assert found.wins == 1.5
+    assert (found.wins, found.ties) == (1, 1)
     assert found.probability.value == 0.75
 
 

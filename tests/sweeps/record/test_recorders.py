@@ -157,7 +157,7 @@ def test_a_whole_sweep_leaves_a_run_for_everything_and_none_running(place):
     for record in RECORDS:
         points = runs[str(record.key)].points
         assert {step for name, step in points if step > 0} == {p.epoch for p in record.progress}
-        assert points["steps", 0] == record.outcome.metrics["steps"]
+        assert points["total_steps", 0] == record.outcome.metrics["steps"]
 
 
 def test_the_same_events_twice_leave_the_same_runs(place):

@@ -45,8 +45,18 @@ def test_final_numbers_do_not_mix_with_the_curve_over_epochs():
     at_the_end = {point.name: point.value for point in run.points if point.step == 0}
     assert at_the_end["best_validation_accuracy"] == record.outcome.value
     assert "best_validation_loss" in at_the_end
-    assert at_the_end["steps"] == record.outcome.metrics["steps"]
+    assert at_the_end["total_steps"] == record.outcome.metrics["steps"]
     assert len({(point.name, point.step) for point in run.points}) == len(run.points)
+
+
+def test_a_final_number_that_is_a_curve_already_is_left_to_the_curve():
+    record = first_record("domain", 400, Stage.CLASSIFIER)
+    speed = replace(record.progress[0], metrics={"tokens_per_second": 100.0})
+    metrics = {**record.outcome.metrics, "tokens_per_second": 99.0}
+    record = replace(record, progress=(speed,), outcome=replace(record.outcome, metrics=metrics))
+    points = trial_run(record, cell_of(SPEC, "domain", 400, 0)).points
+    speeds = [(point.step, point.value) for point in points if point.name == "tokens_per_second"]
+    assert speeds == [(1, 100.0)]
 
 
 def test_values_that_are_not_finite_are_left_out():
