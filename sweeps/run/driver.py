@@ -63,13 +63,13 @@ def _named(owner: Path) -> str:
 
 @contextmanager
 def terminated_like_interrupt() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt in the block, where this is the main thread."""
+    """SIGTERM does in the block what SIGINT does, where this is the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:

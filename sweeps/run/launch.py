@@ -104,6 +104,9 @@ def run_trials(control: Control, context: TrialContext, paths: SweepPaths) -> No
         control: What comes next.
         context: What every trial of the sweep shares.
         paths: Where Tune keeps checkpoints of running trials.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM; Tune ends its workers first.
     """
     with _ray() as ray:
         from ray import tune
@@ -132,9 +135,12 @@ def run_trials(control: Control, context: TrialContext, paths: SweepPaths) -> No
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
             ),
         )
-        tuner.fit()
-        if bridge.error is not None:
-            raise bridge.error
+        with terminated_like_interrupt():  # Ray has put a handler of its own in between
+            tuner.fit()
+    if bridge.error is not None:
+        raise bridge.error
+    if control.has_work or control.ledger.num_running:
+        raise KeyboardInterrupt  # Tune ended early, as it does on Ctrl-C
 
 
 def max_concurrent(spec: SweepSpec, cluster: dict[str, float]) -> int:
@@ -154,7 +160,6 @@ def max_concurrent(spec: SweepSpec, cluster: dict[str, float]) -> int:
 def _ray() -> Iterator[Any]:
     """Ray for a block: the cluster this machine belongs to, else one of our own, ended with it."""
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C ends the run at once
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints tables at verbose=0
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray

@@ -19,6 +19,7 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -215,15 +216,29 @@ def read_records(paths: SweepPaths, spec: SweepSpec) -> tuple[TrialRecord, ...]:
     Raises:
         StorageError: The ledger can not be opened.
     """
-    if spec.ledger.url is None and not paths.ledger_db.is_file():
+    url = spec.ledger.url or paths.ledger_url
+    if (spec.ledger.url is None and not paths.ledger_db.is_file()) or not _is_made(url):
         return ()
-    studies = OptunaStudies(spec.ledger.url or paths.ledger_url, spec.name)
+    studies = OptunaStudies(url, spec.name)
     try:
         records = studies.read()
     finally:
         studies.close()
     general = _general_encoder_of(records, spec)
     return Ledger(spec, make_cells(spec), records=records, general_encoder=general).records
+
+
+def _is_made(url: str) -> bool:
+    """Whether a driver has made the tables; Optuna itself would make what is missing."""
+    engine = create_engine(url, poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            # The last row that Optuna writes when it makes its tables.
+            return connection.execute(text("SELECT * FROM alembic_version")).first() is not None
+    except SQLAlchemyError:
+        return False
+    finally:
+        engine.dispose()
 
 
 def _general_encoder_of(records: Sequence[TrialRecord], spec: SweepSpec) -> str | None:

@@ -181,6 +181,9 @@ def test_reading_a_run_folder_changes_nothing_and_needs_no_run(tmp_path):
     assert not paths.folder.exists()
 
     paths.folder.mkdir()
+    paths.ledger_db.touch()
+    assert read_records(paths, spec) == ()
+    assert paths.ledger_db.stat().st_size == 0
     studies = OptunaStudies(paths.ledger_url, spec.name)
     control = open_control(spec, studies)
     run_all(control, at_most=8)

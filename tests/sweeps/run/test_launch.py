@@ -1,0 +1,178 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from tiny import Silence, context_of, tiny_spec
+
+from sweeps.answer.results import TIMING_COLUMNS, make_rows, read_csv
+from sweeps.paths import SweepPaths
+from sweeps.record.recorder import ListRecorder
+from sweeps.run.encoders import InMemoryEncoders
+from sweeps.run.launch import max_concurrent
+from sweeps.run.stages import run_trial
+from sweeps.search.control import Answer, Control
+from sweeps.search.records import TrialState
+from sweeps.search.studies import OptunaStudies, read_records
+from sweeps.spec.cells import make_cells
+from sweeps.spec.load import spec_to_json
+from sweeps.spec.values import LanguageModelSpec, ResourceSpec
+from ulm.regimes import Regime
+
+DRIVE = Path(__file__).parent / "drive.py"
+PATIENCE_SECONDS = 240
+
+
+@pytest.fixture
+def small(tmp_path):
+    return tiny_spec(
+        tmp_path / "runs",
+        sizes=(60,),
+        regimes=(Regime.BOW, Regime.DOMAIN, Regime.ULM_DOMAIN),
+        language_model=LanguageModelSpec(epochs=4, minimum_steps=0, batch=4, bptt=20),
+    )
+
+
+@pytest.fixture
+def drive(tmp_path):
+    """Starts drivers; what they leave of Ray ends with the test."""
+    ray_folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # socket paths must stay short
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "RAY_TMPDIR": str(ray_folder),
+        "OMP_NUM_THREADS": "1",
+        "RAY_ADDRESS": "",
+    }
+    drivers = []
+
+    def start(spec):
+        file = tmp_path / "spec.json"
+        file.write_text(spec_to_json(spec), encoding="utf-8")
+        drivers.append(
+            subprocess.Popen(
+                [sys.executable, str(DRIVE), str(file)],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return drivers[-1]
+
+    yield start
+    for driver in drivers:
+        driver.kill()
+        driver.wait()
+        driver.stdout.close()
+        driver.stderr.close()
+    shutil.rmtree(ray_folder, ignore_errors=True)
+
+
+def counted(spec):
+    return [r for r in read_records(SweepPaths.of(spec), spec) if r.state.counts]
+
+
+def wait_for(condition, driver):
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert driver.poll() is None, driver.stderr.read()
+        assert time.monotonic() < give_up_at, "the driver made no progress"
+        time.sleep(0.1)
+
+
+def finish(driver):
+    out, err = driver.communicate(timeout=PATIENCE_SECONDS)
+    assert driver.returncode == 0, err
+    return out, err
+
+
+def unbroken(spec, tmp_path):
+    """The rows of the same sweep run in this process, one trial after another."""
+    context = context_of(spec, tmp_path / "runs" / "tokens")
+    cells = make_cells(spec)
+    studies = OptunaStudies(f"sqlite:///{tmp_path / 'unbroken.db'}", spec.name)
+    recorder = ListRecorder(spec=spec, cells=cells)
+    control = Control(spec, cells, studies, recorder, Silence())
+    threads, store = torch.get_num_threads(), InMemoryEncoders()
+    torch.set_num_threads(spec.resources.cpus)
+    while (request := control.next_request()) is not Answer.DONE:
+        outcome = run_trial(
+            request, context, store, lambda p, save, key=request.key: control.report(key, p)
+        )
+        control.finish(request.key, outcome)
+    torch.set_num_threads(threads)
+    rows = make_rows(spec, cells, control.records)
+    control.close()
+    return rows
+
+
+def comparable(rows):
+    names = [field.name for field in fields(rows[0]) if field.name not in TIMING_COLUMNS]
+    return [{name: getattr(row, name) for name in names} for row in rows]
+
+
+def workers_of(driver):
+    children = psutil.Process(driver.pid).children(recursive=True)
+    return [child for child in children if "".join(child.cmdline()[:1]).startswith("ray::Impl")]
+
+
+@pytest.mark.ray
+def test_a_driver_killed_in_the_middle_goes_on_and_ends_with_the_table_of_an_unbroken_run(
+    small, drive, tmp_path
+):
+    terminated = drive(small)
+    wait_for(lambda: len(counted(small)) >= 2, terminated)
+    terminated.send_signal(signal.SIGTERM)
+    assert terminated.wait(PATIENCE_SECONDS) == 130
+    records = read_records(SweepPaths.of(small), small)
+    assert TrialState.RUNNING not in {record.state for record in records}
+
+    killed = drive(small)
+    wait_for(lambda: len(counted(small)) >= len(records) + 2, killed)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    before = counted(small)
+
+    out, err = finish(drive(small))
+    after = {record.key: record for record in counted(small)}
+    assert {record.key: record for record in before}.items() <= after.items()
+    assert out == f"trained {len(after) - len(before)} of {len(after)}\n"
+    assert err == ""
+    rows = read_csv(SweepPaths.of(small).results_csv)
+    assert {row.status for row in rows} == {"finished"}
+    assert comparable(rows) == comparable(unbroken(small, tmp_path))
+
+    begin = time.time()
+    assert finish(drive(small))[0] == f"trained 0 of {len(after)}\n"
+    assert all(record.ended_at < begin for record in counted(small))
+
+
+@pytest.mark.ray
+def test_a_trial_whose_worker_is_killed_goes_on_from_its_last_epoch(small, drive, tmp_path):
+    driver = drive(small)
+    wait_for(lambda: len(counted(small)) >= 3 and workers_of(driver), driver)
+    for worker in workers_of(driver):
+        worker.kill()
+    finish(driver)
+    rows = read_csv(SweepPaths.of(small).results_csv)
+    assert comparable(rows) == comparable(unbroken(small, tmp_path))
+    assert all(record.key.attempt == 0 for record in counted(small)), "Ray repeats, not the ledger"
+    assert not SweepPaths.of(small).ray.exists()
+
+
+def test_as_many_trials_run_at_once_as_the_cluster_has_room_for(tmp_path):
+    cpus = tiny_spec(tmp_path, resources=ResourceSpec(cpus=2))
+    gpus = tiny_spec(tmp_path, resources=ResourceSpec(cpus=2, gpus=0.5))
+    assert max_concurrent(cpus, {"CPU": 7.0}) == 3
+    assert max_concurrent(gpus, {"CPU": 64.0, "GPU": 2.0}) == 4
+    assert max_concurrent(gpus, {"CPU": 4.0, "GPU": 8.0}) == 2
+    assert max_concurrent(cpus, {}) == 1
