@@ -1,0 +1,107 @@
+import os
+import signal
+
+import numpy as np
+import pytest
+from tiny import context_of, tiny_spec
+
+from sweeps.errors import StorageError, SweepError
+from sweeps.paths import SweepPaths
+from sweeps.progress import QuietProgress
+from sweeps.run.driver import driver_lock, terminated_like_interrupt
+from sweeps.run.memory import GIB, MemoryPeak, MemoryWatch
+from sweeps.run.prepare import check_materials, prepare_context, pretrained_general
+from sweeps.spec.values import GeneralSpec, LabelSpec
+from ulm.errors import UlmError
+from ulm.model.architecture import Architecture
+from ulm.model.encoder import random_encoder
+from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary
+
+
+def test_a_second_driver_is_refused_with_process_and_machine_of_the_first(tmp_path):
+    paths = SweepPaths(storage=str(tmp_path), name="tiny")
+    with (
+        driver_lock(paths),
+        pytest.raises(StorageError, match=f"one driver at a time, found process {os.getpid()}"),
+        driver_lock(paths),
+    ):
+        pass
+    with driver_lock(paths):
+        assert paths.driver_lock.is_file()
+
+
+def test_storage_that_can_not_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    paths = SweepPaths(storage=str(tmp_path / "file"), name="tiny")
+    with pytest.raises(StorageError, match="storage must be writable"), driver_lock(paths):
+        pass
+
+
+def test_termination_ends_a_block_as_ctrl_c_does_and_leaves_the_handler_as_it_was():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt, match=r"^$"), terminated_like_interrupt():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_watch_sees_memory_that_came_and_went():
+    with MemoryWatch(interval_seconds=0.005) as watch:
+        begin = watch.peak.driver_gib
+        block = np.ones(300 * 2**20 // 8)
+        seen = watch._sample  # one sample for certain, whatever the thread does
+        seen()
+        del block
+    assert watch.peak.driver_gib >= begin + 0.25
+    assert watch.peak.total_gib >= watch.peak.driver_gib
+    assert GIB == 1024**3
+
+
+def test_peaks_are_the_largest_of_each():
+    one = MemoryPeak(driver_gib=1.0, worker_gib=2.0, total_gib=3.0)
+    other = MemoryPeak(driver_gib=2.0, worker_gib=1.0, total_gib=5.0)
+    assert one.larger(other) == MemoryPeak(driver_gib=2.0, worker_gib=2.0, total_gib=5.0)
+    assert "all processes together 3.00 GiB" in str(one)
+
+
+def test_mistakes_about_the_corpus_are_found_before_the_sweep_has_a_folder(tmp_path):
+    for changes, match in (
+        ({"sizes": (20, 10**6)}, "must not exceed the pool"),
+        ({"labels": LabelSpec(train=10**5), "sizes": (10**5,)}, "labels must not exceed"),
+    ):
+        spec = tiny_spec(tmp_path, **changes)
+        paths = SweepPaths.of(spec)
+        with pytest.raises(UlmError, match=match):
+            prepare_context(spec, paths, QuietProgress())
+        assert not paths.folder.exists()
+
+
+def test_every_seed_is_checked(tmp_path):
+    context = context_of(tiny_spec(tmp_path, seeds=(0, 1)), tmp_path / "tokens")
+    check_materials(context)
+
+
+@pytest.mark.torch
+def test_a_saved_encoder_becomes_the_general_model_under_the_key_of_its_content(tmp_path):
+    def saved(folder, seed):
+        vocabulary = Vocabulary(words=(*SPECIAL_WORDS, "film"))
+        sizes = Architecture(embedding=8, hidden=8, layers=2)
+        random_encoder(sizes, vocabulary, seed=seed).save(folder)
+        return tiny_spec(tmp_path, general=GeneralSpec(kind="encoder", path=folder))
+
+    keys = []
+    for name, seed in (("one", 0), ("same", 0), ("other", 1)):
+        spec = saved(tmp_path / name, seed)
+        keys.append(pretrained_general(spec, SweepPaths.of(spec), QuietProgress()))
+    assert keys[0] == keys[1] != keys[2]
+    assert pretrained_general(tiny_spec(tmp_path), SweepPaths.of(spec), QuietProgress()) is None
+
+
+@pytest.mark.torch
+def test_an_encoder_of_other_sizes_is_refused(tmp_path):
+    vocabulary = Vocabulary(words=(*SPECIAL_WORDS, "film"))
+    random_encoder(Architecture(embedding=4, hidden=8, layers=2), vocabulary, seed=0).save(
+        tmp_path / "e"
+    )
+    spec = tiny_spec(tmp_path, general=GeneralSpec(kind="encoder", path=tmp_path / "e"))
+    with pytest.raises(SweepError, match="'embedding': 4"):
+        pretrained_general(spec, SweepPaths.of(spec), QuietProgress())
