@@ -40,6 +40,7 @@ class Background:
         self._busy = False
         self._closing = False
         self._failures = 0
+        self._num_done = 0
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -63,16 +64,25 @@ class Background:
                 lambda: not self._waiting and not self._busy, timeout=timeout_seconds
             )
 
-    def close(self, timeout_seconds: float) -> int:
-        """Flush, stop the thread, and return how many operations never succeeded."""
-        self.flush(timeout_seconds)
+    def close(self, patience_seconds: float) -> int:
+        """Stop once everything has succeeded, or nothing has for `patience_seconds`.
+
+        Returns:
+            How many operations never succeeded.
+        """
         with self._changed:
+            while (self._waiting or self._busy) and self._wait_for_success(patience_seconds):
+                pass
             left = len(self._waiting) + self._busy
             self._closing = True
             self._waiting.clear()
             self._changed.notify_all()
         self._thread.join(timeout=1.0)
         return left
+
+    def _wait_for_success(self, patience_seconds: float) -> bool:
+        done = self._num_done
+        return self._changed.wait_for(lambda: self._num_done > done, timeout=patience_seconds)
 
     def _work(self) -> None:
         while True:
@@ -86,6 +96,7 @@ class Background:
             error = self._attempt(operation)
             with self._changed:
                 self._busy = False
+                self._num_done += error is None
                 if error is not None:
                     self._waiting.setdefault(name, operation)  # a newer one is already there
                 self._changed.notify_all()

@@ -34,6 +34,7 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_CONFIGURE_LOGGING": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
 
@@ -45,7 +46,7 @@ def open_client(uri: str) -> Any:
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    for logger in ("mlflow", "alembic"):
+    for logger in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(logger).setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -255,7 +256,7 @@ class MlflowRecorder(QueuedRecorder):
         cells: All its cells.
         paths: The sweep's paths.
         environment: Names and texts kept as tags of the sweep's run.
-        close_seconds: How long `close` waits for a slow or absent server.
+        close_seconds: `close` gives up when the server took nothing for so long.
     """
 
     def __init__(

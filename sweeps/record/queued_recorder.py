@@ -14,7 +14,7 @@ from typing import Protocol
 from sweeps.answer.results import ResultRow
 from sweeps.record.background import Background
 from sweeps.record.book import RunBook
-from sweeps.record.environment import redact_uri
+from sweeps.record.environment import describe_error
 from sweeps.record.runs import Run
 from sweeps.search.records import TrialRecord
 
@@ -47,7 +47,7 @@ class QueuedRecorder:
         name: Name of the server in log lines.
         book: Says what the runs should be.
         store: Where they go.
-        close_seconds: How long `close` waits for the store.
+        close_seconds: `close` gives up when nothing was recorded for so long.
         pauses: Seconds between attempts while the store fails.
     """
 
@@ -64,9 +64,7 @@ class QueuedRecorder:
         self._book = book
         self._store = store
         self._close_seconds = close_seconds
-        self._background = Background(
-            name, pauses=pauses, describe=lambda error: redact_uri(str(error))[:300]
-        )
+        self._background = Background(name, pauses=pauses, describe=describe_error)
         self._sweep = book.sweep_run()
         self._put([self._sweep])  # a store sets itself up while the sweep still prepares
 

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sweeps.errors import TrackingError
-from sweeps.record.environment import redact_uri
+from sweeps.record.environment import describe_error, redact_uri
 
 _REMEDY = (
     "start the server or correct tracking.uri; `tracking: {uri: null}` records to SQLite beside "
@@ -48,7 +48,7 @@ def _probe(uri: str, timeout_seconds: float) -> Callable[[], object]:
 
 
 def _unusable(shown: str, error: Exception) -> TrackingError:
-    reason = redact_uri(" ".join(str(error).split()))[:300]
+    reason = describe_error(error)
     return TrackingError(f"the tracking store at {shown} cannot be used ({reason}): {_REMEDY}")
 
 

@@ -23,6 +23,7 @@ from sweeps.spec.cells import Stage
 from ulm.model.encoder import Encoder
 from ulm.training.classifier import ClassifierSettings, train_classifier
 from ulm.training.listener import EpochReport
+from ulm.training.schedules import epochs_for
 
 FOLDS_FILE = "folds.json"
 History = tuple[EpochReport, ...]
@@ -173,11 +174,20 @@ def _curve_metrics(folds: Sequence[History]) -> dict[str, float]:
 
 
 def _settings(job: Job) -> ClassifierSettings:
-    """Random weights have nothing to protect: all layers train at once and at one rate."""
+    """How the classifiers of a cell train, in the search and in `final` alike.
+
+    The minimum of steps is turned into epochs of the whole label budget, so that the schedule has
+    the same epochs whatever part of the labels is trained on, and a best epoch means the same.
+    Random weights have nothing to protect: all layers train at once and at one rate.
+    """
     spec, params = job.context.spec.classifier, job.request.params
-    return ClassifierSettings(
+    epochs = epochs_for(
         epochs=spec.epochs,
         minimum_steps=spec.minimum_steps,
+        steps_per_epoch=max(1, job.context.spec.labels.train // spec.batch),
+    )
+    return ClassifierSettings(
+        epochs=epochs,
         batch=spec.batch,
         bptt=spec.bptt,
         maximum_tokens=spec.maximum_tokens,

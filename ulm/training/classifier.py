@@ -40,7 +40,7 @@ from ulm.training.schedules import (
 )
 
 MOMENTUM = 0.8
-SCORING_BATCH = 128
+SCORING_BATCH = 64
 
 Labels = NDArray[np.int64]
 
