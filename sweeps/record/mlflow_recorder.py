@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 KEY_TAG = "ulm.key"
 DIGEST_TAG = "ulm.digest"
-_MAX_METRICS, _MAX_PARAMS, _PAGE = 1000, 100, 1000  # limits of one MLflow call
+_MAX_METRICS, _MAX_PARAMS, _PAGE = 800, 90, 1000  # MLflow takes 1,000, 100 and 1,000 in all
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # default 120
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # default 7; the background thread retries instead
@@ -206,12 +206,15 @@ class MlflowStore:
             if (point.name, point.step, repr(point.value)) not in held
         ]
         params = [Param(*item) for item in run.params.items() if item not in known.params]
-        for start in range(0, len(metrics), _MAX_METRICS):
-            self._client.log_batch(known.run_id, metrics[start : start + _MAX_METRICS])
-        for start in range(0, len(params), _MAX_PARAMS):
-            self._client.log_batch(known.run_id, params=params[start : start + _MAX_PARAMS])
-        tags = {**run.tags, DIGEST_TAG: run.digest}  # the digest last: it vouches for the rest
-        self._client.log_batch(known.run_id, tags=[RunTag(*item) for item in tags.items()])
+        while len(metrics) > _MAX_METRICS:
+            self._client.log_batch(known.run_id, metrics[:_MAX_METRICS])
+            metrics = metrics[_MAX_METRICS:]
+        while len(params) > _MAX_PARAMS:
+            self._client.log_batch(known.run_id, params=params[:_MAX_PARAMS])
+            params = params[_MAX_PARAMS:]
+        # MLflow writes the tags of a call last: the digest vouches for all that came before
+        tags = [RunTag(*item) for item in {**run.tags, DIGEST_TAG: run.digest}.items()]
+        self._client.log_batch(known.run_id, metrics, params, tags)
         known.digest, known.points = run.digest, _point_ids(run)
         known.params = set(run.params.items())
 

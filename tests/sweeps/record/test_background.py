@@ -1,4 +1,5 @@
 import threading
+import time
 
 from sweeps.record.background import Background
 
@@ -43,17 +44,23 @@ def test_a_failing_operation_is_repeated_until_it_succeeds():
 
 
 def test_an_operation_that_never_succeeds_does_not_hold_up_the_others():
-    seen = []
+    reached = threading.Event()
 
     def broken():
         raise ValueError("refused")
 
     background = make()
     background.put("broken", broken)
-    background.put("good", lambda: seen.append("good"))
-    assert not background.flush(0.5)
-    assert seen == ["good"]
+    background.put("good", reached.set)
+    assert reached.wait(30)
     assert background.close(0.1) == 1
+
+
+def test_close_waits_for_a_slow_server_as_long_as_something_is_recorded():
+    background = make()
+    for number in range(6):
+        background.put(str(number), lambda: time.sleep(0.5))
+    assert background.close(2.0) == 0
 
 
 def test_close_gives_up_on_a_call_that_hangs():
@@ -65,11 +72,18 @@ def test_close_gives_up_on_a_call_that_hangs():
 
 
 def test_a_failure_is_logged_once_and_in_the_given_words(caplog):
+    attempts = []
+    twice = threading.Event()
+
     def broken():
+        attempts.append(1)
+        if len(attempts) > 1:
+            twice.set()
         raise ValueError("secret")
 
     background = make(describe=lambda error: "no secret here")
     background.put("broken", broken)
-    background.close(0.2)
+    assert twice.wait(30)
+    background.close(0.0)
     (line,) = [record.message for record in caplog.records]
     assert line == "test: will be tried again: no secret here"
