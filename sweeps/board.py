@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from sweeps.search.records import StudyKey, TrialRecord, TrialState
 from sweeps.spec.cells import Cell, Stage, make_cells
-from sweeps.spec.cost import num_trials, trial_cost
+from sweeps.spec.cost import trial_cost
+from sweeps.spec.spaces import num_trials
 from sweeps.spec.values import SweepSpec
 
 

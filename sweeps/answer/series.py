@@ -13,8 +13,8 @@ from sweeps.answer.results import ResultRow, open_ledger
 from sweeps.answer.statistics import CurvePoint
 from sweeps.search.ledger import Ledger
 from sweeps.search.records import StudyKey, TrialRecord, TrialState
-from sweeps.search.spaces import space_of
 from sweeps.spec.cells import Cell, Stage
+from sweeps.spec.spaces import space_of
 from sweeps.spec.values import Range, SweepSpec
 from ulm.regimes import Regime
 

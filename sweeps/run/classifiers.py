@@ -18,8 +18,8 @@ from sweeps.run.context import Indices
 from sweeps.run.job import STATE_FILE, EpochTeller, Job, rate
 from sweeps.run.predictions import score_test
 from sweeps.search.records import Outcome
-from sweeps.search.spaces import starts_from_random_weights
 from sweeps.spec.cells import Stage
+from sweeps.spec.spaces import starts_from_random_weights
 from ulm.model.encoder import Encoder
 from ulm.training.classifier import ClassifierSettings, train_classifier
 from ulm.training.listener import EpochReport

@@ -80,13 +80,12 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         context, tokens = prepare_context(spec, paths, listener)
         stack.enter_context(driver_lock(paths))
         general = pretrained_general(spec, paths, listener)
-        session = RunSession(spec, paths, listener, general=general)
+        session = RunSession(spec, paths, listener, tokens=tokens, general=general)
         stack.callback(session.close)
         session.train(lambda control: run_trials(control, context, paths))
         wall_seconds = time.perf_counter() - begin
-        facts = session.keep_facts(wall_seconds, watch.peak, tokens)
+        facts = session.keep_facts(wall_seconds, watch.peak)
         files = session.answer(facts)
-    listener.message(f"peak memory: {watch.peak}")
     return RunSummary(
         num_trained=session.control.num_trained,
         num_recorded=session.control.num_recorded,

@@ -36,6 +36,7 @@ class RunSession:
         spec: The sweep.
         paths: Its files.
         listener: Hears what goes on.
+        tokens: Token arrays of its corpora, whose fingerprints and cost are recorded.
         general: Store key of the pretrained general model, where there is one.
 
     Raises:
@@ -49,13 +50,18 @@ class RunSession:
         paths: SweepPaths,
         listener: RunListener,
         *,
+        tokens: Sequence[TokenArray],
         general: str | None = None,
     ) -> None:
         self._spec = spec
         self._paths = paths
         self._listener = listener
         self._cells: Sequence[Cell] = make_cells(spec)
-        self._environment = describe_environment()
+        self._environment = {
+            **describe_environment(),
+            **{f"fingerprint {t.name}": t.fingerprint for t in tokens},
+            **{f"tokenising {t.name}": _cost(t) for t in tokens},
+        }
         studies = OptunaStudies(spec.ledger.url or paths.ledger_url, spec.name)
         self._recorder: Recorder = MlflowRecorder(
             spec=spec, cells=self._cells, paths=paths, environment=self._environment
@@ -78,9 +84,7 @@ class RunSession:
         if self.control.is_over_budget:
             self._listener.message("the budget is spent: no further trial was started")
 
-    def keep_facts(
-        self, wall_seconds: float, memory: MemoryPeak, tokens: Sequence[TokenArray]
-    ) -> dict[str, Any]:
+    def keep_facts(self, wall_seconds: float, memory: MemoryPeak) -> dict[str, Any]:
         """Write `summary.json`: environment, memory and wall time of all runs of this sweep."""
         earlier = _read(self._paths.summary_json)
         if earlier and not self.control.num_trained:
@@ -92,7 +96,6 @@ class RunSession:
             "runs": int(earlier.get("runs", 0)) + 1,
             "peak_memory": str(peak),
             "peak": asdict(peak),
-            **{f"tokenising {t.name}": _cost(t) for t in tokens},
         }
         _write(self._paths.summary_json, json.dumps(facts, indent=2))
         return facts

@@ -17,8 +17,8 @@ from sweeps.run.encoders import Encoders
 from sweeps.run.job import Job, Report
 from sweeps.run.language_models import run_language_model
 from sweeps.search.records import Outcome, TrialRequest
-from sweeps.search.spaces import accelerators
 from sweeps.spec.cells import Stage
+from sweeps.spec.spaces import accelerators
 from ulm.regimes import Regime
 
 _NEURAL = {
@@ -66,7 +66,7 @@ def run_trial(
     )
     stages = _BOW if request.cell.regime == Regime.BOW else _NEURAL
     outcome = stages[request.key.study.stage](job)
-    held_seconds = (time.perf_counter() - begin) * accelerators(context.spec, request.cell)
+    held_seconds = (time.perf_counter() - begin) * accelerators(context.spec, request.cell.regime)
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     metrics = {"peak_gib": peak_kib / GIB_IN_KIB, "accelerator_seconds": held_seconds}
     return replace(outcome, metrics={**outcome.metrics, **metrics})

@@ -15,8 +15,8 @@ from sweeps.search.records import (
     TrialRecord,
     TrialState,
 )
-from sweeps.search.spaces import accelerators, wanted_trials
 from sweeps.spec.cells import Cell
+from sweeps.spec.spaces import accelerators, num_trials
 from sweeps.spec.values import SweepSpec
 
 
@@ -57,7 +57,7 @@ class Books:
         self._spent_seconds = 0.0
         self._version = 0
         self._books = {
-            StudyKey(cell_id=cell.id, stage=stage): Book(wanted=wanted_trials(spec, cell, stage))
+            StudyKey(cell_id=cell.id, stage=stage): Book(wanted=num_trials(spec, cell, stage))
             for cell in cells
             for stage in cell.stages
         }
@@ -174,4 +174,4 @@ class Books:
             self._spent_seconds += seconds * self._accelerators(record)
 
     def _accelerators(self, record: TrialRecord) -> float:
-        return accelerators(self._spec, self._cells[record.key.study.cell_id])
+        return accelerators(self._spec, self._cells[record.key.study.cell_id].regime)

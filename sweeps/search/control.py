@@ -24,11 +24,11 @@ from sweeps.search.records import (
     TrialRequest,
     TrialState,
 )
-from sweeps.search.spaces import maximizes, space_of
 from sweeps.search.suggestions import Pruning, Question, Studies
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.cost import trial_cost
 from sweeps.spec.meaning import meaning
+from sweeps.spec.spaces import maximizes, space_of
 from sweeps.spec.values import SweepSpec
 from ulm.seeding import seed_for
 
@@ -210,7 +210,7 @@ class Control:
         return Question(
             number=number,
             space=space_of(self._spec, cell, study.stage),
-            maximize=maximizes(study),
+            maximize=maximizes(study.stage),
             seed=seed_for("suggestion", cell.seed, *place, study.stage.value, number),
             history=wanted.history,
         )
@@ -219,7 +219,9 @@ class Control:
         study = record.key.study
         if self._spec.search.pruner == "none" or study.stage is Stage.FINAL:
             return False
-        pruning = Pruning(warmup_epochs=self._spec.search.warmup_epochs, maximize=maximizes(study))
+        pruning = Pruning(
+            warmup_epochs=self._spec.search.warmup_epochs, maximize=maximizes(study.stage)
+        )
         return self._studies.should_prune(record, self._histories[record.key], pruning)
 
     def _running(self, key: TrialKey) -> TrialRecord:

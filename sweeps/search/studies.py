@@ -36,7 +36,6 @@ from sweeps.search.attributes import (
 )
 from sweeps.search.ledger import Ledger
 from sweeps.search.records import Progress, StudyKey, TrialKey, TrialRecord, TrialState
-from sweeps.search.spaces import maximizes
 from sweeps.search.suggestions import (
     DRIVER_STOPPED,
     Pruning,
@@ -46,6 +45,7 @@ from sweeps.search.suggestions import (
 )
 from sweeps.spec.cells import make_cells
 from sweeps.spec.meaning import JSON
+from sweeps.spec.spaces import maximizes
 from sweeps.spec.values import Range, SweepSpec
 from ulm.regimes import Regime
 
@@ -184,7 +184,7 @@ class OptunaStudies:
             self._studies[key] = optuna.create_study(
                 storage=self._storage,
                 study_name=f"{self._name}/{key}",
-                direction=_direction(maximizes(key)),
+                direction=_direction(maximizes(key.stage)),
                 load_if_exists=True,
             )
         return self._studies[key]

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sweeps.spec.cells import Cell, Stage
-from sweeps.spec.values import BagOfWordsSearch, NeuralSearch, SweepSpec
+from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import Volumes, published_volumes
 from ulm.regimes import Regime
 
@@ -147,19 +147,3 @@ def trial_seconds(spec: SweepSpec, load: TrialLoad, rate: float | None = None) -
 def trial_cost(spec: SweepSpec, cell: Cell, stage: Stage) -> float:
     """Estimated seconds of one trial; the ledger orders work by it, so ratios matter most."""
     return trial_seconds(spec, trial_load(spec, cell, stage))
-
-
-def num_trials(spec: SweepSpec, cell: Cell, stage: Stage) -> int:
-    """How many trials the study of a cell and stage is asked for; one where nothing is searched."""
-    if stage is Stage.FINAL:
-        return 1
-    search = _search_of(spec, cell, stage)
-    return 1 if all(values.is_fixed for values in search.space.values()) else search.trials
-
-
-def _search_of(spec: SweepSpec, cell: Cell, stage: Stage) -> NeuralSearch | BagOfWordsSearch:
-    if cell.is_general:
-        return spec.search.general
-    if stage is Stage.LANGUAGE_MODEL:
-        return spec.search.language_model
-    return spec.search.bow if cell.regime == Regime.BOW else spec.search.classifier

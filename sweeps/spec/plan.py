@@ -14,16 +14,12 @@ from sweeps.spec.cost import (
     documents_scored,
     language_model_flop_per_token,
     lstm_weights,
-    num_trials,
-    trial_cost,
     trial_load,
     trial_seconds,
 )
+from sweeps.spec.spaces import accelerators, num_trials
 from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import Volumes, published_volumes
-from ulm.regimes import Regime
-
-__all__ = ["RegimePlan", "SweepPlan", "plan_sweep", "trial_cost"]
 
 BASE_GIB = 0.6  # a worker with torch imported
 GIB = 2**30
@@ -133,14 +129,8 @@ def _regime_plan(
         language_model_tokens=tokens,
         steps=steps,
         hours=seconds / 3600,
-        accelerator_hours=seconds / 3600 * _accelerators(spec, regime),
+        accelerator_hours=seconds / 3600 * accelerators(spec, regime),
     )
-
-
-def _accelerators(spec: SweepSpec, regime: str) -> float:
-    if spec.resources.gpus > 0:
-        return 0.0 if regime == Regime.BOW else spec.resources.gpus
-    return float(spec.resources.cpus)
 
 
 def _parameters(spec: SweepSpec) -> int:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from sweeps.search.ledger import Ledger
 from sweeps.search.records import Outcome, Progress, StudyKey, TrialRecord, TrialState
-from sweeps.search.spaces import space_of
 from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.spaces import space_of
 from sweeps.spec.values import (
     GeneralSpec,
     LabelSpec,

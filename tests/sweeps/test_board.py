@@ -5,8 +5,9 @@ import pytest
 from sweeps.board import Board, Pace, duration, score
 from sweeps.search.records import Outcome, Progress, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.spec.cells import Stage, make_cells
-from sweeps.spec.cost import num_trials, trial_cost
+from sweeps.spec.cost import trial_cost
 from sweeps.spec.load import load_spec
+from sweeps.spec.spaces import num_trials
 
 SHAPE = {
     "sizes": "[100, 400]",

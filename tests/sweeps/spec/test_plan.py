@@ -10,13 +10,13 @@ from sweeps.spec.cost import (
     default_rate,
     language_model_flop_per_token,
     measured_rate,
-    num_trials,
     trial_cost,
     trial_load,
     trial_seconds,
 )
 from sweeps.spec.load import load_spec
 from sweeps.spec.plan import plan_sweep
+from sweeps.spec.spaces import num_trials
 from sweeps.spec.values import LabelSpec, NeuralSearch, Range, SearchSpec, TestSpec
 from sweeps.spec.volume import (
     CorpusVolume,

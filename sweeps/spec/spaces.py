@@ -6,7 +6,6 @@ training starts from random weights (`scratch`, language models of `domain` and 
 nothing in lower layers to protect: all layers share one rate and `decay` is not searched.
 """
 
-from sweeps.search.records import StudyKey
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.values import BagOfWordsSearch, NeuralSearch, Range, SweepSpec
 from ulm.regimes import Regime
@@ -36,7 +35,7 @@ def space_of(spec: SweepSpec, cell: Cell, stage: Stage) -> dict[str, Range]:
     return space
 
 
-def wanted_trials(spec: SweepSpec, cell: Cell, stage: Stage) -> int:
+def num_trials(spec: SweepSpec, cell: Cell, stage: Stage) -> int:
     """Trials a study may spend."""
     space = space_of(spec, cell, stage)
     if all(interval.is_fixed for interval in space.values()):
@@ -44,13 +43,13 @@ def wanted_trials(spec: SweepSpec, cell: Cell, stage: Stage) -> int:
     return search_of(spec, cell, stage).trials
 
 
-def maximizes(study: StudyKey) -> bool:
+def maximizes(stage: Stage) -> bool:
     """Whether larger values are better: accuracies are maximised, losses minimised."""
-    return study.stage is not Stage.LANGUAGE_MODEL
+    return stage is not Stage.LANGUAGE_MODEL
 
 
-def accelerators(spec: SweepSpec, cell: Cell) -> float:
+def accelerators(spec: SweepSpec, regime: str) -> float:
     """Accelerators one trial of a cell holds; CPUs where the spec asks for no GPU."""
     if spec.resources.gpus == 0:
         return float(spec.resources.cpus)
-    return 0.0 if cell.regime == Regime.BOW else spec.resources.gpus
+    return 0.0 if regime == Regime.BOW else spec.resources.gpus
