@@ -11,7 +11,8 @@ from math import log
 
 from sweeps.answer.results import ResultRow
 from sweeps.answer.sentences import counted, joined, number
-from sweeps.spec.values import Range, SweepSpec
+from sweeps.spec.searches import Range
+from sweeps.spec.values import SweepSpec
 
 _MAX_NAMED = 6
 _EDGE = 0.03  # share of a range, at either end, that counts as its edge

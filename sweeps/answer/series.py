@@ -14,8 +14,9 @@ from sweeps.answer.statistics import CurvePoint
 from sweeps.search.ledger import Ledger
 from sweeps.search.records import StudyKey, TrialRecord, TrialState
 from sweeps.spec.cells import Cell, Stage
+from sweeps.spec.searches import Range
 from sweeps.spec.spaces import space_of
-from sweeps.spec.values import Range, SweepSpec
+from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
 

@@ -45,8 +45,9 @@ from sweeps.search.suggestions import (
 )
 from sweeps.spec.cells import make_cells
 from sweeps.spec.meaning import JSON
+from sweeps.spec.searches import Range
 from sweeps.spec.spaces import maximizes
-from sweeps.spec.values import Range, SweepSpec
+from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
 STARTUP_TRIALS = 3  # random suggestions, the middle included, before TPE models the history

@@ -14,7 +14,7 @@ from typing import Protocol
 from sweeps.errors import MeaningError
 from sweeps.search.records import Progress, TrialKey, TrialRecord, TrialState
 from sweeps.spec.meaning import JSON
-from sweeps.spec.values import Range
+from sweeps.spec.searches import Range
 
 DRIVER_STOPPED = "the driver stopped while it ran"
 

@@ -16,7 +16,8 @@ from sweeps.errors import SpecError
 from sweeps.spec.meaning import JSON, to_json
 from sweeps.spec.nodes import compose, override
 from sweeps.spec.reader import SpecReader
-from sweeps.spec.values import Range, SweepSpec
+from sweeps.spec.searches import Range
+from sweeps.spec.values import SweepSpec
 
 
 def packaged_specs() -> dict[str, Path]:

@@ -14,7 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 
-from sweeps.spec.values import Range, SweepSpec
+from sweeps.spec.searches import Range
+from sweeps.spec.values import SweepSpec
 
 JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
 

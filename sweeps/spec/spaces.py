@@ -7,7 +7,8 @@ nothing in lower layers to protect: all layers share one rate and `decay` is not
 """
 
 from sweeps.spec.cells import Cell, Stage
-from sweeps.spec.values import BagOfWordsSearch, NeuralSearch, Range, SweepSpec
+from sweeps.spec.searches import BagOfWordsSearch, NeuralSearch, Range
+from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
 

@@ -7,15 +7,10 @@ from dataclasses import replace
 from sweeps.search.ledger import Ledger
 from sweeps.search.records import Outcome, Progress, StudyKey, TrialRecord, TrialState
 from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.general import GeneralSpec
+from sweeps.spec.searches import NeuralSearch, Range, SearchSpec
 from sweeps.spec.spaces import space_of
-from sweeps.spec.values import (
-    GeneralSpec,
-    LabelSpec,
-    NeuralSearch,
-    Range,
-    SearchSpec,
-    SweepSpec,
-)
+from sweeps.spec.values import LabelSpec, SweepSpec
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource
 

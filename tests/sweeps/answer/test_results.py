@@ -10,7 +10,7 @@ from sweeps.answer.results import (
 )
 from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage, make_cells
-from sweeps.spec.values import GeneralSpec
+from sweeps.spec.general import GeneralSpec
 from tests.sweeps.example_sweep import cell_of, example_records, example_spec, study_of
 from ulm.regimes import Regime
 

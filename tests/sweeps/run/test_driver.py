@@ -11,7 +11,8 @@ from sweeps.progress import QuietProgress
 from sweeps.run.driver import driver_lock, terminated_like_interrupt
 from sweeps.run.memory import GIB, MemoryPeak, MemoryWatch
 from sweeps.run.prepare import check_materials, prepare_context, pretrained_general
-from sweeps.spec.values import GeneralSpec, LabelSpec
+from sweeps.spec.general import GeneralSpec
+from sweeps.spec.values import LabelSpec
 from ulm.errors import UlmError
 from ulm.model.architecture import Architecture
 from ulm.model.encoder import random_encoder

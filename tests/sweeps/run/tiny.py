@@ -8,16 +8,13 @@ from sweeps.run.stages import run_trial
 from sweeps.search.control import Answer, Control
 from sweeps.search.suggestions import InMemoryStudies
 from sweeps.spec.cells import make_cells
+from sweeps.spec.general import GeneralSpec
+from sweeps.spec.searches import BagOfWordsSearch, NeuralSearch, Range, SearchSpec
 from sweeps.spec.values import (
-    BagOfWordsSearch,
     ClassifierSpec,
-    GeneralSpec,
     LabelSpec,
     LanguageModelSpec,
     ModelSpec,
-    NeuralSearch,
-    Range,
-    SearchSpec,
     SweepSpec,
     TestSpec,
 )

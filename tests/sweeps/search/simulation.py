@@ -6,17 +6,9 @@ from sweeps.record.recorder import ListRecorder
 from sweeps.search.control import Answer, Control
 from sweeps.search.records import Outcome, Progress, TrialRequest
 from sweeps.spec.cells import Stage, make_cells
-from sweeps.spec.values import (
-    BagOfWordsSearch,
-    ClassifierSpec,
-    GeneralSpec,
-    LabelSpec,
-    LanguageModelSpec,
-    NeuralSearch,
-    Range,
-    SearchSpec,
-    SweepSpec,
-)
+from sweeps.spec.general import GeneralSpec
+from sweeps.spec.searches import BagOfWordsSearch, NeuralSearch, Range, SearchSpec
+from sweeps.spec.values import ClassifierSpec, LabelSpec, LanguageModelSpec, SweepSpec
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource
 

@@ -19,7 +19,8 @@ from sweeps.search.records import (
 )
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.cost import trial_cost
-from sweeps.spec.values import BudgetSpec, NeuralSearch, ResourceSpec, fixed
+from sweeps.spec.searches import NeuralSearch, fixed
+from sweeps.spec.values import BudgetSpec, ResourceSpec
 from ulm.regimes import Regime
 
 

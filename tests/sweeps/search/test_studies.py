@@ -22,7 +22,7 @@ from sweeps.search.suggestions import (
     middle_of,
 )
 from sweeps.spec.cells import Stage
-from sweeps.spec.values import Range, fixed
+from sweeps.spec.searches import Range, fixed
 
 SPACE = {"learning_rate": Range(low=1e-3, high=1e-1, log=True), "decay": Range(low=1.0, high=4.0)}
 STUDY = StudyKey(cell_id="scratch-s0-12345678", stage=Stage.CLASSIFIER)

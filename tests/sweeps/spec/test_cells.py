@@ -1,7 +1,8 @@
 from collections import Counter
 
 from sweeps.spec.cells import GENERAL, Stage, make_cells
-from sweeps.spec.values import GeneralSpec, LabelSpec, SweepSpec
+from sweeps.spec.general import GeneralSpec
+from sweeps.spec.values import LabelSpec, SweepSpec
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource
 

@@ -14,7 +14,8 @@ from sweeps.spec.load import (
     spec_from_json,
     spec_to_json,
 )
-from sweeps.spec.values import LabelSpec, NeuralSearch, Range, SearchSpec, SweepSpec
+from sweeps.spec.searches import NeuralSearch, Range, SearchSpec
+from sweeps.spec.values import LabelSpec, SweepSpec
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.spec.cells import make_cells
+from sweeps.spec.general import GeneralSpec
 from sweeps.spec.meaning import (
     KIND_OF_KEY,
     differences,
@@ -13,16 +14,8 @@ from sweeps.spec.meaning import (
     meaning,
     to_json,
 )
-from sweeps.spec.values import (
-    BudgetSpec,
-    GeneralSpec,
-    LabelSpec,
-    NeuralSearch,
-    Range,
-    ResourceSpec,
-    SearchSpec,
-    SweepSpec,
-)
+from sweeps.spec.searches import NeuralSearch, Range, SearchSpec
+from sweeps.spec.values import BudgetSpec, LabelSpec, ResourceSpec, SweepSpec
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource
 

@@ -16,8 +16,9 @@ from sweeps.spec.cost import (
 )
 from sweeps.spec.load import load_spec
 from sweeps.spec.plan import plan_sweep
+from sweeps.spec.searches import NeuralSearch, Range, SearchSpec
 from sweeps.spec.spaces import num_trials
-from sweeps.spec.values import LabelSpec, NeuralSearch, Range, SearchSpec, TestSpec
+from sweeps.spec.values import LabelSpec, TestSpec
 from sweeps.spec.volume import (
     CorpusVolume,
     Volumes,

@@ -1,0 +1,120 @@
+"""Searches: how the stages of a cell are searched, as frozen, self-checking values.
+
+A sweep's `search` section comes in, ranges and numbers of trials go out, one search per stage and
+kind of regime. A fixed value is a range of one point, so that nothing downstream tells them apart.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sweeps.spec.rules import require
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Range:
+    """An interval a hyperparameter is searched in; `low == high` is a fixed value.
+
+    Args:
+        low: Smallest value.
+        high: Largest value.
+        log: Whether the search is uniform in the logarithm.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        ends = f"[{self.low}, {self.high}]"
+        require(self.low <= self.high, f"low must not exceed high, found {ends}")
+        require(not self.log or self.low > 0, f"a log range starts above 0, found {self.low}")
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether there is nothing to search."""
+        return self.low == self.high
+
+    @property
+    def middle(self) -> float:
+        """Centre of the interval, geometric where `log`; the first suggestion of every study."""
+        return (self.low * self.high) ** 0.5 if self.log else (self.low + self.high) / 2
+
+
+def fixed(value: float) -> Range:
+    """A range of one value."""
+    return Range(low=value, high=value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NeuralSearch:
+    """Search of one stage of the neural regimes.
+
+    Args:
+        trials: Learning-rate settings tried in each cell.
+        learning_rate: Peak learning rate of the last layer group.
+        decay: Divisor of the learning rate from one layer group to the one below (ULMFiT: 2.6).
+    """
+
+    trials: int = 4
+    learning_rate: Range = Range(low=1e-3, high=2e-2, log=True)
+    decay: Range = Range(low=2.6, high=2.6)
+
+    def __post_init__(self) -> None:
+        require(self.trials >= 1, f"trials must be at least 1, found {self.trials}")
+        low = self.learning_rate.low
+        require(low > 0, f"learning_rate must be above 0, found {low}")
+        require(self.decay.low >= 1, f"decay must be at least 1, found {self.decay.low}")
+
+    @property
+    def space(self) -> dict[str, Range]:
+        """Hyperparameter name → range, in canonical order."""
+        return {"learning_rate": self.learning_rate, "decay": self.decay}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BagOfWordsSearch:
+    """Search of the `bow` regime: the inverse regularisation C of its logistic regression."""
+
+    trials: int = 4
+    inverse_regularization: Range = Range(low=0.1, high=1000.0, log=True)
+
+    def __post_init__(self) -> None:
+        require(self.trials >= 1, f"trials must be at least 1, found {self.trials}")
+        low = self.inverse_regularization.low
+        require(low > 0, f"inverse_regularization must be above 0, found {low}")
+
+    @property
+    def space(self) -> dict[str, Range]:
+        """Hyperparameter name → range, in canonical order."""
+        return {"inverse_regularization": self.inverse_regularization}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchSpec:
+    """One Optuna study per cell and stage; what each may spend and where it may look.
+
+    Args:
+        general: Pretraining of the general model (one trial by default).
+        language_model: Language models of `domain` and `ulm+domain`.
+        classifier: Classifiers of every neural regime.
+        bow: The `bow` line.
+        pruner: `median` stops a trial below its study's median at the same epoch; `none` never.
+        warmup_epochs: Epochs before which nothing is pruned.
+        parallel_trials: Trials of one study that may run at once. Above 1 a suggestion depends on
+            timing and a resumed sweep need not give the same table.
+    """
+
+    general: NeuralSearch = NeuralSearch(trials=1, decay=fixed(1.0))
+    language_model: NeuralSearch = NeuralSearch()
+    classifier: NeuralSearch = NeuralSearch(decay=Range(low=1.5, high=4.0))
+    bow: BagOfWordsSearch = BagOfWordsSearch()
+    pruner: Literal["median", "none"] = "median"
+    warmup_epochs: int = 2
+    parallel_trials: int = 1
+
+    def __post_init__(self) -> None:
+        require(self.warmup_epochs >= 0, f"warmup_epochs must be >= 0, found {self.warmup_epochs}")
+        require(
+            self.parallel_trials >= 1,
+            f"parallel_trials must be at least 1, found {self.parallel_trials}",
+        )

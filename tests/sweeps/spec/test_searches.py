@@ -1,0 +1,38 @@
+import pytest
+
+from sweeps.spec.searches import BagOfWordsSearch, NeuralSearch, Range, SearchSpec, fixed
+
+
+def test_the_middle_of_a_log_range_is_geometric():
+    assert Range(low=1e-4, high=1e-2, log=True).middle == pytest.approx(1e-3)
+    assert Range(low=1, high=4).middle == 2.5
+
+
+def test_a_fixed_value_is_a_range_of_one_point():
+    assert fixed(2.6) == Range(low=2.6, high=2.6)
+    assert fixed(2.6).is_fixed
+    assert not Range(low=1, high=4).is_fixed
+
+
+def test_a_space_names_what_is_searched():
+    assert list(NeuralSearch().space) == ["learning_rate", "decay"]
+    assert list(BagOfWordsSearch().space) == ["inverse_regularization"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Range(low=2, high=1), "low must not exceed high"),
+        (lambda: Range(low=0, high=1, log=True), "starts above 0"),
+        (lambda: NeuralSearch(trials=0), "trials must be at least 1, found 0"),
+        (lambda: NeuralSearch(learning_rate=fixed(0)), "learning_rate must be above 0, found 0"),
+        (lambda: NeuralSearch(decay=fixed(0.5)), "decay must be at least 1, found 0.5"),
+        (lambda: BagOfWordsSearch(trials=-2), "trials must be at least 1, found -2"),
+        (lambda: BagOfWordsSearch(inverse_regularization=fixed(0)), "must be above 0, found 0"),
+        (lambda: SearchSpec(warmup_epochs=-1), "warmup_epochs must be >= 0, found -1"),
+        (lambda: SearchSpec(parallel_trials=0), "parallel_trials must be at least 1, found 0"),
+    ],
+)
+def test_a_broken_rule_is_refused_with_the_value_found(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
