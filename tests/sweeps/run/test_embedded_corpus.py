@@ -1,4 +1,4 @@
-"""The shape of the demo comes out of training: more domain text helps, on top of a general model."""
+"""The shape of the demo comes out of training: domain text helps, most so after a general model."""
 
 from dataclasses import replace
 from statistics import mean
