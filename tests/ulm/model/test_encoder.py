@@ -12,6 +12,7 @@ from ulm.model.encoder import (
     adapt_encoder,
     export_fastai,
     import_fastai,
+    load_wikitext103,
     random_encoder,
 )
 from ulm.text.vocabulary import Vocabulary
@@ -146,3 +147,23 @@ def test_the_number_of_parameters_is_that_of_the_model():
     encoder = random_encoder(Architecture(embedding=8, hidden=16, layers=2), WORDS, seed=0)
     wanted = encoder.architecture.num_parameters(len(WORDS.words))
     assert sum(t.numel() for t in encoder.weights.values()) == wanted
+
+
+def test_wikitext103_weights_at_hand_are_loaded_without_a_download(tmp_path, monkeypatch):
+    _, weights, vocabulary = export_fastai(small_encoder(), tmp_path / "exported")
+    folder = tmp_path / "models" / "wt103-fwd"
+    folder.mkdir(parents=True)
+    weights.rename(folder / "lstm_fwd.pth")
+    vocabulary.rename(folder / "itos_wt103.pkl")
+    monkeypatch.setenv("FASTAI_HOME", str(tmp_path))
+    _same(load_wikitext103(), small_encoder())
+
+
+def test_wikitext103_weights_that_cannot_be_downloaded_are_one_message(tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setenv("FASTAI_HOME", str(tmp_path))
+    monkeypatch.setattr("fastai.data.external.untar_data", refuse)
+    with pytest.raises(EncoderError, match=r"not at hand .*no route to host.*another `general`"):
+        load_wikitext103()
