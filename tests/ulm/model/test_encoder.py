@@ -149,6 +149,9 @@ def test_the_number_of_parameters_is_that_of_the_model():
     assert sum(t.numel() for t in encoder.weights.values()) == wanted
 
 
+@pytest.mark.filterwarnings(  # fastcore leaves the config.ini it creates to the collector
+    "ignore:Exception ignored in.*config.ini:pytest.PytestUnraisableExceptionWarning"
+)
 def test_wikitext103_weights_at_hand_are_loaded_without_a_download(tmp_path, monkeypatch):
     _, weights, vocabulary = export_fastai(small_encoder(), tmp_path / "exported")
     folder = tmp_path / "models" / "wt103-fwd"
