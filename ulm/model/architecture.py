@@ -301,6 +301,11 @@ class TextClassifier(nn.Module):
         Returns:
             Scores [B, C], and the pooled windows' outputs [B, T', E] for the regulariser.
         """
+        pooled_BP, out_BTE = self.pool(ids_BT, lengths)
+        return self.head(pooled_BP), out_BTE
+
+    def pool(self, ids_BT: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor]:
+        """What the head sees: pooled states [B, 3E], and the outputs [B, T', E] they come from."""
         out_BTE, first = self._encode(ids_BT, lengths)
         width = ids_BT.shape[1]
         starts = [(width - n) // self.bptt * self.bptt for n in lengths]
@@ -310,8 +315,7 @@ class TextClassifier(nn.Module):
         real_BT = (positions_T >= starts_B[:, None]) & (
             positions_T < (starts_B + lengths_B)[:, None]
         )
-        pooled_BP = concat_pool(out_BTE, real_BT, starts_B + lengths_B - 1 - first)
-        return self.head(pooled_BP), out_BTE
+        return concat_pool(out_BTE, real_BT, starts_B + lengths_B - 1 - first), out_BTE
 
     def _encode(self, ids_BT: Tensor, lengths: list[int]) -> tuple[Tensor, int]:
         """Outputs of the windows that are pooled, and the position of their first."""
