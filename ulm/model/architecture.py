@@ -200,7 +200,9 @@ class LanguageModel(nn.Module):
         """Mean cross-entropy of the next words, in nats."""
         out_NE, targets_N = out_BTE.flatten(0, 1), targets_BT.flatten()
         weight = self.encoder.embedding.weight
-        if hasattr(F, "linear_cross_entropy"):  # torch >= 2.13: never holds all logits at once
+        lowered = torch.is_autocast_enabled(out_BTE.device.type)
+        if hasattr(F, "linear_cross_entropy") and not lowered:
+            # torch >= 2.13: never holds all logits at once; in bf16 its sums lose the loss
             return F.linear_cross_entropy(out_NE, weight, targets_N, linear_bias=self.bias)
         return F.cross_entropy(F.linear(out_NE, weight, self.bias), targets_N)
 

@@ -8,7 +8,6 @@ Pool documents that repeat a test document are dropped: no test document is ever
 
 import difflib
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from ulm.errors import CorpusError
 from ulm.text.downloads import URL_NAMES, downloaded_folder
+from ulm.text.fingerprints import fingerprint_digests, fingerprint_texts
 from ulm.text.folders import read_folder
 from ulm.text.listing import NO_LABEL, Listing, Part
 from ulm.text.rows import Columns
@@ -119,31 +119,6 @@ class CorpusSource:
         return f"{self.kind}-{stem}"
 
 
-def fingerprint_texts(
-    texts: Sequence[str],
-    parts: NDArray[np.uint8],
-    labels: NDArray[np.int16],
-    label_names: tuple[str, ...],
-) -> str:
-    """Hash the sha256 of each text, the parts, the labels and their names into one sha256."""
-    digests = (hashlib.sha256(text.encode("utf-8")).digest() for text in texts)
-    return _combine(b"".join(digests), parts, labels, label_names)
-
-
-def _combine(
-    digests: bytes,
-    parts: NDArray[np.uint8],
-    labels: NDArray[np.int16],
-    label_names: tuple[str, ...],
-) -> str:
-    total = hashlib.sha256(b"ulm corpus 1\0")
-    total.update(digests)
-    total.update(np.asarray(parts, dtype="u1").tobytes())
-    total.update(np.asarray(labels, dtype="<i2").tobytes())
-    total.update(json.dumps(label_names).encode())
-    return total.hexdigest()
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Corpus:
     """Documents, some labelled.
@@ -158,8 +133,8 @@ class Corpus:
         fingerprint: sha256 over texts, parts, labels and label names; computed where not given.
 
     Raises:
-        CorpusError: where lengths differ, a labelled or test document has no valid label, or there
-            are labels but no test documents.
+        CorpusError: where lengths differ, a labelled or test document has no valid label, there
+            are labels but no test documents, or a class of the test part is not in train.
     """
 
     name: str
@@ -188,8 +163,10 @@ class Corpus:
                 f"{self.name}: labelled and test documents need a label from 0 to "
                 f"{len(self.label_names) - 1}, found {needed.min()} to {needed.max()}"
             )
-        if len(needed) == 0:
-            return
+        if len(needed):
+            self._check_classes()
+
+    def _check_classes(self) -> None:
         if len(self.label_names) < 2:
             raise CorpusError(
                 f"{self.name}: a classifier needs two classes, found {list(self.label_names)}; "
@@ -200,6 +177,15 @@ class Corpus:
                 f"{self.name}: a labelled corpus needs a test part, found none; add a test folder "
                 f"or rows, or leave part_column out so that test_share draws one"
             )
+        known = self._classes(Part.LABELLED)
+        if unknown := sorted(set(self._classes(Part.TEST)) - set(known)):
+            raise CorpusError(
+                f"{self.name}: labels of the test part must occur in train, found {unknown} where "
+                f"train has {known}; mend the labels or add documents to train"
+            )
+
+    def _classes(self, part: Part) -> list[str]:
+        return [self.label_names[i] for i in np.unique(self.labels[self.parts == part])]
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -219,6 +205,11 @@ def _read_listing(source: CorpusSource) -> Listing:
         raise CorpusError(f"{source.path} does not exist; check the path of the corpus")
     if source.kind == "folder":
         return read_folder(source.path)
+    if source.path.is_dir():
+        raise CorpusError(
+            f"{source.path} must be one file of kind {source.kind}, found a folder; name the file, "
+            f"or use kind folder"
+        )
     columns = Columns(text=source.text_column, label=source.label_column, part=source.part_column)
     return read_table(
         source.path, source.kind, columns, test_share=source.test_share, seed=source.seed
@@ -263,8 +254,13 @@ def open_corpus(source: CorpusSource) -> Corpus:
         CorpusError: one message naming file, row and remedy for missing data or columns, empty
             documents, missing labels, bytes that are not UTF-8, or no test part.
     """
-    listing = _read_listing(source)
-    exact, normal = _survey(listing)
+    try:
+        listing = _read_listing(source)
+        exact, normal = _survey(listing)
+    except OSError as error:
+        raise CorpusError(
+            f"{source.name}: each file must be readable ({error}); check permissions and the disk"
+        ) from error
     if not exact:
         raise CorpusError(f"{source.name}: a corpus needs documents, found none; check the source")
     keep = _kept(listing.parts, normal)
@@ -281,5 +277,7 @@ def open_corpus(source: CorpusSource) -> Corpus:
         labels=labels,
         label_names=listing.label_names,
         num_dropped=num_dropped,
-        fingerprint=_combine(b"".join(exact[i] for i in keep), parts, labels, listing.label_names),
+        fingerprint=fingerprint_digests(
+            b"".join(exact[i] for i in keep), parts, labels, listing.label_names
+        ),
     )

@@ -61,16 +61,21 @@ def _labelled_documents(
     parts: NDArray[np.uint8], labels: NDArray[np.int16], num_labels: int
 ) -> NDArray[np.int64]:
     labelled = np.flatnonzero((parts == Part.LABELLED) & (labels != NO_LABEL)).astype(np.int64)
+    if len(labelled) == 0:
+        raise SubsetError(
+            f"a classifier needs labelled documents to train on, found none in {len(parts)}; "
+            f"label some, or name their column with label_column"
+        )
     if num_labels > len(labelled):
         raise SubsetError(
             f"labels must not exceed the labelled training documents, found {num_labels} for "
             f"{len(labelled)}; ask for fewer labels or label more documents"
         )
     num_classes = len(np.unique(labels[labelled]))
-    if num_labels < num_classes or num_classes == 0:
+    if num_labels < num_classes:
         raise SubsetError(
             f"each of the {num_classes} classes needs a label, found {num_labels} labels; "
-            f"ask for at least {max(num_classes, 1)} or label documents of each class"
+            f"ask for at least {num_classes}"
         )
     return labelled
 
@@ -202,14 +207,22 @@ def split_labels(
         has at least one document in both.
 
     Raises:
-        SubsetError: where the share leaves 0 to 1, or a class has a single document.
+        SubsetError: where the share leaves 0 to 1, a class has a single document, or the share is
+            too small or too large to leave one of each class on both sides.
     """
     if not 0 < share < 1:
         raise SubsetError(f"validation must lie between 0 and 1, found {share}; try 0.2")
     members = _class_members(labelled, labels, _generator(seed, 2))
     sizes = np.array([len(documents) for documents in members], dtype=np.int64)
     _check_class_sizes(sizes, 2, "a validation share")
-    counts = np.clip(_shares(sizes, round(share * len(labelled))), 1, sizes - 1)
+    total = round(share * len(labelled))
+    if not len(sizes) <= total <= len(labelled) - len(sizes):
+        raise SubsetError(
+            f"validation must hold a label of each of the {len(sizes)} classes and leave one of "
+            f"each to train on, found {share:g} of {len(labelled)} labels, which is {total}; "
+            f"change the share or ask for more labels"
+        )
+    counts = np.minimum(_shares(sizes, total, least=1), sizes - 1)
     chosen = [documents[:count] for documents, count in zip(members, counts, strict=True)]
     return _in_order(labelled, np.concatenate(chosen))
 

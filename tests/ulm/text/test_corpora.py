@@ -327,22 +327,22 @@ class TestCorpus:
     @pytest.mark.parametrize(
         "change",
         [
-            {"texts": ["a", "b", "x"]},
-            {"parts": np.array([0, 0, 2], dtype=np.uint8)},
-            {"labels": np.array([1, -1, 1], dtype=np.int16)},
+            {"texts": ["a", "b", "c", "x"]},
+            {"parts": np.array([0, 0, 0, 2], dtype=np.uint8)},
+            {"labels": np.array([0, -1, 1, 0], dtype=np.int16)},
             {"label_names": ("no", "yes!")},
         ],
     )
     def test_the_fingerprint_depends_on_all_that_is_said(self, change):
         values = {
             "name": "tiny",
-            "texts": ["a", "b", "c"],
-            "parts": np.array([0, 1, 2], dtype=np.uint8),
-            "labels": np.array([0, -1, 1], dtype=np.int16),
+            "texts": ["a", "b", "c", "d"],
+            "parts": np.array([0, 1, 0, 2], dtype=np.uint8),
+            "labels": np.array([0, -1, 1, 1], dtype=np.int16),
             "label_names": ("no", "yes"),
         }
         if "parts" in change:
-            change["labels"] = np.array([0, 0, 1], dtype=np.int16)
+            change["labels"] = np.array([0, 0, 1, 1], dtype=np.int16)
         corpus = Corpus(**values)
         assert len(corpus.fingerprint) == 64
         assert Corpus(**values).fingerprint == corpus.fingerprint

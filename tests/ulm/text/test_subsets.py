@@ -124,14 +124,25 @@ def test_a_tenth_is_set_aside_for_validation():
 def test_a_label_split_is_stratified_and_leaves_every_class_on_both_sides(corpus, seed, share):
     parts, labels, _ = corpus
     labelled = np.flatnonzero(parts == Part.LABELLED)
+    num_classes = len(np.unique(labels[labelled]))
+    assume(num_classes <= round(share * len(labelled)) <= len(labelled) - num_classes)
     train, validation = split_labels(labelled, labels, share=share, seed=seed)
     assert np.array_equal(np.sort(np.concatenate([train, validation])), labelled)
     sizes = np.bincount(labels[labelled])
     held = np.bincount(labels[validation], minlength=len(sizes))
     assert (held >= 1).all()
     assert (held < sizes).all()
+    # A small class that is given a document takes it from the largest.
     exact = np.clip(share * sizes, 1, sizes - 1)
-    assert (np.abs(held - exact) <= 1.5).all()
+    assert (np.abs(held - exact) <= num_classes).all()
+    assert held.sum() <= round(share * len(labelled))
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.05, 0), (0.1, 1), (0.9, 7)])
+def test_a_share_without_room_for_every_class_is_refused(share, count):
+    labels = np.array([0, 1] * 4, dtype=np.int16)
+    with pytest.raises(SubsetError, match=f"found {share} of 8 labels, which is {count};"):
+        split_labels(np.arange(8), labels, share=share, seed=0)
 
 
 @given(corpora(), seeds, st.integers(2, 5))
@@ -183,7 +194,7 @@ def test_asking_for_more_than_there_is_raises(options, message):
 
 
 def test_a_corpus_without_labels_has_no_classes_to_learn():
-    with pytest.raises(SubsetError, match="each of the 0 classes"):
+    with pytest.raises(SubsetError, match="found none in 1; label some"):
         order_pool(PARTS[4:5], LABELS[4:5], num_labels=0, seed=0)
 
 
