@@ -6,18 +6,14 @@ storage; the corpus is opened for real, because a missing column is best found n
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from sweeps.errors import StorageError, SweepError
+from sweeps.errors import SweepError
 from sweeps.paths import SweepPaths
 from sweeps.spec.values import SweepSpec
 from ulm.errors import UlmError
-
-TRACKING_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,41 +101,11 @@ def _check_encoder(spec: SweepSpec) -> Finding:
 
 
 def _check_storage(spec: SweepSpec) -> Finding:
+    from sweeps.storage import check_storage
+
     paths = SweepPaths.of(spec)
-    if paths.is_remote:
-        _write_remote(paths.storage)
-    else:
-        _write_local(paths.root)
+    check_storage(paths)
     return Finding(what="storage", result="ok", detail=f"{paths.storage} can be written")
-
-
-def _write_local(root: Path) -> None:
-    folder = next(parent for parent in (root, *root.parents) if parent.exists())
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise StorageError(
-            f"storage must be a folder that can be written, found {root} ({error.strerror}); "
-            "set storage, or pass --storage"
-        ) from None
-
-
-def _write_remote(storage: str) -> None:
-    from pyarrow import ArrowException
-    from pyarrow.fs import FileSystem
-
-    try:
-        system, path = FileSystem.from_uri(storage)
-        name = f"{path}/.sweep-check-{os.getpid()}"
-        with system.open_output_stream(name) as stream:
-            stream.write(b"check")
-        system.delete_file(name)
-    except (OSError, ArrowException) as error:
-        raise StorageError(
-            f"storage must be a bucket that can be written, found {storage} ({error}); check the "
-            "name and the credentials of this machine"
-        ) from None
 
 
 def _check_tracking(spec: SweepSpec) -> Finding:
@@ -147,14 +113,16 @@ def _check_tracking(spec: SweepSpec) -> Finding:
         return Finding(what="tracking", result="ok", detail="SQLite beside the sweep")
     from sweeps.record.tracking import check_tracking
 
-    check_tracking(spec.tracking.uri, timeout_seconds=TRACKING_SECONDS)
+    check_tracking(spec.tracking.uri)
     return Finding(what="tracking", result="ok", detail="the tracking server answers")
 
 
 def _check_ledger(spec: SweepSpec) -> Finding:
-    from sweeps.search.studies import read_records
+    from sweeps.search.studies import check_ledger, read_records
 
-    records = read_records(SweepPaths.of(spec), spec)
+    paths = SweepPaths.of(spec)
+    check_ledger(paths, spec)
+    records = read_records(paths, spec)
     return Finding(what="ledger", result="ok", detail=f"{len(records)} trials are recorded")
 
 

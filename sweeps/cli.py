@@ -158,7 +158,7 @@ def _load(path: Path, storage: str | None, settings: list[str] | None) -> "Sweep
 
 def _open(folder: Path) -> tuple["SweepPaths", "SweepSpec"]:
     from sweeps.paths import SweepPaths
-    from sweeps.spec.load import spec_from_json
+    from sweeps.spec.load import load_recorded
 
     paths = SweepPaths.at(folder)
     if not paths.spec_json.is_file():
@@ -166,8 +166,7 @@ def _open(folder: Path) -> tuple["SweepPaths", "SweepSpec"]:
             f"{folder} must be the folder of a sweep, found no {paths.spec_json.name} in it; "
             "name a folder that `sweep run` made, e.g. runs/demo"
         )
-    text = paths.spec_json.read_text(encoding="utf-8")
-    return paths, spec_from_json(text, str(paths.spec_json))
+    return paths, load_recorded(paths.spec_json)
 
 
 def _records(paths: "SweepPaths", spec: "SweepSpec") -> tuple["TrialRecord", ...]:

@@ -7,6 +7,7 @@ and machine of the first. The system frees the lock of a killed driver by itself
 
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -23,26 +24,26 @@ from sweeps.paths import SweepPaths
 
 @contextmanager
 def driver_lock(paths: SweepPaths) -> Iterator[None]:
-    """Hold the lock of a sweep.
+    """Hold the lock of a sweep; where nothing came of a new one, its folder goes again.
 
     Raises:
         StorageError: Another driver holds it, or the folder can not be written.
     """
-    try:
-        paths.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"storage must be writable, found {paths.folder} ({error}): name another with --storage"
-        ) from error
+    is_new = not paths.folder.exists()
     lock = FileLock(paths.driver_lock)
     owner = paths.driver_lock.with_suffix(".json")
     try:
+        paths.folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise StorageError(
             f"a sweep has one driver at a time, found {_named(owner)} at work on {paths.folder}: "
             "wait for it, stop it, or give the sweep another name"
         ) from None
+    except OSError as error:
+        raise StorageError(
+            f"storage must be writable, found {paths.folder} ({error}): name another with --storage"
+        ) from error
     try:
         owner.write_text(
             json.dumps({"process": os.getpid(), "host": socket.gethostname()}), encoding="utf-8"
@@ -50,6 +51,8 @@ def driver_lock(paths: SweepPaths) -> Iterator[None]:
         yield
     finally:
         owner.unlink(missing_ok=True)
+        if is_new and not paths.spec_json.is_file():
+            shutil.rmtree(paths.folder)
         lock.release()
 
 

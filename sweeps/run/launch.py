@@ -26,7 +26,9 @@ from sweeps.run.memory import MemoryPeak, MemoryWatch
 from sweeps.run.prepare import prepare_context, pretrained_general
 from sweeps.run.session import RunSession
 from sweeps.search.control import Control
+from sweeps.search.studies import check_ledger
 from sweeps.spec.values import SweepSpec
+from sweeps.storage import check_storage
 
 OBJECT_STORE_BYTES = 100 * 2**20  # nothing of size passes through it: workers map files
 SLACK_TRIALS = 1_000  # repeated attempts; Tune wants a number
@@ -75,11 +77,13 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
     with ExitStack() as stack:
         stack.enter_context(terminated_like_interrupt())
         watch = stack.enter_context(MemoryWatch())
+        check_storage(paths)
+        check_ledger(paths, spec)
         if spec.tracking.uri is not None:
             check_tracking(spec.tracking.uri)
         context, tokens = prepare_context(spec, paths, listener)
-        stack.enter_context(driver_lock(paths))
         general = pretrained_general(spec, paths, listener)
+        stack.enter_context(driver_lock(paths))
         session = RunSession(spec, paths, listener, tokens=tokens, general=general)
         stack.callback(session.close)
         session.train(lambda control: run_trials(control, context, paths))

@@ -9,21 +9,16 @@ what another driver sampled before. The stored study is the record, not the samp
 """
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import optuna
 from optuna.distributions import FloatDistribution
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
-from sqlalchemy import NullPool, create_engine, text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths
 from sweeps.search.attributes import (
     END,
@@ -34,6 +29,7 @@ from sweeps.search.attributes import (
     last_heard_of,
     record_from,
 )
+from sweeps.search.database import connect_arguments, is_made, unusable
 from sweeps.search.ledger import Ledger
 from sweeps.search.records import Progress, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.search.suggestions import (
@@ -44,7 +40,7 @@ from sweeps.search.suggestions import (
     middle_of,
 )
 from sweeps.spec.cells import make_cells
-from sweeps.spec.meaning import JSON
+from sweeps.spec.meaning import JSON, meaning
 from sweeps.spec.searches import Range
 from sweeps.spec.spaces import maximizes
 from sweeps.spec.values import SweepSpec
@@ -61,27 +57,14 @@ _OPTUNA_STATES = {
 }
 
 
-class _Connection(sqlite3.Connection):
-    """SQLite for one writer that may be killed: a write-ahead log, readers never in the way."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.execute("PRAGMA journal_mode=WAL")
-        self.execute("PRAGMA synchronous=NORMAL")
-
-
 def _open_storage(url: str) -> optuna.storages.RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    is_sqlite = url.startswith("sqlite")
-    connect = {"timeout": 60.0, "factory": _Connection} if is_sqlite else {}
     try:
-        return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": connect})
+        return optuna.storages.RDBStorage(
+            url, engine_kwargs={"connect_args": connect_arguments(url)}
+        )
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:
-        shown = make_url(url).render_as_string(hide_password=True)
-        raise StorageError(
-            f"the ledger must be a database that can be opened, found {shown} ({error}): "
-            "check `ledger.url`, the folder's permissions and the database's driver"
-        ) from error
+        raise unusable(url, error) from error
 
 
 class OptunaStudies:
@@ -106,17 +89,29 @@ class OptunaStudies:
         sweep = optuna.create_study(
             storage=self._storage, study_name=f"{self._name}/meaning", load_if_exists=True
         )
-        recorded = sweep.user_attrs.get("meaning")
-        if recorded is None:
-            sweep.set_user_attr("meaning", dict(meaning))
+        if "meaning" in sweep.user_attrs:
+            self.check(meaning)
         else:
-            check_meaning(recorded, json.loads(json.dumps(meaning)), self._name)
+            sweep.set_user_attr("meaning", dict(meaning))
         return tuple(
             self._close_orphan(study, trial)
             for study in self._stored()
             for trial in study.get_trials(deepcopy=False)
             if is_trial(trial.user_attrs)
         )
+
+    def check(self, meaning: Mapping[str, JSON]) -> None:
+        """Refuse a meaning other than the recorded one; changes nothing.
+
+        Raises:
+            MeaningError: Names each differing key.
+        """
+        name = f"{self._name}/meaning"
+        if name not in optuna.get_all_study_names(self._storage):
+            return
+        recorded = optuna.load_study(study_name=name, storage=self._storage).user_attrs
+        if "meaning" in recorded:
+            check_meaning(recorded["meaning"], json.loads(json.dumps(meaning)), self._name)
 
     def read(self) -> tuple[TrialRecord, ...]:
         """Every attempt as it stands; changes nothing, so a driver may be at work meanwhile."""
@@ -217,8 +212,8 @@ def read_records(paths: SweepPaths, spec: SweepSpec) -> tuple[TrialRecord, ...]:
     Raises:
         StorageError: The ledger can not be opened.
     """
-    url = spec.ledger.url or paths.ledger_url
-    if (spec.ledger.url is None and not paths.ledger_db.is_file()) or not _is_made(url):
+    url = _url_of(paths, spec)
+    if url is None:
         return ()
     studies = OptunaStudies(url, spec.name)
     try:
@@ -229,17 +224,28 @@ def read_records(paths: SweepPaths, spec: SweepSpec) -> tuple[TrialRecord, ...]:
     return Ledger(spec, make_cells(spec), records=records, general_encoder=general).records
 
 
-def _is_made(url: str) -> bool:
-    """Whether a driver has made the tables; Optuna itself would make what is missing."""
-    engine = create_engine(url, poolclass=NullPool)
+def check_ledger(paths: SweepPaths, spec: SweepSpec) -> None:
+    """Ask whether a run could go on from the ledger; changes nothing.
+
+    Raises:
+        StorageError: The ledger can not be opened.
+        MeaningError: Its cells mean something else than those of the spec.
+    """
+    url = _url_of(paths, spec)
+    if url is None:
+        return
+    studies = OptunaStudies(url, spec.name)
     try:
-        with engine.connect() as connection:
-            # The last row that Optuna writes when it makes its tables.
-            return connection.execute(text("SELECT * FROM alembic_version")).first() is not None
-    except SQLAlchemyError:
-        return False
+        studies.check(meaning(spec))
     finally:
-        engine.dispose()
+        studies.close()
+
+
+def _url_of(paths: SweepPaths, spec: SweepSpec) -> str | None:
+    """Where the ledger is; None where no run was."""
+    if spec.ledger.url is not None:
+        return spec.ledger.url if is_made(spec.ledger.url) else None
+    return paths.ledger_url if paths.ledger_db.is_file() and is_made(paths.ledger_url) else None
 
 
 def _general_encoder_of(records: Sequence[TrialRecord], spec: SweepSpec) -> str | None:

@@ -60,14 +60,17 @@ def load_spec(path: Path | str, overrides: Mapping[str, str] | None = None) -> S
         SpecError: Every mistake found, each as `file:line: key: message`.
     """
     file = find_spec(Path(path))
+    return _read(_text_of(file), str(file), file.absolute().parent, overrides or {})
+
+
+def _text_of(file: Path) -> str:
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise SpecError([f"{file}:{line}: spec: must be UTF-8 text; save it as UTF-8"]) from None
     except OSError as error:
         raise SpecError([f"{file}:0: spec: cannot be read: {error.strerror}"]) from None
-    return _read(text, str(file), file.absolute().parent, overrides or {})
 
 
 def _read(text: str, name: str, base: Path, overrides: Mapping[str, str]) -> SweepSpec:
@@ -94,6 +97,15 @@ def _nested(value: object) -> JSON:
     if is_dataclass(value) and not isinstance(value, Range):
         return {entry.name: _nested(getattr(value, entry.name)) for entry in fields(value)}
     return to_json(value)
+
+
+def load_recorded(file: Path) -> SweepSpec:
+    """Read the `spec.json` of a sweep's folder.
+
+    Raises:
+        SpecError: It can not be read, or is no spec of this version.
+    """
+    return spec_from_json(_text_of(file), str(file))
 
 
 def spec_from_json(text: str, name: str = "spec.json") -> SweepSpec:

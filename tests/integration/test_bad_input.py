@@ -1,5 +1,7 @@
+import json
 import os
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from typer.testing import CliRunner
 
 from sweeps import cli
 from sweeps.paths import SweepPaths
+from sweeps.record.tracking import check_tracking
 from sweeps.search.studies import OptunaStudies
 from sweeps.spec.load import load_spec, spec_to_json
 from sweeps.spec.meaning import meaning
@@ -37,6 +40,11 @@ def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.yaml").write_text(SPEC, encoding="utf-8")
     write_csv(ROWS)
+    monkeypatch.setattr("sweeps.run.launch.run_trials", refuse_to_train)
+
+
+def refuse_to_train(*_):
+    raise AssertionError("bad input must be found before a trial starts")
 
 
 def write_csv(rows, columns=("text", "label")):
@@ -45,8 +53,6 @@ def write_csv(rows, columns=("text", "label")):
 
 
 def write_jsonl(rows, columns=("text", "label")):
-    import json
-
     lines = [json.dumps(dict(zip(columns, row, strict=True))) for row in rows]
     Path("reviews.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -256,7 +262,8 @@ def test_a_text_file_that_is_not_utf8_is_named():
 
 @pytest.mark.parametrize("is_listening", [True, False])
 def test_an_unreachable_tracking_server_is_refused_in_seconds(is_listening, monkeypatch):
-    monkeypatch.setattr("sweeps.record.tracking.ANSWER_SECONDS", 1.0)
+    one_second = partial(check_tracking, timeout_seconds=1.0)
+    monkeypatch.setattr("sweeps.run.launch.check_tracking", one_second)
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         if is_listening:  # takes connections and never answers
@@ -297,11 +304,8 @@ def test_a_changed_meaning_is_refused_with_the_key_and_the_record_left_alone():
     assert "model.hidden: recorded 1152, now 20" in result.stderr
     assert "give the sweep another name, or put the recorded values back" in result.stderr
     assert paths.spec_json.read_bytes() == before
-    assert sorted(path.name for path in paths.folder.iterdir()) == [
-        "driver.lock",
-        "ledger.db",
-        "spec.json",
-    ]
+    files = sorted(path.name for path in paths.folder.iterdir())
+    assert files == ["ledger.db", "spec.json"], "neither a record nor a report was begun"
 
 
 @pytest.mark.parametrize("storage", ["reviews.csv/runs", "reviews.csv"])
@@ -330,6 +334,19 @@ def test_a_ledger_that_cannot_be_opened_is_refused(url):
     message = refused_run(f"ledger.url={url}")
     assert "the ledger must be a database that can be opened" in message
     assert "check `ledger.url`" in message
+
+
+@pytest.mark.parametrize("verb", ["status", "report", "run"])
+def test_a_ledger_file_that_is_no_database_is_refused(verb):
+    folder = Path("runs", "mine")
+    folder.mkdir(parents=True)
+    spec = load_spec("mine.yaml")
+    (folder / "spec.json").write_text(spec_to_json(spec), encoding="utf-8")
+    (folder / "ledger.db").write_bytes(b"no database" * 1000)
+    result = sweep(verb, "mine.yaml" if verb == "run" else folder)
+    assert result.exit_code == 2
+    assert "ledger.db (file is not a database): check `ledger.url`" in result.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["ledger.db", "spec.json"]
 
 
 def test_a_general_encoder_that_is_none_is_refused():

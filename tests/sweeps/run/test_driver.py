@@ -38,6 +38,25 @@ def test_storage_that_can_not_be_written_is_named(tmp_path):
         pass
 
 
+def test_a_new_sweep_of_which_nothing_came_leaves_no_folder(tmp_path):
+    paths = SweepPaths(storage=str(tmp_path), name="tiny")
+    with driver_lock(paths):
+        (paths.folder / "half").write_text("half written")
+    assert not paths.folder.exists()
+
+
+def test_the_folder_of_a_begun_sweep_and_what_was_there_before_stay(tmp_path):
+    begun = SweepPaths(storage=str(tmp_path), name="begun")
+    with driver_lock(begun):
+        begun.spec_json.write_text("{}")
+    assert begun.spec_json.is_file()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("not of a sweep")
+    with driver_lock(SweepPaths(storage=str(tmp_path), name="notes")):
+        pass
+    assert (tmp_path / "notes" / "mine.txt").is_file()
+
+
 def test_termination_ends_a_block_as_ctrl_c_does_and_leaves_the_handler_as_it_was():
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt, match=r"^$"), terminated_like_interrupt():

@@ -1,0 +1,76 @@
+"""Database: the ledger's storage below Optuna: how it is opened, and whether it can be.
+
+A URL comes in; arguments for the engine, an answer or a `StorageError` with the remedy go out.
+Asking never writes: Optuna makes what is missing when it opens a storage, and a reader must not.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import NullPool, create_engine, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweeps.errors import StorageError
+from sweeps.storage import write_below
+
+# The last table, and row of it, that Optuna writes when it makes its tables.
+LAST_TABLE = "alembic_version"
+
+
+class _Connection(sqlite3.Connection):
+    """SQLite for one writer that may be killed: a write-ahead log, readers never in the way."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.execute("PRAGMA journal_mode=WAL")
+        self.execute("PRAGMA synchronous=NORMAL")
+
+
+def connect_arguments(url: str) -> dict[str, Any]:
+    """Arguments of the driver's `connect`."""
+    return {"timeout": 60.0, "factory": _Connection} if url.startswith("sqlite") else {}
+
+
+def is_made(url: str) -> bool:
+    """Whether a driver has made the tables of a ledger.
+
+    Raises:
+        StorageError: The database can not be opened, or could not be made.
+    """
+    try:
+        file = make_url(url).database if url.startswith("sqlite") else None
+        if file is not None and not Path(file).is_file():  # connecting would make it
+            write_below(Path(file).absolute().parent)
+            return False
+        return _has_tables(url)
+    except (SQLAlchemyError, ImportError, OSError) as error:
+        raise unusable(url, error) from None
+
+
+def _has_tables(url: str) -> bool:
+    engine = create_engine(url, poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table(LAST_TABLE):
+                return False
+            return connection.execute(text(f"SELECT * FROM {LAST_TABLE}")).first() is not None
+    finally:
+        engine.dispose()
+
+
+def unusable(url: str, error: Exception) -> StorageError:
+    """The error of a ledger that can not be opened, on one line and without a password."""
+    reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    return StorageError(
+        f"the ledger must be a database that can be opened, found {_shown(url)} ({reason}): "
+        "check `ledger.url`, the folder's permissions and the database's driver"
+    )
+
+
+def _shown(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return url.rpartition("@")[2]
