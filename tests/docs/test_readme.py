@@ -10,7 +10,7 @@ from sweeps.cli import app
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-VERB = re.compile(r"(?<![\w./-])sweep ([a-z]+)")
+VERB = re.compile(r"(?<![\w.-])sweep ([a-z]+)")
 TARGET = re.compile(r"(?<![\w./-])make ([a-z]+)")
 FUTURE = "## What is not here yet"
 
