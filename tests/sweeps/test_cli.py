@@ -128,6 +128,16 @@ def test_the_script_works_from_a_clone_and_its_folder_hides_no_package():
     assert done.stdout.splitlines()[-1] == f"0 {ROOT} []"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "shown"), [(["--help"], "Usage: sweep.py"), (["plan", "demo"], "ulm+domain")]
+)
+def test_the_script_works_from_any_folder_and_leaves_nothing_in_it(arguments, shown, tmp_path):
+    done = in_new_process(str(ROOT / "sweeps" / "sweep.py"), *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert shown in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["plan", "imdb"]])
 def test_help_and_plan_load_nothing_heavy(arguments):
     code = (
