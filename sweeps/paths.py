@@ -146,6 +146,11 @@ class SweepPaths:
         return self.report / "results.csv"
 
     @property
+    def report_stamp(self) -> Path:
+        """A digest of what the report was made from, and its files."""
+        return self.folder / "report.json"
+
+    @property
     def tokens(self) -> Path:
         """Token arrays, shared by all sweeps of this storage."""
         return self.root / "tokens"

@@ -21,6 +21,7 @@ from sweeps.answer import plots, series, tables
 from sweeps.answer.caveats import caveats
 from sweeps.answer.costs import costs
 from sweeps.answer.findings import Findings, find
+from sweeps.answer.freshness import digest_of, forget, remember
 from sweeps.answer.predictions import load_hits
 from sweeps.answer.results import ResultRow, make_rows, to_csv
 from sweeps.answer.sentences import answer, state_of
@@ -178,6 +179,7 @@ def write_report(
         The files and what they say.
     """
     records = tuple(records)
+    forget(paths)
     rows = make_rows(spec, make_cells(spec), records)
     findings = find(spec, rows, load_hits(paths, rows))
     shown = {**(describe_environment() if environment is None else environment), **_summary(paths)}
@@ -197,7 +199,7 @@ def write_report(
     _write(paths.results_csv, to_csv(rows).encode())
     if "accuracy" in figures:
         _write(paths.accuracy_png, figures["accuracy"])
-    return ReportFiles(
+    files = ReportFiles(
         html=paths.report_html,
         markdown=paths.report_md,
         figure=paths.accuracy_png if "accuracy" in figures else None,
@@ -205,3 +207,5 @@ def write_report(
         rows=rows,
         answer=context["answer"],
     )
+    remember(paths, digest_of(paths, spec, records), files.paths)
+    return files

@@ -14,7 +14,6 @@ from sweeps.errors import SweepError
 from sweeps.paths import SweepPaths
 from sweeps.progress import RunListener
 from sweeps.run.context import Materials, TrialContext
-from sweeps.run.encoders import EncoderStore, key_for
 from sweeps.spec.cells import make_cells
 from sweeps.spec.values import SweepSpec
 from ulm.text.corpora import CorpusSource
@@ -72,6 +71,7 @@ def pretrained_general(spec: SweepSpec, paths: SweepPaths, listener: RunListener
     needed = any(regime.starts_from_general for regime in spec.regimes)
     if not (spec.general.is_pretrained and needed):
         return None
+    from sweeps.run.encoders import EncoderStore, key_for  # torch: seconds to load
     from ulm.model.encoder import Encoder, load_wikitext103
 
     folder = spec.general.path

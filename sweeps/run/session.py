@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sweeps.answer.report import write_report
+from sweeps.answer.freshness import digest_of, fresh_files
 from sweeps.answer.results import make_rows
 from sweeps.paths import SweepPaths
 from sweeps.progress import RunListener
@@ -22,6 +22,7 @@ from sweeps.record.mlflow_recorder import MlflowRecorder
 from sweeps.record.recorder import Recorder
 from sweeps.run.memory import MemoryPeak
 from sweeps.search.control import Control
+from sweeps.search.records import TrialRecord
 from sweeps.search.studies import OptunaStudies
 from sweeps.spec.cells import Cell, make_cells
 from sweeps.spec.load import spec_to_json
@@ -104,15 +105,24 @@ class RunSession:
         """Write the report and hand it to the recorder; a finished sweep leaves no trial folders.
 
         Returns:
-            The report's files.
+            The report's files; they stay as they are where they show all this already.
         """
         records = self.control.records
-        shown = {name: str(fact) for name, fact in facts.items() if name != "peak"}
-        files = tuple(write_report(self._paths, self._spec, records, environment=shown).paths)
-        self._recorder.reconcile(records)
+        digest = digest_of(self._paths, self._spec, records)
+        files = fresh_files(self._paths, digest) or self._write_report(facts, records)
+        if self.control.num_trained:  # else the recorder has heard of all when the run began
+            self._recorder.reconcile(records)
         self._recorder.publish(make_rows(self._spec, self._cells, records), files)
         shutil.rmtree(self._paths.ray, ignore_errors=True)
         return files
+
+    def _write_report(
+        self, facts: dict[str, Any], records: tuple[TrialRecord, ...]
+    ) -> tuple[Path, ...]:
+        from sweeps.answer.report import write_report  # figures: seconds to load
+
+        shown = {name: str(fact) for name, fact in facts.items() if name != "peak"}
+        return write_report(self._paths, self._spec, records, environment=shown).paths
 
     def close(self) -> None:
         """End what still runs, and wait within limits for the recorder."""

@@ -93,12 +93,7 @@ class OptunaStudies:
             self.check(meaning)
         else:
             sweep.set_user_attr("meaning", dict(meaning))
-        return tuple(
-            self._close_orphan(study, trial)
-            for study in self._stored()
-            for trial in study.get_trials(deepcopy=False)
-            if is_trial(trial.user_attrs)
-        )
+        return tuple(self._close_orphan(study, trial) for study, trial in self._stored())
 
     def check(self, meaning: Mapping[str, JSON]) -> None:
         """Refuse a meaning other than the recorded one; changes nothing.
@@ -115,12 +110,7 @@ class OptunaStudies:
 
     def read(self) -> tuple[TrialRecord, ...]:
         """Every attempt as it stands; changes nothing, so a driver may be at work meanwhile."""
-        return tuple(
-            record_from(trial.user_attrs, trial.params)
-            for study in self._stored()
-            for trial in study.get_trials(deepcopy=False)
-            if is_trial(trial.user_attrs)
-        )
+        return tuple(record_from(trial.user_attrs, trial.params) for _, trial in self._stored())
 
     def suggest(self, question: Question) -> dict[str, float]:
         """See `Studies.suggest`: multivariate TPE (Falkner 2018) over the history."""
@@ -169,11 +159,17 @@ class OptunaStudies:
         self._storage.scoped_session.remove()
         self._storage.engine.dispose()
 
-    def _stored(self) -> Iterable[optuna.Study]:
-        prefix = f"{self._name}/"
-        for name in sorted(optuna.get_all_study_names(self._storage)):
-            if name.startswith(prefix) and name != f"{prefix}meaning":
-                yield optuna.load_study(study_name=name, storage=self._storage)
+    def _stored(self) -> Iterable[tuple[str, FrozenTrial]]:
+        """Name of the study and trial, straight from the storage: a study costs five queries."""
+        studies = {
+            study.study_name: study._study_id
+            for study in self._storage.get_all_studies()
+            if study.study_name.startswith(f"{self._name}/")
+        }
+        for name in sorted(studies):
+            for trial in self._storage.get_all_trials(studies[name], deepcopy=False):
+                if is_trial(trial.user_attrs):
+                    yield name, trial
 
     def _study(self, key: StudyKey) -> optuna.Study:
         if key not in self._studies:
@@ -185,7 +181,7 @@ class OptunaStudies:
             )
         return self._studies[key]
 
-    def _close_orphan(self, study: optuna.Study, trial: FrozenTrial) -> TrialRecord:
+    def _close_orphan(self, name: str, trial: FrozenTrial) -> TrialRecord:
         """The record of a trial; one that is RUNNING in the storage is closed first."""
         record = record_from(trial.user_attrs, trial.params)
         if record.state is TrialState.RUNNING:
@@ -195,6 +191,7 @@ class OptunaStudies:
             )
             self._storage.set_trial_user_attr(trial._trial_id, END, end_attributes(record))
         if trial.state is OptunaState.RUNNING:
+            study = optuna.load_study(study_name=name, storage=self._storage)
             self._tell(study, trial.number, record)
         return record
 

@@ -152,6 +152,15 @@ def test_help_and_plan_load_nothing_heavy(arguments):
     assert (done.returncode, done.stderr.strip()) == (0, "")
 
 
+def test_what_a_run_that_trains_nothing_needs_loads_neither_torch_nor_ray_nor_figures():
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "import sweeps.run.launch\n"
+        "sys.exit(str({'torch', 'ray', 'matplotlib', 'fastai'} & set(sys.modules) or ''))\n"
+    )
+    assert in_new_process("-c", code).stderr.strip() == ""
+
+
 def test_plan_shows_regimes_totals_and_assumptions(sweep):
     result = sweep("plan", "imdb", "--price", "2")
     assert result.exit_code == 0

@@ -151,9 +151,10 @@ def test_a_driver_killed_in_the_middle_goes_on_and_ends_with_the_table_of_an_unb
     assert {row.status for row in rows} == {"finished"}
     assert comparable(rows) == comparable(unbroken(small, tmp_path))
 
-    begin = time.time()
+    begin, drawn = time.time(), SweepPaths.of(small).report_html.stat().st_mtime_ns
     assert finish(drive(small))[0] == f"trained 0 of {len(after)}\n"
     assert all(record.ended_at < begin for record in counted(small))
+    assert SweepPaths.of(small).report_html.stat().st_mtime_ns == drawn, "nothing new to show"
 
 
 @pytest.mark.ray

@@ -1,0 +1,50 @@
+"""Freshness: whether a report still shows what is recorded, so that it need not be drawn again.
+
+Spec, trial records and a sweep's summary become one digest, kept beside the report; a
+report is fresh where all its files are there and the digest is the one it was made from. The
+sources of the report count too: one drawn by an earlier version is drawn again.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from sweeps.paths import SweepPaths
+from sweeps.search.records import TrialRecord
+from sweeps.spec.load import spec_to_json
+from sweeps.spec.values import SweepSpec
+
+
+def digest_of(paths: SweepPaths, spec: SweepSpec, records: Iterable[TrialRecord]) -> str:
+    """SHA-256, in hexadecimal, of all that a report is made from."""
+    content = hashlib.sha256(spec_to_json(spec).encode())
+    for text in sorted(json.dumps(asdict(r), sort_keys=True, default=str) for r in records):
+        content.update(text.encode())
+    sources = sorted(path for path in Path(__file__).parent.iterdir() if path.is_file())
+    for path in (paths.summary_json, *sources):
+        content.update(path.read_bytes() if path.is_file() else b"")
+    return content.hexdigest()
+
+
+def remember(paths: SweepPaths, digest: str, files: Sequence[Path]) -> None:
+    """Keep what the files of a report were made from; called when all of them are written."""
+    told = {"digest": digest, "files": [file.name for file in files]}
+    paths.report_stamp.write_text(json.dumps(told), encoding="utf-8")
+
+
+def forget(paths: SweepPaths) -> None:
+    """Call the report stale; called before it is written."""
+    paths.report_stamp.unlink(missing_ok=True)
+
+
+def fresh_files(paths: SweepPaths, digest: str) -> tuple[Path, ...]:
+    """The files of the report where it was made from what the digest stands for, else none."""
+    try:
+        told = json.loads(paths.report_stamp.read_text(encoding="utf-8"))
+        made_from, names = told["digest"], told["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+    files = tuple(paths.report / name for name in names)
+    return files if made_from == digest and all(file.is_file() for file in files) else ()

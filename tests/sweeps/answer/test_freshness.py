@@ -1,0 +1,56 @@
+from dataclasses import replace
+
+import pytest
+
+from sweeps.answer import report
+from sweeps.answer.freshness import digest_of, fresh_files
+from sweeps.paths import SweepPaths
+from tests.sweeps.example_sweep import example_records, example_spec
+
+SPEC = example_spec(sizes=(100,))
+RECORDS = example_records(SPEC)
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return SweepPaths(storage=str(tmp_path), name=SPEC.name)
+
+
+def files_of(paths, spec=SPEC, records=RECORDS):
+    return fresh_files(paths, digest_of(paths, spec, records))
+
+
+def test_a_report_is_fresh_until_what_it_shows_changes(paths):
+    assert files_of(paths) == ()
+    written = report.write_report(paths, SPEC, RECORDS).paths
+    assert files_of(paths) == written
+    assert files_of(paths, records=RECORDS[::-1]) == written, "the order of records shows nothing"
+    assert files_of(paths, records=RECORDS[:-1]) == ()
+    assert files_of(paths, spec=replace(SPEC, seeds=(0, 1, 2))) == ()
+    paths.summary_json.write_text('{"wall_seconds": 7}', encoding="utf-8")
+    assert files_of(paths) == ()
+
+
+def test_a_report_with_a_file_missing_is_stale(paths):
+    report.write_report(paths, SPEC, RECORDS)
+    paths.accuracy_png.unlink()
+    assert files_of(paths) == ()
+
+
+@pytest.mark.parametrize("told", ["", "{}", "[]", '{"digest": 1, "files": []}'])
+def test_a_damaged_stamp_is_no_stamp(paths, told):
+    report.write_report(paths, SPEC, RECORDS)
+    paths.report_stamp.write_text(told, encoding="utf-8")
+    assert files_of(paths) == ()
+
+
+def test_a_report_that_could_not_be_finished_is_stale(paths, monkeypatch):
+    report.write_report(paths, SPEC, RECORDS)
+
+    def full_disk(path, content):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(report, "_write", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        report.write_report(paths, SPEC, RECORDS)
+    assert files_of(paths) == ()
