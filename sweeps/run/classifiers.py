@@ -1,9 +1,8 @@
 """Classifiers: the stages that choose a cell's classifier and, once, score the chosen one.
 
 A job comes in. `classifier` trains on part of the labels and is judged on the held-out rest, or
-on folds; its curve is the mean over folds and its value the best epoch of that curve. `final`
-trains on all labels for the chosen number of epochs, scores the test documents and keeps every
-prediction.
+on folds; its curve is the mean over folds and its value the end of that curve. `final` trains on
+all labels over the same schedule, scores the test documents and keeps every prediction.
 """
 
 import json
@@ -154,11 +153,15 @@ def _finished_folds(job: Job) -> list[History]:
 
 
 def _curve_metrics(folds: Sequence[History]) -> dict[str, float]:
-    """Best epoch of the mean curve: highest accuracy, then lowest loss, then the earliest."""
+    """The end of the mean curve, where the schedule has come to rest.
+
+    Not its best epoch: on the few labels held out that is mostly chance, and `final` would stop at
+    it in the middle of the schedule, at a high rate (EXPERIMENTS.md).
+    """
     length = min(len(history) for history in folds)
     accuracy = np.mean([[_accuracy(r) for r in history[:length]] for history in folds], axis=0)
     loss = np.mean([[_loss(r) for r in history[:length]] for history in folds], axis=0)
-    best = min(range(length), key=lambda epoch: (-accuracy[epoch], loss[epoch], epoch))
+    best = length - 1
     last = [history[-1] for history in folds]
     tokens, seconds = sum(r.tokens for r in last), sum(r.seconds for r in last)
     return {

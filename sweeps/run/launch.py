@@ -165,6 +165,7 @@ def _ray() -> Iterator[Any]:
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints tables at verbose=0
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # a thread per trial would keep an arena each
     import ray
 
     with warnings.catch_warnings():

@@ -19,6 +19,7 @@ from sweeps.run.job import Job
 from sweeps.search.records import Outcome
 
 FOLDER = "predictions"
+BLOCK_DOCUMENTS = 4096  # scored at a time, so that encoding them takes little memory
 
 
 def score_test(
@@ -41,7 +42,8 @@ def score_test(
     """
     documents = job.materials.test
     labels = job.materials.labels(documents)
-    probabilities = predict(documents)
+    blocks = range(0, len(documents), BLOCK_DOCUMENTS)
+    probabilities = np.concatenate([predict(documents[i : i + BLOCK_DOCUMENTS]) for i in blocks])
     name = f"{job.request.cell.id}.npz"
     _save(
         f"{job.context.predictions}/{name}",

@@ -92,8 +92,19 @@ def split_batches(order: NDArray[np.int64], batch: int) -> list[NDArray[np.int64
     return np.split(order, cuts)
 
 
-def by_length(lengths: NDArray[np.int64], *, batch: int) -> Iterator[NDArray[np.int64]]:
-    """Batches for scoring: every document once, longest first, so that padding is least."""
+def by_length(
+    lengths: NDArray[np.int64], *, batch: int, tokens: int = 2**15
+) -> Iterator[NDArray[np.int64]]:
+    """Batches for scoring: every document once, longest first, so that padding is least.
+
+    Args:
+        lengths: Words of each document, [N].
+        batch: Documents per batch at most.
+        tokens: Padded tokens per batch at most, which bounds the memory of long documents.
+    """
     order = np.argsort(-lengths, kind="stable")
-    for at in range(0, len(order), batch):
-        yield order[at : at + batch]
+    at = 0
+    while at < len(order):
+        rows = max(1, min(batch, tokens // max(1, int(lengths[order[at]]))))
+        yield order[at : at + rows]
+        at += rows
