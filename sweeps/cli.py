@@ -195,9 +195,10 @@ def _run_lines(summary: "RunSummary", paths: "SweepPaths", spec: "SweepSpec") ->
     trained = _trained(summary)
     return [
         trained,
+        f"peak memory: {summary.memory}",
+        *(f"tokenised once, {line}" for line in summary.tokenising),
         f"report: {paths.report_html}",
         f"record: {_record(paths, spec)}",
-        f"peak memory: {summary.memory}",
     ]
 
 

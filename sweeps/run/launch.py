@@ -24,7 +24,7 @@ from sweeps.run.context import TrialContext
 from sweeps.run.driver import driver_lock, terminated_like_interrupt
 from sweeps.run.memory import MemoryPeak, MemoryWatch
 from sweeps.run.prepare import prepare_context, pretrained_general
-from sweeps.run.session import RunSession
+from sweeps.run.session import RunSession, cost_of
 from sweeps.search.control import Control
 from sweeps.search.studies import check_ledger
 from sweeps.spec.values import SweepSpec
@@ -45,6 +45,7 @@ class RunSummary:
         wall_seconds: Seconds from the first check to the report.
         memory: Largest resident memory of this run.
         files: Files of the report.
+        tokenising: What making each token array took, in words.
     """
 
     num_trained: int
@@ -53,6 +54,7 @@ class RunSummary:
     wall_seconds: float
     memory: MemoryPeak = field(default_factory=MemoryPeak)
     files: tuple[Path, ...] = ()
+    tokenising: tuple[str, ...] = ()
 
 
 def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
@@ -97,6 +99,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         wall_seconds=wall_seconds,
         memory=watch.peak,
         files=files,
+        tokenising=tuple(f"{t.name}: {cost_of(t)}" for t in tokens),
     )
 
 

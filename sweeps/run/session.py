@@ -61,7 +61,7 @@ class RunSession:
         self._environment = {
             **describe_environment(),
             **{f"fingerprint {t.name}": t.fingerprint for t in tokens},
-            **{f"tokenising {t.name}": _cost(t) for t in tokens},
+            **{f"tokenising {t.name}": cost_of(t) for t in tokens},
         }
         studies = OptunaStudies(spec.ledger.url or paths.ledger_url, spec.name)
         self._recorder: Recorder = MlflowRecorder(
@@ -130,7 +130,8 @@ class RunSession:
         self._recorder.close()
 
 
-def _cost(tokens: TokenArray) -> str:
+def cost_of(tokens: TokenArray) -> str:
+    """What making a token array took, in words."""
     cost = tokens.cost
     return f"{cost.wall_seconds:.0f} s, peak {cost.peak_gib:.2f} GiB, {cost.processes} processes"
 
