@@ -32,7 +32,11 @@ MEMORY = "driver 0.41 GiB, largest worker 0.80 GiB"
 def summary(num_trained, num_recorded):
     """What `run_sweep` returns; a stand-in, because the real one would import Ray here."""
     return SimpleNamespace(
-        num_trained=num_trained, num_recorded=num_recorded, num_wanted=97, memory=MEMORY
+        num_trained=num_trained,
+        num_recorded=num_recorded,
+        num_wanted=97,
+        memory=MEMORY,
+        tokenising=("synthetic: 9 s, peak 0.48 GiB, 1 processes",),
     )
 
 
@@ -200,9 +204,10 @@ def test_run_says_what_was_trained_and_where_the_report_is(sweep, launched, tmp_
     assert result.stdout.splitlines() == [
         "the listener is heard",
         "trained 3 trials, 2 were recorded before",
+        f"peak memory: {MEMORY}",
+        "tokenised once, synthetic: 9 s, peak 0.48 GiB, 1 processes",
         f"report: {folder}/report/report.html",
         f"record: mlflow ui --backend-store-uri 'sqlite:///{folder}/mlflow.db'",
-        f"peak memory: {MEMORY}",
     ]
     assert launched[0].storage == str(tmp_path / "my runs")
 
