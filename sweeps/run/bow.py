@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sweeps.run.context import Indices
 from sweeps.run.job import Job, rate
-from sweeps.run.predictions import score_test
+from sweeps.run.predictions import predict_test, score_test
 from sweeps.search.records import Outcome
 from ulm.text.vocabulary import Vocabulary
 from ulm.training.bag_of_words import BagOfWords, train_bag_of_words
@@ -47,12 +47,10 @@ def run_bow_final(job: Job) -> Outcome:
     materials = job.materials
     words = materials.every_word(materials.labelled)
     model, tokens = _fit(job, materials.labelled, words)
-    scored = score_test(
-        job,
-        lambda documents: model.predict(materials.encode(documents, words)),
-        coverage=materials.coverage(words),
-        vocabulary=len(words),
+    probabilities = predict_test(
+        job, lambda documents: model.predict(materials.encode(documents, words))
     )
+    scored = score_test(job, probabilities, words)
     cost = _cost(tokens, time.perf_counter() - begin)
     return Outcome(
         value=scored.value, metrics={**scored.metrics, **cost}, artifacts=scored.artifacts

@@ -1,12 +1,11 @@
-"""Classifiers: the stages that choose a cell's classifier and, once, score the chosen one.
+"""Classifiers: the stage that chooses a cell's classifier.
 
-A job comes in. `classifier` trains on part of the labels and is judged on the held-out rest, or
-on folds; its curve is the mean over folds and its value the end of that curve. `final` trains on
-all labels over the same schedule, scores the test documents and keeps every prediction.
+A job comes in. A classifier trains on part of the labels and is judged on the held-out rest, or on
+folds; its curve is the mean over folds and its value the end of that curve. What it starts from and
+how it trains is what `final` repeats on all labels.
 """
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +14,6 @@ import numpy as np
 
 from sweeps.run.context import Indices
 from sweeps.run.job import STATE_FILE, EpochTeller, Job, rate
-from sweeps.run.predictions import score_test
 from sweeps.search.records import Outcome
 from sweeps.spec.cells import Stage
 from sweeps.spec.spaces import starts_from_random_weights
@@ -34,9 +32,9 @@ def run_classifier(job: Job) -> Outcome:
     Returns:
         The validation accuracy of the best epoch, of the mean curve where there are folds.
     """
-    encoder = _encoder(job)
+    encoder = classifier_encoder(job)
     finished = _finished_folds(job)
-    state = _state(job)
+    state = training_state(job)
     for train, validation in job.materials.label_splits[len(finished) :]:
         finished.append(_train_fold(job, encoder, train, validation, tuple(finished), state))
         state = None
@@ -44,47 +42,7 @@ def run_classifier(job: Job) -> Outcome:
     return Outcome(value=metrics["validation_accuracy"], metrics=metrics)
 
 
-def run_final(job: Job) -> Outcome:
-    """Train on all labels with the chosen settings and score the test documents once.
-
-    Returns:
-        The test accuracy, and where the predictions lie.
-    """
-    encoder = _encoder(job)
-    labelled = job.materials.labelled
-    trained = train_classifier(
-        encoder,
-        job.materials.encode(labelled, encoder.vocabulary),
-        job.materials.labels(labelled),
-        _settings(job),
-        num_classes=job.materials.num_classes,
-        seed=job.materials.seed("classifier"),
-        last_epoch=job.request.best_epoch,
-        listener=EpochTeller(job, lambda report: report.train_loss),
-        resume_from=_state(job),
-        device=job.device,
-    )
-    begin = time.perf_counter()
-    scored = score_test(
-        job,
-        lambda documents: trained.predict(job.materials.encode(documents, encoder.vocabulary)),
-        coverage=job.materials.coverage(encoder.vocabulary),
-        vocabulary=len(encoder.vocabulary),
-    )
-    summary = trained.summary
-    numbers = {
-        "epochs": float(summary.epochs),
-        "steps": float(summary.steps),
-        "tokens": float(summary.tokens),
-        "seconds": summary.seconds + time.perf_counter() - begin,
-        "tokens_per_second": rate(summary.tokens, summary.seconds),
-    }
-    return Outcome(
-        value=scored.value, metrics={**scored.metrics, **numbers}, artifacts=scored.artifacts
-    )
-
-
-def _encoder(job: Job) -> Encoder:
+def classifier_encoder(job: Job) -> Encoder:
     """The cell's own language model; else the general one or random weights."""
     if Stage.LANGUAGE_MODEL in job.request.cell.stages:
         assert job.request.encoder is not None, "a classifier follows its language model"
@@ -92,7 +50,8 @@ def _encoder(job: Job) -> Encoder:
     return job.starting_encoder(job.materials.labelled)
 
 
-def _state(job: Job) -> Path | None:
+def training_state(job: Job) -> Path | None:
+    """File that an earlier attempt saved its training in."""
     return None if job.resume_from is None else job.resume_from / STATE_FILE
 
 
@@ -109,7 +68,7 @@ def _train_fold(
         encoder,
         materials.encode(train, encoder.vocabulary),
         materials.labels(train),
-        _settings(job),
+        classifier_settings(job),
         num_classes=materials.num_classes,
         seed=materials.seed("classifier"),
         validation=(
@@ -176,7 +135,7 @@ def _curve_metrics(folds: Sequence[History]) -> dict[str, float]:
     }
 
 
-def _settings(job: Job) -> ClassifierSettings:
+def classifier_settings(job: Job) -> ClassifierSettings:
     """How the classifiers of a cell train, in the search and in `final` alike.
 
     The minimum of steps is turned into epochs of the whole label budget, so that the schedule has

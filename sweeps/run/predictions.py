@@ -17,33 +17,39 @@ from pyarrow import fs
 from sweeps.run.context import Indices
 from sweeps.run.job import Job
 from sweeps.search.records import Outcome
+from ulm.text.vocabulary import Vocabulary
 
 FOLDER = "predictions"
 BLOCK_DOCUMENTS = 4096  # scored at a time, so that encoding them takes little memory
 
 
-def score_test(
-    job: Job,
-    predict: Callable[[Indices], NDArray[np.float32]],
-    *,
-    coverage: float,
-    vocabulary: int,
-) -> Outcome:
-    """Score the cell's test documents.
+def predict_test(
+    job: Job, predict: Callable[[Indices], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Class probabilities of the cell's test documents, [N, C], in their order.
 
     Args:
         job: The trial.
-        predict: Class probabilities [N, C] of document indices [N].
-        coverage: Share of the test tokens the vocabulary knows.
-        vocabulary: Words of the vocabulary.
+        predict: Class probabilities [n, C] of document indices [n].
+    """
+    documents = job.materials.test
+    blocks = range(0, len(documents), BLOCK_DOCUMENTS)
+    return np.concatenate([predict(documents[i : i + BLOCK_DOCUMENTS]) for i in blocks])
+
+
+def score_test(job: Job, probabilities: NDArray[np.float32], vocabulary: Vocabulary) -> Outcome:
+    """Score the cell's test documents and keep the predictions.
+
+    Args:
+        job: The trial.
+        probabilities: Of `predict_test`, [N, C].
+        vocabulary: The words that the classifier knows.
 
     Returns:
         The test accuracy; `predictions` names the file below the sweep's folder.
     """
     documents = job.materials.test
     labels = job.materials.labels(documents)
-    blocks = range(0, len(documents), BLOCK_DOCUMENTS)
-    probabilities = np.concatenate([predict(documents[i : i + BLOCK_DOCUMENTS]) for i in blocks])
     name = f"{job.request.cell.id}.npz"
     _save(
         f"{job.context.predictions}/{name}",
@@ -55,8 +61,8 @@ def score_test(
     metrics = {
         "test_accuracy": accuracy,
         "test_documents": float(len(documents)),
-        "coverage": coverage,
-        "vocabulary": float(vocabulary),
+        "coverage": job.materials.coverage(vocabulary),
+        "vocabulary": float(len(vocabulary)),
     }
     return Outcome(value=accuracy, metrics=metrics, artifacts={FOLDER: f"{FOLDER}/{name}"})
 

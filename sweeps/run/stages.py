@@ -6,14 +6,16 @@ machine: every seed derives from the cell's.
 """
 
 import resource
+import socket
 import time
 from dataclasses import replace
 from pathlib import Path
 
 from sweeps.run.bow import run_bow_classifier, run_bow_final
-from sweeps.run.classifiers import run_classifier, run_final
+from sweeps.run.classifiers import run_classifier
 from sweeps.run.context import Materials, TrialContext
 from sweeps.run.encoders import Encoders
+from sweeps.run.final import run_final
 from sweeps.run.job import Job, Report
 from sweeps.run.language_models import run_language_model
 from sweeps.search.records import Outcome, TrialRequest
@@ -49,7 +51,8 @@ def run_trial(
         resume_from: Folder that an earlier attempt's `Save` wrote.
 
     Returns:
-        The outcome, with `peak_gib` of this process and `accelerator_seconds` of this attempt.
+        The outcome, with `peak_gib` of this process, `accelerator_seconds` of this attempt, and the
+        name of the `node` it ran on.
 
     Raises:
         TrialStopped: `report` said so.
@@ -69,4 +72,9 @@ def run_trial(
     held_seconds = (time.perf_counter() - begin) * accelerators(context.spec, request.cell.regime)
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     metrics = {"peak_gib": peak_kib / GIB_IN_KIB, "accelerator_seconds": held_seconds}
-    return replace(outcome, metrics={**outcome.metrics, **metrics})
+    node = {"node": socket.gethostname()}
+    return replace(
+        outcome,
+        metrics={**outcome.metrics, **metrics},
+        artifacts={**outcome.artifacts, **node},
+    )

@@ -98,14 +98,14 @@ def _classifier_load(spec: SweepSpec, stage: Stage, volumes: Volumes) -> TrialLo
     if labels.folds is not None:
         share, rounds = 1 - 1 / labels.folds, labels.folds
     if stage is Stage.FINAL:
-        share, rounds = 1.0, 1
+        share, rounds = 1.0, shape.ensemble
     train = int(labels.train * share)
     steps_per_epoch = max(1, train // shape.batch)
     epochs = max(shape.epochs, math.ceil(shape.minimum_steps / steps_per_epoch))
     tokens = rounds * epochs * int(train * length)
     scored = rounds * epochs * (labels.train - train) * length
     if stage is Stage.FINAL:
-        scored = documents_scored(spec, volumes) * volumes.domain.tokens_per_document
+        scored = rounds * documents_scored(spec, volumes) * volumes.domain.tokens_per_document
     flop = 6.0 * lstm_weights(spec) * (tokens + scored * FORWARD_SHARE)
     return TrialLoad(steps=rounds * epochs * steps_per_epoch, tokens=tokens, flop=flop)
 

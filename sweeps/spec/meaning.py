@@ -36,7 +36,8 @@ _GROUPS: dict[KeyKind, dict[str, str]] = {
         "test": "documents",
         "model": "embedding hidden layers vocabulary minimum_count vocabulary_rule",
         "language_model": "epochs minimum_steps batch bptt dropout weight_decay precision",
-        "classifier": "epochs minimum_steps batch bptt maximum_tokens dropout weight_decay",
+        "classifier": "epochs minimum_steps batch bptt maximum_tokens dropout weight_decay "
+        "ensemble",
         "search": "pruner warmup_epochs",
         "search.general": "learning_rate decay",
         "search.language_model": "learning_rate decay",

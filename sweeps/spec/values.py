@@ -126,6 +126,8 @@ class ClassifierSpec:
         maximum_tokens: Pooling and gradients see at most this many last tokens of a document.
         dropout: Multiplier of the encoder's dropouts.
         weight_decay: AdamW's decoupled weight decay.
+        ensemble: Classifiers that `final` trains, each with its own head, order and dropout; their
+            mean probability is scored. A few labels move one classifier by points.
     """
 
     epochs: int = 8
@@ -135,9 +137,10 @@ class ClassifierSpec:
     maximum_tokens: int = 1400
     dropout: float = 0.5
     weight_decay: float = 0.01
+    ensemble: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "bptt", "maximum_tokens"):
+        for name in ("epochs", "batch", "bptt", "maximum_tokens", "ensemble"):
             value = getattr(self, name)
             require(value >= 1, f"{name} must be at least 1, found {value}")
         require(self.minimum_steps >= 0, f"minimum_steps must be >= 0, found {self.minimum_steps}")

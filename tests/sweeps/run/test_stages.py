@@ -12,7 +12,7 @@ from sweeps.run.stages import run_trial
 from sweeps.search.decisions import CellState
 from sweeps.search.records import StudyKey, TrialKey, TrialRequest
 from sweeps.spec.cells import Stage, make_cells
-from sweeps.spec.values import LabelSpec
+from sweeps.spec.values import ClassifierSpec, LabelSpec
 from ulm.regimes import Regime
 from ulm.training.listener import TrainingDiverged
 
@@ -135,11 +135,25 @@ def test_a_trial_told_to_stop_stops_and_keeps_no_encoder(spec, cache):
     assert store._encoders == {}
 
 
-@pytest.mark.parametrize("folds", [None, 2])
-def test_a_classifier_that_lost_its_worker_goes_on_from_its_last_epoch(cache, tmp_path, folds):
-    spec = tiny_spec(tmp_path, labels=LabelSpec(train=20, folds=folds))
+@pytest.mark.parametrize(
+    ("stage", "folds", "ensemble"),
+    [
+        (Stage.CLASSIFIER, None, 1),
+        (Stage.CLASSIFIER, 2, 1),
+        (Stage.FINAL, None, 1),
+        (Stage.FINAL, None, 3),
+    ],
+)
+def test_a_trial_that_lost_its_worker_goes_on_from_its_last_epoch(
+    cache, tmp_path, stage, folds, ensemble
+):
+    spec = tiny_spec(
+        tmp_path,
+        labels=LabelSpec(train=20, folds=folds),
+        classifier=ClassifierSpec(epochs=2, batch=8, bptt=20, ensemble=ensemble),
+    )
     context, store, told = context_of(spec, cache), InMemoryEncoders(), []
-    request = request_for(spec, "scratch", Stage.CLASSIFIER)
+    request = request_for(spec, "scratch", stage)
     whole = run_trial(request, context, store, lambda p, save: told.append(p) or True)
     epochs = len(told)
     assert [p.epoch for p in told] == list(range(1, epochs + 1))
@@ -189,6 +203,26 @@ def test_final_trains_as_many_epochs_as_were_best(spec, cache):
     )
     assert [p.epoch for p in told] == [1]
     assert outcome.metrics["epochs"] == 1
+
+
+def test_final_scores_the_mean_probability_of_its_ensemble(cache, tmp_path):
+    def probabilities(ensemble):
+        shape = ClassifierSpec(epochs=2, batch=8, bptt=20, ensemble=ensemble)
+        spec = tiny_spec(tmp_path, classifier=shape)
+        context = context_of(spec, cache)
+        request = request_for(spec, "scratch", Stage.FINAL)
+        outcome = run_trial(request, context, InMemoryEncoders(), lambda p, s: True)
+        with np.load(Path(spec.storage) / spec.name / outcome.artifacts["predictions"]) as kept:
+            assert outcome.value == np.mean(kept["probabilities"].argmax(1) == kept["labels"])
+            return kept["probabilities"], outcome.metrics
+
+    (one, alone), (two, both) = probabilities(1), probabilities(2)
+    second = 2 * two - one
+    assert not np.allclose(second, one, atol=1e-4)
+    assert np.allclose(second.sum(1), 1, atol=1e-5)
+    assert (second >= -1e-5).all()
+    assert both["steps"] == 2 * alone["steps"]
+    assert both["epochs"] == alone["epochs"]
 
 
 def test_regimes_at_a_seed_share_labels_and_test_documents(spec, cache):

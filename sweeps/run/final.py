@@ -1,0 +1,144 @@
+"""Final: the stage that fits the chosen classifier on all labels and scores the test set once.
+
+A job comes in; an outcome with the test accuracy goes out, the predictions are kept. Where the spec
+asks for an ensemble, several classifiers are fitted that differ in head, order and dropout, and
+their mean probability is scored. A fitted member leaves its predictions in the state that the next
+one saves, so a vanished worker costs an epoch here too.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeps.run.classifiers import classifier_encoder, classifier_settings, training_state
+from sweeps.run.job import EpochTeller, Job, rate
+from sweeps.run.predictions import predict_test, score_test
+from sweeps.search.records import Outcome
+from ulm.model.encoder import Encoder
+from ulm.training.classifier import train_classifier
+
+MEMBERS_FILE = "members.npz"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Cost:
+    """What fitting one member took; scoring is part of `seconds`, not of `training_seconds`."""
+
+    epochs: int
+    steps: int
+    tokens: int
+    training_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Member:
+    """One fitted classifier: its probabilities for the test documents, [N, C], and its cost."""
+
+    probabilities: NDArray[np.float32]
+    cost: _Cost
+
+
+def run_final(job: Job) -> Outcome:
+    """Train on all labels with the chosen settings and score the test documents once.
+
+    Returns:
+        The test accuracy, and where the predictions lie.
+    """
+    encoder = classifier_encoder(job)
+    members = _fitted_members(job)
+    state = training_state(job)
+    while len(members) < job.context.spec.classifier.ensemble:
+        members.append(_fit(job, encoder, tuple(members), state))
+        state = None
+    probabilities = np.mean([member.probabilities for member in members], axis=0)
+    scored = score_test(job, probabilities, encoder.vocabulary)
+    return Outcome(
+        value=scored.value,
+        metrics={**scored.metrics, **_numbers(members)},
+        artifacts=scored.artifacts,
+    )
+
+
+def _fit(job: Job, encoder: Encoder, earlier: Sequence[_Member], state: Path | None) -> _Member:
+    materials, settings = job.materials, classifier_settings(job)
+    trained = train_classifier(
+        encoder,
+        materials.encode(materials.labelled, encoder.vocabulary),
+        materials.labels(materials.labelled),
+        settings,
+        num_classes=materials.num_classes,
+        seed=materials.seed(f"classifier {len(earlier)}" if earlier else "classifier"),
+        last_epoch=job.request.best_epoch,
+        listener=EpochTeller(
+            job,
+            lambda report: report.train_loss,
+            earlier=sum(member.cost.epochs for member in earlier),
+            num_folds=job.context.spec.classifier.ensemble,
+            save_more=lambda folder: _save_members(folder, earlier),
+        ),
+        resume_from=state,
+        device=job.device,
+    )
+    begin = time.perf_counter()
+    probabilities = predict_test(
+        job, lambda documents: trained.predict(materials.encode(documents, encoder.vocabulary))
+    )
+    summary = trained.summary
+    cost = _Cost(
+        epochs=summary.epochs,
+        steps=summary.steps,
+        tokens=summary.tokens,
+        training_seconds=summary.seconds,
+        seconds=summary.seconds + time.perf_counter() - begin,
+    )
+    return _Member(probabilities=probabilities, cost=cost)
+
+
+def _numbers(members: Sequence[_Member]) -> dict[str, float]:
+    """Epochs of one member, and what all of them took."""
+    costs = [member.cost for member in members]
+    tokens = sum(cost.tokens for cost in costs)
+    return {
+        "epochs": float(costs[-1].epochs),
+        "steps": float(sum(cost.steps for cost in costs)),
+        "tokens": float(tokens),
+        "seconds": sum(cost.seconds for cost in costs),
+        "tokens_per_second": rate(tokens, sum(cost.training_seconds for cost in costs)),
+    }
+
+
+def _save_members(folder: Path, members: Sequence[_Member]) -> None:
+    if members:
+        np.savez_compressed(
+            folder / MEMBERS_FILE,
+            allow_pickle=False,
+            probabilities=np.stack([member.probabilities for member in members]),
+            costs=np.array([list(asdict(member.cost).values()) for member in members]),
+        )
+
+
+def _fitted_members(job: Job) -> list[_Member]:
+    """Members that an earlier attempt had fitted when it saved its state."""
+    if job.resume_from is None or not (job.resume_from / MEMBERS_FILE).is_file():
+        return []
+    with np.load(job.resume_from / MEMBERS_FILE, allow_pickle=False) as saved:
+        return [
+            _Member(probabilities=probabilities, cost=_cost(row))
+            for probabilities, row in zip(saved["probabilities"], saved["costs"], strict=True)
+        ]
+
+
+def _cost(row: NDArray[np.float64]) -> _Cost:
+    epochs, steps, tokens, training_seconds, seconds = row.tolist()
+    return _Cost(
+        epochs=int(epochs),
+        steps=int(steps),
+        tokens=int(tokens),
+        training_seconds=training_seconds,
+        seconds=seconds,
+    )
