@@ -27,6 +27,7 @@ from ulm.model.architecture import (
 from ulm.model.encoder import Encoder
 from ulm.seeding import seed_for
 from ulm.text.tokens import Documents
+from ulm.training.accumulation import scores_in_parts
 from ulm.training.batches import bucketed, by_length, pad_documents
 from ulm.training.epochs import Epoch, TrainingSummary, Validation, run_epochs
 from ulm.training.language_model import autocast, regularised
@@ -61,6 +62,7 @@ class ClassifierSettings:
         dropout: Multiplier of fastai's classifier dropouts.
         weight_decay: Decoupled weight decay.
         precision: `fp32`, or `bf16` autocast.
+        accumulation: Parts a step's documents are cut into to save memory; the gradient stays.
     """
 
     epochs: int = 8
@@ -74,6 +76,7 @@ class ClassifierSettings:
     dropout: float = 0.5
     weight_decay: float = 0.01
     precision: Literal["fp32", "bf16"] = "fp32"
+    accumulation: int = 1
 
 
 def build_classifier(
@@ -138,23 +141,29 @@ def _batch(documents: Documents, rows: NDArray[np.int64], bptt: int) -> tuple[Te
 class _ClassifierTask:
     def __init__(
         self,
-        model: TextClassifier,
+        encoder: Encoder,
         train: Documents,
-        labels: Labels,
+        labels: Sequence[int] | Labels,
         validation: tuple[Documents, Labels] | None,
         settings: ClassifierSettings,
         *,
+        num_classes: int,
         seed: int,
-        num_epochs: int,
         device: torch.device,
     ) -> None:
-        self.model = model
+        self.model = model = build_classifier(
+            encoder, num_classes=num_classes, settings=settings, seed=seed_for(seed, "head")
+        ).to(device)
         self.documents = train
         self.labels = torch.from_numpy(np.asarray(labels, np.int64)).to(device)
         self.validation = validation
         self.settings = settings
         self.seed = seed
-        self.num_epochs = num_epochs
+        self.num_epochs = epochs_for(
+            epochs=settings.epochs,
+            minimum_steps=settings.minimum_steps,
+            steps_per_epoch=max(1, len(train) // settings.batch),
+        )
         self.device = device
         groups = model.layer_groups()
         self.rates = discriminative_rates(
@@ -185,11 +194,17 @@ class _ClassifierTask:
         self.optimizer.set_rates([rate * factor for rate in self.rates], momentum=MOMENTUM)
         ids, lengths = _batch(self.documents, rows, self.settings.bptt)
         with autocast(self.settings.precision, self.device):
-            scores, out = self.model(ids.to(self.device), lengths)
+            scores, out = self._forward(ids.to(self.device), lengths)
         loss = F.cross_entropy(scores.float(), self.labels[torch.from_numpy(rows)])
         regularised(loss, out, out).backward()
         self.optimizer.step()
         return loss.detach()
+
+    def _forward(self, ids: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor]:
+        if self.settings.accumulation == 1:
+            scores, out = self.model(ids, lengths)
+            return scores, out
+        return scores_in_parts(self.model, ids, lengths, self.settings.accumulation)
 
     def validate(self) -> Validation | None:
         """Loss and accuracy on the held-out labels; None where there are none."""
@@ -252,31 +267,23 @@ def train_classifier(
     Raises:
         TrainingDiverged: The loss is no longer finite.
     """
-    where = torch.device(device)
-    batches = max(1, len(train) // settings.batch)
-    num_epochs = epochs_for(
-        epochs=settings.epochs, minimum_steps=settings.minimum_steps, steps_per_epoch=batches
-    )
-    model = build_classifier(
-        encoder, num_classes=num_classes, settings=settings, seed=seed_for(seed, "head")
-    ).to(where)
     task = _ClassifierTask(
-        model,
+        encoder,
         train,
-        np.asarray(labels, np.int64),
+        labels,
         validation,
         settings,
+        num_classes=num_classes,
         seed=seed,
-        num_epochs=num_epochs,
-        device=where,
+        device=torch.device(device),
     )
     summary = run_epochs(
         task,
-        num_epochs=num_epochs,
+        num_epochs=task.num_epochs,
         seed=seed,
         better=_more_accurate,
         last_epoch=last_epoch,
         listener=listener,
         resume_from=resume_from,
     )
-    return TrainedClassifier(model=model, summary=summary)
+    return TrainedClassifier(model=task.model, summary=summary)

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS, LanguageModel
+from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS, LanguageModel, State
 from ulm.model.encoder import Encoder, build_language_model, encoder_of
 from ulm.seeding import seed_for
 from ulm.text.tokens import Documents
+from ulm.training.accumulation import join_states, row_parts, state_of_rows
 from ulm.training.batches import num_windows, stream
 from ulm.training.epochs import Epoch, TrainingSummary, Validation, run_epochs
 from ulm.training.listener import EpochListener, EpochReport, TrainingDiverged
@@ -49,6 +50,7 @@ class LanguageModelSettings:
         weight_decay: Decoupled weight decay.
         clip: Largest norm of the gradient; None for no limit.
         precision: `fp32`, or `bf16` autocast.
+        accumulation: Parts a step's streams are cut into to save memory; the gradient stays.
     """
 
     epochs: int = 8
@@ -61,6 +63,7 @@ class LanguageModelSettings:
     weight_decay: float = 0.01
     clip: float | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
+    accumulation: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,21 +138,32 @@ class _LanguageModelTask:
         )
 
     def _step(
-        self, tokens: Tensor, begin: int, state: list[tuple[Tensor, Tensor]], progress: float
-    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        self, tokens: Tensor, begin: int, state: State, progress: float
+    ) -> tuple[Tensor, State]:
         factor = one_cycle(progress)
         self.optimizer.set_rates(
             [rate * factor for rate in self.rates], momentum=one_cycle_momentum(progress)
         )
         inputs, targets = _window(tokens, begin, self.settings.bptt)
-        with autocast(self.settings.precision, self.device):
-            raw, out, state = self.model(inputs, state)
-            loss = self.model.loss(out, targets).float()
-        regularised(loss, raw, out).backward()
+        loss, state = self._backward(inputs, targets, state)
         if self.settings.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         self.optimizer.step()
-        return loss.detach(), state
+        return loss, state
+
+    def _backward(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
+        """Mean loss of a window; its gradient is added up over the parts of the streams."""
+        total = torch.zeros((), device=self.device)
+        states: list[State] = []
+        for rows in row_parts(len(inputs), self.settings.accumulation):
+            share = (rows.stop - rows.start) / len(inputs)
+            with autocast(self.settings.precision, self.device):
+                raw, out, after = self.model(inputs[rows], state_of_rows(state, rows))
+                loss = self.model.loss(out, targets[rows]).float()
+            (share * regularised(loss, raw, out)).backward()
+            total += share * loss.detach()
+            states.append(after)
+        return total, join_states(states)
 
     def _check(self, total: Tensor, epoch: int) -> None:
         if not torch.isfinite(total):
@@ -163,6 +177,15 @@ class _LanguageModelTask:
         """Loss and next-word accuracy over the validation documents."""
         self.model.eval()
         tokens = torch.from_numpy(self.validation).to(self.device)
+        sums = [
+            self._score(tokens[rows]) for rows in row_parts(len(tokens), self.settings.accumulation)
+        ]
+        count = tokens.shape[0] * (tokens.shape[1] - 1)
+        loss, correct = (sum(part) for part in zip(*sums, strict=True))
+        return Validation(loss=float(loss) / count, accuracy=float(correct) / count)
+
+    def _score(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Summed loss and number of correct next words of some streams."""
         state = self.model.encoder.initial_state(tokens.shape[0])
         loss = torch.zeros((), device=self.device)
         correct = torch.zeros((), device=self.device)
@@ -172,8 +195,7 @@ class _LanguageModelTask:
             logits = self.model.logits(out).flatten(0, 1)
             loss += torch.nn.functional.cross_entropy(logits, targets.flatten(), reduction="sum")
             correct += (logits.argmax(-1) == targets.flatten()).sum()
-        count = tokens.shape[0] * (tokens.shape[1] - 1)
-        return Validation(loss=float(loss) / count, accuracy=float(correct) / count)
+        return loss, correct
 
 
 def _window(tokens: Tensor, begin: int, bptt: int) -> tuple[Tensor, Tensor]:
