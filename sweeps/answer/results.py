@@ -110,12 +110,12 @@ COLUMNS = tuple(field.name for field in fields(ResultRow))
 
 
 def trial_seconds(record: TrialRecord) -> float:
-    """Seconds a trial took: as it reports, or from asked to ended; 0 while it runs."""
+    """Seconds a trial took: as it reports, or those a worker had it; 0 while it runs."""
     if record.outcome is not None and "seconds" in record.outcome.metrics:
         return record.outcome.metrics["seconds"]
     if record.ended_at is None:
         return 0.0
-    return max(record.ended_at - record.started_at, 0.0)
+    return record.held_seconds(record.ended_at)
 
 
 def open_ledger(

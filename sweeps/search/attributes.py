@@ -18,7 +18,7 @@ from sweeps.search.records import (
 )
 from sweeps.spec.cells import Stage
 
-TRIAL, EPOCH, END = "trial", "epoch ", "end"
+TRIAL, EPOCH, END, WAIT = "trial", "epoch ", "end", "wait"
 
 
 def asked_attributes(record: TrialRecord) -> dict[str, Any]:
@@ -35,7 +35,13 @@ def asked_attributes(record: TrialRecord) -> dict[str, Any]:
             "best_epoch": record.best_epoch,
             "started_at": record.started_at,
         },
+        WAIT: wait_attributes(record),
     }
+
+
+def wait_attributes(record: TrialRecord) -> dict[str, Any]:
+    """Since when a trial waits for a node, and for how long it did before; kept under `WAIT`."""
+    return {"since": record.waiting_since, "seconds": record.waited_seconds}
 
 
 def epoch_attribute(progress: Progress, at: float) -> tuple[str, dict[str, Any]]:
@@ -68,7 +74,7 @@ def last_heard_of(attributes: Mapping[str, Any]) -> float:
 def record_from(attributes: Mapping[str, Any], params: Mapping[str, float]) -> TrialRecord:
     """The record that was kept; RUNNING where no end was."""
     told = attributes[TRIAL]
-    end = attributes.get(END, {})
+    end, wait = attributes.get(END, {}), attributes.get(WAIT, {})
     outcome = end.get("outcome")
     study = StudyKey(cell_id=told["cell"], stage=Stage(told["stage"]))
     return TrialRecord(
@@ -83,6 +89,8 @@ def record_from(attributes: Mapping[str, Any], params: Mapping[str, float]) -> T
         retryable=bool(end.get("retryable", False)),
         started_at=told["started_at"],
         ended_at=end.get("ended_at"),
+        waiting_since=wait.get("since"),
+        waited_seconds=float(wait.get("seconds", 0.0)),
     )
 
 

@@ -76,6 +76,23 @@ class Books:
         self._put(record)
         return True
 
+    def waits(self, key: TrialKey, at: float) -> bool:
+        """A trial lost its worker and waits for another. Returns whether that is new."""
+        record = self.running(key)
+        if record is None or record.waiting_since is not None:
+            return False
+        self._put(replace(record, waiting_since=at))
+        return True
+
+    def begins(self, key: TrialKey, at: float) -> bool:
+        """A worker took a trial that waited. Returns whether that is new."""
+        record = self.running(key)
+        if record is None or record.waiting_since is None:
+            return False
+        waited = record.waited_seconds + max(0.0, at - record.waiting_since)
+        self._put(replace(record, waiting_since=None, waited_seconds=waited))
+        return True
+
     def progressed(self, key: TrialKey, progress: Progress) -> bool:
         """A trial reported an epoch. Returns whether the event told anything new."""
         record = self.running(key)
@@ -125,9 +142,12 @@ class Books:
         return record if record is not None and record.key == key else None
 
     def accelerator_seconds(self, now: float) -> float:
-        """Seconds × accelerators of all trials, ended attempts and running ones included."""
+        """Seconds × accelerators of all trials, ended attempts and running ones included.
+
+        A trial that waits for a node holds nothing and costs nothing meanwhile.
+        """
         running = sum(
-            max(0.0, now - record.started_at) * self._accelerators(record)
+            record.held_seconds(now) * self._accelerators(record)
             for book in self._books.values()
             for record in book.latest.values()
             if record.state is TrialState.RUNNING
@@ -170,7 +190,7 @@ class Books:
 
     def _spend(self, record: TrialRecord) -> None:
         if record.ended_at is not None:
-            seconds = max(0.0, record.ended_at - record.started_at)
+            seconds = record.held_seconds(record.ended_at)
             self._spent_seconds += seconds * self._accelerators(record)
 
     def _accelerators(self, record: TrialRecord) -> float:

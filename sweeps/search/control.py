@@ -56,6 +56,10 @@ class TrialListener(Protocol):
         ...
 
 
+def _every_cell(cell: Cell) -> bool:
+    return True
+
+
 class Control:
     """One run of a sweep.
 
@@ -121,14 +125,34 @@ class Control:
         """Whether a trial would be handed out now."""
         return bool(self.ledger.ready(self._clock()))
 
-    def next_request(self) -> TrialRequest | Answer:
-        """The most urgent trial, kept as RUNNING before it is handed out."""
+    def next_request(
+        self, *, fits: Callable[[Cell], bool] = _every_cell, waits: bool = False
+    ) -> TrialRequest | Answer:
+        """The most urgent trial, kept as RUNNING before it is handed out.
+
+        Args:
+            fits: Whether the runner has room for a trial of a cell; the others are passed over.
+            waits: Whether it waits for a node until the runner says `begins`.
+        """
         ready = self.ledger.ready(self._clock())
         if not ready:
             return Answer.WAIT if self.ledger.num_running else Answer.DONE
-        wanted = self.ledger.next_trial(ready[0])
-        assert wanted is not None, "a ready study wants a trial"
-        return self._hand_out(wanted)
+        for study in ready:
+            if fits(self._cells[study.cell_id]):
+                wanted = self.ledger.next_trial(study)
+                assert wanted is not None, "a ready study wants a trial"
+                return self._hand_out(wanted, waits=waits)
+        return Answer.WAIT
+
+    def begins(self, key: TrialKey) -> None:
+        """A worker took a trial that waited: from now on its seconds cost."""
+        if self.ledger.begins(key, self._clock()):
+            self._studies.wait(self._running(key))
+
+    def waits(self, key: TrialKey) -> None:
+        """A trial lost its worker and waits for another, to go on from its last epoch."""
+        if self.ledger.waits(key, self._clock()):
+            self._studies.wait(self._running(key))
 
     def report(self, key: TrialKey, progress: Progress) -> bool:
         """A trial finished an epoch.
@@ -137,6 +161,7 @@ class Control:
             Whether it is to go on; False ends it here as PRUNED or, where the value is no finite
             number, as FAILED.
         """
+        self.begins(key)
         if not math.isfinite(progress.value):
             self.fail(key, f"diverged: the value of epoch {progress.epoch} is {progress.value}")
             return False
@@ -177,18 +202,20 @@ class Control:
                 self.fail(record.key, reason, lost=True)
         self._studies.close()
 
-    def _hand_out(self, wanted: NextTrial) -> TrialRequest:
+    def _hand_out(self, wanted: NextTrial, *, waits: bool) -> TrialRequest:
         cell = self._cells[wanted.key.study.cell_id]
         space = space_of(self._spec, cell, wanted.key.study.stage)
         params = wanted.params
         if params is None:
             params = self._studies.suggest(self._question(cell, wanted))
+        now = self._clock()
         record = TrialRecord(
             key=wanted.key,
             params=params,
             encoder=wanted.basis.encoder,
             best_epoch=wanted.basis.best_epoch,
-            started_at=self._clock(),
+            started_at=now,
+            waiting_since=now if waits else None,
         )
         self._studies.begin(record, space)
         self.ledger.asked(record)

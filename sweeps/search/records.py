@@ -81,7 +81,8 @@ class Outcome:
             test accuracy (final).
         metrics: Numbers by name: `best_epoch`, `validation_loss`, `validation_accuracy`,
             `test_accuracy`, `test_documents`, `steps`, `tokens`, `seconds`, `peak_gib`, ...
-        artifacts: Keys by name: `encoder` (store key), `predictions` (path below the sweep folder).
+        artifacts: Keys by name: `encoder` (store key), `predictions` (path below the sweep folder),
+            `node` (host name of the machine it ran on).
     """
 
     value: float
@@ -125,6 +126,8 @@ class TrialRecord:
             diverged, so that the next `run` asks it again.
         started_at: Unix seconds when it was asked.
         ended_at: Unix seconds when it ended; None while running.
+        waiting_since: Unix seconds since when it waits for a node; None while a worker has it.
+        waited_seconds: Seconds of earlier waits.
     """
 
     key: TrialKey
@@ -138,3 +141,11 @@ class TrialRecord:
     retryable: bool = False
     started_at: float = 0.0
     ended_at: float | None = None
+    waiting_since: float | None = None
+    waited_seconds: float = 0.0
+
+    def held_seconds(self, now: float) -> float:
+        """Seconds a worker had it, up to its end or `now`; waiting for a node costs nothing."""
+        end = now if self.ended_at is None else self.ended_at
+        waiting = 0.0 if self.waiting_since is None else max(0.0, end - self.waiting_since)
+        return max(0.0, end - self.started_at - self.waited_seconds - waiting)

@@ -22,12 +22,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from sweeps.paths import SweepPaths
 from sweeps.search.attributes import (
     END,
+    WAIT,
     asked_attributes,
     end_attributes,
     epoch_attribute,
     is_trial,
     last_heard_of,
     record_from,
+    wait_attributes,
 )
 from sweeps.search.database import connect_arguments, is_made, unusable
 from sweeps.search.ledger import Ledger
@@ -130,6 +132,11 @@ class OptunaStudies:
         study = self._study(record.key.study)
         study.add_trial(_frozen(record, space))
         self._trials[record.key] = study.get_trials(deepcopy=False)[-1]
+
+    def wait(self, record: TrialRecord) -> None:
+        """See `Studies.wait`."""
+        trial_id = self._trials[record.key]._trial_id
+        self._storage.set_trial_user_attr(trial_id, WAIT, wait_attributes(record))
 
     def report(self, key: TrialKey, progress: Progress, at: float) -> None:
         """See `Studies.report`."""

@@ -78,6 +78,10 @@ class Studies(Protocol):
         """Keep a trial that is being handed out."""
         ...
 
+    def wait(self, record: TrialRecord) -> None:
+        """Keep that a running trial waits for a node, or no longer does."""
+        ...
+
     def report(self, key: TrialKey, progress: Progress, at: float) -> None:
         """Keep an epoch of a running trial."""
         ...
@@ -156,6 +160,10 @@ class InMemoryStudies:
         """See `Studies.begin`."""
         self._records[record.key] = record
         self._touched_at[record.key] = record.started_at
+
+    def wait(self, record: TrialRecord) -> None:
+        """See `Studies.wait`."""
+        self._records[record.key] = record
 
     def report(self, key: TrialKey, progress: Progress, at: float) -> None:
         """See `Studies.report`."""

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 from simulation import (
+    Clock,
     SilentListener,
     open_control,
     outcome_of,
@@ -242,3 +243,36 @@ def test_a_pretrained_general_model_is_what_ulm_starts_from():
     )
     control = open_control(spec, InMemoryStudies(), general_encoder="wt103:1.0")
     assert control.next_request().encoder == "wt103:1.0"
+
+
+def test_waiting_for_a_node_is_kept_and_a_resumed_driver_counts_no_second_of_it(reopen):
+    spec = tiny_spec(**SMALL)
+    clock = Clock()
+    control = open_control(spec, reopen(), clock=clock)
+    first, second = (control.next_request(waits=True) for _ in range(2))
+    clock.now += 1000.0
+    control.begins(first.key)
+    begun_at = clock.now
+    control.report(first.key, Progress(epoch=1, num_epochs=3, value=0.5))
+    held = control.ledger.running(first.key).held_seconds(begun_at + 100.0)
+    assert held == pytest.approx(100.0)
+    assert control.ledger.running(second.key).held_seconds(begun_at + 100.0) == 0.0
+
+    resumed = open_control(spec, reopen(), clock=clock)  # the driver was killed
+    assert resumed.ledger.latest(second.key).state is TrialState.LOST
+    assert 0.0 < resumed.ledger.accelerator_seconds(clock.now) < 10.0
+
+
+def test_a_report_says_that_a_waiting_trial_has_begun(reopen):
+    control = open_control(tiny_spec(**SMALL), reopen())
+    request = control.next_request(waits=True)
+    control.report(request.key, Progress(epoch=1, num_epochs=3, value=0.5))
+    assert control.ledger.running(request.key).waiting_since is None
+
+
+def test_a_runner_without_room_for_the_most_urgent_trial_gets_the_next_that_fits(reopen):
+    spec = tiny_spec(regimes=(Regime.BOW, Regime.SCRATCH), **SMALL)
+    control = open_control(spec, reopen())
+    request = control.next_request(fits=lambda cell: cell.regime == Regime.BOW)
+    assert request.cell.regime == Regime.BOW
+    assert control.next_request(fits=lambda cell: False) is Answer.WAIT

@@ -196,6 +196,33 @@ def test_accelerator_hours_count_every_attempt_and_running_trials_but_no_bow_bes
     assert ledger.ready(7200.0) == ()
 
 
+def test_a_trial_that_waits_for_a_node_costs_nothing_until_a_worker_has_it():
+    spec = tiny_spec(**ONE)
+    ledger = new_ledger(spec)
+    key = ask(ledger, study_of(spec, "scratch", Stage.CLASSIFIER), at=0.0).key
+    assert ledger.waits(key, 0.0)
+    assert not ledger.waits(key, 50.0), "it waits already"
+    assert ledger.accelerator_seconds(100.0) == 0.0
+    assert ledger.begins(key, 100.0)
+    assert not ledger.begins(key, 110.0), "it has begun"
+    assert ledger.accelerator_seconds(130.0) == 30.0
+    assert ledger.waits(key, 130.0), "its node vanished"
+    assert ledger.accelerator_seconds(500.0) == 30.0
+    assert ledger.begins(key, 500.0)
+    ledger.failed(key, "diverged", 510.0)
+    assert ledger.accelerator_seconds(1000.0) == 40.0
+    assert not ledger.waits(key, 1000.0), "it has ended"
+
+
+def test_a_trial_that_ends_while_it_waits_has_cost_what_it_held():
+    spec = tiny_spec(**ONE)
+    ledger = new_ledger(spec)
+    key = ask(ledger, study_of(spec, "scratch", Stage.CLASSIFIER), at=0.0).key
+    assert ledger.waits(key, 20.0)
+    ledger.lost(key, "the run was stopped", 400.0)
+    assert ledger.accelerator_seconds(1000.0) == 20.0
+
+
 def test_a_running_cell_says_so():
     spec = tiny_spec(**ONE)
     ledger = new_ledger(spec)
