@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# The MLflow server of a head node, on loopback.
+# In: the variables below. Out: a running server, and the line that makes the tunnel to it.
+# Decision: secrets travel by environment and by files of mode 600, never on a command line; without
+# basic auth it refuses to listen beyond this machine.
+#
+#   bash cluster/mlflow_server.sh [start | foreground | stop]
+#
+# MLFLOW_BACKEND_URI            postgresql+psycopg2://user@host/mlflow with the password in ~/.pgpass.
+#                               Default: SQLite at ~/mlflow/mlflow.db
+# SWEEP_STORAGE                 artifacts go to $SWEEP_STORAGE/mlartifacts; default ~/mlflow/artifacts
+# MLFLOW_LISTEN, MLFLOW_PORT    default 127.0.0.1 and 5000
+# MLFLOW_AUTH_ADMIN_PASSWORD    turns basic auth on (user `admin`); or the file ~/.mlflow-admin-password
+# MLFLOW_WAIT_SECONDS           how long a start may take. Default 120
+set -euo pipefail
+
+folder=$HOME/mlflow
+listen=${MLFLOW_LISTEN:-127.0.0.1}
+port=${MLFLOW_PORT:-5000}
+storage=${SWEEP_STORAGE:-}
+artifacts=${storage:+${storage%/}/mlartifacts}
+password_file=$HOME/.mlflow-admin-password
+pid_file=$folder/server.pid
+log=$folder/server.log
+
+fail() { # rule, value found, what to do
+  echo "mlflow_server: $1" >&2
+  exit 2
+}
+
+is_loopback() {
+  case "$listen" in 127.* | localhost | ::1) ;; *) return 1 ;; esac
+}
+
+here() { # a server on all interfaces answers on loopback too
+  case "$listen" in 0.0.0.0 | ::) echo 127.0.0.1 ;; *:*) echo "[$listen]" ;; *) echo "$listen" ;; esac
+}
+
+answers() {
+  python3 - "http://$(here):$port/health" <<'PY'
+import sys
+from urllib.request import ProxyHandler, build_opener
+
+try:
+    with build_opener(ProxyHandler({})).open(sys.argv[1], timeout=3) as answer:
+        sys.exit(answer.read().strip() != b"OK")
+except (OSError, ValueError):
+    sys.exit(1)
+PY
+}
+
+read_password() {
+  if [ -z "${MLFLOW_AUTH_ADMIN_PASSWORD:-}" ] && [ -f "$password_file" ]; then
+    MLFLOW_AUTH_ADMIN_PASSWORD=$(<"$password_file")
+    export MLFLOW_AUTH_ADMIN_PASSWORD
+  fi
+}
+
+secret_key() { # signs the sessions of the web pages; made once
+  [ -s "$folder/secret_key" ] ||
+    (umask 077 && python3 -c 'import secrets; print(secrets.token_hex(32))' >"$folder/secret_key")
+  cat "$folder/secret_key"
+}
+
+serve() { # $1: the command that becomes the server
+  mkdir -p "$folder/artifacts"
+  cd "$folder" # basic auth keeps its users in the working directory
+  unset MLFLOW_TRACKING_URI # of clients: this node's own server
+  export MLFLOW_BACKEND_STORE_URI=${MLFLOW_BACKEND_URI:-sqlite:///$folder/mlflow.db}
+  local options=(--host "$listen" --port "$port" --workers 2
+    --artifacts-destination "${artifacts:-$folder/artifacts}")
+  if [ -n "${MLFLOW_AUTH_ADMIN_PASSWORD:-}" ]; then
+    MLFLOW_FLASK_SERVER_SECRET_KEY=${MLFLOW_FLASK_SERVER_SECRET_KEY:-$(secret_key)}
+    export MLFLOW_AUTH_ADMIN_PASSWORD MLFLOW_FLASK_SERVER_SECRET_KEY
+    options+=(--app-name basic-auth)
+  fi
+  "$@" mlflow server "${options[@]}"
+}
+
+start() {
+  if answers; then
+    echo "mlflow_server: already running at $(here):$port"
+  else
+    mkdir -p "$folder"
+    (umask 077 && serve exec setsid >"$log" 2>&1 </dev/null) &
+    echo $! >"$pid_file"
+    wait_until_it_answers
+  fi
+  echo "tunnel, from your machine: ray attach -p $port cluster/cluster.yaml"
+  echo "then open http://127.0.0.1:$port"
+}
+
+wait_until_it_answers() {
+  local deadline=$((SECONDS + ${MLFLOW_WAIT_SECONDS:-120}))
+  until answers; do
+    if ! kill -0 "$(<"$pid_file")" 2>/dev/null || [ "$SECONDS" -ge "$deadline" ]; then
+      tail -n 20 "$log" >&2
+      fail "the server must answer at $(here):$port/health, and does not; its log is $log"
+    fi
+    sleep 1
+  done
+  echo "mlflow_server: running at $(here):$port, artifacts at ${artifacts:-$folder/artifacts}"
+}
+
+stop() { # the whole group: the server has workers
+  [ -f "$pid_file" ] || return 0
+  kill -- "-$(<"$pid_file")" 2>/dev/null || true
+  rm "$pid_file"
+}
+
+read_password
+is_loopback || [ -n "${MLFLOW_AUTH_ADMIN_PASSWORD:-}" ] ||
+  fail "a server beyond this machine needs basic auth, found MLFLOW_LISTEN=$listen without a password; \
+put one into $password_file (mode 600), or leave MLFLOW_LISTEN out and use the tunnel"
+case "${1:-start}" in
+  start) start ;;
+  foreground) serve exec ;;
+  stop) stop ;;
+  *) fail "the verb must be start, foreground or stop, found $1" ;;
+esac
