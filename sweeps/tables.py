@@ -10,9 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.board import Board, StudyState, duration, score
-from sweeps.checks import Finding
+from sweeps.finding import Finding
 from sweeps.search.records import TrialRecord
+from sweeps.spec.bill import Bill, NodeBill
 from sweeps.spec.cells import Cell, Stage
+from sweeps.spec.fleet import PRICE_LABEL
 from sweeps.spec.plan import RegimePlan, SweepPlan
 from sweeps.spec.values import SweepSpec
 
@@ -60,6 +62,59 @@ def plan_lines(plan: SweepPlan, price_per_hour: float | None = None) -> tuple[st
         lines.append(f"cost {money:,.2f} at {price_per_hour:g} per accelerator hour")
     lines += [f"assumed: {line}" for line in plan.assumptions]
     lines += [f"warning: {line}" for line in plan.warnings]
+    return tuple(lines)
+
+
+def bill_table(bill: Bill) -> Table:
+    """One row per node type: what it holds, how many there may be, hours and money."""
+    table = Table("node type", "market", title=bill.fleet.name, title_justify="left")
+    names = ("CPUs", "GPUs", "nodes", "trials each", "price an hour", "node hours", "money")
+    for name in names:
+        table.add_column(name, justify="right")
+    for line in bill.nodes:
+        table.add_row(*_bill_row(line))
+    table.add_section()
+    table.add_row("all", *[""] * 6, f"{bill.node_hours:,.1f}", _money(bill.money))
+    return table
+
+
+def _bill_row(line: NodeBill) -> tuple[str, ...]:
+    node = line.node
+    return (
+        node.name + (" (head)" if node.is_head and node.name != "head" else ""),
+        node.market,
+        f"{node.cpus:g}",
+        f"{node.gpus:g}",
+        str(line.count),
+        str(line.trials),
+        "" if node.price_per_hour is None else f"{node.price_per_hour:g}",
+        f"{line.hours:,.1f}",
+        _money(line.money),
+    )
+
+
+def _money(amount: float | None) -> str:
+    return "" if amount is None else f"{amount:,.2f}"
+
+
+def bill_lines(bill: Bill) -> tuple[str, ...]:
+    """What the table leaves out: wall time, what bounds it, what is not known.
+
+    Args:
+        bill: The bill.
+    """
+    lines = [
+        f"{bill.fits} trials fit on the largest cluster at once, the sweep can use {bill.at_once}",
+        f"wall time about {duration(3600 * bill.wall_hours)}; the longest chain of trials alone "
+        f"takes {duration(3600 * bill.chain_hours)}",
+        "assumed: workers are given back "
+        f"{bill.fleet.idle_minutes:g} minutes after their last trial; starting them, "
+        "storage and traffic are not counted",
+    ]
+    if bill.unpriced:
+        names = ", ".join(bill.unpriced)
+        label = f'`labels: {{{PRICE_LABEL}: "0.526"}}`'
+        lines.append(f"money unknown: {bill.fleet.name} has no price for {names}; add {label}")
     return tuple(lines)
 
 

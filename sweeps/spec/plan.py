@@ -5,6 +5,7 @@ regime and in all. Every number is arithmetic over `sweeps.spec.cost`, and the p
 assumed, so that a reader can tell a measurement from a default.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,6 +56,8 @@ class SweepPlan:
     Args:
         name: Name of the sweep.
         regimes: One row per regime, the general model first where it is trained.
+        chain_hours: Hours of the longest chain of trials that wait for each other: no number of
+            machines makes the sweep shorter.
         storage_gib: Token arrays, an encoder per language-model trial, predictions.
         peak_gib: Memory of the largest trial, GPU and host together.
         assumptions: What the numbers rest on, a sentence each.
@@ -63,6 +66,7 @@ class SweepPlan:
 
     name: str
     regimes: tuple[RegimePlan, ...]
+    chain_hours: float
     storage_gib: float
     peak_gib: float
     assumptions: tuple[str, ...]
@@ -102,6 +106,7 @@ def plan_sweep(
     return SweepPlan(
         name=spec.name,
         regimes=rows,
+        chain_hours=_chain_seconds(spec, cells, known, rate) / 3600,
         storage_gib=_storage_bytes(spec, rows, known) / GIB,
         peak_gib=BASE_GIB + _peak_bytes(spec) / GIB,
         assumptions=_assumptions(spec, known, rate),
@@ -131,6 +136,21 @@ def _regime_plan(
         hours=seconds / 3600,
         accelerator_hours=seconds / 3600 * accelerators(spec, regime),
     )
+
+
+def _chain_seconds(
+    spec: SweepSpec, cells: Sequence[Cell], volumes: Volumes, rate: float | None
+) -> float:
+    """The longest cell, its trials one after the other, behind the general model it waits for."""
+    own = {
+        cell.id: sum(
+            math.ceil(num_trials(spec, cell, stage) / spec.search.parallel_trials)
+            * trial_seconds(spec, trial_load(spec, cell, stage, volumes), rate)
+            for stage in cell.stages
+        )
+        for cell in cells
+    }
+    return max(own[cell.id] + sum(own[needed] for needed in cell.needs) for cell in cells)
 
 
 def _parameters(spec: SweepSpec) -> int:

@@ -165,16 +165,25 @@ class BudgetSpec:
 
     Args:
         hours: Wall hours of one `run`.
-        accelerator_hours: Sum over trials of seconds × accelerators (CPUs where `gpus` is 0).
+        accelerator_hours: Sum over trials of seconds × accelerators (CPUs where `gpus` is 0), lost
+            and failed attempts included.
+        price_per_accelerator_hour: Money for one, in any currency; shows what was spent and stops
+            nothing.
     """
 
     hours: float | None = None
     accelerator_hours: float | None = None
+    price_per_accelerator_hour: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("hours", "accelerator_hours"):
             value = getattr(self, name)
             require(value is None or value > 0, f"{name} must be above 0, found {value}")
+        price = self.price_per_accelerator_hour
+        require(
+            price is None or price >= 0,
+            f"price_per_accelerator_hour must be >= 0, found {price}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

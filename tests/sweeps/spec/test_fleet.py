@@ -1,0 +1,205 @@
+"""Cluster files as fleets, and what a plan costs on them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sweeps.errors import SweepError
+from sweeps.spec.bill import make_bill
+from sweeps.spec.fleet import Fleet, NodeType, load_fleet, with_price
+from sweeps.spec.load import load_spec
+from sweeps.spec.plan import plan_sweep
+from sweeps.spec.values import BudgetSpec, ResourceSpec
+
+CLUSTER = Path(__file__).parents[3] / "cluster"
+HEAD = NodeType(name="head", cpus=4, price_per_hour=0.4, is_head=True)
+WORKER = NodeType(name="worker", cpus=8, gpus=1, maximum=4, price_per_hour=0.6, market="spot")
+FLEET = Fleet(name="test.yaml", nodes=(HEAD, WORKER), max_workers=10, idle_minutes=30)
+TOLD = """
+max_workers: 3
+idle_timeout_minutes: 12
+head_node_type: boss
+available_node_types:
+  gpu:
+    resources: {CPU: 8, GPU: 1}
+    labels: {price-per-hour: "0.526", market: spot}
+    node_config: {}
+  big:
+    resources: {CPU: 32, GPU: 4}
+    max_workers: 2
+    node_config: {}
+  boss: {resources: {CPU: 2}, labels: {price-per-hour: "0.1"}, node_config: {}}
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "cluster.yaml"
+    path.write_text(TOLD, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def imdb():
+    return load_spec("imdb")
+
+
+def on_gpus(spec, gpus, cpus=1):
+    return replace(spec, resources=ResourceSpec(cpus=cpus, gpus=gpus))
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "held"),
+    [(1, 0, 8), (3, 0, 2), (1, 1, 1), (1, 0.25, 4), (4, 0.25, 2), (1, 0.1, 8), (1, 2, 0)],
+)
+def test_a_node_holds_what_both_its_cpus_and_its_gpus_allow(cpus, gpus, held):
+    assert WORKER.num_trials(cpus=cpus, gpus=gpus) == held
+
+
+def test_a_share_of_a_gpu_never_spans_two():
+    node = NodeType(name="two", cpus=64, gpus=2)
+    assert node.num_trials(cpus=1, gpus=0.4) == 4
+    assert node.num_trials(cpus=1, gpus=0.1) == 20
+    assert node.num_trials(cpus=1, gpus=2) == 1
+
+
+def test_a_cluster_file_gives_its_node_types_the_head_first(file):
+    fleet = load_fleet(file)
+    assert [node.name for node in fleet.nodes] == ["boss", "gpu", "big"]
+    assert (fleet.max_workers, fleet.idle_minutes) == (3, 12)
+    assert fleet.nodes[0] == NodeType(name="boss", cpus=2, price_per_hour=0.1, is_head=True)
+    assert (fleet.nodes[1].maximum, fleet.nodes[1].market) == (3, "spot")
+    assert (fleet.nodes[2].maximum, fleet.nodes[2].price_per_hour) == (2, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("provider: {type: local, head_ip: a}", "must name its available_node_types.*--price"),
+        ("[1, 2", "must be YAML that can be read"),
+        ("available_node_types: {w: {resources: {GPU: 1}}}", "w: resources must say.*GPU"),
+        (
+            "available_node_types: {w: {resources: {CPU: 1}, labels: {price-per-hour: free}}}",
+            "w: .*'free'.*numbers are written as",
+        ),
+        (
+            "available_node_types: {w: {resources: {CPU: 1}, labels: {price-per-hour: '-1'}}}",
+            "w: price_per_hour must be >= 0, found -1",
+        ),
+    ],
+)
+def test_a_file_that_does_not_say_what_nodes_hold_is_refused_with_the_remedy(file, text, message):
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(SweepError, match=message):
+        load_fleet(file)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SweepError, match=r"found .*nowhere\.yaml"):
+        load_fleet(tmp_path / "nowhere.yaml")
+
+
+def test_a_trial_that_no_node_holds_is_refused_with_what_nodes_hold():
+    with pytest.raises(SweepError, match=r"9 CPUs and 1 GPUs.*worker: 8 CPUs, 1 GPUs.*lower"):
+        FLEET.holding(ResourceSpec(cpus=9, gpus=1))
+    none = replace(FLEET, nodes=(HEAD, replace(WORKER, maximum=0)))
+    with pytest.raises(SweepError, match="a node must hold a trial"):
+        none.holding(ResourceSpec(gpus=1))
+
+
+def test_an_accelerator_hour_costs_the_share_of_a_node_that_a_trial_takes():
+    quarter = ResourceSpec(cpus=1, gpus=0.25)
+    assert FLEET.price_per_accelerator_hour(quarter) == pytest.approx(0.6)
+    wide = ResourceSpec(cpus=4, gpus=0.25)  # two a node: half of the GPU is never used
+    assert FLEET.price_per_accelerator_hour(wide) == pytest.approx(1.2)
+    cpus = ResourceSpec(cpus=2)
+    assert FLEET.price_per_accelerator_hour(cpus) == pytest.approx(0.1), "the head is dearest"
+    unknown = replace(FLEET, nodes=(HEAD, replace(WORKER, price_per_hour=None)))
+    assert unknown.price_per_accelerator_hour(quarter) is None
+
+
+def test_the_nearest_price_wins_and_a_heads_own_file_is_asked_last(imdb, file, tmp_path):
+    text = yaml.safe_load(TOLD)
+    del text["available_node_types"]["big"]
+    file.write_text(yaml.safe_dump(text), encoding="utf-8")
+    spec = on_gpus(imdb, 1)
+    told = replace(spec, budget=BudgetSpec(price_per_accelerator_hour=3.0))
+    here = {"bootstrap": file}
+
+    def price(spec, **known):
+        return with_price(spec, **known).budget.price_per_accelerator_hour
+
+    assert price(told, price=2.0, cluster=file, **here) == 2.0
+    assert price(told, cluster=file, **here) == 0.526
+    assert price(told, **here) == 3.0
+    assert price(spec, **here) == 0.526
+    assert price(spec, bootstrap=tmp_path / "none.yaml") is None
+    file.write_text("provider: {type: local}", encoding="utf-8")
+    assert price(spec, **here) is None
+
+
+def test_the_bill_pays_workers_for_their_work_and_the_head_for_all_of_the_time(imdb):
+    spec = on_gpus(imdb, 0.25)
+    plan = plan_sweep(spec)
+    bill = make_bill(plan, spec, FLEET)
+    head, worker = bill.nodes
+    assert (bill.fits, bill.at_once, worker.count, worker.trials) == (16, 16, 4, 4)
+    on_gpu = sum(row.hours for row in plan.regimes if row.regime != "bow")
+    assert bill.wall_hours == pytest.approx(on_gpu / 16)
+    assert worker.hours == pytest.approx(on_gpu / 4 + 4 * 0.5)
+    assert head.hours == bill.wall_hours
+    assert bill.money == pytest.approx(0.4 * head.hours + 0.6 * worker.hours)
+    assert bill.node_hours == head.hours + worker.hours
+
+
+def test_no_number_of_nodes_makes_a_sweep_shorter_than_its_longest_chain(imdb):
+    spec = on_gpus(imdb, 1)
+    plan = plan_sweep(spec)
+    many = replace(FLEET, nodes=(HEAD, replace(WORKER, maximum=1000)), max_workers=1000)
+    bill = make_bill(plan, spec, many)
+    assert bill.wall_hours == plan.chain_hours > plan.total.hours / 95
+    assert bill.nodes[1].count == 95, "a cell runs one trial at a time"
+    assert bill.fits == 1000
+
+
+def test_twice_the_parallel_trials_halve_the_longest_chain(imdb):
+    once = plan_sweep(imdb).chain_hours
+    spec = replace(imdb, search=replace(imdb.search, parallel_trials=2))
+    assert plan_sweep(spec).chain_hours == pytest.approx(once / 2, rel=0.05)
+
+
+def test_cheap_nodes_are_used_first_and_the_limit_of_all_workers_holds(imdb):
+    spec = on_gpus(imdb, 1)
+    cheap = replace(WORKER, name="cheap", price_per_hour=0.2, maximum=2)
+    fleet = replace(FLEET, nodes=(HEAD, WORKER, cheap), max_workers=3)
+    bill = make_bill(plan_sweep(spec), spec, fleet)
+    assert {line.node.name: line.count for line in bill.nodes} == {
+        "head": 1,
+        "cheap": 2,
+        "worker": 1,
+    }
+
+
+def test_trials_without_gpus_run_on_the_head_too():
+    spec = load_spec("demo", {"seeds": "1", "sizes": "[1000]"})
+    bill = make_bill(plan_sweep(spec), spec, FLEET)
+    assert [line.trials for line in bill.nodes] == [4, 8]
+    alone = make_bill(plan_sweep(spec), spec, replace(FLEET, nodes=(HEAD,), max_workers=0))
+    assert (alone.at_once, alone.money) == (4, pytest.approx(0.4 * alone.wall_hours))
+
+
+def test_money_is_unknown_where_a_price_is_and_the_node_type_is_named(imdb):
+    spec = on_gpus(imdb, 1)
+    fleet = replace(FLEET, nodes=(HEAD, replace(WORKER, price_per_hour=None)))
+    bill = make_bill(plan_sweep(spec), spec, fleet)
+    assert (bill.money, bill.unpriced) == (None, ("worker",))
+
+
+@pytest.mark.parametrize("name", ["cluster.yaml", "gcp.yaml"])
+def test_the_cloud_files_hold_the_published_grid_and_have_all_prices(imdb, name):
+    bill = make_bill(plan_sweep(imdb), imdb, load_fleet(CLUSTER / name))
+    assert bill.money is not None
+    assert bill.money > 0
+    assert bill.fits >= 2
