@@ -6,7 +6,9 @@
         ├── SpecError              every mistake of one spec, as `file:line: key: message` lines
         ├── MeaningError           the spec no longer means what the recorded cells mean
         ├── StorageError           a run folder, ledger or store that cannot be read or written
-        └── TrackingError          the MLflow server cannot be reached at start
+        ├── TrackingError          the MLflow server cannot be reached at start
+        ├── ClusterError           the cluster does not answer, or a node of it is not fit
+        └── CapacityError          no node of the cluster can ever hold a trial
 
 Our own mistakes are asserts. Text of an error: the rule, then the value found, then what to do.
 """
@@ -40,3 +42,11 @@ class StorageError(SweepError):
 
 class TrackingError(SweepError):
     """The tracking server cannot be reached when a sweep starts."""
+
+
+class ClusterError(SweepError):
+    """The cluster does not answer or refuses this machine, or a node of it is not fit for a sweep."""
+
+
+class CapacityError(SweepError):
+    """No node of the cluster, also of the largest it may grow to, can hold a trial."""

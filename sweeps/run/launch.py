@@ -20,6 +20,8 @@ from typing import Any
 from sweeps.paths import SweepPaths
 from sweeps.progress import RunListener
 from sweeps.record.tracking import check_tracking
+from sweeps.run.autoscaler import autoscaler_config
+from sweeps.run.capacity import Slots, current_capacity, largest_capacity, slots
 from sweeps.run.context import TrialContext
 from sweeps.run.driver import driver_lock, terminated_like_interrupt
 from sweeps.run.memory import MemoryPeak, MemoryWatch
@@ -112,24 +114,25 @@ def run_trials(control: Control, context: TrialContext, paths: SweepPaths) -> No
         paths: Where Tune keeps checkpoints of running trials.
 
     Raises:
+        CapacityError: No node of the cluster, also of the largest it may be, can hold a trial.
         KeyboardInterrupt: Ctrl-C or SIGTERM; Tune ends its workers first.
     """
     with _ray() as ray:
         from ray import tune
 
         from sweeps.run.trial import make_trainable, resources_of
-        from sweeps.search.searcher import Bridge, SweepScheduler, SweepSearcher
+        from sweeps.search.searcher import Bridge, SweepCallback, SweepScheduler, SweepSearcher
 
         spec = context.spec
-        slots = max_concurrent(spec, ray.cluster_resources())
-        bridge = Bridge(control, spec, max_concurrent=slots)
+        free = _slots(spec, ray)
+        bridge = Bridge(control, spec, max_total=free.total, max_neural=free.neural)
         tuner = tune.Tuner(
             tune.with_resources(make_trainable(context), resources_of),
             tune_config=tune.TuneConfig(
                 search_alg=SweepSearcher(bridge),
                 scheduler=SweepScheduler(bridge),
                 num_samples=control.ledger.num_wanted + SLACK_TRIALS,
-                max_concurrent_trials=slots,
+                max_concurrent_trials=free.total,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
@@ -137,6 +140,7 @@ def run_trials(control: Control, context: TrialContext, paths: SweepPaths) -> No
                 name=f"{spec.name}-{uuid.uuid4().hex[:8]}",
                 storage_path=paths.shared(paths.ray),
                 verbose=0,
+                callbacks=[SweepCallback(bridge)],
                 failure_config=tune.FailureConfig(max_failures=spec.retries),
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
             ),
@@ -149,17 +153,11 @@ def run_trials(control: Control, context: TrialContext, paths: SweepPaths) -> No
         raise KeyboardInterrupt  # Tune ended early, as it does on Ctrl-C
 
 
-def max_concurrent(spec: SweepSpec, cluster: dict[str, float]) -> int:
-    """Trials a cluster has room for at once.
-
-    Args:
-        spec: The sweep, with the resources of one trial.
-        cluster: Amounts of `CPU` and `GPU`, as `ray.cluster_resources` names them.
-    """
-    slots = cluster.get("CPU", 1.0) / spec.resources.cpus
-    if spec.resources.gpus > 0:
-        slots = min(slots, cluster.get("GPU", 0.0) / spec.resources.gpus)
-    return max(1, int(slots))
+def _slots(spec: SweepSpec, ray: Any) -> Slots:
+    """Trials to have handed out at once: as many as the largest cluster has room for."""
+    config = autoscaler_config(ray.get_runtime_context().gcs_address)
+    maximum = None if config is None else largest_capacity(config)
+    return slots(spec, current_capacity(ray.nodes()), maximum)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ kept, everything is stopped, and the launcher raises it.
 from collections.abc import Callable
 from typing import Any
 
+from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
@@ -26,26 +27,47 @@ from sweeps.search.messages import (
     load_progress,
 )
 from sweeps.search.records import TrialKey
+from sweeps.spec.cells import Cell
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
+BUDGET_SPENT = "the budget was spent while it waited for a node"
+
 
 class Bridge:
-    """What searcher and scheduler share: the control, trials by Tune's id, the first error.
+    """What Tune's plug-ins share: the control, trials by Tune's id, the first error.
 
     Args:
         control: The run.
         spec: The sweep, for the resources of a trial.
-        max_concurrent: Trials that may run at once.
+        max_total: Trials that may be handed out at once.
+        max_neural: How many of them may hold a GPU where the spec asks for one: all but `bow`.
     """
 
-    def __init__(self, control: Control, spec: SweepSpec, *, max_concurrent: int) -> None:
+    def __init__(
+        self, control: Control, spec: SweepSpec, *, max_total: int, max_neural: int
+    ) -> None:
         self.control = control
         self.spec = spec
-        self.max_concurrent = max_concurrent
+        self.max_total = max_total
+        self.max_neural = max_neural
         self.error: Exception | None = None
         self.keys: dict[str, TrialKey] = {}
+        self.neural: set[str] = set()
+        self.waiting: set[str] = set()
         self.reasons: dict[str, str] = {}
+
+    def fits(self, cell: Cell) -> bool:
+        """Whether one more trial of a cell has a slot."""
+        if len(self.keys) >= self.max_total:
+            return False
+        return cell.regime == Regime.BOW or len(self.neural) < self.max_neural
+
+    def forget(self, trial_id: str) -> TrialKey | None:
+        """A trial is over for Tune and leaves its slot. Returns its key, where it had one."""
+        self.neural.discard(trial_id)
+        self.waiting.discard(trial_id)
+        return self.keys.pop(trial_id, None)
 
     def guarded(self, act: Callable[[], Any], otherwise: Any) -> Any:
         """What `act` returns; after an error of ours `otherwise`, from then on."""
@@ -79,7 +101,7 @@ class SweepSearcher(Searcher):
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
         """The limit is held here, so that Tune needs no wrapper."""
-        self._bridge.max_concurrent = max_concurrent
+        self._bridge.max_total = max_concurrent
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -119,13 +141,16 @@ class SweepSearcher(Searcher):
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         bridge = self._bridge
-        if bridge.control.ledger.num_running >= bridge.max_concurrent:
+        if len(bridge.keys) >= bridge.max_total:
             return None
-        request = bridge.control.next_request()
+        request = bridge.control.next_request(fits=bridge.fits, waits=True)
         if isinstance(request, Answer):
             return Searcher.FINISHED if request is Answer.DONE else None
         bridge.keys[trial_id] = request.key
+        bridge.waiting.add(trial_id)
         holds_gpus = request.cell.regime != Regime.BOW
+        if holds_gpus:
+            bridge.neural.add(trial_id)
         return {
             REQUEST: dump_request(request),
             CPUS: bridge.spec.resources.cpus,
@@ -134,7 +159,7 @@ class SweepSearcher(Searcher):
 
     def _complete(self, trial_id: str, result: dict[str, Any], error: bool) -> None:
         bridge = self._bridge
-        key = bridge.keys.pop(trial_id, None)
+        key = bridge.forget(trial_id)
         if key is None:
             return
         if error:
@@ -143,6 +168,40 @@ class SweepSearcher(Searcher):
             bridge.control.finish(key, load_outcome(result[OUTCOME]))
         elif FAILURE in result:
             bridge.control.fail(key, result[FAILURE])
+
+
+class SweepCallback(Callback):
+    """Tells the control which trials a worker has: one that waits for a node costs nothing.
+
+    Args:
+        bridge: Shared with searcher and scheduler.
+    """
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A worker has it, for the first time or again."""
+        self._bridge.waiting.discard(trial.trial_id)
+        self._tell(trial, self._bridge.control.begins)
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Its worker vanished; it goes on where there is room."""
+        if trial.trial_id in self._bridge.keys:
+            self._bridge.waiting.add(trial.trial_id)
+        self._tell(trial, self._bridge.control.waits)
+
+    def _tell(self, trial: Trial, event: Callable[[TrialKey], None]) -> None:
+        key = self._bridge.keys.get(trial.trial_id)
+        if key is not None:
+            self._bridge.guarded(lambda: event(key), None)
 
 
 class SweepScheduler(FIFOScheduler):
@@ -167,6 +226,25 @@ class SweepScheduler(FIFOScheduler):
         progress = load_progress(result[PROGRESS])
         goes_on = self._bridge.guarded(lambda: self._bridge.control.report(key, progress), False)
         return str(self.CONTINUE if goes_on else self.STOP)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """None: Tune starts what it can, in its order. A spent budget ends what still waits."""
+        if self._bridge.guarded(self._nothing_may_start, False):
+            waiting = set(self._bridge.waiting)
+            self._bridge.guarded(lambda: self._withdraw(waiting), None)
+            for trial in tune_controller.get_trials():
+                if trial.trial_id in waiting:
+                    tune_controller.stop_trial(trial)
+        return None
+
+    def _nothing_may_start(self) -> bool:
+        return bool(self._bridge.waiting) and self._bridge.control.is_over_budget
+
+    def _withdraw(self, trial_ids: set[str]) -> None:
+        for trial_id in trial_ids:
+            key = self._bridge.forget(trial_id)
+            if key is not None:
+                self._bridge.control.fail(key, BUDGET_SPENT, lost=True)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Keep the reason; the searcher hears of the end next."""

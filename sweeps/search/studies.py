@@ -61,10 +61,9 @@ _OPTUNA_STATES = {
 
 def _open_storage(url: str) -> optuna.storages.RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    engine = {"connect_args": connect_arguments(url)}
     try:
-        return optuna.storages.RDBStorage(
-            url, engine_kwargs={"connect_args": connect_arguments(url)}
-        )
+        return optuna.storages.RDBStorage(url, engine_kwargs=engine)
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:
         raise unusable(url, error) from error
 
@@ -135,8 +134,8 @@ class OptunaStudies:
 
     def wait(self, record: TrialRecord) -> None:
         """See `Studies.wait`."""
-        trial_id = self._trials[record.key]._trial_id
-        self._storage.set_trial_user_attr(trial_id, WAIT, wait_attributes(record))
+        trial = self._trials[record.key]
+        self._storage.set_trial_user_attr(trial._trial_id, WAIT, wait_attributes(record))
 
     def report(self, key: TrialKey, progress: Progress, at: float) -> None:
         """See `Studies.report`."""

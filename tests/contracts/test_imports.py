@@ -11,7 +11,13 @@ ROOT = Path(__file__).parents[2]
 ONLY_IN = {
     "optuna": {"sweeps/search/studies.py"},
     "mlflow": {"sweeps/record/mlflow_recorder.py"},
-    "ray": {"sweeps/search/searcher.py", "sweeps/run/launch.py", "sweeps/run/trial.py"},
+    "ray": {
+        "sweeps/search/searcher.py",
+        "sweeps/run/launch.py",
+        "sweeps/run/cluster.py",  # joins or starts Ray, for runs and for the doctor
+        "sweeps/run/trial.py",
+        "sweeps/run/autoscaler.py",  # reads a RayCluster with the code of Ray's own autoscaler
+    },
 }
 HEAVY = ("torch", "fastai", "ray", "optuna", "mlflow", "pandas", "sklearn", "matplotlib")
 PURE = ("sweeps/spec/", "sweeps/search/ledger.py", "sweeps/errors.py", "sweeps/paths.py")

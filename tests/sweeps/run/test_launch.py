@@ -17,14 +17,13 @@ from sweeps.answer.results import TIMING_COLUMNS, make_rows, read_csv
 from sweeps.paths import SweepPaths
 from sweeps.record.recorder import ListRecorder
 from sweeps.run.encoders import InMemoryEncoders
-from sweeps.run.launch import max_concurrent
 from sweeps.run.stages import run_trial
 from sweeps.search.control import Answer, Control
 from sweeps.search.records import TrialState
 from sweeps.search.studies import OptunaStudies, read_records
 from sweeps.spec.cells import make_cells
 from sweeps.spec.load import spec_to_json
-from sweeps.spec.values import LanguageModelSpec, ResourceSpec
+from sweeps.spec.values import LanguageModelSpec
 from ulm.regimes import Regime
 
 DRIVE = Path(__file__).parent / "drive.py"
@@ -168,12 +167,3 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_last_epoch(small, drive
     assert comparable(rows) == comparable(unbroken(small, tmp_path))
     assert all(record.key.attempt == 0 for record in counted(small)), "Ray repeats, not the ledger"
     assert not SweepPaths.of(small).ray.exists()
-
-
-def test_as_many_trials_run_at_once_as_the_cluster_has_room_for(tmp_path):
-    cpus = tiny_spec(tmp_path, resources=ResourceSpec(cpus=2))
-    gpus = tiny_spec(tmp_path, resources=ResourceSpec(cpus=2, gpus=0.5))
-    assert max_concurrent(cpus, {"CPU": 7.0}) == 3
-    assert max_concurrent(gpus, {"CPU": 64.0, "GPU": 2.0}) == 4
-    assert max_concurrent(gpus, {"CPU": 4.0, "GPU": 8.0}) == 2
-    assert max_concurrent(cpus, {}) == 1

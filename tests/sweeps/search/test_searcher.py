@@ -1,7 +1,7 @@
 import pickle
 
 import pytest
-from simulation import open_control, outcome_of, tiny_search, tiny_spec, value_of
+from simulation import Clock, open_control, outcome_of, tiny_search, tiny_spec, value_of
 
 from sweeps.search.messages import (
     CPUS,
@@ -18,7 +18,7 @@ from sweeps.search.messages import (
 )
 from sweeps.search.records import Outcome, Progress, TrialState
 from sweeps.search.suggestions import InMemoryStudies
-from sweeps.spec.values import ResourceSpec
+from sweeps.spec.values import BudgetSpec, ResourceSpec
 from ulm.regimes import Regime
 
 pytestmark = pytest.mark.ray
@@ -33,16 +33,39 @@ class FakeTrial:
         return self._error
 
 
+class FakeTune:
+    """The part of Tune's controller that stops trials, and tells the searcher as Tune does."""
+
+    def __init__(self, searcher, trials):
+        self._searcher = searcher
+        self._trials = trials
+        self.stopped = []
+
+    def get_trials(self):
+        return self._trials
+
+    def stop_trial(self, trial):
+        self.stopped.append(trial.trial_id)
+        self._searcher.on_trial_complete(trial.trial_id)
+
+
 @pytest.fixture
 def make():
     from sweeps.search.searcher import Bridge, SweepScheduler, SweepSearcher
 
-    def build(spec, *, max_concurrent=4):
-        control = open_control(spec, InMemoryStudies())
-        bridge = Bridge(control, spec, max_concurrent=max_concurrent)
+    def build(spec, *, max_total=4, max_neural=4, clock=None):
+        control = open_control(spec, InMemoryStudies(), clock=clock)
+        bridge = Bridge(control, spec, max_total=max_total, max_neural=max_neural)
         return control, SweepSearcher(bridge), SweepScheduler(bridge), bridge
 
     return build
+
+
+@pytest.fixture
+def listen():
+    from sweeps.search.searcher import SweepCallback
+
+    return SweepCallback
 
 
 SMALL = {"sizes": (10,), "seeds": (0,), "regimes": (Regime.BOW, Regime.SCRATCH)}
@@ -77,10 +100,64 @@ def test_a_loop_like_tunes_runs_the_sweep_to_finished(make):
 
 
 def test_no_more_trials_are_handed_out_than_may_run_at_once(make):
-    _, searcher, _, _ = make(tiny_spec(**SMALL), max_concurrent=4)
+    _, searcher, _, _ = make(tiny_spec(**SMALL))
     assert searcher.set_max_concurrency(1)
     assert searcher.suggest("a") is not None
     assert searcher.suggest("b") is None
+    searcher.on_trial_complete("a", result={FAILURE: "diverged"})
+    assert searcher.suggest("c") is not None, "its slot is free again"
+
+
+def test_a_trial_without_gpu_is_handed_out_when_every_gpu_is_taken(make):
+    regimes = (Regime.SCRATCH, Regime.DOMAIN, Regime.BOW)
+    spec = tiny_spec(resources=ResourceSpec(gpus=1), **{**SMALL, "regimes": regimes})
+    _, searcher, _, _ = make(spec, max_total=8, max_neural=1)
+    configs = [searcher.suggest(name) for name in "abc"]
+    assert [c and c[GPUS] for c in configs] == [1, 0.0, None]
+    searcher.on_trial_complete("a", result={FAILURE: "diverged"})
+    assert searcher.suggest("d")[GPUS] == 1
+
+
+def test_everything_ready_is_handed_out_at_once_and_costs_nothing_before_a_worker_has_it(
+    make, listen
+):
+    clock = Clock()
+    spec = tiny_spec(regimes=(Regime.SCRATCH,), sizes=(10,), seeds=(0, 1, 2))
+    control, searcher, _, bridge = make(spec, max_total=8, max_neural=8, clock=clock)
+    configs = [searcher.suggest(name) for name in "abcd"]
+    assert [config is None for config in configs] == [False, False, False, True]
+    callback = listen(bridge)
+    clock.now += 600.0
+    callback.on_trial_start(1, [], FakeTrial("a"))
+    clock.now += 60.0
+    callback.on_trial_recover(2, [], FakeTrial("a"))
+    clock.now += 600.0
+    assert 60.0 <= control.ledger.accelerator_seconds(clock.now) < 70.0
+    callback.on_trial_start(3, [], FakeTrial("unknown"))
+    assert bridge.error is None
+
+
+def test_trials_that_wait_when_the_budget_is_spent_are_withdrawn_and_asked_by_the_next_run(
+    make, listen
+):
+    clock = Clock()
+    spec = tiny_spec(
+        regimes=(Regime.SCRATCH,), sizes=(10,), seeds=(0, 1), budget=BudgetSpec(hours=1.0)
+    )
+    control, searcher, scheduler, bridge = make(spec, clock=clock)
+    trials = [FakeTrial(name) for name in "ab"]
+    for trial in trials:
+        searcher.suggest(trial.trial_id)
+    waiting = bridge.keys["b"]
+    listen(bridge).on_trial_start(1, trials, trials[0])
+    tune = FakeTune(searcher, trials)
+    assert scheduler.choose_trial_to_run(tune) is None
+    assert tune.stopped == []
+    clock.now += 3600.0
+    assert scheduler.choose_trial_to_run(tune) is None
+    assert tune.stopped == ["b"]
+    assert control.ledger.latest(waiting).state is TrialState.LOST
+    assert searcher.suggest("c") is None, "the one that runs is waited for"
 
 
 def test_bow_asks_for_no_gpu(make):
@@ -135,7 +212,7 @@ def test_an_error_of_ours_stops_everything_and_is_kept_for_the_launcher(make):
     assert str(bridge.error) == "disk is full"
 
 
-def test_tune_can_pickle_searcher_and_scheduler_without_what_they_hold(make):
-    _, searcher, scheduler, _ = make(tiny_spec(**SMALL))
-    for each in (searcher, scheduler):
+def test_tune_can_pickle_its_plug_ins_without_what_they_hold(make, listen):
+    _, searcher, scheduler, bridge = make(tiny_spec(**SMALL))
+    for each in (searcher, scheduler, listen(bridge)):
         assert vars(pickle.loads(pickle.dumps(each))) == {}
