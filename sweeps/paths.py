@@ -2,16 +2,34 @@
 
 A storage root and a sweep name come in; absolute paths go out. Storage may be a folder or an s3://
 or gs:// URI. With a URI the local working copy lies under `./runs` (databases and reports need a
-local disk) and `shared` names the counterpart of a local path on the shared storage.
+local disk) and `shared` names the counterpart of a local path on the shared storage. Options of a
+URI (`?endpoint_override=...`) stay at its end, wherever a place below it is named.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from sweeps.errors import StorageError
 from sweeps.spec.values import SweepSpec
 
 LOCAL_COPY = "runs"
+
+
+def is_uri(place: str) -> bool:
+    """Whether a place is a URI, e.g. s3://bucket/runs, and not a path of this machine."""
+    return "://" in place
+
+
+def below(place: str, *names: str) -> str:
+    """A place below another: names are joined to its path; the options of a URI stay at the end.
+
+    Args:
+        place: Absolute path or URI of a folder.
+        names: Names on the way, `/` within allowed.
+    """
+    base, mark, options = place.partition("?") if is_uri(place) else (place, "", "")
+    return "/".join((base.rstrip("/"), *names)) + mark + options
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +47,7 @@ class SweepPaths:
 
     def __post_init__(self) -> None:
         if self.is_remote:
-            normal = self.storage.rstrip("/")
+            normal = below(self.storage)
         else:
             normal = str(Path(self.storage).expanduser().absolute())
         object.__setattr__(self, "storage", normal)
@@ -45,10 +63,26 @@ class SweepPaths:
         whole = folder.expanduser().absolute()
         return cls(storage=str(whole.parent), name=whole.name)
 
+    @classmethod
+    def at_uri(cls, uri: str) -> Self:
+        """The paths of the sweep whose folder on shared storage is given, e.g. s3://bucket/demo.
+
+        Raises:
+            StorageError: No folder is named below the bucket.
+        """
+        base, mark, options = uri.partition("?")
+        scheme, _, path = base.partition("://")
+        storage, _, name = path.rstrip("/").rpartition("/")
+        if not (storage and name):
+            raise StorageError(
+                f"a sweep must lie below a bucket, found {uri}; name it as s3://bucket/runs/demo"
+            )
+        return cls(storage=f"{scheme}://{storage}{mark}{options}", name=name)
+
     @property
     def is_remote(self) -> bool:
         """Whether the storage is a URI and not a folder of this machine."""
-        return "://" in self.storage
+        return is_uri(self.storage)
 
     @property
     def root(self) -> Path:
@@ -59,7 +93,7 @@ class SweepPaths:
         """Where a path below `root` lies for all machines: itself, or its place below the URI."""
         if not self.is_remote:
             return str(path)
-        return f"{self.storage}/{path.relative_to(self.root).as_posix()}"
+        return below(self.storage, path.relative_to(self.root).as_posix())
 
     @property
     def folder(self) -> Path:

@@ -1,24 +1,146 @@
-"""Storage: whether the place of a sweep can be written, asked before anything is.
+"""Storage: the files of folders and buckets, and whether the place of a sweep can be written.
 
-Paths of a sweep come in; nothing or a `StorageError` with the remedy goes out, and nothing stays
-behind. Writing is tried for real: permissions alone say little of network shares and buckets.
+Places (absolute paths, s3:// and gs:// URIs) and local files come in; whole files, or a
+`StorageError` with the remedy, go out. pyarrow.fs moves the bytes: it is what Ray uses. Whether a
+place can be written is tried for real: permissions alone say little of network shares and buckets.
 """
 
 import os
 import tempfile
+import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from sweeps.errors import StorageError
-from sweeps.paths import SweepPaths
+from sweeps.paths import SweepPaths, is_uri
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileInfo, FileSystem
+
+
+def open_place(place: str) -> "tuple[FileSystem, str]":
+    """File system of a place, and the path of the place in it.
+
+    Args:
+        place: Absolute path or URI; the options of a URI are pyarrow's.
+
+    Raises:
+        OSError: The URI's options or credentials are refused.
+        ValueError: The URI is of an unknown kind.
+    """
+    from pyarrow.fs import FileSystem, LocalFileSystem
+
+    if is_uri(place):
+        files, path = FileSystem.from_uri(place)
+        return files, path
+    return LocalFileSystem(), place
+
+
+def info_of(place: str) -> "FileInfo | None":
+    """Size and time of a file; None where there is none."""
+    files, path = open_place(place)
+    found = files.get_file_info(path)
+    return found if found.is_file else None
+
+
+def list_files(place: str) -> "tuple[FileInfo, ...]":
+    """The files right in a folder; none where it is missing."""
+    from pyarrow.fs import FileSelector
+
+    files, path = open_place(place)
+    selector = FileSelector(path, allow_not_found=True)
+    return tuple(info for info in files.get_file_info(selector) if info.is_file)
+
+
+def read_bytes(place: str) -> bytes:
+    """Content of a small file.
+
+    Raises:
+        OSError: There is none, or it can not be read.
+    """
+    files, path = open_place(place)
+    with files.open_input_stream(path) as stream:
+        content: bytes = stream.readall()
+    return content
+
+
+def put_bytes(content: bytes, place: str) -> None:
+    """Write a file so that it appears whole: an object by nature, a local file by renaming.
+
+    Raises:
+        OSError: It can not be written.
+    """
+    files, path = open_place(place)
+    target = _beside(files, path)
+    with files.open_output_stream(target) as stream:
+        stream.write(content)
+    if target != path:
+        files.move(target, path)
+
+
+def put_file(local: Path, place: str) -> None:
+    """Copy a file of this machine to a place, where it appears whole.
+
+    Raises:
+        OSError: It can not be read or written.
+    """
+    from pyarrow.fs import copy_files
+
+    files, path = open_place(place)
+    target = _beside(files, path)
+    copy_files(str(local), target, destination_filesystem=files)
+    if target != path:
+        files.move(target, path)
+
+
+def get_file(place: str, local: Path) -> None:
+    """Copy a file to this machine, where it appears whole and with the time it has there.
+
+    Raises:
+        OSError: It can not be read or written.
+    """
+    from pyarrow.fs import copy_files
+
+    files, path = open_place(place)
+    info = files.get_file_info(path)
+    beside = local.with_name(f"{local.name}.{uuid.uuid4().hex[:8]}.part")
+    local.parent.mkdir(parents=True, exist_ok=True)
+    copy_files(path, str(beside), source_filesystem=files)
+    if info.mtime_ns is not None:
+        os.utime(beside, ns=(info.mtime_ns, info.mtime_ns))
+    beside.replace(local)
+
+
+def remove_folder(place: str) -> None:
+    """Delete a folder with all that is in it; one that is missing is no error.
+
+    Raises:
+        OSError: It can not be deleted.
+    """
+    from pyarrow.fs import FileType
+
+    files, path = open_place(place)
+    if files.get_file_info(path).type == FileType.Directory:
+        files.delete_dir(path)
+
+
+def _beside(files: "FileSystem", path: str) -> str:
+    """Where a file is written before it is renamed; an object store needs neither."""
+    if files.type_name != "local":
+        return path
+    files.create_dir(str(Path(path).parent), recursive=True)
+    return f"{path}.{uuid.uuid4().hex[:8]}.part"
 
 
 def check_storage(paths: SweepPaths) -> None:
     """Try to write where a sweep will.
 
     Raises:
-        StorageError: The folder or the bucket can not be written.
+        StorageError: The folder or the bucket can not be written, or its URI holds a secret.
     """
     if paths.is_remote:
+        _check_secrets(paths.storage)
         _write_remote(paths.storage)
     try:
         write_below(paths.folder)
@@ -40,16 +162,27 @@ def write_below(folder: Path) -> None:
         pass
 
 
+def _check_secrets(storage: str) -> None:
+    parts = urlsplit(storage)
+    if parts.password is not None or "secret_key=" in parts.query:
+        shown = f"{parts.scheme}://...@{parts.hostname}{parts.path}"
+        raise StorageError(
+            f"storage must be a URI without credentials, found {shown}: the spec is recorded; give "
+            "them to every machine as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or as a role"
+        )
+
+
 def _write_remote(storage: str) -> None:
     from pyarrow import ArrowException
-    from pyarrow.fs import FileSystem
 
     try:
-        system, path = FileSystem.from_uri(storage)
+        files, path = open_place(storage)
+        if files.type_name == "local":
+            files.create_dir(path, recursive=True)
         name = f"{path}/.sweep-check-{os.getpid()}"
-        with system.open_output_stream(name) as stream:
+        with files.open_output_stream(name) as stream:
             stream.write(b"check")
-        system.delete_file(name)
+        files.delete_file(name)
     except (OSError, ArrowException) as error:
         raise StorageError(
             f"storage must be a bucket that can be written, found {storage} ({error}); check the "

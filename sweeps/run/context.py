@@ -1,9 +1,9 @@
 """Context: what every trial of a sweep shares, and the documents and words of one cell.
 
 A picklable `TrialContext` travels to the workers; there `Materials` opens the token arrays (mapped
-into memory, once per process) and answers which documents, labels and words a cell may use. All
-draws depend on the cell's seed alone, so regimes at one seed see the same documents and labels, and
-a sweep under another name the same numbers.
+into memory, once per process; from a bucket fetched first, once per machine) and answers which
+documents, labels and words a cell may use. All draws depend on the cell's seed alone, so regimes at
+one seed see the same documents and labels, and a sweep under another name the same numbers.
 """
 
 import hashlib
@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeps.paths import below
+from sweeps.run.node_cache import NodeCache
 from sweeps.spec.cells import Cell
 from sweeps.spec.values import SweepSpec
 from ulm.seeding import seed_for
@@ -34,6 +36,8 @@ class TrialContext:
         general: Folder of the general corpus's, where the general model is trained.
         encoders: Root of the encoder store.
         predictions: Folder or URI of the per-document test predictions.
+        tokens: URI of the folder that holds the token arrays, by the names of `domain` and
+            `general`, for machines that do not share a disk; None to map them where they lie.
     """
 
     spec: SweepSpec
@@ -41,11 +45,12 @@ class TrialContext:
     general: Path | None
     encoders: str
     predictions: str
+    tokens: str | None = None
 
 
 @lru_cache(maxsize=2)
-def _tokens(folder: Path) -> TokenArray:
-    return load_tokens(folder)
+def _tokens(folder: Path, shared: str | None) -> TokenArray:
+    return load_tokens(folder if shared is None else NodeCache().fetch(below(shared, folder.name)))
 
 
 def hash_of(documents: Indices) -> str:
@@ -67,7 +72,7 @@ class Materials:
         if cell.is_general:
             assert context.general is not None, "a general cell has a general corpus"
         folder = context.general if cell.is_general and context.general else context.domain
-        self.tokens = _tokens(folder)
+        self.tokens = _tokens(folder, context.tokens)
 
     @property
     def num_classes(self) -> int:

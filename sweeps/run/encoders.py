@@ -2,22 +2,26 @@
 
 All that determines an encoder goes in as JSON and becomes its key; an encoder found under its key
 is reused by any trial, seed or sweep instead of being trained. A folder, `s3://` and `gs://` work
-alike (pyarrow.fs). An encoder appears whole: its manifest is written last, and one without a
-manifest is not there. Two workers that save the same key write the same bytes.
+alike (pyarrow.fs). An encoder appears whole: its summary is written last, and one without a
+summary is not there. What is there stays: a second worker that trained the same key saves nothing.
 """
 
 import hashlib
 import json
 import tempfile
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from pyarrow import fs
+from pyarrow import ArrowException
 
 from sweeps.errors import StorageError
+from sweeps.paths import below, is_uri
+from sweeps.run.node_cache import NodeCache
+from sweeps.run.shared_folder import CONTENTS_FILE, contents_of, find_contents, unreadable
 from sweeps.spec.meaning import JSON
+from sweeps.storage import get_file, info_of, put_file, read_bytes
+from ulm.model.architecture import Architecture
 from ulm.model.encoder import MANIFEST_FILE, WEIGHTS_FILE, Encoder
 
 SUMMARY_FILE = "summary.json"
@@ -72,60 +76,76 @@ class EncoderStore:
     """
 
     def __init__(self, root: str) -> None:
-        self._root = root.rstrip("/")
+        self._root = root
 
     def has(self, key: str) -> bool:
         """See `Encoders.has`."""
-        files, folder = self._place(key)
-        return bool(files.get_file_info(f"{folder}/{SUMMARY_FILE}").type == fs.FileType.File)
+        try:
+            return info_of(self._file(key, SUMMARY_FILE)) is not None
+        except (OSError, ArrowException) as error:
+            raise unreadable(self._place(key), error) from error
 
     def load(self, key: str, *, keep: bool = False) -> Encoder:
-        """See `Encoders.load`."""
+        """See `Encoders.load`; one to keep is also kept on the disk of this machine."""
         kept = _KEPT.get((self._root, key))
         if kept is not None:
             return kept
-        encoder = self._read(key)
+        if not self.has(key):
+            raise self._missing(key)
+        encoder = self._read(key, keep)
         if keep:
             _KEPT[self._root, key] = encoder
         return encoder
 
     def summary(self, key: str) -> dict[str, Any]:
         """See `Encoders.summary`."""
-        files, folder = self._place(key)
         try:
-            with files.open_input_stream(f"{folder}/{SUMMARY_FILE}") as stream:
-                summary: dict[str, Any] = json.loads(stream.readall())
+            summary: dict[str, Any] = json.loads(read_bytes(self._file(key, SUMMARY_FILE)))
         except OSError as error:
             raise self._missing(key) from error
         return summary
 
+    def architecture(self, key: str) -> Architecture:
+        """Sizes of the encoder of a key; its weights are not read.
+
+        Raises:
+            StorageError: There is none.
+        """
+        try:
+            manifest = json.loads(read_bytes(self._file(key, MANIFEST_FILE)))
+        except OSError as error:
+            raise self._missing(key) from error
+        return Architecture(**manifest["architecture"])
+
     def save(self, key: str, encoder: Encoder, summary: Mapping[str, Any]) -> None:
         """See `Encoders.save`."""
-        files, folder = self._place(key)
-        files.create_dir(folder, recursive=True)
-        with tempfile.TemporaryDirectory(prefix="encoder-") as local:
-            encoder.save(Path(local))
-            (Path(local) / SUMMARY_FILE).write_text(json.dumps(dict(summary)), encoding="utf-8")
-            for name in (WEIGHTS_FILE, MANIFEST_FILE, SUMMARY_FILE):
-                _put(Path(local) / name, files, f"{folder}/{name}")
+        if self.has(key):
+            return
+        with tempfile.TemporaryDirectory(prefix="encoder-") as name:
+            local = Path(name)
+            encoder.save(local)
+            contents = contents_of(local, (WEIGHTS_FILE, MANIFEST_FILE))
+            (local / CONTENTS_FILE).write_text(contents.text, encoding="utf-8")
+            (local / SUMMARY_FILE).write_text(json.dumps(dict(summary)), encoding="utf-8")
+            for file in (WEIGHTS_FILE, MANIFEST_FILE, CONTENTS_FILE, SUMMARY_FILE):
+                put_file(local / file, self._file(key, file))
 
-    def _read(self, key: str) -> Encoder:
-        if not self.has(key):
-            raise self._missing(key)
-        files, folder = self._place(key)
-        if files.type_name == "local":
-            return Encoder.load(Path(folder))
+    def _read(self, key: str, keep: bool) -> Encoder:
+        place = self._place(key)
+        if not is_uri(place):
+            return Encoder.load(Path(place))
+        if keep and find_contents(place) is not None:  # earlier versions wrote none
+            return Encoder.load(NodeCache().fetch(place))
         with tempfile.TemporaryDirectory(prefix="encoder-") as local:
-            fs.copy_files(folder, local, source_filesystem=files)
+            for file in (WEIGHTS_FILE, MANIFEST_FILE):
+                get_file(self._file(key, file), Path(local) / file)
             return Encoder.load(Path(local))
 
-    def _place(self, key: str) -> tuple[fs.FileSystem, str]:
-        if "://" not in self._root:
-            return fs.LocalFileSystem(), f"{self._root}/{key}"
-        base, _, options = self._root.partition("?")
-        place = f"{base.rstrip('/')}/{key}"
-        files, folder = fs.FileSystem.from_uri(f"{place}?{options}" if options else place)
-        return files, folder
+    def _place(self, key: str) -> str:
+        return below(self._root, key)
+
+    def _file(self, key: str, name: str) -> str:
+        return below(self._root, key, name)
 
     def _missing(self, key: str) -> StorageError:
         return StorageError(
@@ -161,13 +181,3 @@ class InMemoryEncoders:
         if key not in self._encoders:
             raise StorageError(f"an encoder must be in the store, found none with key {key}")
         return self._encoders[key]
-
-
-def _put(source: Path, files: fs.FileSystem, target: str) -> None:
-    """Copies a file so that it appears whole: an object by nature, a local file by renaming."""
-    if files.type_name != "local":
-        fs.copy_files(str(source), target, destination_filesystem=files)
-        return
-    beside = f"{target}.{uuid.uuid4().hex[:8]}.part"
-    fs.copy_files(str(source), beside, destination_filesystem=files)
-    files.move(beside, target)

@@ -6,17 +6,16 @@ pickle. Paired tests and error analysis need no rerun.
 """
 
 import io
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pyarrow import fs
 
+from sweeps.paths import below
 from sweeps.run.context import Indices
 from sweeps.run.job import Job
 from sweeps.search.records import Outcome
+from sweeps.storage import put_bytes
 from ulm.text.vocabulary import Vocabulary
 
 FOLDER = "predictions"
@@ -51,12 +50,15 @@ def score_test(job: Job, probabilities: NDArray[np.float32], vocabulary: Vocabul
     documents = job.materials.test
     labels = job.materials.labels(documents)
     name = f"{job.request.cell.id}.npz"
-    _save(
-        f"{job.context.predictions}/{name}",
+    packed = io.BytesIO()
+    np.savez_compressed(
+        packed,
+        allow_pickle=False,
         documents=documents,
         labels=labels,
         probabilities=probabilities.astype(np.float32),
     )
+    put_bytes(packed.getvalue(), below(job.context.predictions, name))
     accuracy = float(np.mean(probabilities.argmax(1) == labels))
     metrics = {
         "test_accuracy": accuracy,
@@ -65,18 +67,3 @@ def score_test(job: Job, probabilities: NDArray[np.float32], vocabulary: Vocabul
         "vocabulary": float(len(vocabulary)),
     }
     return Outcome(value=accuracy, metrics=metrics, artifacts={FOLDER: f"{FOLDER}/{name}"})
-
-
-def _save(target: str, **arrays: NDArray[np.generic]) -> None:
-    packed = io.BytesIO()
-    np.savez_compressed(packed, allow_pickle=False, **arrays)
-    if "://" in target:
-        files, path = fs.FileSystem.from_uri(target)
-        with files.open_output_stream(path) as stream:
-            stream.write(packed.getvalue())
-        return
-    path = Path(target)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    beside.write_bytes(packed.getvalue())
-    beside.replace(path)

@@ -1,12 +1,13 @@
 """Prepare: what must be there before the first trial, checked before a sweep is written to.
 
 A spec and its paths come in; token arrays are made or found, sizes and labels are checked against
-the corpus for every seed, and the context that all trials share goes out. A pretrained general
-model is put into the encoder store, where trials find it under the key of its content.
+the corpus for every seed, and the context that all trials share goes out. Where the storage is a
+bucket, an array is fetched from it if it is there, and put there if it is not, for the workers. A
+pretrained general model goes into the encoder store, under the key of its content.
 """
 
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from sweeps.errors import SweepError
 from sweeps.paths import SweepPaths
 from sweeps.progress import RunListener
 from sweeps.run.context import Materials, TrialContext
+from sweeps.run.shared_folder import find_contents, get_folder, put_folder
 from sweeps.spec.cells import make_cells
 from sweeps.spec.values import SweepSpec
 from ulm.text.corpora import CorpusSource
@@ -21,7 +23,7 @@ from ulm.text.subsets import language_model_split
 from ulm.text.tokens import TokenArray, prepare_tokens
 
 if TYPE_CHECKING:
-    from ulm.model.encoder import Encoder
+    from ulm.model.architecture import Architecture
 
 
 def prepare_context(
@@ -31,6 +33,7 @@ def prepare_context(
 
     Raises:
         UlmError: A corpus can not be opened, or lacks what the spec asks for.
+        StorageError: The shared storage can not be read or written.
     """
     domain = _tokens(spec.corpus, paths, listener)
     source = spec.general.source
@@ -44,7 +47,12 @@ def prepare_context(
         predictions=paths.shared(paths.predictions_folder),
     )
     check_materials(context)
-    return context, (domain,) if general is None else (domain, general)
+    arrays = (domain,) if general is None else (domain, general)
+    if not paths.is_remote:
+        return context, arrays
+    for array in arrays:
+        put_folder(array.folder, paths.shared(array.folder))
+    return replace(context, tokens=paths.shared(paths.tokens)), arrays
 
 
 def check_materials(context: TrialContext) -> None:
@@ -82,12 +90,12 @@ def pretrained_general(spec: SweepSpec, paths: SweepPaths, listener: RunListener
         listener.preparing("the general model", 0, 1)
         store.save(key, load_wikitext103() if folder is None else Encoder.load(folder), {})
         listener.preparing("the general model", 1, 1)
-    _check_sizes(spec, store.load(key))
+    _check_sizes(spec, store.architecture(key))
     return key
 
 
-def _check_sizes(spec: SweepSpec, encoder: "Encoder") -> None:
-    found, asked = asdict(encoder.architecture), asdict(spec.model)
+def _check_sizes(spec: SweepSpec, architecture: "Architecture") -> None:
+    found, asked = asdict(architecture), asdict(spec.model)
     differing = {name: size for name, size in found.items() if asked[name] != size}
     if differing:
         raise SweepError(
@@ -100,7 +108,20 @@ def _tokens(source: CorpusSource, paths: SweepPaths, listener: RunListener) -> T
     def on_progress(done: int, total: int) -> None:
         listener.preparing(f"tokens of {source.kind}", done, total)
 
-    return prepare_tokens(source, paths.tokens, on_progress=on_progress)
+    def obtain(folder: Path) -> None:
+        place = paths.shared(folder)
+        contents = find_contents(place)
+        if contents is not None:
+            listener.preparing(f"tokens of {source.kind} from the storage", 0, 1)
+            get_folder(place, folder, contents)
+            listener.preparing(f"tokens of {source.kind} from the storage", 1, 1)
+
+    return prepare_tokens(
+        source,
+        paths.tokens,
+        on_progress=on_progress,
+        obtain=obtain if paths.is_remote else None,
+    )
 
 
 def _hash_of(folder: Path) -> str:

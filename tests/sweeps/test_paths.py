@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.paths import SweepPaths
+from sweeps.errors import StorageError
+from sweeps.paths import SweepPaths, below
 from sweeps.spec.load import load_spec
 
 LOCAL = SweepPaths(storage="/data/runs", name="demo")
@@ -52,6 +53,33 @@ def test_a_bucket_has_a_local_copy_and_shared_places(storage, tmp_path, monkeypa
     assert paths.is_remote
     assert paths.ledger_db == tmp_path / "runs" / "demo" / "ledger.db"
     assert paths.shared(paths.encoders) == storage.rstrip("/") + "/encoders"
+
+
+def test_options_of_a_uri_stay_at_its_end():
+    uri = "s3://bucket/runs/?endpoint_override=localhost:5000&scheme=http"
+    paths = SweepPaths(storage=uri, name="demo")
+    options = "?endpoint_override=localhost:5000&scheme=http"
+    assert paths.storage == f"s3://bucket/runs{options}"
+    assert paths.shared(paths.ledger_db) == f"s3://bucket/runs/demo/ledger.db{options}"
+    assert below(paths.shared(paths.encoders), "k", "x.json") == (
+        f"s3://bucket/runs/encoders/k/x.json{options}"
+    )
+
+
+def test_a_question_mark_in_a_folder_is_no_option():
+    assert below("/data/what?/runs", "demo") == "/data/what?/runs/demo"
+
+
+@pytest.mark.parametrize("options", ["", "?region=eu-central-1"])
+def test_a_sweep_is_found_by_the_uri_of_its_folder(options):
+    paths = SweepPaths.at_uri(f"s3://bucket/runs/demo/{options}")
+    assert paths == SweepPaths(storage=f"s3://bucket/runs{options}", name="demo")
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket", "s3://bucket/", "s3://"])
+def test_a_bucket_is_no_sweep(uri):
+    with pytest.raises(StorageError, match="must lie below a bucket"):
+        SweepPaths.at_uri(uri)
 
 
 def test_local_storage_is_shared_by_its_own_path():

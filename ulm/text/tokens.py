@@ -228,9 +228,12 @@ def _make(
     cache: Path,
     processes: int,
     on_progress: Callable[[int, int], None] | None,
+    obtain: Callable[[Path], None] | None,
 ) -> Path:
     """Tokenise a corpus into its folder; the caller holds the lock of its name."""
     folder = cache / folder_name(corpus)
+    if obtain is not None and not is_whole(folder):
+        obtain(folder)
     if is_whole(folder):
         return folder
     # Under the lock, whatever is half-written was left by a process that died.
@@ -257,6 +260,7 @@ def prepare_tokens(
     *,
     processes: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    obtain: Callable[[Path], None] | None = None,
 ) -> TokenArray:
     """Tokenise a corpus once with fastai's tokeniser and rules, or load what was made before.
 
@@ -269,6 +273,8 @@ def prepare_tokens(
         cache: folder that holds token arrays; made where missing.
         processes: worker processes; None for one per processor, at most 3 (2 GiB).
         on_progress: called with documents done and documents in all.
+        obtain: called with the folder before it is made; where somebody else has made it, a whole
+            copy may be put there.
 
     Raises:
         CorpusError: where the source can not be opened or breaks a rule.
@@ -284,7 +290,7 @@ def prepare_tokens(
         if (tokens := _recalled(cache, stamp)) is not None:
             return tokens
         corpus = open_corpus(source)
-        folder = _make(corpus, cache, processes or default_processes(), on_progress)
+        folder = _make(corpus, cache, processes or default_processes(), on_progress, obtain)
         # A download has changed the outside of the files.
         stamp = stamp_source(source)
         assert stamp is not None, "a corpus that was opened has files"

@@ -1,0 +1,178 @@
+"""Shared folders: folders that never change, put on shared storage whole and fetched verified.
+
+A local folder and a place come in; on the storage lie its files and, written last, `contents.json`
+with the size and SHA-256 of each. A folder without contents is not there. Fetching writes beside,
+compares every digest and renames; files that arrive damaged are fetched once more.
+"""
+
+import hashlib
+import json
+import shutil
+import socket
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pyarrow import ArrowException
+
+from sweeps.errors import StorageError
+from sweeps.paths import below
+from sweeps.storage import get_file, info_of, put_bytes, put_file, read_bytes
+
+CONTENTS_FILE = "contents.json"
+ATTEMPTS = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileDigest:
+    """One file.
+
+    Args:
+        size_bytes: Its length.
+        sha256: Its digest, 64 hexadecimal digits.
+    """
+
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """Every file of a folder.
+
+    Args:
+        files: Digest by name.
+    """
+
+    files: Mapping[str, FileDigest]
+
+    @property
+    def text(self) -> str:
+        """The contents as `contents.json` holds them."""
+        told = {name: asdict(self.files[name]) for name in sorted(self.files)}
+        return json.dumps({"format": 1, "files": told}, indent=2)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all of it."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @classmethod
+    def parse(cls, text: str) -> "Contents":
+        """Read what `text` wrote.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        try:
+            told = json.loads(text)["files"]
+            files = {name: FileDigest(**digest) for name, digest in told.items()}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no contents: {error}") from None
+        if any(Path(name).name != name for name in files):
+            raise ValueError(f"names must be plain, found {sorted(files)}")
+        return cls(files=files)
+
+
+def contents_of(folder: Path, names: Sequence[str] | None = None) -> Contents:
+    """The contents of a local folder.
+
+    Args:
+        folder: The folder.
+        names: Its files; None for all that are right in it.
+    """
+    if names is None:
+        names = [file.name for file in folder.iterdir() if file.name != CONTENTS_FILE]
+    return Contents(files={name: _digest(folder / name) for name in names})
+
+
+def is_intact(folder: Path, contents: Contents) -> bool:
+    """Whether a local folder holds every file as its contents say; reads all of them."""
+    try:
+        return all(_is_as_told(folder / name, told) for name, told in contents.files.items())
+    except OSError:
+        return False
+
+
+def put_folder(folder: Path, place: str) -> None:
+    """Put a folder on shared storage; one that is there whole stays as it is.
+
+    Raises:
+        StorageError: It can not be written.
+    """
+    try:
+        if info_of(below(place, CONTENTS_FILE)) is not None:
+            return
+        contents = contents_of(folder)
+        for name in contents.files:
+            put_file(folder / name, below(place, name))
+        put_bytes(contents.text.encode(), below(place, CONTENTS_FILE))
+    except (OSError, ArrowException) as error:
+        raise StorageError(
+            f"shared storage must be writable, found {place} ({error}): check the bucket and the "
+            f"credentials of {socket.gethostname()}"
+        ) from error
+
+
+def find_contents(place: str) -> Contents | None:
+    """The contents of a folder on shared storage; None where none is there whole.
+
+    Raises:
+        StorageError: The storage can not be read, or holds something else there.
+    """
+    file = below(place, CONTENTS_FILE)
+    try:
+        return None if info_of(file) is None else Contents.parse(read_bytes(file).decode())
+    except (OSError, ArrowException, ValueError) as error:
+        raise unreadable(place, error) from error
+
+
+def get_folder(place: str, folder: Path, contents: Contents) -> None:
+    """Fetch a folder; it appears whole, verified, and in place of what was there.
+
+    Args:
+        place: Where it lies on shared storage.
+        folder: Where it is wanted; only one process may fetch it at a time.
+        contents: What it holds.
+
+    Raises:
+        StorageError: It can not be fetched, or arrived damaged twice.
+    """
+    for _ in range(ATTEMPTS):
+        beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            for name in contents.files:
+                get_file(below(place, name), beside / name)
+            if is_intact(beside, contents):
+                (beside / CONTENTS_FILE).write_text(contents.text, encoding="utf-8")
+                shutil.rmtree(folder, ignore_errors=True)
+                beside.rename(folder)
+                return
+        except (OSError, ArrowException) as error:
+            raise unreadable(place, error) from error
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    raise StorageError(
+        f"files of shared storage must have the digests of their {CONTENTS_FILE}, found others in "
+        f"{place}, twice, on {socket.gethostname()}: remove that folder from the storage and run "
+        "again, it is then made anew"
+    )
+
+
+def unreadable(place: str, error: Exception) -> StorageError:
+    """The error of a folder that can not be fetched, with the machine that asked for it."""
+    return StorageError(
+        f"shared storage must be readable from every machine, {socket.gethostname()} could not "
+        f"fetch {place} ({error}): check its network, credentials and free disk"
+    )
+
+
+def _digest(file: Path) -> FileDigest:
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return FileDigest(size_bytes=file.stat().st_size, sha256=digest)
+
+
+def _is_as_told(file: Path, told: FileDigest) -> bool:
+    return file.stat().st_size == told.size_bytes and _digest(file) == told
