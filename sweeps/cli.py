@@ -6,6 +6,7 @@ user's mistake ends as its message on stderr and exit code 2.
 """
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sweeps.arguments import project_folder, sweep_folder
 from sweeps.errors import StorageError, SweepError
 from ulm.errors import UlmError
 
@@ -61,27 +63,43 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key of the spec."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
-Price = Annotated[float | None, typer.Option(help="Money for one accelerator hour.")]
+Price = Annotated[float | None, typer.Option(min=0.0, help="Money for one accelerator hour.")]
+ClusterFile = Annotated[
+    Path | None,
+    typer.Option("--cluster", metavar="FILE", help="Cluster YAML whose nodes have prices."),
+]
 
 
 @app.command()
 def plan(
-    spec: SpecPath, storage: Storage = None, settings: Settings = None, price: Price = None
+    spec: SpecPath,
+    storage: Storage = None,
+    settings: Settings = None,
+    price: Price = None,
+    cluster: ClusterFile = None,
 ) -> None:
-    """Show cells, trials, tokens, hours, storage and memory; train nothing."""
+    """Show cells, trials, tokens, hours, storage, memory and money; train nothing."""
     from sweeps.paths import SweepPaths
+    from sweeps.spec.bill import make_bill
+    from sweeps.spec.fleet import load_fleet
     from sweeps.spec.plan import plan_sweep
     from sweeps.spec.volume import stored_volumes
-    from sweeps.tables import plan_lines, plan_table
+    from sweeps.tables import bill_lines, bill_table, plan_lines, plan_table
 
     loaded = _load(spec, storage, settings)
     paths = SweepPaths.of(loaded)
     volumes = stored_volumes(loaded, paths.tokens)
     planned = plan_sweep(loaded, volumes=volumes, rate=_rate(paths, loaded))
+    bill = None if cluster is None else make_bill(planned, loaded, load_fleet(cluster))
     console = _console()
     console.print(plan_table(planned))
-    for line in plan_lines(planned, price):
+    known = loaded.budget.price_per_accelerator_hour if price is None else price
+    for line in plan_lines(planned, known):
         console.print(line)
+    if bill is not None:
+        console.print(bill_table(bill))
+        for line in bill_lines(bill):
+            console.print(line)
 
 
 @app.command()
@@ -153,14 +171,14 @@ def _load(path: Path, storage: str | None, settings: list[str] | None) -> "Sweep
         overrides[key.strip()] = value
     if storage is not None:
         overrides["storage"] = json.dumps(storage)
-    return load_spec(path, overrides)
+    return load_spec(path, overrides, project_folder(os.environ))
 
 
 def _open(folder: Path) -> tuple["SweepPaths", "SweepSpec"]:
     from sweeps.paths import SweepPaths
     from sweeps.spec.load import load_recorded
 
-    paths = SweepPaths.at(folder)
+    paths = SweepPaths.at(sweep_folder(folder, os.environ))
     if not paths.spec_json.is_file():
         raise StorageError(
             f"{folder} must be the folder of a sweep, found no {paths.spec_json.name} in it; "

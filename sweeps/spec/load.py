@@ -26,14 +26,21 @@ def packaged_specs() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def find_spec(path: Path) -> Path:
-    """The file a user means: as given, or a packaged spec by name, `demo` or `specs/demo.yaml`.
+def find_spec(path: Path, project: Path | None = None) -> Path:
+    """The file a user means: as given, in the clone, or packaged, `demo` or `specs/demo.yaml`.
+
+    Args:
+        path: What the user typed.
+        project: Folder of the user's clone on the head of a cluster, where relative paths are
+            looked up that lead nowhere from the working directory.
 
     Raises:
         SpecError: There is none; the nearest file is named.
     """
     if path.is_file():
         return path
+    if project is not None and (project / path).is_file():
+        return project / path
     packaged = packaged_specs()
     is_plain = path.parent.name in ("", "specs") and path.suffix in ("", ".yaml")
     if is_plain and path.stem in packaged:
@@ -48,18 +55,23 @@ def find_spec(path: Path) -> Path:
     raise SpecError([f"{path}:0: spec: {what}; {hint}{known}"])
 
 
-def load_spec(path: Path | str, overrides: Mapping[str, str] | None = None) -> SweepSpec:
+def load_spec(
+    path: Path | str,
+    overrides: Mapping[str, str] | None = None,
+    project: Path | None = None,
+) -> SweepSpec:
     """Read a spec.
 
     Args:
         path: A YAML file, or the name of a packaged spec, e.g. `demo`.
         overrides: Dotted key → value as YAML text, e.g. `{"search.classifier.trials": "2"}`;
             paths among them are relative to the working directory.
+        project: The user's clone on the head of a cluster, as in `find_spec`.
 
     Raises:
         SpecError: Every mistake found, each as `file:line: key: message`.
     """
-    file = find_spec(Path(path))
+    file = find_spec(Path(path), project)
     return _read(_text_of(file), str(file), file.absolute().parent, overrides or {})
 
 

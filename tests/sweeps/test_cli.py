@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeps import cli
-from sweeps.checks import Finding
 from sweeps.errors import MeaningError
+from sweeps.finding import Finding
 from sweeps.paths import SweepPaths
 from sweeps.search.records import Outcome, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.spec.cells import Stage, make_cells
@@ -140,6 +140,27 @@ def test_the_script_works_from_any_folder_and_leaves_nothing_in_it(arguments, sh
     assert (done.returncode, done.stderr) == (0, "")
     assert shown in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_script_joins_words_that_a_shell_split_and_looks_in_the_mounted_clone(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "clone").mkdir()
+    (tmp_path / "clone" / "my spec.yaml").write_text(SIX_MISTAKES, encoding="utf-8")
+    monkeypatch.setenv("SWEEP_PROJECT", str(tmp_path / "clone"))
+    done = in_new_process(str(ROOT / "sweeps" / "sweep.py"), "plan", "my", "spec.yaml")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{tmp_path}/clone/my spec.yaml:1: name: ")
+
+
+def test_status_finds_a_sweep_on_the_shared_folder_of_a_cluster(tmp_path, monkeypatch, sweep):
+    monkeypatch.setenv("SWEEP_STORAGE", str(tmp_path / "shared"))
+    folder = tmp_path / "shared" / "demo"
+    folder.mkdir(parents=True)
+    (folder / "spec.json").write_text(spec_to_json(load_spec("demo")), encoding="utf-8")
+    done = sweep("status", "runs/demo")
+    assert done.exit_code == 0, done.output
+    assert "ulm+domain" in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["plan", "imdb"]])

@@ -218,6 +218,20 @@ def test_a_packaged_spec_is_found_by_name_anywhere(name, tmp_path, monkeypatch):
     assert find_spec(Path(name)) == packaged_specs()["demo"]
 
 
+def test_a_relative_path_is_looked_up_in_the_clone_of_a_cluster_before_the_package(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "clone" / "sweeps" / "specs" / "demo.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(GOOD, encoding="utf-8")
+    name = "sweeps/specs/demo.yaml"
+    assert find_spec(Path(name), tmp_path / "clone") == file
+    assert load_spec(name, project=tmp_path / "clone").name == "tiny"
+    assert find_spec(Path(name), tmp_path / "no-clone") == packaged_specs()["demo"]
+    assert find_spec(Path(name)) == packaged_specs()["demo"]
+
+
 def test_a_file_of_the_user_hides_a_packaged_spec(write, monkeypatch):
     path = write(GOOD, "demo.yaml")
     monkeypatch.chdir(path.parent)
