@@ -7,28 +7,12 @@ storage; the corpus is opened for real, because a missing column is best found n
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 from sweeps.errors import SweepError
+from sweeps.finding import Finding
 from sweeps.paths import SweepPaths
 from sweeps.spec.values import SweepSpec
 from ulm.errors import UlmError
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """What one check found.
-
-    Args:
-        what: What was checked.
-        result: `failed` stops a run, `note` may.
-        detail: What was found, or the message with the remedy.
-    """
-
-    what: str
-    result: Literal["ok", "note", "failed"]
-    detail: str
 
 
 def check_sweep(spec: SweepSpec) -> tuple[Finding, ...]:

@@ -45,7 +45,7 @@ class TrackingError(SweepError):
 
 
 class ClusterError(SweepError):
-    """The cluster does not answer or refuses this machine, or a node of it is not fit for a sweep."""
+    """The cluster does not answer or refuses this machine, or one of its nodes is not fit."""
 
 
 class CapacityError(SweepError):

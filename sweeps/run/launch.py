@@ -6,14 +6,10 @@ if a trial is missing: on its own, or by joining the cluster that `RAY_ADDRESS` 
 head names. What a stopped run leaves is complete: the next call goes on from the ledger.
 """
 
-import os
 import time
 import uuid
-import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +18,7 @@ from sweeps.progress import RunListener
 from sweeps.record.tracking import check_tracking
 from sweeps.run.autoscaler import autoscaler_config
 from sweeps.run.capacity import Slots, current_capacity, largest_capacity, slots
+from sweeps.run.cluster import open_ray
 from sweeps.run.context import TrialContext
 from sweeps.run.driver import driver_lock, terminated_like_interrupt
 from sweeps.run.memory import MemoryPeak, MemoryWatch
@@ -32,7 +29,6 @@ from sweeps.search.studies import check_ledger
 from sweeps.spec.values import SweepSpec
 from sweeps.storage import check_storage
 
-OBJECT_STORE_BYTES = 100 * 2**20  # nothing of size passes through it: workers map files
 SLACK_TRIALS = 1_000  # repeated attempts; Tune wants a number
 
 
@@ -117,7 +113,7 @@ def run_trials(control: Control, context: TrialContext, paths: SweepPaths) -> No
         CapacityError: No node of the cluster, also of the largest it may be, can hold a trial.
         KeyboardInterrupt: Ctrl-C or SIGTERM; Tune ends its workers first.
     """
-    with _ray() as ray:
+    with open_ray() as ray:
         from ray import tune
 
         from sweeps.run.trial import make_trainable, resources_of
@@ -158,40 +154,3 @@ def _slots(spec: SweepSpec, ray: Any) -> Slots:
     config = autoscaler_config(ray.get_runtime_context().gcs_address)
     maximum = None if config is None else largest_capacity(config)
     return slots(spec, current_capacity(ray.nodes()), maximum)
-
-
-@contextmanager
-def _ray() -> Iterator[Any]:
-    """Ray for a block: the cluster this machine belongs to, else one of our own, ended with it."""
-    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints tables at verbose=0
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # a thread per trial would keep an arena each
-    import ray
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": ERROR}
-        for name in ("ray", "ray.tune", "ray.train", "ray.data"):
-            getLogger(name).setLevel(ERROR)
-        if _belongs_to_a_cluster():
-            ray.init(**quiet)
-        else:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **quiet,
-            )
-        try:
-            yield ray
-        finally:
-            ray.shutdown()
-
-
-def _belongs_to_a_cluster() -> bool:
-    """Whether `RAY_ADDRESS` names a cluster or `ray start` ran on this machine."""
-    if os.environ.get("RAY_ADDRESS"):
-        return True
-    folder = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray"
-    return (folder / "ray_current_cluster").is_file()
