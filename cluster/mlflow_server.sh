@@ -11,7 +11,7 @@
 # SWEEP_STORAGE                 artifacts go to $SWEEP_STORAGE/mlartifacts; default ~/mlflow/artifacts
 # MLFLOW_LISTEN, MLFLOW_PORT    default 127.0.0.1 and 5000
 # MLFLOW_AUTH_ADMIN_PASSWORD    turns basic auth on (user `admin`); or the file ~/.mlflow-admin-password
-# MLFLOW_WAIT_SECONDS           how long a start may take. Default 120
+# MLFLOW_WAIT_SECONDS           how long a start may take. Default 180
 set -euo pipefail
 
 folder=$HOME/mlflow
@@ -67,7 +67,8 @@ serve() { # $1: the command that becomes the server
   cd "$folder" # basic auth keeps its users in the working directory
   unset MLFLOW_TRACKING_URI # of clients: this node's own server
   export MLFLOW_BACKEND_STORE_URI=${MLFLOW_BACKEND_URI:-sqlite:///$folder/mlflow.db}
-  local options=(--host "$listen" --port "$port" --workers 2
+  # One worker: with more, uvicorn kills those that a busy machine lets start slowly, for ever.
+  local options=(--host "$listen" --port "$port" --workers 1
     --artifacts-destination "${artifacts:-$folder/artifacts}")
   if [ -n "${MLFLOW_AUTH_ADMIN_PASSWORD:-}" ]; then
     MLFLOW_FLASK_SERVER_SECRET_KEY=${MLFLOW_FLASK_SERVER_SECRET_KEY:-$(secret_key)}
@@ -91,7 +92,7 @@ start() {
 }
 
 wait_until_it_answers() {
-  local deadline=$((SECONDS + ${MLFLOW_WAIT_SECONDS:-120}))
+  local deadline=$((SECONDS + ${MLFLOW_WAIT_SECONDS:-180}))
   until answers; do
     if ! kill -0 "$(<"$pid_file")" 2>/dev/null || [ "$SECONDS" -ge "$deadline" ]; then
       tail -n 20 "$log" >&2
@@ -102,9 +103,15 @@ wait_until_it_answers() {
   echo "mlflow_server: running at $(here):$port, artifacts at ${artifacts:-$folder/artifacts}"
 }
 
-stop() { # the whole group: the server has workers
+stop() { # the whole group: the server has children
   [ -f "$pid_file" ] || return 0
-  kill -- "-$(<"$pid_file")" 2>/dev/null || true
+  local pid tries
+  pid=$(<"$pid_file")
+  for tries in {1..20}; do
+    kill -- "-$pid" 2>/dev/null || break
+    sleep 0.5
+  done
+  [ "$tries" -lt 20 ] || fail "the server must end when told to, and process $pid does not; kill it"
   rm "$pid_file"
 }
 

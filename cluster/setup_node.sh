@@ -103,6 +103,7 @@ install_packages() { # from a copy: a build leaves folders in its source, which 
   printf '%s' "$wanted" >"$state/installed"
 }
 
+# shellcheck disable=SC2016 # $PATH and ulimit are for the shells to come
 write_environment() { # one block, replaced as a whole
   local profile=$HOME/.bashrc kept
   touch "$profile"

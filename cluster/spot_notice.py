@@ -1,12 +1,12 @@
 """Spot notices: drains this node in Ray when the cloud says that it will take the machine back.
 
-The cloud's metadata service is polled; on a notice, the Ray node of this machine is drained once and
-the watcher ends. Ray then starts no new trial here, asks the autoscaler for a replacement, and calls
-the loss a preemption: Tune restarts the trials from their last checkpoint without counting a failure.
-Run by `worker_start_ray_commands`, one per machine, which a lock holds; stdlib and Ray alone.
+The cloud's metadata service is polled; on a notice, the Ray node of this machine is drained once
+and the watcher ends. Ray then starts no new trial here, asks the autoscaler for a replacement, and
+calls the loss a preemption: Tune restarts the trials from their last checkpoint and counts no
+failure. `worker_start_ray_commands` runs it, a lock keeps it single; stdlib and Ray alone.
 
 A decision worth knowing: AWS's rebalance recommendation is only logged. It may come hours before a
-notice or without one, and a drained node can not be taken back; `--on-rebalance drain` drains on it.
+notice or without one, and a drained node can not be taken back. `--on-rebalance drain` drains.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -154,31 +154,34 @@ def drain_node(notice: Notice, node_id: str = "") -> None:
     Raises:
         RuntimeError: No node of this machine is alive, or Ray refuses.
     """
+    from ray import _raylet
     from ray._private import services
-    from ray._raylet import GcsClient
     from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+    from ray.exceptions import RayError
 
     address = services.canonicalize_bootstrap_address_or_die("auto")
-    client = GcsClient(address=address)
-    node = node_id or _own_node_id(client, services.get_node_ip_address(address))
+    reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
     deadline_ms = int((time.time() + notice.seconds_left) * 1000) if notice.seconds_left else 0
-    accepted, refusal = client.drain_node(
-        node, DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION"), notice.reason, deadline_ms
-    )
+    try:
+        client = _raylet.GcsClient(address=address)  # type: ignore[attr-defined]  # compiled
+        node = node_id or _own_node_id(client, services.get_node_ip_address(address))
+        accepted, refusal = client.drain_node(node, reason, notice.reason, deadline_ms)
+    except RayError as error:
+        raise RuntimeError(f"Ray's head must answer at {address}, and does not: {error}") from None
     if not accepted:
         raise RuntimeError(f"Ray must drain node {node}, and refuses: {refusal}")
     _log(f"{notice.reason}: drained node {node}, {notice.seconds_left} s left")
 
 
-def _own_node_id(client: object, ip: str) -> str:
+def _own_node_id(client: Any, ip: str) -> str:
     from ray.core.generated.gcs_pb2 import GcsNodeInfo
 
-    infos = client.get_all_node_info(timeout=10).values()  # type: ignore[attr-defined]
+    infos = client.get_all_node_info(timeout=10).values()
     alive = GcsNodeInfo.GcsNodeState.ALIVE
     nodes = [i.node_id.hex() for i in infos if i.state == alive and i.node_manager_address == ip]
     if len(nodes) != 1:
         raise RuntimeError(
-            f"this machine ({ip}) must have one Ray node alive, found {len(nodes)}; see `ray status`"
+            f"this machine ({ip}) must have one live Ray node, found {len(nodes)}; see `ray status`"
         )
     return str(nodes[0])
 
@@ -218,6 +221,12 @@ def _hold_lock(path: Path) -> IO[str] | None:
     return file
 
 
+def _metadata(cloud: str, url: str | None) -> Metadata:
+    if cloud == "aws":
+        return AwsMetadata(url or AWS_URL)
+    return GcpMetadata(url or GCP_URL)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Watch until a notice came and the node is drained."""
     parser = argparse.ArgumentParser(description="Drain this Ray node on a spot notice.")
@@ -231,13 +240,10 @@ def main(arguments: list[str] | None = None) -> int:
     if lock is None:
         _log("another watcher runs on this machine")
         return 0
-    service, usual_url = {"aws": (AwsMetadata, AWS_URL), "gcp": (GcpMetadata, GCP_URL)}[
-        options.cloud
-    ]
     with lock:
         _log(f"watching {options.cloud}")
         watch(
-            service(options.metadata_url or usual_url),
+            _metadata(options.cloud, options.metadata_url),
             lambda notice: drain_node(notice, options.node_id),
             drains_on_rebalance=options.on_rebalance == "drain",
             every_seconds=options.every,

@@ -1,0 +1,244 @@
+"""The cloud files against Ray's own schema and code, the specs, the pins and the README."""
+
+import copy
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sweeps.spec.load import load_spec
+from ulm.regimes import Regime
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "cluster").glob("*.yaml"))
+CLOUD = [file for file in FILES if file.stem != "on_prem"]
+README = ROOT / "cluster" / "README.md"
+COMMANDS = ("setup_commands", "head_start_ray_commands", "worker_start_ray_commands")
+
+
+def name_of(file):
+    return file.name
+
+
+def read(file):
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
+
+
+def prepared(config):
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    ready = prepare_config(copy.deepcopy(config))
+    validate_config(ready)
+    return ready
+
+
+def commands(config):
+    return [command for key in COMMANDS for command in config[key]]
+
+
+def workers(config):
+    types = config["available_node_types"]
+    return {name: kind for name, kind in types.items() if name != config["head_node_type"]}
+
+
+def head(config):
+    return config["available_node_types"][config["head_node_type"]]
+
+
+def option(command, name):
+    return re.search(rf"--{name}=(\S+)", command).group(1)
+
+
+def pins(file):
+    lines = file.read_text(encoding="utf-8").splitlines()
+    parts = [line.partition("==") for line in lines if line and not line.startswith("#")]
+    return {name.lower().replace("_", "-"): version for name, _, version in parts}
+
+
+def test_there_is_a_file_for_each_place():
+    assert {file.stem for file in FILES} == {"cluster", "gcp", "on_prem"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_every_file_passes_rays_preparation_and_schema(file):
+    prepared(read(file))
+
+
+@pytest.mark.parametrize("wrong", [{"max_worker": 3}, {"head_node_type": "haed"}])
+def test_the_check_above_refuses_what_is_wrong(wrong):
+    with pytest.raises(Exception, match=r"max_worker|must be one of"):
+        prepared({**read(CLOUD[0]), **wrong})
+
+
+@pytest.mark.parametrize("file", CLOUD, ids=name_of)
+def test_workers_go_from_none_to_a_maximum_and_the_head_is_no_worker(file):
+    ready = prepared(read(file))
+    assert head(ready)["max_workers"] == 0
+    for kind in workers(ready).values():
+        assert (kind["min_workers"], kind["max_workers"]) == (0, ready["max_workers"])
+
+
+@pytest.mark.parametrize("file", CLOUD, ids=name_of)
+def test_every_node_type_has_a_price_and_a_market_as_ray_labels(file):
+    from ray._private.label_utils import validate_node_label_syntax
+
+    for kind in read(file)["available_node_types"].values():
+        validate_node_label_syntax(kind["labels"])
+        assert float(kind["labels"]["price-per-hour"]) > 0
+        assert kind["labels"]["market"] in ("spot", "on-demand")
+
+
+@pytest.mark.parametrize("file", CLOUD, ids=name_of)
+def test_a_trial_of_imdb_fits_on_a_worker_and_its_bow_trials_on_the_head(file):
+    config, spec = read(file), load_spec("imdb")
+    assert Regime.BOW in spec.regimes
+    for kind in workers(config).values():
+        assert kind["resources"]["CPU"] >= spec.resources.cpus
+        assert kind["resources"]["GPU"] >= spec.resources.gpus > 0
+    assert head(config)["resources"]["CPU"] >= spec.resources.cpus
+    assert "GPU" not in head(config)["resources"]
+
+
+@pytest.mark.parametrize("file", CLOUD, ids=name_of)
+def test_workers_are_spot_machines_and_the_head_is_not(file):
+    config = read(file)
+    spot = re.compile("spot", re.IGNORECASE)
+    for kind in workers(config).values():
+        assert kind["labels"]["market"] == "spot"
+        assert spot.search(json.dumps(kind["node_config"]))
+    assert head(config)["labels"]["market"] == "on-demand"
+    assert not spot.search(json.dumps(head(config)["node_config"]))
+
+
+@pytest.mark.parametrize("file", CLOUD, ids=name_of)
+def test_an_idle_worker_outlives_its_boot(file):
+    assert read(file)["idle_timeout_minutes"] >= 15
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_every_path_of_the_clone_that_a_file_names_exists(file):
+    config = read(file)
+    assert config["file_mounts"]["~/ulm-sweeps"] == "."
+    named = re.findall(r"~/ulm-sweeps/(\S+)", " ".join(commands(config)))
+    assert len(named) >= 2
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_all_nodes_get_the_users_token_and_start_ray_with_room_for_files(file):
+    config = read(file)
+    assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+    starts = [command for command in commands(config) if "ray start" in command]
+    assert len(starts) == 2
+    for command in starts:
+        assert "ulimit -n 65536" in command
+        assert "unset OMP_NUM_THREADS" in command
+    assert "RAY_AUTH_MODE=token" in (ROOT / "cluster" / "setup_node.sh").read_text()
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_a_silent_node_is_noticed_after_fifteen_seconds_and_one_miss_does_not_end_it(file):
+    start = next(c for c in read(file)["head_start_ray_commands"] if "--head" in c)
+    checks = json.loads(option(start, "system-config").strip("'"))
+    each_ms = checks["health_check_period_ms"] + checks["health_check_timeout_ms"]
+    assert each_ms * checks["health_check_failure_threshold"] == 15_000
+    assert checks["health_check_failure_threshold"] >= 3
+    assert option(start, "dashboard-host") == "127.0.0.1"
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_what_a_file_starts_with_ray_start_is_known_to_the_installed_ray(file):
+    from ray.scripts.scripts import start
+
+    known = {name for parameter in start.params for name in parameter.opts}
+    text = " ".join(c for c in commands(read(file)) if "ray start" in c)
+    used = set(re.findall(r"(--[a-z-]+)", text))
+    assert used >= {"--head", "--address", "--system-config"}
+    assert used <= known
+
+
+@pytest.mark.parametrize("file", CLOUD, ids=name_of)
+def test_spot_workers_watch_for_the_notice_of_their_own_cloud(file):
+    config = read(file)
+    cloud = config["provider"]["type"]
+    assert any(f"--cloud {cloud}" in c for c in config["worker_start_ray_commands"])
+    assert not any("spot_notice" in c for c in config["head_start_ray_commands"])
+    assert f"SWEEP_EXTRAS={cloud}" in " ".join(config["setup_commands"])
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_storage_is_left_to_fill_in_and_setup_refuses_it_unfilled(file):
+    assert re.search(r"SWEEP_STORAGE=\S*FILL-IN", " ".join(read(file)["setup_commands"]))
+    assert "*FILL-IN*) fail" in (ROOT / "cluster" / "setup_node.sh").read_text()
+
+
+def test_own_machines_have_addresses_and_all_of_them_join_at_once():
+    ready = prepared(read(ROOT / "cluster" / "on_prem.yaml"))
+    (kind,) = ready["available_node_types"].values()
+    assert kind["min_workers"] == kind["max_workers"] == len(ready["provider"]["worker_ips"])
+
+
+def test_aws_bootstrap_fills_in_network_and_key_and_keeps_what_the_file_says(tmp_path, monkeypatch):
+    pytest.importorskip("boto3")
+    moto = pytest.importorskip("moto")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    config = read(ROOT / "cluster" / "cluster.yaml")
+    with moto.mock_aws():
+        from ray.autoscaler._private.aws.config import bootstrap_aws
+
+        ready = bootstrap_aws(prepared(config))
+    assert Path(ready["auth"]["ssh_private_key"]).is_relative_to(tmp_path)
+    for name, kind in ready["available_node_types"].items():
+        node = kind["node_config"]
+        given = config["available_node_types"][name]["node_config"]
+        assert {key: node[key] for key in given} == given
+        assert len(node["SubnetIds"]) == 3  # one in each zone of the file
+        assert node["SecurityGroupIds"]
+    assert "IamInstanceProfile" not in ready["head_node"]  # no account-wide rights made up
+
+
+def test_extra_requirements_are_exact_and_agree_with_the_constraints_and_each_other():
+    everywhere = dict(pins(ROOT / "constraints.txt"))
+    files = sorted((ROOT / "cluster" / "requirements").glob("*.txt"))
+    assert {file.stem for file in files} == {"aws", "gcp", "kubernetes", "mlflow"}
+    for file in files:
+        extra = pins(file)
+        assert all(re.fullmatch(r"[\w.]+", version) for version in extra.values()), file
+        differing = {n for n, version in extra.items() if everywhere.get(n, version) != version}
+        assert differing == set(), file
+        everywhere |= extra
+
+
+def test_the_image_installs_by_the_same_setup_and_pins_nothing_of_its_own():
+    text = (ROOT / "cluster" / "Dockerfile").read_text(encoding="utf-8")
+    assert "bash /opt/ulm-sweeps/cluster/setup_node.sh" in text
+    assert "pip install" not in text
+    assert "==" not in text
+    for source in re.findall(r"^COPY (.+) \S+$", text, flags=re.MULTILINE):
+        assert [name for name in source.split() if not (ROOT / name).exists()] == []
+    extras = re.search(r'SWEEP_EXTRAS="([^"]+)"', text).group(1).split()
+    assert all((ROOT / f"cluster/requirements/{name}.txt").is_file() for name in extras)
+
+
+@pytest.mark.parametrize("file", CLOUD, ids=name_of)
+def test_the_readme_states_the_hourly_cost_that_the_labels_give(file):
+    config = read(file)
+    price = float(head(config)["labels"]["price-per-hour"])
+    most = price + sum(
+        kind["max_workers"] * float(kind["labels"]["price-per-hour"])
+        for kind in workers(config).values()
+    )
+    row = next(line for line in README.read_text().splitlines() if f"[`{file.name}`]" in line)
+    assert f"{price:.2f}" in row
+    assert f"{most:.2f}" in row
+
+
+def test_every_file_of_the_folder_that_the_readme_names_exists():
+    named = set(re.findall(r"cluster/[\w./-]+\w", README.read_text(encoding="utf-8")))
+    assert len(named) > 5
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []

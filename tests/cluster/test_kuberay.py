@@ -1,0 +1,240 @@
+"""The Kubernetes manifests against KubeRay's fields and Ray's own reading of them, offline.
+
+`SPECS` lists the fields of KubeRay 1.6 that the manifests may use, written down by hand from its
+API reference. The real CRDs are checked too where a folder with them is named:
+`KUBERAY_CRDS=kuberay/ray-operator/config/crd/bases pytest tests/cluster/test_kuberay.py`.
+"""
+
+import copy
+import os
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from sweeps.spec.load import load_spec
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "cluster" / "kuberay"
+FILES = {"RayCluster": FOLDER / "raycluster.yaml", "RayJob": FOLDER / "rayjob.yaml"}
+
+TEXT, INTEGER, FLAG = (
+    {"type": "string"},
+    {"type": "integer", "format": "int32"},
+    {"type": "boolean"},
+)
+AMOUNT = {"type": ["string", "integer"]}
+
+
+def texts(value=TEXT):
+    return {"type": "object", "additionalProperties": value}
+
+
+def items(value):
+    return {"type": "array", "items": value}
+
+
+def fields(required=(), **properties):
+    return {"type": "object", "required": list(required), "properties": properties}
+
+
+NAMED = {"name": TEXT, "value": TEXT}
+CONTAINER = fields(
+    ("name", "image"),
+    name=TEXT,
+    image=TEXT,
+    command=items(TEXT),
+    env=items(fields(("name",), **NAMED)),
+    ports=items(fields(("containerPort",), name=TEXT, containerPort=INTEGER)),
+    resources=fields(requests=texts(AMOUNT), limits=texts(AMOUNT)),
+    volumeMounts=items(fields(("name", "mountPath"), name=TEXT, mountPath=TEXT)),
+)
+POD = fields(
+    ("containers",),
+    serviceAccountName=TEXT,
+    restartPolicy={"enum": ["Always", "OnFailure", "Never"]},
+    terminationGracePeriodSeconds=INTEGER,
+    nodeSelector=texts(),
+    tolerations=items(fields(key=TEXT, operator=TEXT, effect=TEXT, value=TEXT)),
+    containers=items(CONTAINER),
+    volumes=items(fields(("name",), name=TEXT, emptyDir={"type": "object"})),
+    securityContext=fields(runAsUser=INTEGER, fsGroup=INTEGER),
+)
+GROUP = {
+    "rayStartParams": texts(),
+    "labels": texts(),
+    "template": fields(("spec",), metadata=fields(labels=texts()), spec=POD),
+}
+CLUSTER = fields(
+    ("headGroupSpec",),
+    rayVersion=TEXT,
+    authOptions=fields(mode={"enum": ["disabled", "token"]}, secretName=TEXT),
+    enableInTreeAutoscaling=FLAG,
+    autoscalerOptions=fields(
+        upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]},
+        idleTimeoutSeconds=INTEGER,
+    ),
+    headGroupSpec=fields(("rayStartParams", "template"), **GROUP),
+    workerGroupSpecs=items(
+        fields(
+            ("groupName", "minReplicas", "maxReplicas", "rayStartParams", "template"),
+            groupName=TEXT,
+            replicas=INTEGER,
+            minReplicas=INTEGER,
+            maxReplicas=INTEGER,
+            **GROUP,
+        )
+    ),
+)
+SPECS = {
+    "RayCluster": CLUSTER,
+    "RayJob": fields(
+        ("entrypoint",),
+        entrypoint=TEXT,
+        submissionMode={"enum": ["K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode"]},
+        backoffLimit=INTEGER,
+        activeDeadlineSeconds=INTEGER,
+        shutdownAfterJobFinishes=FLAG,
+        ttlSecondsAfterFinished=INTEGER,
+        rayClusterSpec=CLUSTER,
+    ),
+}
+
+
+def strict(schema):
+    """The schema with unknown fields refused, which the API server would drop without a word."""
+    if isinstance(schema, list):
+        return [strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    whole = {key: strict(value) for key, value in schema.items()}
+    if "properties" in whole and not whole.get("x-kubernetes-preserve-unknown-fields"):
+        whole.setdefault("additionalProperties", False)
+    return whole
+
+
+def read(kind):
+    return yaml.safe_load(FILES[kind].read_text(encoding="utf-8"))
+
+
+def cluster_of(manifest):
+    return manifest["spec"].get("rayClusterSpec", manifest["spec"])
+
+
+def containers(spec):
+    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
+    return [one for group in groups for one in group["template"]["spec"]["containers"]]
+
+
+def edited(path, value):
+    manifest = read("RayCluster")
+    *before, last = path
+    place = manifest["spec"]
+    for key in before:
+        place = place[key]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return manifest
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_manifest_uses_fields_of_kuberay_alone(kind):
+    manifest = read(kind)
+    assert (manifest["apiVersion"], manifest["kind"]) == ("ray.io/v1", kind)
+    jsonschema.validate(manifest["spec"], strict(SPECS[kind]))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("workerGroupSpecs", 0, "maxReplica"), 8),
+        (("workerGroupSpecs", 0, "maxReplicas"), "8"),
+        (("headGroupSpec", "template"), None),
+        (("authOptions", "mode"), "tokens"),
+        (("workerGroupSpecs", 0, "template", "spec", "containers", 0, "enviroment"), []),
+    ],
+)
+def test_the_check_above_refuses_what_is_wrong(path, value):
+    with pytest.raises(jsonschema.ValidationError, match=r"not of type|required|one of|unexpected"):
+        jsonschema.validate(edited(path, value)["spec"], strict(CLUSTER))
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_manifest_passes_the_real_crd(kind):
+    folder = os.environ.get("KUBERAY_CRDS")
+    if not folder:
+        pytest.skip("KUBERAY_CRDS names no folder with KubeRay's CRDs")
+    file = Path(folder) / f"ray.io_{kind.lower()}s.yaml"
+    versions = yaml.safe_load(file.read_text(encoding="utf-8"))["spec"]["versions"]
+    schema = next(v["schema"]["openAPIV3Schema"] for v in versions if v["name"] == "v1")
+    jsonschema.validate(read(kind)["spec"], strict(schema["properties"]["spec"]))
+
+
+def test_the_job_has_the_cluster_of_the_cluster_file():
+    assert read("RayJob")["spec"]["rayClusterSpec"] == read("RayCluster")["spec"]
+
+
+def test_rays_autoscaler_reads_none_to_eight_workers_that_fit_a_trial_of_imdb():
+    from ray.autoscaler._private.kuberay.autoscaling_config import (
+        _derive_autoscaling_config_from_ray_cr,
+    )
+
+    manifest = copy.deepcopy(read("RayCluster"))
+    manifest["metadata"]["namespace"] = "default"
+    config = _derive_autoscaling_config_from_ray_cr(manifest)
+    head, workers = (config["available_node_types"][n] for n in ("headgroup", "gpu-workers"))
+    wanted = load_spec("imdb").resources
+    assert (workers["min_workers"], workers["max_workers"], config["max_workers"]) == (0, 8, 8)
+    assert workers["resources"]["CPU"] >= wanted.cpus
+    assert workers["resources"]["GPU"] >= wanted.gpus > 0
+    assert head["resources"]["CPU"] >= wanted.cpus  # bow
+    assert "GPU" not in head["resources"]
+    assert workers["labels"]["market"] == "spot"
+    assert config["idle_timeout_minutes"] >= 15
+
+
+def test_ray_version_is_the_pinned_one_and_all_containers_run_one_image():
+    pin = re.search(r"^ray==(.+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE).group(1)
+    for kind in FILES:
+        spec = cluster_of(read(kind))
+        assert spec["rayVersion"] == pin
+        assert len({one["image"] for one in containers(spec)}) == 1
+
+
+def test_the_image_is_tagged_with_the_version_of_the_package():
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    (image,) = {one["image"] for one in containers(read("RayCluster")["spec"])}
+    assert image.endswith(f"/ulm-sweeps:{version.group(1)}")
+
+
+def test_the_token_comes_from_a_secret_and_no_secret_is_in_the_files():
+    for kind in FILES:
+        assert cluster_of(read(kind))["authOptions"]["secretName"] == "ulm-sweeps-token"
+        assert not re.search(r"(?i)password|secret_?key\b|RAY_AUTH_TOKEN,", FILES[kind].read_text())
+
+
+def test_a_pod_has_time_to_drain_before_kubernetes_kills_it():
+    spec = read("RayCluster")["spec"]
+    environment = {e["name"]: e["value"] for e in containers(spec)[0]["env"]}
+    grace = spec["workerGroupSpecs"][0]["template"]["spec"]["terminationGracePeriodSeconds"]
+    assert float(environment["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"]) < grace <= 30
+
+
+def test_pods_notice_a_silent_node_as_the_other_clusters_do():
+    spec = read("RayCluster")["spec"]
+    environment = {e["name"]: e["value"] for e in containers(spec)[0]["env"]}
+    text = (ROOT / "cluster" / "cluster.yaml").read_text(encoding="utf-8")
+    for name in ("initial_delay_ms", "period_ms", "timeout_ms", "failure_threshold"):
+        value = environment[f"RAY_health_check_{name}"]
+        assert f'"health_check_{name}":{value}' in text
+
+
+def test_mlflow_is_seen_inside_the_head_pod_alone():
+    (server,) = [c for c in containers(read("RayCluster")["spec"]) if c["name"] == "mlflow"]
+    assert server["command"][-2:] == ["/opt/ulm-sweeps/cluster/mlflow_server.sh", "foreground"]
+    assert "ports" not in server
+    assert not any(e["name"] == "MLFLOW_LISTEN" for e in server["env"])

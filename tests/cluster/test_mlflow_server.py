@@ -1,0 +1,149 @@
+"""mlflow_server.sh with a stand-in for MLflow that answers /health and notes how it was run."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "cluster" / "mlflow_server.sh"
+SECRET = "correct-horse"
+
+FAKE = f"""#!{sys.executable}
+import http.server, json, os, pathlib, sys
+
+run = {{"arguments": sys.argv[1:], "env": dict(os.environ)}}
+pathlib.Path("run.json").write_text(json.dumps(run))
+if os.environ.get("BREAKS"):
+    sys.exit("the database is gone")
+
+
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"OK")
+
+
+port = int(sys.argv[sys.argv.index("--port") + 1])
+http.server.HTTPServer(("127.0.0.1", port), Health).serve_forever()
+"""
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Runs the script; ends what it started."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "mlflow").write_text(FAKE, encoding="utf-8")
+    (tools / "mlflow").chmod(0o755)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    base = {
+        "HOME": str(tmp_path),
+        "PATH": f"{tools}:{Path(sys.executable).parent}:/usr/bin:/bin",
+        "MLFLOW_PORT": str(port),
+    }
+
+    def run(verb="start", **variables):
+        return subprocess.run(
+            ["bash", str(SCRIPT), verb],
+            env=base | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+
+    yield run
+    run("stop")
+
+
+def how_it_was_run(home):
+    return json.loads((home / "mlflow" / "run.json").read_text(encoding="utf-8"))
+
+
+def after(arguments, name):
+    return arguments[arguments.index(name) + 1]
+
+
+def test_it_listens_on_loopback_with_sqlite_and_prints_the_tunnel(server, tmp_path):
+    done = server(MLFLOW_TRACKING_URI="http://127.0.0.1:1")
+    assert done.returncode == 0, done.stderr
+    assert "ray attach -p" in done.stdout
+    run = how_it_was_run(tmp_path)
+    assert after(run["arguments"], "--host") == "127.0.0.1"
+    assert after(run["arguments"], "--artifacts-destination") == f"{tmp_path}/mlflow/artifacts"
+    assert "--app-name" not in run["arguments"]
+    assert run["env"]["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
+    assert "MLFLOW_TRACKING_URI" not in run["env"]
+
+
+def test_artifacts_lie_on_the_storage_and_a_database_can_be_named(server, tmp_path):
+    uri = "postgresql+psycopg2://user:pw@host/mlflow"
+    assert server(SWEEP_STORAGE="s3://bucket/x/", MLFLOW_BACKEND_URI=uri).returncode == 0
+    run = how_it_was_run(tmp_path)
+    assert after(run["arguments"], "--artifacts-destination") == "s3://bucket/x/mlartifacts"
+    assert run["env"]["MLFLOW_BACKEND_STORE_URI"] == uri
+    assert not any("pw" in argument for argument in run["arguments"])
+
+
+def test_a_second_start_finds_the_first(server, tmp_path):
+    server()
+    process = (tmp_path / "mlflow/server.pid").read_text()
+    done = server()
+    assert done.returncode == 0
+    assert "already running" in done.stdout
+    assert (tmp_path / "mlflow/server.pid").read_text() == process
+
+
+def test_stop_ends_it(server, tmp_path):
+    server()
+    process = int((tmp_path / "mlflow/server.pid").read_text())
+    assert server("stop").returncode == 0
+    with pytest.raises(ProcessLookupError, match="No such process"):
+        os.killpg(process, 0)
+    assert server("stop").returncode == 0
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.7"])
+def test_it_refuses_to_listen_wider_without_basic_auth(server, tmp_path, address):
+    done = server(MLFLOW_LISTEN=address)
+    assert done.returncode == 2
+    assert f"needs basic auth, found MLFLOW_LISTEN={address}" in done.stderr
+    assert not (tmp_path / "mlflow").exists()
+
+
+def test_with_a_password_file_it_listens_wider_behind_basic_auth(server, tmp_path):
+    (tmp_path / ".mlflow-admin-password").write_text(f"{SECRET}\n", encoding="utf-8")
+    done = server(MLFLOW_LISTEN="0.0.0.0")
+    assert done.returncode == 0, done.stderr
+    run = how_it_was_run(tmp_path)
+    assert after(run["arguments"], "--app-name") == "basic-auth"
+    assert run["env"]["MLFLOW_AUTH_ADMIN_PASSWORD"] == SECRET
+    assert len(run["env"]["MLFLOW_FLASK_SERVER_SECRET_KEY"]) == 64
+    assert (tmp_path / "mlflow/secret_key").stat().st_mode & 0o077 == 0
+
+
+def test_no_secret_is_on_the_command_line_or_printed(server, tmp_path):
+    done = server(MLFLOW_AUTH_ADMIN_PASSWORD=SECRET)
+    assert SECRET not in " ".join(how_it_was_run(tmp_path)["arguments"])
+    assert SECRET not in done.stdout + done.stderr
+    assert SECRET not in (tmp_path / "mlflow/server.log").read_text()
+
+
+def test_a_server_that_does_not_come_up_is_reported_with_its_log(server):
+    done = server(BREAKS="1")
+    assert done.returncode == 2
+    assert "the database is gone" in done.stderr
+    assert "server.log" in done.stderr
+
+
+def test_an_unknown_verb_is_refused(server):
+    done = server("restart")
+    assert done.returncode == 2
+    assert "found restart" in done.stderr

@@ -1,0 +1,185 @@
+"""setup_node.sh in a home of its own, with a Python that records what it is asked to install."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted((ROOT / "cluster").glob("*.sh"))
+START, END = "# >>> ulm-sweeps >>>", "# <<< ulm-sweeps <<<"
+
+# Stands for an interpreter: makes a venv with itself inside and writes down each `pip` call.
+PYTHON = """#!/bin/bash
+case "$1 $2" in
+  "--version "*) echo "Python 3.12.1" ;;
+  "-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+  "-m pip") echo "$*" >> "$HOME/pip.log"; ls "${@: -1}" >> "$HOME/source.log" ;;
+esac
+"""
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A home with a clone, a Python, tmux and rsync, and no rights to install more."""
+    folder = tmp_path / "home"
+    tools = tmp_path / "bin"
+    folder.mkdir()
+    tools.mkdir()
+    write_tool(tools / "python3.12", PYTHON)
+    for name in ("tmux", "rsync"):
+        write_tool(tools / name, "#!/bin/bash\n")
+    write_tool(tools / "sudo", "#!/bin/bash\nexit 1\n")
+    write_tool(tools / "id", "#!/bin/bash\necho 1000\n")
+    clone = folder / "ulm-sweeps"
+    for name in ("cluster", "sweeps", "ulm"):
+        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, clone / name)
+    return folder
+
+
+def write_tool(path, text):
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)
+
+
+def run_setup(home, **variables):
+    environment = {"HOME": str(home), "PATH": f"{home.parent / 'bin'}:/usr/bin:/bin", **variables}
+    return subprocess.run(
+        ["bash", str(home / "ulm-sweeps/cluster/setup_node.sh")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def set_up(home, **variables):
+    done = run_setup(home, **variables)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def pip_calls(home):
+    log = home / "pip.log"
+    return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+
+
+def environment_after_login(home):
+    done = subprocess.run(
+        ["bash", "-c", 'source ~/.bashrc; env; echo "LIMIT=$(ulimit -n)"'],
+        env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_every_script_is_valid_bash(script):
+    subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_shellcheck_finds_nothing(script):
+    if shutil.which("shellcheck") is None:
+        pytest.skip("shellcheck is not installed")
+    done = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+
+
+def test_packages_are_installed_at_the_pinned_versions_into_a_venv(home):
+    set_up(home, SWEEP_EXTRAS="aws")
+    first, second = pip_calls(home)
+    assert f"--constraint {home}/ulm-sweeps/constraints.txt" in first
+    assert f"--requirement {home}/ulm-sweeps/cluster/requirements/aws.txt" in first
+    assert "--no-deps --force-reinstall" in second
+    assert (home / ".ulm-sweeps/venv/bin/python").exists()
+
+
+def test_the_package_is_built_from_a_copy_and_the_clone_stays_as_it_was(home):
+    set_up(home)
+    source = pip_calls(home)[0].split()[-1]
+    assert not source.startswith(str(home / "ulm-sweeps"))
+    assert {"pyproject.toml", "sweeps", "ulm"} <= set((home / "source.log").read_text().split())
+    assert not Path(source).exists()
+
+
+def test_a_second_run_installs_nothing_and_leaves_the_profile_alone(home):
+    set_up(home, SWEEP_STORAGE="s3://bucket/a")
+    profile = (home / ".bashrc").read_text(encoding="utf-8")
+    set_up(home, SWEEP_STORAGE="s3://bucket/a")
+    assert len(pip_calls(home)) == 2
+    assert (home / ".bashrc").read_text(encoding="utf-8") == profile
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "pyproject.toml", "sweeps/cli.py"])
+def test_a_changed_pin_or_source_is_installed_again(home, name):
+    set_up(home)
+    file = home / "ulm-sweeps" / name
+    file.write_text(file.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    set_up(home)
+    assert len(pip_calls(home)) == 4
+
+
+def test_the_environment_of_a_node_is_written_once_and_replaced_when_it_changes(home):
+    (home / ".bashrc").write_text("export MINE=1\n", encoding="utf-8")
+    set_up(home, SWEEP_STORAGE="s3://bucket/a b")
+    set_up(home, SWEEP_STORAGE="s3://bucket/new")
+    text = (home / ".bashrc").read_text(encoding="utf-8")
+    assert text.count(START) == text.count(END) == 1
+    after = environment_after_login(home)
+    assert after["MINE"] == "1"
+    assert after["SWEEP_STORAGE"] == "s3://bucket/new"
+    assert after["SWEEP_PROJECT"] == str(home / "ulm-sweeps")
+    assert after["SWEEP_CACHE"] == str(home / ".cache/ulm-sweeps")
+    assert after["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5000"
+    assert after["RAY_AUTH_MODE"] == "token"
+    assert after["PATH"].startswith(str(home / ".ulm-sweeps/venv/bin"))
+    assert int(after["LIMIT"]) > 1024
+
+
+def test_a_value_with_spaces_survives_the_profile(home):
+    set_up(home, SWEEP_STORAGE="/mnt/my share/runs")
+    assert environment_after_login(home)["SWEEP_STORAGE"] == "/mnt/my share/runs"
+
+
+def test_without_a_venv_the_interpreter_itself_is_used(home):
+    python = home.parent / "bin/python3.12"
+    set_up(home, SWEEP_VENV="", SWEEP_PYTHON=str(python))
+    assert not (home / ".ulm-sweeps/venv").exists()
+    assert len(pip_calls(home)) == 2
+
+
+def test_storage_that_was_not_filled_in_is_refused_before_anything_is_installed(home):
+    done = run_setup(home, SWEEP_STORAGE="s3://FILL-IN/ulm-sweeps")
+    assert done.returncode == 2
+    assert "storage must be yours, found s3://FILL-IN/ulm-sweeps" in done.stderr
+    assert pip_calls(home) == []
+
+
+def test_an_unknown_extra_is_refused(home):
+    done = run_setup(home, SWEEP_EXTRAS="aws azure")
+    assert done.returncode == 2
+    assert "found azure" in done.stderr
+
+
+def test_an_old_python_is_refused_with_the_remedy(home):
+    write_tool(home.parent / "bin/python-old", "#!/bin/bash\nexit 1\n")
+    done = run_setup(home, SWEEP_PYTHON="python-old")
+    assert done.returncode == 2
+    assert "Python 3.11 or later is needed" in done.stderr
+    assert "set SWEEP_PYTHON" in done.stderr
+
+
+def test_missing_tools_without_the_right_to_install_them_are_named(home):
+    tools = home.parent / "bin"
+    (tools / "tmux").unlink()
+    for name in ("bash", "dirname", "cat", "mkdir"):
+        (tools / name).symlink_to(shutil.which(name))
+    done = run_setup(home, PATH=str(tools))
+    assert done.returncode == 2
+    assert "missing: tmux" in done.stderr
