@@ -6,6 +6,7 @@ place can be written is tried for real: permissions alone say little of network 
 """
 
 import os
+import socket
 import tempfile
 import uuid
 from pathlib import Path
@@ -131,6 +132,14 @@ def _beside(files: "FileSystem", path: str) -> str:
         return path
     files.create_dir(str(Path(path).parent), recursive=True)
     return f"{path}.{uuid.uuid4().hex[:8]}.part"
+
+
+def unreadable(place: str, error: Exception) -> StorageError:
+    """The error of a folder that can not be fetched, with the machine that asked for it."""
+    return StorageError(
+        f"shared storage must be readable from every machine, {socket.gethostname()} could not "
+        f"fetch {place} ({error}): check its network, credentials and free disk"
+    )
 
 
 def check_storage(paths: SweepPaths) -> None:

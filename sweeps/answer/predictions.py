@@ -1,7 +1,8 @@
 """Predictions: which test documents each cell got right, from the files that `final` leaves.
 
-A sweep's paths and rows come in; hits by cell go out. A cell without a readable file has none: the
-statistics then rest on the seeds alone, and say so.
+A sweep's paths and rows come in; hits by cell go out. Where workers left the files in a bucket they
+are fetched first. A cell without a readable file has none: the statistics then rest on the seeds
+alone, and say so.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from sweeps.answer.results import ResultRow
 from sweeps.paths import SweepPaths
+from sweeps.storage import get_file, list_files, unreadable
 
 
 def read_hits(path: Path) -> NDArray[np.bool_] | None:
@@ -29,6 +31,26 @@ def read_hits(path: Path) -> NDArray[np.bool_] | None:
             return np.asarray(hits[order], dtype=np.bool_)
     except (OSError, KeyError, ValueError, IndexError, BadZipFile):
         return None
+
+
+def fetch_predictions(paths: SweepPaths) -> None:
+    """Fetch the files of all cells from a bucket, those that are here with the same time left out.
+
+    Raises:
+        StorageError: One can not be read or written.
+    """
+    if not paths.is_remote:
+        return
+    from pyarrow import ArrowException
+
+    place = paths.shared(paths.predictions_folder)
+    try:
+        for info in list_files(place):
+            file = paths.predictions_folder / info.base_name
+            if not (file.is_file() and file.stat().st_mtime_ns == info.mtime_ns):
+                get_file(paths.shared(file), file)
+    except (OSError, ArrowException) as error:
+        raise unreadable(place, error) from error
 
 
 def load_hits(paths: SweepPaths, rows: Sequence[ResultRow]) -> dict[str, NDArray[np.bool_]]:

@@ -18,9 +18,9 @@ from pyarrow import ArrowException
 from sweeps.errors import StorageError
 from sweeps.paths import below, is_uri
 from sweeps.run.node_cache import NodeCache
-from sweeps.run.shared_folder import CONTENTS_FILE, contents_of, find_contents, unreadable
+from sweeps.run.shared_folder import CONTENTS_FILE, contents_of, find_contents
 from sweeps.spec.meaning import JSON
-from sweeps.storage import get_file, info_of, put_file, read_bytes
+from sweeps.storage import get_file, info_of, put_file, read_bytes, unreadable
 from ulm.model.architecture import Architecture
 from ulm.model.encoder import MANIFEST_FILE, WEIGHTS_FILE, Encoder
 

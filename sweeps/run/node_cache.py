@@ -14,7 +14,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from sweeps.errors import StorageError
-from sweeps.run.shared_folder import Contents, find_contents, get_folder, is_intact, unreadable
+from sweeps.run.shared_folder import Contents, find_contents, get_folder, is_intact
+from sweeps.storage import unreadable
 
 CACHE_VARIABLE = "SWEEP_CACHE"
 DEFAULT_FOLDER = "~/.cache/ulm-sweeps"

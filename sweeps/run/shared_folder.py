@@ -18,7 +18,7 @@ from pyarrow import ArrowException
 
 from sweeps.errors import StorageError
 from sweeps.paths import below
-from sweeps.storage import get_file, info_of, put_bytes, put_file, read_bytes
+from sweeps.storage import get_file, info_of, put_bytes, put_file, read_bytes, unreadable
 
 CONTENTS_FILE = "contents.json"
 ATTEMPTS = 2
@@ -157,14 +157,6 @@ def get_folder(place: str, folder: Path, contents: Contents) -> None:
         f"files of shared storage must have the digests of their {CONTENTS_FILE}, found others in "
         f"{place}, twice, on {socket.gethostname()}: remove that folder from the storage and run "
         "again, it is then made anew"
-    )
-
-
-def unreadable(place: str, error: Exception) -> StorageError:
-    """The error of a folder that can not be fetched, with the machine that asked for it."""
-    return StorageError(
-        f"shared storage must be readable from every machine, {socket.gethostname()} could not "
-        f"fetch {place} ({error}): check its network, credentials and free disk"
     )
 
 

@@ -12,9 +12,11 @@ from dataclasses import fields, is_dataclass
 from importlib import resources
 from pathlib import Path
 
+import yaml
+
 from sweeps.errors import SpecError
 from sweeps.spec.meaning import JSON, to_json
-from sweeps.spec.nodes import compose, override
+from sweeps.spec.nodes import compose, is_unsaid, override
 from sweeps.spec.reader import SpecReader
 from sweeps.spec.searches import Range
 from sweeps.spec.values import SweepSpec
@@ -59,6 +61,7 @@ def load_spec(
     path: Path | str,
     overrides: Mapping[str, str] | None = None,
     project: Path | None = None,
+    defaults: Mapping[str, str] | None = None,
 ) -> SweepSpec:
     """Read a spec.
 
@@ -67,12 +70,15 @@ def load_spec(
         overrides: Dotted key → value as YAML text, e.g. `{"search.classifier.trials": "2"}`;
             paths among them are relative to the working directory.
         project: The user's clone on the head of a cluster, as in `find_spec`.
+        defaults: Dotted key → value as YAML text, for keys that file and overrides leave out or
+            have null.
 
     Raises:
         SpecError: Every mistake found, each as `file:line: key: message`.
     """
     file = find_spec(Path(path), project)
-    return _read(_text_of(file), str(file), file.absolute().parent, overrides or {})
+    base = file.absolute().parent
+    return _read(_text_of(file), str(file), base, overrides or {}, defaults or {})
 
 
 def _text_of(file: Path) -> str:
@@ -85,13 +91,22 @@ def _text_of(file: Path) -> str:
         raise SpecError([f"{file}:0: spec: cannot be read: {error.strerror}"]) from None
 
 
-def _read(text: str, name: str, base: Path, overrides: Mapping[str, str]) -> SweepSpec:
+def _read(
+    text: str,
+    name: str,
+    base: Path,
+    overrides: Mapping[str, str],
+    defaults: Mapping[str, str],
+) -> SweepSpec:
     root = compose(text, name)
     if root is None:
         raise SpecError([f"{name}:1: spec: is empty; start from a packaged spec"])
-    if isinstance(root.value, list) and overrides:
+    if isinstance(root, yaml.MappingNode):
         for key, value in overrides.items():
             override(root, key, value)
+        for key, value in defaults.items():
+            if is_unsaid(root, key):
+                override(root, key, value)
     reader = SpecReader(base)
     spec = reader.section(root, SweepSpec)
     if reader.mistakes:
@@ -130,4 +145,4 @@ def spec_from_json(text: str, name: str = "spec.json") -> SweepSpec:
     Raises:
         SpecError: It is no spec of this version.
     """
-    return _read(text, name, Path.cwd(), {})
+    return _read(text, name, Path.cwd(), {}, {})

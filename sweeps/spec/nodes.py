@@ -120,6 +120,20 @@ def override(root: Node, key: str, text: str) -> None:
     root.value.append((_named(last, name), value))
 
 
+def is_unsaid(root: Node, key: str) -> bool:
+    """Whether a dotted key is left out or null; False where it goes through no section."""
+    *sections, last = key.split(".")
+    for section in sections:
+        values = [value for name, _, value in entries(root) if name == section]
+        if not values:
+            return True
+        root = values[-1]
+        if not isinstance(root, yaml.MappingNode):
+            return False
+    values = [value for name, _, value in entries(root) if name == last]
+    return all(value.tag.endswith(":null") for value in values)
+
+
 def _named(key: str, name: str) -> Node:
     mark = yaml.Mark(name, 0, 0, 0, None, 0)
     return yaml.ScalarNode("tag:yaml.org,2002:str", key, mark, mark)

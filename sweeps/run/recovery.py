@@ -1,0 +1,149 @@
+"""Recovery: a machine takes back what another one copied to the bucket of a sweep.
+
+The paths of a sweep come in; where its ledger is missing here, or the copy on the storage holds
+more, the copy becomes the ledger and a run is the ordinary resume. The one that holds more finished
+trials wins; where each has some that the other lacks, two machines ran the sweep at once and
+nothing is touched. A bucket holds whole files only, so that two of them can not mix.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from enum import Enum
+from pathlib import Path
+
+from pyarrow import ArrowException
+
+from sweeps.errors import StorageError
+from sweeps.paths import SweepPaths
+from sweeps.run.driver import driver_lock
+from sweeps.search.database import is_made
+from sweeps.search.records import TrialKey
+from sweeps.search.studies import OptunaStudies
+from sweeps.storage import get_file, info_of, list_files, unreadable
+
+Trials = frozenset[TrialKey]
+
+
+class Choice(Enum):
+    """Which of two ledgers of one sweep a machine goes on from."""
+
+    LOCAL = "local"
+    COPY = "copy"
+    NEITHER = "neither"  # each would lose what only the other holds
+
+
+def choose(local: Trials, copy: Trials) -> Choice:
+    """The ledger that holds every trial that has ended in the other, in whichever attempt.
+
+    Args:
+        local: Trials that have ended, in the ledger of this machine.
+        copy: The same of the copy on the storage.
+    """
+    for one, other in ((local, copy), (_places(local), _places(copy))):
+        if other <= one:
+            return Choice.LOCAL
+        if one <= other:
+            return Choice.COPY
+    return Choice.NEITHER
+
+
+def take_back(paths: SweepPaths, tell: Callable[[str], None]) -> None:
+    """Go on from the copy of a bucket where it holds more than this machine.
+
+    Args:
+        paths: Of the sweep; nothing happens where its storage is a folder.
+        tell: Hears, in a line, what was taken.
+
+    Raises:
+        StorageError: The copy can not be read, another driver is at work here, or two machines
+            have each ended trials that the other lacks.
+    """
+    if not paths.is_remote:
+        return
+    place = paths.shared(paths.folder)
+    try:
+        if info_of(paths.shared(paths.ledger_db)) is not None:
+            _compare(paths, place, tell)
+        elif not paths.spec_json.is_file() and info_of(paths.shared(paths.spec_json)) is not None:
+            with driver_lock(paths):
+                _take_small_files(paths)
+    except (OSError, ArrowException) as error:
+        raise unreadable(place, error) from error
+
+
+def _compare(paths: SweepPaths, place: str, tell: Callable[[str], None]) -> None:
+    with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
+        file = Path(folder) / paths.ledger_db.name
+        get_file(paths.shared(paths.ledger_db), file)
+        local, copy = _ended(paths.ledger_db, paths.name), _ended_in_copy(file, paths)
+    is_new = not paths.ledger_db.is_file()
+    choice = Choice.COPY if is_new else choose(local, copy)
+    if choice is Choice.NEITHER:
+        raise StorageError(
+            f"one ledger must hold every trial that has ended, found {len(local - copy)} only in "
+            f"{paths.ledger_db} and {len(copy - local)} only in {place}: two machines ran this "
+            f"sweep at once. To go on from the storage, move {paths.folder} away; to go on from "
+            f"this machine, move {paths.shared(paths.ledger_db)} away"
+        )
+    if choice is Choice.COPY:
+        aside = _take(paths, keep=not local <= copy)
+        told = f"took back {len(copy)} recorded trials from {place}"
+        tell(f"{told}; the older ledger is kept as {aside}" if aside else told)
+
+
+def _take(paths: SweepPaths, *, keep: bool) -> Path | None:
+    """Make the copy the ledger; the ledger comes last, so that one who is killed starts again."""
+    with driver_lock(paths):
+        _take_small_files(paths)
+        aside = _put_aside(paths.ledger_db, keep)
+        get_file(paths.shared(paths.ledger_db), paths.ledger_db)
+        return aside
+
+
+def _take_small_files(paths: SweepPaths) -> None:
+    for file in (paths.summary_json, paths.report_stamp, paths.spec_json):
+        if info_of(paths.shared(file)) is not None:
+            get_file(paths.shared(file), file)
+    for info in list_files(paths.shared(paths.report)):
+        file = paths.report / info.base_name
+        get_file(paths.shared(file), file)
+
+
+def _put_aside(ledger: Path, keep: bool) -> Path | None:
+    """Rename or delete a ledger with its write-ahead log, which must never meet another ledger."""
+    kept = ledger.with_name(f"{ledger.stem}-{int(time.time())}{ledger.suffix}")
+    for suffix in ("", "-wal", "-shm"):
+        file = Path(f"{ledger}{suffix}")
+        if not file.exists():
+            continue
+        if keep:
+            file.rename(f"{kept}{suffix}")
+        else:
+            file.unlink()
+    return kept if keep and kept.exists() else None
+
+
+def _ended(ledger: Path, name: str) -> Trials:
+    """Trials that have ended and count, of a ledger; none where no run was."""
+    url = f"sqlite:///{ledger}"
+    if not (ledger.is_file() and is_made(url)):
+        return frozenset()
+    with closing(OptunaStudies(url, name)) as studies:
+        return frozenset(record.key for record in studies.read() if record.state.counts)
+
+
+def _ended_in_copy(file: Path, paths: SweepPaths) -> Trials:
+    try:
+        return _ended(file, paths.name)
+    except StorageError as error:
+        place = paths.shared(paths.ledger_db)
+        raise StorageError(
+            f"the copy of a ledger must be a database that can be opened, found {place} ({error}); "
+            "move it away to go on from this machine alone"
+        ) from error
+
+
+def _places(trials: Trials) -> frozenset[object]:
+    return frozenset((key.study, key.number) for key in trials)

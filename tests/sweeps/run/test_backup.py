@@ -1,0 +1,271 @@
+import shutil
+import sqlite3
+import threading
+from contextlib import closing
+
+import pytest
+
+from sweeps.errors import StorageError
+from sweeps.paths import SweepPaths
+from sweeps.run import backup as backup_module
+from sweeps.run.backup import Backup
+from sweeps.run.driver import driver_lock
+from sweeps.run.recovery import Choice, choose, take_back
+from sweeps.search.records import Outcome, StudyKey, TrialKey, TrialRecord, TrialState
+from sweeps.search.studies import OptunaStudies
+from sweeps.spec.cells import Stage
+
+NEVER = 3600.0
+STUDY = StudyKey(cell_id="cell", stage=Stage.CLASSIFIER)
+
+
+def key(number, attempt=0):
+    return TrialKey(study=STUDY, number=number, attempt=attempt)
+
+
+@pytest.fixture
+def paths(tmp_path, monkeypatch):
+    """A sweep whose storage is no folder of this machine, as far as the sweep knows."""
+    monkeypatch.chdir(tmp_path)
+    made = SweepPaths(storage=f"file://{tmp_path}/bucket", name="tiny")
+    made.folder.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def bucket(tmp_path):
+    return tmp_path / "bucket" / "tiny"
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+def record_trials(paths, *keys, state=TrialState.FINISHED):
+    """Trials that ended, in the ledger of this machine."""
+    paths.folder.mkdir(parents=True, exist_ok=True)
+    paths.spec_json.write_text("{}")
+    with closing(OptunaStudies(paths.ledger_url, paths.name)) as studies:
+        studies.open({"meaning": 1})
+        for each in keys:
+            studies.begin(TrialRecord(key=each, params={}), {})
+            outcome = Outcome(value=0.5) if state is TrialState.FINISHED else None
+            ended = TrialRecord(
+                key=each, params={}, state=state, outcome=outcome, started_at=1.0, ended_at=2.0
+            )
+            studies.end(ended)
+
+
+def recorded(file):
+    with closing(OptunaStudies(f"sqlite:///{file}", "tiny")) as studies:
+        return {record.key for record in studies.read()}
+
+
+def copy_once(paths, told):
+    with Backup(paths, told.append, interval_seconds=NEVER):
+        pass
+
+
+def lose(paths):
+    shutil.rmtree(paths.folder)
+
+
+def test_a_run_that_ends_leaves_ledger_spec_summary_and_report_in_the_bucket(paths, bucket, told):
+    record_trials(paths, key(0), key(1))
+    paths.summary_json.write_text("{}")
+    paths.report.mkdir()
+    for file in (paths.report_html, paths.results_csv, paths.report_stamp):
+        file.write_text(file.name)
+    copy_once(paths, told)
+    assert recorded(bucket / "ledger.db") == {key(0), key(1)}
+    names = ("spec.json", "summary.json", "report.json", "report/report.html", "report/results.csv")
+    assert all((bucket / name).is_file() for name in names)
+    assert told == []
+
+
+def test_what_changed_is_copied_while_the_run_goes_on(paths, bucket, told, monkeypatch):
+    copies, put_file = threading.Semaphore(0), backup_module.put_file
+
+    def noting(local, place):
+        put_file(local, place)
+        if local.name == "ledger.db":
+            copies.release()
+
+    monkeypatch.setattr(backup_module, "put_file", noting)
+    record_trials(paths, key(0))
+    with Backup(paths, told.append, interval_seconds=0.01):
+        assert copies.acquire(timeout=60)
+        record_trials(paths, key(1))
+        while recorded(bucket / "ledger.db") != {key(0), key(1)}:
+            assert copies.acquire(timeout=60)
+    assert told == []
+
+
+def test_a_copy_is_whole_while_the_ledger_is_written(paths, bucket, told):
+    record_trials(paths, key(0))
+    with closing(sqlite3.connect(paths.ledger_db)) as driver:
+        driver.execute("CREATE TABLE half (n)")
+        driver.execute("BEGIN IMMEDIATE")
+        driver.execute("INSERT INTO half VALUES (1)")
+        copy_once(paths, told)
+    with closing(sqlite3.connect(bucket / "ledger.db")) as copy:
+        assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert copy.execute("SELECT count(*) FROM half").fetchone() == (0,)
+    assert told == []
+
+
+def test_what_did_not_change_is_not_copied_again(paths, told, monkeypatch):
+    copied = []
+    monkeypatch.setattr(backup_module, "put_file", lambda local, place: copied.append(local.name))
+    record_trials(paths, key(0))
+    copier = Backup(paths, told.append, interval_seconds=NEVER)
+    for _ in range(3):
+        copier._attempt(lambda: copier._copy(copier._running_files()))
+    assert sorted(copied) == ["ledger.db", "spec.json"]
+
+
+def test_a_storage_that_fails_is_told_once_and_stops_nothing(paths, bucket, told):
+    record_trials(paths, key(0))
+    bucket.parent.write_text("a file where the bucket was")
+    copier = Backup(paths, told.append, interval_seconds=NEVER)
+    for _ in range(3):
+        copier._attempt(lambda: copier._copy(copier._running_files()))
+    assert len(told) == 1
+    assert "training goes on" in told[0]
+    bucket.parent.unlink()
+    copy_once(paths, told)
+    assert recorded(bucket / "ledger.db") == {key(0)}
+
+
+def test_a_copy_that_another_machine_wrote_meanwhile_is_left_alone(paths, bucket, told):
+    record_trials(paths, key(0))
+    copy_once(paths, told)
+    with Backup(paths, told.append, interval_seconds=NEVER):
+        record_trials(paths, key(1))
+        (bucket / "ledger.db").write_bytes(b"of another machine")
+    assert (bucket / "ledger.db").read_bytes() == b"of another machine"
+    assert len(told) == 1
+    assert "another machine has written" in told[0]
+
+
+def test_a_folder_as_storage_is_neither_copied_nor_taken_back(tmp_path, told):
+    paths = SweepPaths(storage=str(tmp_path), name="tiny")
+    record_trials(paths, key(0))
+    before = sorted(tmp_path.rglob("*"))
+    copy_once(paths, told)
+    take_back(paths, told.append)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert told == []
+
+
+def test_a_new_head_goes_on_from_the_copy(paths, told):
+    record_trials(paths, key(0), key(1))
+    paths.report.mkdir()
+    paths.report_html.write_text("the report")
+    copy_once(paths, told)
+    lose(paths)
+    take_back(paths, told.append)
+    assert recorded(paths.ledger_db) == {key(0), key(1)}
+    assert paths.report_html.read_text() == "the report"
+    assert paths.spec_json.is_file()
+    assert told == [f"took back 2 recorded trials from {paths.storage}/tiny"]
+    take_back(paths, told.append)
+    assert len(told) == 1, "there is nothing more to take"
+
+
+def test_a_new_sweep_takes_nothing_and_leaves_no_folder(paths, told):
+    lose(paths)
+    take_back(paths, told.append)
+    assert not paths.folder.exists()
+    assert told == []
+
+
+def test_a_machine_that_is_ahead_of_the_copy_goes_on_from_its_own(paths, told):
+    record_trials(paths, key(0))
+    copy_once(paths, told)
+    record_trials(paths, key(1))
+    take_back(paths, told.append)
+    assert recorded(paths.ledger_db) == {key(0), key(1)}
+    assert told == []
+
+
+def test_a_head_that_comes_back_after_another_went_on_takes_the_newer_ledger(paths, told, tmp_path):
+    record_trials(paths, key(0))
+    copy_once(paths, told)
+    paths.folder.rename(tmp_path / "first head")
+    take_back(paths, told.append)
+    record_trials(paths, key(1))
+    copy_once(paths, told)
+    lose(paths)
+    (tmp_path / "first head").rename(paths.folder)
+    paths.ledger_db.with_name("ledger.db-wal").write_bytes(b"")
+    take_back(paths, told.append)
+    assert recorded(paths.ledger_db) == {key(0), key(1)}
+    assert sorted(file.name for file in paths.folder.glob("ledger*")) == ["ledger.db"]
+
+
+def test_two_heads_that_ended_different_trials_are_refused_and_nothing_is_touched(
+    paths, bucket, told, tmp_path
+):
+    record_trials(paths, key(0))
+    copy_once(paths, told)
+    shutil.copytree(paths.folder, tmp_path / "other")
+    record_trials(paths, key(1))
+    copy_once(paths, told)
+    lose(paths)
+    (tmp_path / "other").rename(paths.folder)
+    record_trials(paths, key(2), key(3))
+    with pytest.raises(StorageError, match=r"found 2 only in .*and 1 only in .*two machines"):
+        take_back(paths, told.append)
+    assert recorded(paths.ledger_db) == {key(0), key(2), key(3)}
+    assert recorded(bucket / "ledger.db") == {key(0), key(1)}
+
+
+def test_an_older_ledger_with_an_attempt_of_its_own_is_kept_beside_the_newer(paths, told, tmp_path):
+    record_trials(paths, key(0, attempt=1), key(1))
+    copy_once(paths, told)
+    lose(paths)
+    record_trials(paths, key(0))
+    take_back(paths, told.append)
+    assert recorded(paths.ledger_db) == {key(0, attempt=1), key(1)}
+    (kept,) = paths.folder.glob("ledger-*.db")
+    assert recorded(kept) == {key(0)}
+    assert f"the older ledger is kept as {kept}" in told[-1]
+
+
+def test_a_driver_at_work_is_not_disturbed(paths, told):
+    record_trials(paths, key(0))
+    copy_once(paths, told)
+    paths.ledger_db.unlink()
+    with driver_lock(paths), pytest.raises(StorageError, match="one driver at a time"):
+        take_back(paths, told.append)
+
+
+def test_a_copy_that_is_no_database_is_named_by_its_place(paths, bucket, told):
+    record_trials(paths, key(0))
+    bucket.mkdir(parents=True)
+    (bucket / "ledger.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(StorageError, match=f"found file://{bucket}/ledger.db"):
+        take_back(paths, told.append)
+
+
+def test_where_the_ledger_is_a_server_the_small_files_are_taken_back(paths, told):
+    paths.spec_json.write_text("{}")
+    paths.summary_json.write_text('{"runs": 3}')
+    copy_once(paths, told)
+    lose(paths)
+    take_back(paths, told.append)
+    assert paths.summary_json.read_text() == '{"runs": 3}'
+
+
+def test_the_ledger_that_holds_more_wins_and_none_is_lost():
+    def trials(*keys):
+        return frozenset(keys)
+
+    assert choose(trials(key(0)), trials(key(0))) is Choice.LOCAL
+    assert choose(trials(key(0), key(1)), trials(key(0))) is Choice.LOCAL
+    assert choose(trials(), trials(key(0))) is Choice.COPY
+    assert choose(trials(key(0)), trials(key(1))) is Choice.NEITHER
+    assert choose(trials(key(0, attempt=1)), trials(key(0))) is Choice.LOCAL
+    assert choose(trials(key(0)), trials(key(0, attempt=1), key(1))) is Choice.COPY
