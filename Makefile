@@ -1,5 +1,6 @@
 # make demo    everything for a first look: environment, the embedded sweep, its report
 # make test    everything for a developer: environment, all tests that can run here
+# make cluster-test   a sweep on several hosts made on this machine; needs root, sshd, rsync, tmux
 # make lint check coverage bench clean
 
 PYTHON ?= python3
@@ -7,13 +8,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint check coverage clean
+.PHONY: demo test cluster-test lint check coverage clean
 
 demo: $(VENV)/.installed
 	$(BIN)/sweep run sweeps/specs/demo.yaml
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not cluster"
+
+cluster-test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m cluster
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

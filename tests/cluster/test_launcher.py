@@ -1,0 +1,214 @@
+"""Ray's own launcher over three hosts, with the cluster file that ships.
+
+`ray up`, `ray submit`, a worker and a driver that vanish, `ray submit` again, `ray rsync-down`,
+`ray down`: the words are the documented ones, the hosts are those of hosts.py.
+"""
+
+import json
+import time
+from collections import Counter
+
+import pytest
+import yaml
+from hosts import ROOT, SHARED, Site, obstacle
+
+from sweeps.paths import SweepPaths
+from sweeps.search.records import TrialState
+from sweeps.search.studies import OptunaStudies
+
+OBSTACLE = obstacle()
+NAME = "demo"
+SMALL = (
+    *("--set", "sizes=[100, 200]"),
+    *("--set", "regimes=[bow, scratch, domain]"),
+    *("--set", "seeds=3"),
+    *("--set", "language_model.minimum_steps=150"),
+    *("--set", "classifier.epochs=8"),
+)
+STORAGE_TO_FILL_IN = "/FILL-IN/shared/ulm-sweeps"
+LITTLE = "--num-cpus=1 --object-store-memory=100000000"
+
+
+def test_the_cluster_file_that_is_tried_is_the_shipped_one_with_the_blanks_filled_in(tmp_path):
+    site = Site(folder=tmp_path, names=("head", "worker-1", "worker-2"))
+    shipped, filled = shipped_file(), filled_in(site)
+    assert "FILL-IN" not in json.dumps(filled)
+    for key in set(shipped) - {"provider", "auth", "setup_commands"}:
+        assert json.loads(json.dumps(filled[key]).replace(f" {LITTLE}", "")) == shipped[key]
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+@pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE))
+def test_a_sweep_outlives_a_worker_its_driver_and_its_client(tmp_path, step):
+    site = Site(folder=tmp_path / "site", names=("head", "worker-1", "worker-2"))
+    sweep = Launched(site)
+    try:
+        with step("three hosts"):
+            site.start()
+        with step("ray up"):
+            sweep.up()
+        with step("all nodes joined"):
+            wait(lambda: sweep.num_nodes() == 3, 240)
+        with step("ray submit: plan of a spec with a space in its name"):
+            sweep.plan_a_name_with_a_space()
+        tell_the_story(sweep, step)
+        with step("ray down"):
+            sweep.ray("down", "-y", "FILE")
+            assert [name for name in site.names[:2] if sweep.runs_ray(name)] == []
+    finally:
+        site.stop()
+
+
+def tell_the_story(sweep, step):
+    """From the first submission to the fetched report, with everything lost once in between."""
+    run = ("run", f"sweeps/specs/{NAME}.yaml", *SMALL)
+    with step("ray submit --tmux, client gone: trials end on every host"):
+        sweep.submit(*run, tmux=True)
+        wait(lambda: sweep.nodes_of_finished() == set(sweep.site.names), 240)
+    with step("a worker vanishes: its trial ends on another host"):
+        running = sweep.running()
+        assert running
+        sweep.site.vanish("worker-2")
+        wait(lambda: running <= sweep.finished().keys(), 240)
+    with step("the driver is killed"):
+        sweep.kill_driver()
+        before = sweep.finished()
+        assert len(before) < sweep.num_wanted(), "the sweep is too small to be interrupted"
+    with step("ray submit again: only what is missing is trained"):
+        shown = sweep.submit(*run)
+        after = sweep.finished()
+        assert f"trained {len(after) - len(before)} trials, {len(before)} were recorded" in shown
+        assert before.items() <= after.items()
+        assert sweep.finished_more_than_once() == []
+        assert len(after) == sweep.num_wanted()
+        assert "record: http://127.0.0.1:5000" in shown
+    with step("ray submit: status and report"):
+        assert "domain" in sweep.submit("status", f"runs/{NAME}")
+        assert "report.html" in sweep.submit("report", f"runs/{NAME}")
+    with step("ray rsync-down: the report is here"):
+        fetched = sweep.site.folder / "fetched"
+        sweep.ray("rsync-down", "FILE", f"{SHARED}/{NAME}/", f"{fetched}/")
+        assert SweepPaths.at(fetched).report_html.stat().st_size > 10_000
+
+
+class Launched:
+    """A cluster that the launcher made from the shipped file, and what its sweep has recorded."""
+
+    def __init__(self, site):
+        self.site = site
+        self.file = site.folder / "on_prem.yaml"
+        self.paths = SweepPaths.at(site.shared / NAME)
+
+    def up(self):
+        self.file.write_text(yaml.safe_dump(filled_in(self.site)), encoding="utf-8")
+        self.ray("get-auth-token", "--generate")
+        self.ray("up", "-y", "FILE", "--disable-usage-stats", seconds=400.0)
+
+    def ray(self, *words, seconds=300.0):
+        """A command of Ray on the client, where FILE stands for the cluster file."""
+        named = [str(self.file) if word == "FILE" else word for word in words]
+        done = self.site.on_client("ray", *named, seconds=seconds)
+        assert done.returncode == 0, done.stdout[-6000:]
+        return done.stdout
+
+    def submit(self, *words, tmux=False):
+        options = ("--tmux",) if tmux else ()
+        return self.ray("submit", *options, "FILE", "sweeps/sweep.py", "--", *words, seconds=600.0)
+
+    def plan_a_name_with_a_space(self):
+        name = "my first spec.yaml"
+        text = (ROOT / "sweeps" / "specs" / f"{NAME}.yaml").read_text(encoding="utf-8")
+        (self.site.shared / name).write_text(
+            text.replace(f"name: {NAME}", "name: spaced"), encoding="utf-8"
+        )
+        shown = self.submit("plan", f"{SHARED}/{name}", "--set", "sizes=[100, 200]")
+        assert "spaced: plan" in shown
+
+    def num_nodes(self):
+        """Nodes alive, as Ray on the head sees them."""
+        probe = (
+            "import ray; ray.init(address='auto', logging_level='ERROR', log_to_driver=False); "
+            "print('alive', sum(node['Alive'] for node in ray.nodes()))"
+        )
+        done = self.site.on_host("head", f'source ~/.bashrc; python -c "{probe}"')
+        counts = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("alive ")]
+        return int(counts[0]) if counts else 0
+
+    def runs_ray(self, name):
+        return self.site.on_host(name, "pgrep -x raylet").returncode == 0
+
+    def kill_driver(self):
+        owner = self.paths.driver_lock.with_suffix(".json")
+        told = json.loads(owner.read_text(encoding="utf-8"))
+        assert told["host"] == "head"
+        killed = self.site.on_host("head", f"kill -9 {told['process']}")
+        assert killed.returncode == 0, killed.stdout
+
+    def records(self):
+        """Every attempt of every trial, superseded ones too."""
+        if not self.paths.spec_json.is_file():
+            return ()
+        studies = OptunaStudies(self.paths.ledger_url, NAME)
+        try:
+            return studies.read()
+        finally:
+            studies.close()
+
+    def ended(self):
+        return [record for record in self.records() if record.state.counts]
+
+    def finished(self):
+        """Study and number of every trial that counts → when it started and ended."""
+        return {place(record): (record.started_at, record.ended_at) for record in self.ended()}
+
+    def finished_more_than_once(self):
+        counts = Counter(place(record) for record in self.ended())
+        return [key for key, count in counts.items() if count > 1]
+
+    def running(self):
+        return {place(r) for r in self.records() if r.state is TrialState.RUNNING}
+
+    def nodes_of_finished(self):
+        return {r.outcome.artifacts["node"] for r in self.ended() if r.outcome is not None}
+
+    def num_wanted(self):
+        from sweeps.search.ledger import Ledger
+        from sweeps.spec.cells import make_cells
+        from sweeps.spec.load import load_recorded
+
+        spec = load_recorded(self.paths.spec_json)
+        return Ledger(spec, make_cells(spec)).num_wanted
+
+
+def place(record):
+    return str(record.key.study), record.key.number
+
+
+def shipped_file():
+    return yaml.safe_load((ROOT / "cluster" / "on_prem.yaml").read_text(encoding="utf-8"))
+
+
+def filled_in(site):
+    """The shipped file with addresses, user, key and storage, and hosts that lend one CPU each."""
+    config = shipped_file()
+    head, *workers = site.hosts.values()
+    config["provider"] |= {"head_ip": head.address, "worker_ips": [w.address for w in workers]}
+    config["auth"] |= {"ssh_user": "root", "ssh_private_key": str(site.key)}
+    config["setup_commands"] = [
+        command.replace(STORAGE_TO_FILL_IN, str(SHARED)) for command in config["setup_commands"]
+    ]
+    for kind in ("head", "worker"):
+        key = f"{kind}_start_ray_commands"
+        config[key] = [
+            f"{command} {LITTLE}" if "ray start" in command else command for command in config[key]
+        ]
+    return config
+
+
+def wait(is_so, seconds):
+    """Wait until something is so; the limit is far above what it takes."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, f"not so after {seconds} s"
+        time.sleep(1.0)
