@@ -238,7 +238,10 @@ def test_the_readme_states_the_hourly_cost_that_the_labels_give(file):
     assert f"{most:.2f}" in row
 
 
-def test_every_file_of_the_folder_that_the_readme_names_exists():
-    named = set(re.findall(r"(?<![\w/])cluster/[\w./-]+\w", README.read_text(encoding="utf-8")))
-    assert len(named) > 5
-    assert sorted(name for name in named if not (ROOT / name).exists()) == []
+def test_every_file_that_the_readme_names_or_links_exists():
+    text = README.read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\w/])cluster/[\w./-]+\w", text))
+    linked = {f"cluster/{target}" for target in re.findall(r"\]\(([\w./-]+)\)", text)}
+    assert len(named) >= 5
+    assert len(linked) >= 8
+    assert sorted(name for name in named | linked if not (ROOT / name).exists()) == []
