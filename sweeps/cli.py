@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sweeps.search.records import TrialRecord
     from sweeps.spec.values import SweepSpec
 
+UNFIT = 1
 USER_MISTAKE = 2
 INTERRUPTED = 130
 
@@ -61,6 +62,12 @@ Storage = Annotated[str | None, typer.Option(help="Folder or s3://, gs:// URI of
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key of the spec."),
+]
+OptionalSpecPath = Annotated[
+    Path | None, typer.Argument(help="As for run; with --cluster it may be left out.")
+]
+OnCluster = Annotated[
+    bool, typer.Option("--cluster", help="Look at every node of the cluster this machine is in.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 Price = Annotated[float | None, typer.Option(min=0.0, help="Money for one accelerator hour.")]
@@ -149,15 +156,41 @@ def report(folder: RunFolder) -> None:
 
 
 @app.command()
-def check(spec: SpecPath, storage: Storage = None, settings: Settings = None) -> None:
-    """Look for what would stop a run: corpus, labels, sizes, storage, tracking."""
+def check(
+    spec: OptionalSpecPath = None,
+    storage: Storage = None,
+    settings: Settings = None,
+    cluster: OnCluster = False,
+) -> None:
+    """Look for what would stop a run: corpus, labels, sizes, storage, tracking; or every node."""
+    loaded = None if spec is None else _load(spec, storage, settings)
+    if cluster:
+        _check_cluster(loaded)
+        return
+    if loaded is None:
+        raise SweepError("check needs a spec, found none; e.g. sweep check demo, or --cluster")
     from sweeps.checks import check_sweep
     from sweeps.tables import findings_table
 
-    findings = check_sweep(_load(spec, storage, settings))
+    findings = check_sweep(loaded)
     _console().print(findings_table(findings))
     if any(finding.result == "failed" for finding in findings):
         raise typer.Exit(USER_MISTAKE)
+
+
+def _check_cluster(spec: "SweepSpec | None") -> None:
+    from sweeps.run.doctor import examine_cluster
+    from sweeps.tables import diagnoses_table
+
+    diagnoses = examine_cluster(spec, os.environ)
+    _console().print(diagnoses_table(diagnoses))
+    for line in (line for diagnosis in diagnoses for line in diagnosis.notes):
+        typer.echo(f"note: {line}")
+    failures = [line for diagnosis in diagnoses for line in diagnosis.failures]
+    for line in failures:
+        typer.echo(line, err=True)
+    if failures:
+        raise typer.Exit(UNFIT)
 
 
 def _load(path: Path, storage: str | None, settings: list[str] | None) -> "SweepSpec":

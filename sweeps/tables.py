@@ -5,6 +5,7 @@ not say, so that a pipe loses nothing.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +19,10 @@ from sweeps.spec.fleet import PRICE_LABEL
 from sweeps.spec.plan import RegimePlan, SweepPlan
 from sweeps.spec.values import SweepSpec
 
+if TYPE_CHECKING:
+    from sweeps.run.doctor import Diagnosis
+
+_STYLES = {"ok": "green", "note": "yellow", "failed": "red"}
 _STAGE_NAMES = {Stage.LANGUAGE_MODEL: "language models", Stage.CLASSIFIER: "classifiers"}
 
 
@@ -159,8 +164,24 @@ def status_line(spec: SweepSpec, records: Sequence[TrialRecord]) -> str:
 def findings_table(findings: Iterable[Finding]) -> Table:
     """One row per finding: what was checked, ok or failed, what to do."""
     table = Table("checked", "result", "detail", title_justify="left")
-    styles = {"ok": "green", "note": "yellow", "failed": "red"}
     for finding in findings:
-        result = Text(finding.result, style=styles[finding.result])
+        result = Text(finding.result, style=_STYLES[finding.result])
         table.add_row(finding.what, result, Text(finding.detail))
     return table
+
+
+def diagnoses_table(diagnoses: "Sequence[Diagnosis]") -> Table:
+    """One row per machine, one column per check; what is not ok is told in lines below."""
+    columns = list(dict.fromkeys(f.what for diagnosis in diagnoses for f in diagnosis.findings))
+    table = Table("node", *columns, title="cluster", title_justify="left")
+    for diagnosis in diagnoses:
+        found = {finding.what: finding for finding in diagnosis.findings}
+        table.add_row(diagnosis.node, *(_cell(found.get(column)) for column in columns))
+    return table
+
+
+def _cell(finding: Finding | None) -> Text:
+    if finding is None:
+        return Text("")
+    shown = finding.detail if finding.result == "ok" else finding.result
+    return Text(shown, style=_STYLES[finding.result])

@@ -2,15 +2,15 @@
 
 The environment comes in (`RAY_ADDRESS`, or what `ray start` left on this machine); a connected Ray
 goes out, or within seconds a `ClusterError` with the remedy. Ray itself asks a dead address for
-minutes and prints each attempt, so the port is tried first and Ray's own words are kept and read.
+minutes and prints each attempt, so the port is tried first, and joining in a process of its own.
 """
 
 import os
 import socket
+import subprocess
 import sys
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from logging import ERROR, getLogger
 from pathlib import Path
@@ -27,6 +27,8 @@ SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "MALLOC_ARENA_MAX": "2",  # a thread per trial would keep an arena each
 }
+JOIN = "import ray; ray.init(log_to_driver=False, logging_level='ERROR')"
+JOIN_SECONDS = 60.0  # seconds where it works; Ray waits so long for a node on this machine
 JOIN_RETRIES = "3"  # one second apart; Ray's 20 only make a refused token take longer
 
 
@@ -57,7 +59,7 @@ def open_ray() -> Iterator[Any]:
     address = cluster_address()
     if address is not None:
         check_answers(address)
-        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", JOIN_RETRIES)
+        check_joins(address)
     import ray
 
     with warnings.catch_warnings():
@@ -66,7 +68,7 @@ def open_ray() -> Iterator[Any]:
             getLogger(name).setLevel(ERROR)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": ERROR}
         if address is not None:
-            _join(lambda: ray.init(**quiet), address)
+            ray.init(**quiet)
         else:
             ray.init(
                 address="local",
@@ -107,64 +109,64 @@ def check_answers(address: str, timeout_seconds: float = CONNECT_SECONDS) -> Non
         ) from None
 
 
-def refusal(address: str, error: BaseException, printed: str) -> ClusterError:
-    """What an error of `ray.init` means for the user.
+def check_joins(address: str, timeout_seconds: float = JOIN_SECONDS) -> None:
+    """Join a cluster once, in a process of its own.
+
+    There Ray may print, hang and give up as it likes: its attempts take minutes and can not be
+    interrupted, and where it finds no token it ends the process it is in.
+
+    Args:
+        address: `host:port` of the head, which answers.
+        timeout_seconds: How long to wait.
+
+    Raises:
+        ClusterError: The cluster refuses this machine, or says nothing.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", JOIN],
+            env={**os.environ, "RAY_NUM_REDIS_GET_RETRIES": JOIN_RETRIES},
+            capture_output=True,
+            text=True,
+            timeout=timeout_seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        printed = late.stderr.decode(errors="replace") if late.stderr else ""
+        raise refusal(address, f"{printed}\nno answer in {timeout_seconds:.0f} s") from None
+    if done.returncode != 0:
+        raise refusal(address, done.stderr)
+
+
+def refusal(address: str, printed: str) -> ClusterError:
+    """What Ray printed when it could not join, as an error for the user.
 
     Args:
         address: The head's.
-        error: What Ray raised.
-        printed: What Ray wrote to stderr meanwhile.
+        printed: What Ray wrote to stderr; the last line names the error.
     """
-    found = describe_error(error)
-    if type(error).__name__ == "AuthenticationError" or "InvalidAuthToken" in printed:
+    text = " ".join(printed.split())
+    if "AuthenticationError" in text or "InvalidAuthToken" in text:
         return ClusterError(
             f"this machine must hold the token of the cluster, the head at {address} refuses it: "
             "copy ~/.ray/auth_token of the head to the same place here, and set RAY_AUTH_MODE=token"
         )
-    if "ersion mismatch" in found:
+    if "ersion mismatch" in text:
+        found = text[text.index("ersion mismatch") - 1 :][:300]
         return ClusterError(
-            f"this machine must have the versions of the cluster's head at {address}, found: "
-            f"{found}; rerun cluster/setup_node.sh where they differ"
+            f"this machine must have the versions of the cluster's head at {address}, found "
+            f"{found}: rerun cluster/setup_node.sh where they differ"
         )
-    if "No node info found" in found:
+    if "No node info found" in text:
         return ClusterError(
             f"a sweep must run on a node of its cluster, this machine is none of the one at "
             f"{address}: use `ray submit` or `ray exec` with the cluster file"
         )
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
     return ClusterError(
-        f"the cluster at {address} can not be joined ({found}): see `ray status` on its head, and "
-        "whether the port is the head's"
+        f"the cluster at {address} can not be joined ({lines[-1] if lines else 'no reason given'}):"
+        " see `ray status` on its head, and whether the port is the head's"
     )
-
-
-def _join(connect: Callable[[], Any], address: str) -> None:
-    with _kept_stderr() as printed:
-        try:
-            connect()
-        except Exception as error:  # Ray raises its own kinds and RuntimeError
-            refused = refusal(address, error, printed())
-        else:
-            return
-    raise refused
-
-
-@contextmanager
-def _kept_stderr() -> Iterator[Callable[[], str]]:
-    """Keeps what this process writes to stderr, libraries in C++ included, for a block."""
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as kept:
-
-        def read() -> str:
-            kept.seek(0)
-            return kept.read().decode(errors="replace")
-
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield read
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
 
 
 def _address_file() -> Path:

@@ -17,12 +17,16 @@ from sweeps.paths import SweepPaths
 from sweeps.progress import RunListener
 from sweeps.record.tracking import check_tracking
 from sweeps.run.autoscaler import autoscaler_config
+from sweeps.run.backup import Backup
 from sweeps.run.capacity import Slots, current_capacity, largest_capacity, slots
-from sweeps.run.cluster import open_ray
+from sweeps.run.cluster import cluster_address, open_ray
 from sweeps.run.context import TrialContext
+from sweeps.run.doctor import require_fit_nodes
 from sweeps.run.driver import driver_lock, terminated_like_interrupt
 from sweeps.run.memory import MemoryPeak, MemoryWatch
 from sweeps.run.prepare import prepare_context, pretrained_general
+from sweeps.run.probe import find_versions
+from sweeps.run.recovery import take_back
 from sweeps.run.session import RunSession, cost_of
 from sweeps.search.control import Control
 from sweeps.search.studies import check_ledger
@@ -78,12 +82,14 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         stack.enter_context(terminated_like_interrupt())
         watch = stack.enter_context(MemoryWatch())
         check_storage(paths)
+        take_back(paths, listener.message)
         check_ledger(paths, spec)
         if spec.tracking.uri is not None:
             check_tracking(spec.tracking.uri)
         context, tokens = prepare_context(spec, paths, listener)
         general = pretrained_general(spec, paths, listener)
         stack.enter_context(driver_lock(paths))
+        stack.enter_context(Backup(paths, listener.message))
         session = RunSession(spec, paths, listener, tokens=tokens, general=general)
         stack.callback(session.close)
         session.train(lambda control: run_trials(control, context, paths))
@@ -110,6 +116,7 @@ def run_trials(control: Control, context: TrialContext, paths: SweepPaths) -> No
         paths: Where Tune keeps checkpoints of running trials.
 
     Raises:
+        ClusterError: The cluster does not answer, or one of its nodes is not fit.
         CapacityError: No node of the cluster, also of the largest it may be, can hold a trial.
         KeyboardInterrupt: Ctrl-C or SIGTERM; Tune ends its workers first.
     """
@@ -120,10 +127,11 @@ def run_trials(control: Control, context: TrialContext, paths: SweepPaths) -> No
         from sweeps.search.searcher import Bridge, SweepCallback, SweepScheduler, SweepSearcher
 
         spec = context.spec
+        versions = _required_versions(ray, paths)
         free = _slots(spec, ray)
         bridge = Bridge(control, spec, max_total=free.total, max_neural=free.neural)
         tuner = tune.Tuner(
-            tune.with_resources(make_trainable(context), resources_of),
+            tune.with_resources(make_trainable(context, versions), resources_of),
             tune_config=tune.TuneConfig(
                 search_alg=SweepSearcher(bridge),
                 scheduler=SweepScheduler(bridge),
@@ -143,10 +151,22 @@ def run_trials(control: Control, context: TrialContext, paths: SweepPaths) -> No
         )
         with terminated_like_interrupt():  # Ray has put a handler of its own in between
             tuner.fit()
-    if bridge.error is not None:
-        raise bridge.error
+    for error in (bridge.error, bridge.unfit):
+        if error is not None:
+            raise error
     if control.has_work or control.ledger.num_running:
         raise KeyboardInterrupt  # Tune ended early, as it does on Ctrl-C
+
+
+def _required_versions(ray: Any, paths: SweepPaths) -> dict[str, str | None] | None:
+    """Versions that every node must have, once those there now are fit; None on a Ray of our own.
+
+    Nodes that join later are looked at by the first trial they get.
+    """
+    if cluster_address() is None:
+        return None
+    require_fit_nodes(ray, paths.storage)
+    return find_versions()
 
 
 def _slots(spec: SweepSpec, ray: Any) -> Slots:

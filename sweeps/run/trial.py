@@ -8,17 +8,22 @@ text. Any other error is raised: Tune repeats the trial from its last checkpoint
 
 import ctypes
 import gc
+import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from sweeps.run.context import TrialContext
+from sweeps.run.health import SET_UP_AGAIN, find_misfits
+from sweeps.run.probe import find_versions
 from sweeps.search.messages import (
     CPUS,
     FAILURE,
     GPUS,
+    MISFIT,
     OUTCOME,
     PROGRESS,
     REQUEST,
@@ -28,15 +33,47 @@ from sweeps.search.messages import (
 from sweeps.search.records import Progress, TrialRequest
 
 Trainable = Callable[[dict[str, Any]], None]
+Versions = Mapping[str, str | None]
 
 
-def make_trainable(context: TrialContext) -> Trainable:
-    """The function that Tune runs; the context travels with it to the workers."""
+def make_trainable(context: TrialContext, versions: Versions | None = None) -> Trainable:
+    """The function that Tune runs; the context travels with it to the workers.
+
+    Args:
+        context: What every trial of the sweep shares.
+        versions: What a node must have, from `find_versions`: one may join the cluster at any time.
+            None where all is on one machine.
+    """
 
     def train(config: dict[str, Any]) -> None:
+        misfit = None if versions is None else find_misfit(versions)
+        if misfit is not None:
+            from ray import tune
+
+            tune.report({MISFIT: misfit})
+            return
         run_on_worker(load_request(config[REQUEST]), context)
 
     return train
+
+
+def find_misfit(versions: Versions) -> str | None:
+    """Why this machine must not train for a driver with these versions; None where it may."""
+    misfits = find_misfits(_versions_here(), versions)
+    if not misfits:
+        return None
+    from ray.util import get_node_ip_address
+
+    return (
+        f"{socket.gethostname()} ({get_node_ip_address()}): {', '.join(misfits)}: {SET_UP_AGAIN}; "
+        "no trial was started since, run again to go on"
+    )
+
+
+@lru_cache(maxsize=1)
+def _versions_here() -> Versions:
+    """Read once in a process, when its code is loaded."""
+    return find_versions()
 
 
 def resources_of(config: dict[str, Any]) -> Any:

@@ -13,7 +13,7 @@ from sweeps.spec.cells import Cell, Stage
 
 REQUEST, CPUS, GPUS = "request", "cpus", "gpus"
 """Keys of a trial's configuration."""
-PROGRESS, OUTCOME, FAILURE = "progress", "outcome", "failure"
+PROGRESS, OUTCOME, FAILURE, MISFIT = "progress", "outcome", "failure", "misfit"
 """Keys of a trial's results: one of them in each."""
 
 

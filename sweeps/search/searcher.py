@@ -14,11 +14,13 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from sweeps.errors import ClusterError
 from sweeps.search.control import Answer, Control
 from sweeps.search.messages import (
     CPUS,
     FAILURE,
     GPUS,
+    MISFIT,
     OUTCOME,
     PROGRESS,
     REQUEST,
@@ -52,6 +54,7 @@ class Bridge:
         self.max_total = max_total
         self.max_neural = max_neural
         self.error: Exception | None = None
+        self.unfit: ClusterError | None = None
         self.keys: dict[str, TrialKey] = {}
         self.neural: set[str] = set()
         self.waiting: set[str] = set()
@@ -141,6 +144,8 @@ class SweepSearcher(Searcher):
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         bridge = self._bridge
+        if bridge.unfit is not None:  # else that node, always free, would draw every trial
+            return str(Searcher.FINISHED)
         if len(bridge.keys) >= bridge.max_total:
             return None
         request = bridge.control.next_request(fits=bridge.fits, waits=True)
@@ -168,6 +173,9 @@ class SweepSearcher(Searcher):
             bridge.control.finish(key, load_outcome(result[OUTCOME]))
         elif FAILURE in result:
             bridge.control.fail(key, result[FAILURE])
+        elif MISFIT in result:
+            bridge.control.fail(key, result[MISFIT], lost=True)
+            bridge.unfit = ClusterError(result[MISFIT])
 
 
 class SweepCallback(Callback):
@@ -228,7 +236,7 @@ class SweepScheduler(FIFOScheduler):
         return str(self.CONTINUE if goes_on else self.STOP)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """None: Tune starts what it can, in its order. A spent budget ends what still waits."""
+        """None: Tune starts what it can, in its order. What waits ends where nothing may start."""
         if self._bridge.guarded(self._nothing_may_start, False):
             waiting = set(self._bridge.waiting)
             self._bridge.guarded(lambda: self._withdraw(waiting), None)
@@ -238,13 +246,15 @@ class SweepScheduler(FIFOScheduler):
         return None
 
     def _nothing_may_start(self) -> bool:
-        return bool(self._bridge.waiting) and self._bridge.control.is_over_budget
+        is_over = self._bridge.unfit is not None or self._bridge.control.is_over_budget
+        return bool(self._bridge.waiting) and is_over
 
     def _withdraw(self, trial_ids: set[str]) -> None:
+        reason = BUDGET_SPENT if self._bridge.unfit is None else str(self._bridge.unfit)
         for trial_id in trial_ids:
             key = self._bridge.forget(trial_id)
             if key is not None:
-                self._bridge.control.fail(key, BUDGET_SPENT, lost=True)
+                self._bridge.control.fail(key, reason, lost=True)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Keep the reason; the searcher hears of the end next."""

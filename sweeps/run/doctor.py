@@ -1,0 +1,157 @@
+"""Doctor: whether every node of a cluster is fit for a sweep, before it is paid for.
+
+A spec, or the environment of a node where none is named, comes in; a diagnosis per node goes out,
+the driver's first. `run` asks the quick part itself, and refuses with one `ClusterError` that names
+every unfit node: a node that differs would train under other versions, or lose its results.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweeps.errors import ClusterError, SweepError
+from sweeps.finding import Finding
+from sweeps.paths import SweepPaths, is_uri
+from sweeps.record.tracking import check_tracking
+from sweeps.run.cluster import cluster_address, open_ray
+from sweeps.run.health import Expected, judge
+from sweeps.run.nodes import alive_nodes, listens_beyond_one_machine, probe_nodes, try_storage
+from sweeps.run.probe import find_versions
+from sweeps.spec.values import SweepSpec
+from ulm.text.corpora import CorpusSource
+from ulm.text.stamps import recall, stamp_source
+
+DRIVER = "driver"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnosis:
+    """What was found about one machine.
+
+    Args:
+        node: Its name and address, or `driver`.
+        findings: In the order to show them.
+    """
+
+    node: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """`NODE: what is wrong: remedy`, one line each."""
+        return self._lines("failed")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is doubtful, one line each."""
+        return self._lines("note")
+
+    def _lines(self, result: str) -> tuple[str, ...]:
+        return tuple(f"{self.node}: {f.detail}" for f in self.findings if f.result == result)
+
+
+def examine_cluster(
+    spec: SweepSpec | None, environment: Mapping[str, str]
+) -> tuple[Diagnosis, ...]:
+    """Look at every node of the cluster this machine belongs to.
+
+    Args:
+        spec: Sweep whose storage, tracking and token arrays are asked for.
+        environment: Names `SWEEP_STORAGE` and `MLFLOW_TRACKING_URI` where there is no spec.
+
+    Raises:
+        ClusterError: This machine belongs to none, or can not join it.
+    """
+    if cluster_address() is None:
+        raise ClusterError(
+            "the doctor looks at a cluster, this machine belongs to none: run it on the head "
+            "(ray exec cluster/cluster.yaml 'sweep check --cluster'), or set RAY_ADDRESS"
+        )
+    storage = SweepPaths.of(spec).storage if spec else environment.get("SWEEP_STORAGE") or None
+    tracking = spec.tracking.uri if spec else environment.get("MLFLOW_TRACKING_URI") or None
+    arrays = () if spec is None else tuple(_token_arrays(spec))
+    with open_ray() as ray:
+        driver = [] if tracking is None else [_tracking(tracking)]
+        if storage is not None and not is_uri(storage):
+            storage = str(Path(storage).expanduser().absolute())
+        nodes = _diagnose(ray, storage, driver, fully=True, arrays=arrays)
+    return (Diagnosis(node=DRIVER, findings=tuple(driver)), *nodes)
+
+
+def require_fit_nodes(ray: Any, storage: str) -> None:
+    """Look, before anything is trained, for what would lose or falsify trials on some node.
+
+    Args:
+        ray: A connected Ray.
+        storage: Storage of the sweep, an absolute path or a URI.
+
+    Raises:
+        ClusterError: Versions differ, the storage can not be used, or tokens are off somewhere;
+            one line for each node.
+    """
+    driver: list[Finding] = []
+    nodes = _diagnose(ray, storage, driver, fully=False)
+    found = (Diagnosis(node=DRIVER, findings=tuple(driver)), *nodes)
+    failures = [line for diagnosis in found for line in diagnosis.failures]
+    if failures:
+        lines = "\n".join(failures)
+        raise ClusterError(
+            f"every node must be fit for the sweep, {len(failures)} findings; nothing was trained "
+            f"(sweep check --cluster shows all):\n{lines}"
+        )
+
+
+def _diagnose(
+    ray: Any,
+    storage: str | None,
+    driver: list[Finding],
+    *,
+    fully: bool,
+    arrays: Sequence[Path] = (),
+) -> tuple[Diagnosis, ...]:
+    """Diagnoses of all nodes; what is found about the driver's storage is added to `driver`."""
+    with ExitStack() as stack:
+        tried = None
+        if storage is not None:
+            try:
+                tried = stack.enter_context(try_storage(storage))
+            except SweepError as error:
+                driver.append(Finding(what="storage", result="failed", detail=str(error)))
+            else:
+                driver.append(Finding(what="storage", result="ok", detail="read and written"))
+        is_copied = storage is not None and is_uri(storage)
+        expected = Expected(
+            versions=find_versions(),
+            storage=None if tried is None else storage,
+            needs_token=listens_beyond_one_machine(alive_nodes(ray)),
+            tokens_gib=_gib(arrays) if is_copied else 0.0,
+        )
+        names = [folder.name for folder in arrays] if is_copied else []
+        probes = probe_nodes(ray, fully=fully, tried=tried, tokens=names)
+    return tuple(Diagnosis(node=p.node, findings=judge(p, expected)) for p in probes)
+
+
+def _tracking(uri: str) -> Finding:
+    try:
+        check_tracking(uri)
+    except SweepError as error:
+        return Finding(what="tracking", result="failed", detail=str(error))
+    return Finding(what="tracking", result="ok", detail="answers")
+
+
+def _token_arrays(spec: SweepSpec) -> Iterator[Path]:
+    """Token arrays of a sweep that lie on this machine already."""
+    cache = SweepPaths.of(spec).tokens
+    sources: tuple[CorpusSource | None, ...] = (spec.corpus, spec.general.source)
+    for source in sources:
+        stamp = None if source is None or not cache.is_dir() else stamp_source(source)
+        folder = None if stamp is None else recall(cache, stamp)
+        if folder is not None and folder.is_dir():
+            yield folder
+
+
+def _gib(folders: Sequence[Path]) -> float:
+    files = (file for folder in folders for file in folder.iterdir() if file.is_file())
+    return sum(file.stat().st_size for file in files) / 2**30
