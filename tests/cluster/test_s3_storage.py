@@ -1,0 +1,297 @@
+"""A sweep whose storage is a bucket: a local S3 server, alone and with several nodes of Ray."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import uuid
+from pathlib import Path
+
+import pytest
+from pyarrow import fs
+
+from sweeps.errors import StorageError
+from sweeps.paths import SweepPaths, below
+from sweeps.progress import QuietProgress
+from sweeps.run.backup import Backup
+from sweeps.run.node_cache import NodeCache
+from sweeps.run.prepare import prepare_context
+from sweeps.run.recovery import take_back
+from sweeps.run.shared_folder import CONTENTS_FILE, put_folder
+from sweeps.spec.general import GeneralSpec
+from sweeps.spec.load import spec_to_json
+from sweeps.spec.searches import BagOfWordsSearch, NeuralSearch, SearchSpec
+from sweeps.spec.values import (
+    ClassifierSpec,
+    LabelSpec,
+    LanguageModelSpec,
+    ModelSpec,
+    SweepSpec,
+    TestSpec,
+)
+from sweeps.storage import (
+    check_storage,
+    info_of,
+    list_files,
+    open_place,
+    put_bytes,
+    read_bytes,
+    remove_folder,
+)
+from ulm.regimes import Regime
+from ulm.text.corpora import CorpusSource
+
+NODES = Path(__file__).parent / "nodes_of_one_machine.py"
+PATIENCE_SECONDS = 900
+
+
+class Server:
+    """A local S3 server, with one line in `log` for each request."""
+
+    def __init__(self):
+        self.log = []
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for line in self._process.stderr:
+            if found := re.search(r"Running on (http://[\d.:]+)", line):
+                self.address = found[1]
+                break
+        self._reader = threading.Thread(target=lambda: self.log.extend(self._process.stderr))
+        self._reader.start()
+
+    def close(self):
+        self._process.terminate()
+        self._process.wait()
+        self._reader.join()
+        self._process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    started = Server()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def bucket(server, tmp_path, monkeypatch):
+    """URI of an empty bucket, found through the environment as on a cluster's nodes."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment_of(server).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "node"))
+    name = f"bucket-{uuid.uuid4().hex[:8]}"
+    fs.S3FileSystem(endpoint_override=server.address, allow_bucket_creation=True).create_dir(name)
+    return f"s3://{name}"
+
+
+def environment_of(server):
+    return {
+        "AWS_ENDPOINT_URL": server.address,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def small_spec(storage, **changes):
+    values = {
+        "name": "tiny",
+        "storage": storage,
+        "corpus": CorpusSource(kind="synthetic", documents=80),
+        "general": GeneralSpec(kind="synthetic-general", documents=60, epochs=1),
+        "labels": LabelSpec(train=20),
+        "test": TestSpec(documents=40),
+        "sizes": (60,),
+        "regimes": (Regime.BOW, Regime.ULM_DOMAIN),
+        "seeds": (0, 1),
+        "model": ModelSpec(embedding=8, hidden=8, layers=2, vocabulary=300, minimum_count=1),
+        "language_model": LanguageModelSpec(epochs=2, minimum_steps=0, batch=4, bptt=20),
+        "classifier": ClassifierSpec(epochs=2, batch=8, bptt=20),
+        "search": SearchSpec(
+            general=NeuralSearch(trials=1),
+            language_model=NeuralSearch(trials=1),
+            classifier=NeuralSearch(trials=2),
+            bow=BagOfWordsSearch(trials=2),
+        ),
+    }
+    return SweepSpec(**{**values, **changes})
+
+
+def test_files_are_written_read_listed_and_removed(bucket):
+    place = below(bucket, "runs", "demo")
+    put_bytes(b"one", below(place, "a.txt"))
+    put_bytes(b"two", below(place, "deep", "b.txt"))
+    assert read_bytes(below(place, "a.txt")) == b"one"
+    assert [info.base_name for info in list_files(place)] == ["a.txt"]
+    assert info_of(below(place, "none.txt")) is None
+    assert list_files(below(bucket, "nowhere")) == ()
+    remove_folder(place)
+    remove_folder(place)
+    assert info_of(below(place, "deep", "b.txt")) is None
+
+
+def test_the_options_of_a_uri_do_without_the_environment(bucket, server, monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    host = server.address.removeprefix("http://")
+    storage = f"{bucket}/runs?endpoint_override={host}&scheme=http"
+    paths = SweepPaths(storage=storage, name="demo")
+    check_storage(paths)
+    put_bytes(b"{}", paths.shared(paths.spec_json))
+    assert open_place(paths.shared(paths.spec_json))[1].endswith("/runs/demo/spec.json")
+    assert [info.base_name for info in list_files(paths.shared(paths.folder))] == ["spec.json"]
+
+
+def test_a_bucket_that_is_not_there_is_named(bucket):
+    with pytest.raises(StorageError, match="a bucket that can be written, found s3://no-such"):
+        check_storage(SweepPaths(storage="s3://no-such-bucket/runs", name="demo"))
+
+
+@pytest.mark.parametrize("uri", ["s3://me:secret@bucket/runs", "s3://b/x?secret_key=secret"])
+def test_credentials_do_not_belong_into_a_spec(uri):
+    with pytest.raises(StorageError, match="without credentials") as caught:
+        check_storage(SweepPaths(storage=uri, name="demo"))
+    assert "me:" not in str(caught.value)
+    assert "=secret" not in str(caught.value)
+
+
+def test_a_folder_reaches_the_disk_of_a_node_verified(bucket, tmp_path):
+    made = tmp_path / "array"
+    made.mkdir()
+    content = os.urandom(3 * 2**20)  # more than one part of a download
+    (made / "ids.npy").write_bytes(content)
+    put_folder(made, below(bucket, "array"))
+    fetched = NodeCache().fetch(below(bucket, "array"))
+    assert (fetched / "ids.npy").read_bytes() == content
+    assert fetched.parent == tmp_path / "node"
+    put_bytes(content[:-1] + b"?", below(bucket, "array", "ids.npy"))
+    with pytest.raises(StorageError, match="must have the digests"):
+        NodeCache(tmp_path / "another node").fetch(below(bucket, "array"))
+
+
+def test_a_new_head_takes_ledger_and_arrays_from_the_bucket(bucket, tmp_path):
+    spec = small_spec(f"{bucket}/runs")
+    paths, told = SweepPaths.of(spec), []
+    context, made = prepare_context(spec, paths, QuietProgress())
+    paths.folder.mkdir()
+    paths.spec_json.write_text(spec_to_json(spec), encoding="utf-8")
+    with Backup(paths, told.append):
+        pass
+    shutil.rmtree(paths.root)
+    take_back(paths, told.append)
+    assert paths.spec_json.read_text(encoding="utf-8") == spec_to_json(spec)
+    again, found = prepare_context(spec, paths, QuietProgress())
+    assert (again, told) == (context, [])
+    assert [(a.name, a.fingerprint, a.cost) for a in found] == [
+        (a.name, a.fingerprint, a.cost) for a in made
+    ]
+
+
+class Machines:
+    """Ray nodes of one machine, each with a cache of its own, and a head that runs verbs."""
+
+    def __init__(self, folder, server, bucket):
+        self.head = folder / "head"
+        self.head.mkdir()
+        self.caches = [folder / f"cache-{number}" for number in range(3)]
+        self._ray_folder = tempfile.mkdtemp(prefix="r", dir="/tmp")  # socket paths stay short
+        self.environment = {
+            **os.environ,
+            **environment_of(server),
+            "HOME": str(folder),
+            "OMP_NUM_THREADS": "1",
+            "RAY_TMPDIR": self._ray_folder,
+            "SWEEP_CACHE": str(self.caches[0]),
+            "SWEEP_STORAGE": f"{bucket}/runs",
+        }
+        workers = [{"env_vars": {"SWEEP_CACHE": str(cache)}} for cache in self.caches[1:]]
+        self._nodes = subprocess.Popen(
+            [sys.executable, str(NODES), json.dumps(workers)],
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.environment["RAY_ADDRESS"] = self._nodes.stdout.readline().strip()
+
+    def sweep(self, *arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "sweeps.cli", *arguments],
+            cwd=self.head,
+            env={**self.environment, "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def end_nodes(self):
+        self._nodes.stdin.close()
+        self._nodes.wait(PATIENCE_SECONDS)
+        self._nodes.stdout.close()
+
+    def close(self):
+        if self._nodes.poll() is None:
+            self.end_nodes()
+        shutil.rmtree(self._ray_folder, ignore_errors=True)
+
+
+@pytest.fixture
+def machines(tmp_path, server, bucket):
+    started = Machines(tmp_path, server, bucket)
+    yield started
+    started.close()
+
+
+def downloads(server, pattern):
+    """How often a file of the bucket was read, by its path."""
+    lines = [re.search(r'"GET (\S+)', line) for line in server.log]
+    return [found[1] for found in lines if found and re.search(pattern, found[1])]
+
+
+@pytest.mark.ray
+@pytest.mark.cluster
+def test_several_nodes_share_a_bucket_and_a_new_head_has_nothing_to_train(
+    machines, bucket, server, step
+):
+    told = json.loads(spec_to_json(small_spec("left out")))
+    del told["storage"]  # the machine says it
+    (machines.head / "tiny.yaml").write_text(json.dumps(told), encoding="utf-8")
+    runs = machines.head / "runs"
+    with step("s3: a sweep on three nodes"):
+        out = machines.sweep("run", "tiny.yaml")
+        assert re.search(r"^trained (\d+) trials, 0 were recorded before$", out, re.MULTILINE)
+        (runs / "tiny" / "report" / "report.html").rename(machines.head / "first.html")
+        (machines.head / "first.html").rename(runs / "tiny" / "report" / "report.html")
+        assert len(list((runs / "tiny" / "predictions").iterdir())) == 4
+    with step("s3: data reach each node once"):
+        used = [cache for cache in machines.caches if cache.is_dir()]
+        assert len(used) >= 2, "trials ran on several nodes"
+        for cache in used:
+            names = sorted(path.name for path in cache.iterdir() if path.is_dir())
+            assert len([name for name in names if name.startswith("synthetic-")]) <= 2
+            assert all((cache / name / CONTENTS_FILE).is_file() for name in names)
+        assert len(downloads(server, r"/tokens/synthetic-[0-9a-f]+-\w+/ids\.npy")) <= len(used)
+    machines.end_nodes()
+    with step("s3: a new head, nothing left to train"):
+        shutil.rmtree(runs)
+        del machines.environment["RAY_ADDRESS"]
+        num_requests = len(server.log)
+        out = machines.sweep("run", "tiny.yaml")
+        assert f"took back 16 recorded trials from {bucket}/runs/tiny" in out
+        assert "nothing to train: all 16 trials are recorded" in out
+        assert (runs / "tiny" / "report" / "report.html").is_file()
+        assert not [line for line in server.log[num_requests:] if "/encoders/" in line]
+    with step("s3: status from any machine"):
+        shutil.rmtree(runs)
+        assert "4 of 4 cells finished" in machines.sweep("status", f"{bucket}/runs/tiny")
