@@ -129,7 +129,7 @@ def probe_nodes(
         nodes = alive_nodes(ray)
         act = probe.probe_fully if fully else probe.probe_quickly
         asked = {_on(ray, node, act).remote(_request(node, tried, tokens)): node for node in nodes}
-        answers = _answers(ray, asked, timeout_seconds)
+        answers = ask(ray, asked, timeout_seconds)
         left = {node["NodeID"] for node in alive_nodes(ray)}
         return tuple(
             _probe_of(ray, node, answers[node["NodeID"]], tried, with_clock=fully)
@@ -161,10 +161,19 @@ def _request(node: Node, tried: StorageTry | None, tokens: Sequence[str]) -> dic
     return request
 
 
-def _answers(
+def ask(
     ray: Any, asked: Mapping[Any, Node], timeout_seconds: float
 ) -> dict[str, dict[str, Any] | str]:
-    """Facts by node, or in a text why there are none."""
+    """Wait for what tasks answer, for a limited time.
+
+    Args:
+        ray: A connected Ray.
+        asked: Node of each task, by the reference to its answer.
+        timeout_seconds: For all of them; those that are late are given up.
+
+    Returns:
+        Facts by id of the node, or in a text why there are none.
+    """
     deadline = time.monotonic() + timeout_seconds
     answers: dict[str, dict[str, Any] | str] = {}
     waiting = list(asked)

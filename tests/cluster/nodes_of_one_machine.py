@@ -21,7 +21,9 @@ def add(cluster: Cluster, env_vars: dict[str, str] | None = None, **arguments) -
     os.environ.update(before)
 
 
-cluster = Cluster(initialize_head=True, head_node_args={**SMALL, "node_name": "head", "include_dashboard": False})
+cluster = Cluster(
+    initialize_head=True, head_node_args={**SMALL, "node_name": "head", "include_dashboard": False}
+)
 for node in json.loads(sys.argv[1]):
     add(cluster, **node)
 print(cluster.address, flush=True)

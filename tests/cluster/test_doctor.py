@@ -3,27 +3,28 @@
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 from typer.testing import CliRunner
 
 from sweeps import cli
 from sweeps.errors import ClusterError, StorageError
 from sweeps.finding import Finding
+from sweeps.paths import SweepPaths
 from sweeps.run import probe as probing
-from sweeps.run.cluster import check_answers, check_joins, cluster_address, open_ray, refusal
-from sweeps.run.doctor import Diagnosis, require_fit_nodes
+from sweeps.run.cluster import check_answers, check_joins, cluster_address, refusal
+from sweeps.run.doctor import Diagnosis
 from sweeps.run.health import Expected, NodeProbe, find_misfits, judge, skew_seconds
-from sweeps.run.nodes import StorageTry, label_of, try_storage
+from sweeps.run.nodes import StorageTry, ask, label_of, try_storage
+from sweeps.run.trial import find_misfit
+from sweeps.search.studies import read_records
+from sweeps.spec.load import load_recorded
 from sweeps.storage import put_bytes, read_bytes
 from sweeps.tables import diagnoses_table
 
@@ -292,10 +293,10 @@ def closed_port():
 
 def test_an_address_that_does_not_answer_names_where_it_is_from(nowhere, monkeypatch, closed_port):
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{closed_port}")
-    with pytest.raises(ClusterError, match="named by RAY_ADDRESS, found .*refused.*ray up"):
+    with pytest.raises(ClusterError, match=r"named by RAY_ADDRESS, found .*refused.*ray up"):
         check_answers(f"127.0.0.1:{closed_port}")
     monkeypatch.delenv("RAY_ADDRESS")
-    with pytest.raises(ClusterError, match="named by .*ray_current_cluster.*remove it"):
+    with pytest.raises(ClusterError, match=r"named by .*ray_current_cluster.*remove it"):
         check_answers(f"127.0.0.1:{closed_port}")
 
 
@@ -331,7 +332,7 @@ def test_a_port_that_never_says_anything_is_given_up(nowhere, monkeypatch):
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         monkeypatch.setenv("RAY_ADDRESS", address)
         check_answers(address)
-        with pytest.raises(ClusterError, match="can not be joined .no answer in 3 s.*the port"):
+        with pytest.raises(ClusterError, match=r"can not be joined .no answer in 3 s.*the port"):
             check_joins(address, timeout_seconds=3)
 
 
@@ -352,3 +353,165 @@ def test_a_dead_address_ends_the_doctor_as_one_message(nowhere, monkeypatch, clo
 def test_check_without_a_spec_and_a_cluster_asks_for_one():
     result = CliRunner().invoke(cli.app, ["check"])
     assert (result.exit_code, "sweep check demo" in result.stderr) == (2, True)
+
+
+# asking nodes
+
+
+class FakeErrors:
+    class RayError(Exception):
+        pass
+
+
+class FakeRay:
+    """Answers by reference; what is not among them never comes."""
+
+    exceptions = FakeErrors
+
+    def __init__(self, answers):
+        self._answers = answers
+        self.cancelled = []
+
+    def wait(self, waiting, num_returns, timeout):
+        ready = [each for each in waiting if each in self._answers][:num_returns]
+        return ready, [each for each in waiting if each not in ready]
+
+    def get(self, reference):
+        answer = self._answers[reference]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def cancel(self, reference, force):
+        self.cancelled.append(reference)
+
+
+def test_a_node_that_hangs_or_breaks_is_an_answer_and_not_the_end():
+    broken = FakeErrors.RayError("trace\n  ModuleNotFoundError: no module named x\n")
+    ray = FakeRay({"a": {"versions": {}}, "b": broken})
+    asked = {name: {"NodeID": name.upper()} for name in "abc"}
+    assert ask(ray, asked, 0.2) == {
+        "A": {"versions": {}},
+        "B": "the probe failed there (ModuleNotFoundError: no module named x)",
+        "C": "no answer in 0 s",
+    }
+    assert ray.cancelled == ["c"]
+
+
+def test_a_trial_finds_out_that_its_node_differs_from_the_driver():
+    here = probing.find_versions()
+    assert find_misfit(here) is None
+    message = find_misfit({**here, "torch": "1.0"})
+    assert message.startswith(socket.gethostname())
+    assert "and 1.0 on the driver: rerun cluster/setup_node.sh" in message
+
+
+# a live cluster
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """A home with a token, and folders of its own for Ray; slow machines get time to start it."""
+    folder = Path(tempfile.mkdtemp(prefix="d", dir="/tmp"))  # socket paths must stay short
+    token = tmp_path / "home" / ".ray" / "auth_token"
+    token.parent.mkdir(parents=True)
+    token.write_text("0123456789abcdef" * 4, encoding="utf-8")
+    token.chmod(0o600)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    yield {
+        **kept,
+        "HOME": str(tmp_path / "home"),
+        "RAY_TMPDIR": str(folder),
+        "RAY_AUTH_MODE": "token",
+        "RAY_raylet_start_wait_time_s": "200",
+        "RAY_agent_register_timeout_ms": "200000",
+        "SWEEP_CACHE": str(tmp_path / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def two_nodes(environment, tmp_path):
+    """Address of a head and a worker that has another Optuna and claims a GPU it has not."""
+    other = tmp_path / "other" / "optuna-4.0.0.dist-info"
+    other.mkdir(parents=True)
+    text = "Metadata-Version: 2.1\nName: optuna\nVersion: 4.0.0\n"
+    (other / "METADATA").write_text(text, encoding="utf-8")
+    worker = {
+        "node_name": "worker",
+        "num_gpus": 1,
+        "env_vars": {"PYTHONPATH": str(other.parent)},
+    }
+    script = [sys.executable, str(Path(__file__).with_name("nodes_of_one_machine.py"))]
+    process = subprocess.Popen(
+        [*script, json.dumps([worker])],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    address = process.stdout.readline().strip()
+    try:
+        assert address, process.stderr.read()
+        yield address
+    finally:
+        process.communicate(timeout=PATIENCE_SECONDS)
+
+
+def sweep(environment, *words):
+    script = ROOT / "sweeps" / "sweep.py"
+    return subprocess.run(
+        [sys.executable, str(script), *words],
+        env=environment,
+        cwd=environment["HOME"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+SMALL = (
+    "--set",
+    "corpus={kind: synthetic, documents: 60}",
+    "--set",
+    "general={kind: synthetic-general, documents: 60}",
+    "--set",
+    "labels.train=20",
+    "--set",
+    "sizes=[20]",
+)
+
+
+@pytest.mark.ray
+@pytest.mark.cluster
+def test_the_doctor_and_a_run_name_the_node_that_is_not_fit(two_nodes, environment, tmp_path, step):
+    joined = {**environment, "RAY_ADDRESS": two_nodes}
+    storage = tmp_path / "shared" / "runs"
+    with step("doctor: a worker with another version and no GPU"):
+        done = sweep(joined, "check", "demo", "--cluster", "--storage", str(storage))
+        assert done.returncode == 1, done.stderr
+        failures = done.stderr.splitlines()
+        assert [line.partition(" (")[0] for line in failures] == ["worker", "worker"]
+        assert "optuna is 4.0.0 and" in failures[0]
+        assert "rerun cluster/setup_node.sh" in failures[0]
+        assert "hands out 1 GPUs and torch sees 0" in failures[1]
+        assert "head (" in done.stdout
+        assert not storage.parent.exists(), "nothing stays behind"
+    with step("run: refused before a trial starts"):
+        done = sweep(joined, "run", "demo", "--quiet", "--storage", str(storage), *SMALL)
+        assert done.returncode == 2, done.stderr
+        assert "every node must be fit for the sweep, 1 findings" in done.stderr
+        assert "worker (" in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr
+        spec = load_recorded(storage / "demo" / "spec.json")
+        assert read_records(SweepPaths.of(spec), spec) == ()
+    with step("doctor: a refused token"):
+        token = Path(environment["HOME"]) / ".ray" / "auth_token"
+        token.write_text("f" * 64, encoding="utf-8")
+        done = sweep(joined, "check", "--cluster")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "must hold the token of the cluster" in done.stderr
+        assert len(done.stderr.splitlines()) == 1

@@ -7,6 +7,7 @@ from sweeps.search.messages import (
     CPUS,
     FAILURE,
     GPUS,
+    MISFIT,
     OUTCOME,
     PROGRESS,
     REQUEST,
@@ -196,6 +197,32 @@ def test_a_trial_that_a_stop_ended_is_left_to_be_asked_again(make):
     assert control.ledger.latest(key).state is TrialState.RUNNING
     control.close()
     assert control.ledger.latest(key).state is TrialState.LOST
+
+
+def test_a_node_that_is_not_fit_costs_its_trial_nothing_and_ends_the_run_once_others_ended(
+    make, listen
+):
+    spec = tiny_spec(regimes=(Regime.SCRATCH,), sizes=(10,), seeds=(0, 1, 2))
+    control, searcher, scheduler, bridge = make(spec)
+    trials = [FakeTrial(name) for name in "abc"]
+    for trial in trials:
+        searcher.suggest(trial.trial_id)
+    for trial in trials[:2]:
+        listen(bridge).on_trial_start(1, trials, trial)
+    keys = dict(bridge.keys)
+    searcher.on_trial_complete("a", result={MISFIT: "worker (10.0.0.2): torch is 2.11.0"})
+    tune = FakeTune(searcher, trials)
+    scheduler.choose_trial_to_run(tune)
+    assert tune.stopped == ["c"], "what waits would land on that node"
+    for name in "ac":
+        record = control.ledger.latest(keys[name])
+        assert (record.state, record.state.counts) == (TrialState.LOST, False)
+        assert record.failure == "worker (10.0.0.2): torch is 2.11.0"
+    assert searcher.suggest("d") == "FINISHED"
+    assert bridge.error is None, "an error would stop the trial that runs"
+    searcher.on_trial_complete("b", result={OUTCOME: dump(Outcome(value=0.5))})
+    assert control.ledger.latest(keys["b"]).state is TrialState.FINISHED
+    assert str(bridge.unfit) == "worker (10.0.0.2): torch is 2.11.0"
 
 
 def test_an_error_of_ours_stops_everything_and_is_kept_for_the_launcher(make):
