@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes a machine a node: the one setup behind the cluster files, the Dockerfile and bare machines.
 # In: this clone, and the variables below. Out: Python packages at the pinned versions, a block in
-# ~/.bashrc, raised limits. Decision: idempotent by hash, so that a second run takes a second.
+# ~/.bashrc, raised limits, ~/runs as another name of a shared folder. Decision: idempotent by hash,
+# so that a second run takes a second.
 #
 #   SWEEP_STORAGE=s3://bucket/prefix bash cluster/setup_node.sh
 #
@@ -123,6 +124,12 @@ write_environment() { # one block, replaced as a whole
   rm "$profile.ulm-sweeps"
 }
 
+link_runs() { # sweeps on a shared folder are found at ~/runs, where those of a bucket have their local copy
+  case "${SWEEP_STORAGE:-}" in
+    /*) [ -e "$HOME/runs" ] || ln -sfn "$SWEEP_STORAGE" "$HOME/runs" ;;
+  esac
+}
+
 main() {
   case "${SWEEP_STORAGE:-}" in
     *FILL-IN*) fail "storage must be yours, found $SWEEP_STORAGE; put your bucket or shared folder in \
@@ -140,6 +147,7 @@ the cluster file" ;;
   fi
   install_packages "$python"
   write_environment
+  link_runs
   echo "setup_node: ready, $("$python" --version), storage ${SWEEP_STORAGE:-not set}"
 }
 

@@ -31,7 +31,7 @@ layer() { # a writable layer of this host over a folder: where it is read, its n
 mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs /mnt
 mount -t tmpfs tmpfs /var/log
-touch /run/utmp /var/log/wtmp
+touch /run/utmp /var/log/{wtmp,lastlog}
 mount --bind /run/host/tmp /tmp
 mount --bind /run/host/home "$home"
 mkdir -p "$PYTHONS"

@@ -88,7 +88,7 @@ def tell_the_story(sweep, step):
         assert "report.html" in sweep.submit("report", f"runs/{NAME}")
     with step("ray rsync-down: the report is here"):
         fetched = sweep.site.folder / "fetched"
-        sweep.ray("rsync-down", "FILE", f"{SHARED}/{NAME}/", f"{fetched}/")
+        sweep.ray("rsync-down", "FILE", f"~/runs/{NAME}/", f"{fetched}/")
         assert SweepPaths.at(fetched).report_html.stat().st_size > 10_000
 
 

@@ -183,3 +183,19 @@ def test_missing_tools_without_the_right_to_install_them_are_named(home):
     done = run_setup(home, PATH=str(tools))
     assert done.returncode == 2
     assert "missing: tmux" in done.stderr
+
+
+def test_sweeps_on_a_shared_folder_are_found_at_the_same_place_as_those_of_a_bucket(home):
+    shared = home.parent / "shared"
+    for _ in range(2):
+        set_up(home, SWEEP_STORAGE=str(shared))
+        assert (home / "runs").readlink() == shared
+    (home / "runs").unlink()
+    (home / "runs").mkdir()
+    set_up(home, SWEEP_STORAGE=str(shared))
+    assert not (home / "runs").is_symlink()
+
+
+def test_a_bucket_leaves_no_link(home):
+    set_up(home, SWEEP_STORAGE="s3://bucket/prefix")
+    assert not (home / "runs").is_symlink()
