@@ -25,7 +25,10 @@ GPU_SECONDS = 60.0
 
 
 def find_versions() -> dict[str, str | None]:
-    """Versions by name: Python, the libraries, and this package with a digest of its sources."""
+    """Versions by name: Python, the libraries, and this package with a digest of its sources.
+
+    The build of a library (`+cpu`, `+cu128`) is left out: a head without a GPU may have another.
+    """
     found = {"python": platform.python_version()}
     return {**found, **{name: _version(name) for name in LIBRARIES}, "ulm-sweeps": _own_version()}
 
@@ -73,7 +76,7 @@ def probe_fully(request: dict[str, Any]) -> dict[str, Any]:
 
 def _version(library: str) -> str | None:
     try:
-        return version(library)
+        return version(library).partition("+")[0]
     except PackageNotFoundError:
         return None
 

@@ -9,7 +9,8 @@ import sys
 
 from ray.cluster_utils import Cluster
 
-SMALL = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+SMALL = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_log_monitor": False}
+HEAD = {**SMALL, "node_name": "head", "include_dashboard": False, "no_monitor": True}
 
 
 def add(cluster: Cluster, env_vars: dict[str, str] | None = None, **arguments) -> None:
@@ -21,9 +22,7 @@ def add(cluster: Cluster, env_vars: dict[str, str] | None = None, **arguments) -
     os.environ.update(before)
 
 
-cluster = Cluster(
-    initialize_head=True, head_node_args={**SMALL, "node_name": "head", "include_dashboard": False}
-)
+cluster = Cluster(initialize_head=True, head_node_args=HEAD)
 for node in json.loads(sys.argv[1]):
     add(cluster, **node)
 print(cluster.address, flush=True)

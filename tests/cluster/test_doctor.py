@@ -177,6 +177,33 @@ def test_a_machine_knows_its_versions_and_the_digest_of_its_sources():
     assert versions == probing.find_versions()
 
 
+def test_the_build_of_a_library_may_differ(monkeypatch):
+    monkeypatch.setattr(probing, "version", lambda library: "2.13.0+cu128")
+    assert probing.find_versions()["torch"] == "2.13.0"
+
+
+@pytest.mark.ray
+def test_a_probe_answers_where_the_package_is_missing(tmp_path):
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(probing)
+    try:
+        (tmp_path / "probe.pickle").write_bytes(cloudpickle.dumps(probing.probe_quickly))
+    finally:
+        cloudpickle.unregister_pickle_by_value(probing)
+    code = (
+        "import json, pickle, sys; sys.modules['sweeps'] = sys.modules['ulm'] = None; import ray; "
+        "probe = pickle.load(open('probe.pickle', 'rb')); "
+        "print(json.dumps(probe({'word': 'w', 'driver_file': '/x', 'node_file': '/y'})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    facts = json.loads(done.stdout)
+    assert facts["versions"]["ulm-sweeps"] is None
+    assert "ModuleNotFoundError" in facts["read_error"]
+
+
 def test_other_sources_under_the_same_number_are_another_version(tmp_path, monkeypatch):
     for package in probing.PACKAGES:
         (tmp_path / package).mkdir()
@@ -447,6 +474,7 @@ def two_nodes(environment, tmp_path):
     process = subprocess.Popen(
         [*script, json.dumps([worker])],
         env=environment,
+        start_new_session=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
