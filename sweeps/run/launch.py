@@ -11,7 +11,7 @@ import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeps.paths import SweepPaths
 from sweeps.progress import RunListener
@@ -32,6 +32,10 @@ from sweeps.search.control import Control
 from sweeps.search.studies import check_ledger
 from sweeps.spec.values import SweepSpec
 from sweeps.storage import check_storage
+
+if TYPE_CHECKING:
+    from sweeps.run.trial import Trainable
+    from sweeps.search.searcher import Bridge
 
 SLACK_TRIALS = 1_000  # repeated attempts; Tune wants a number
 
@@ -121,34 +125,13 @@ def run_trials(control: Control, context: TrialContext, paths: SweepPaths) -> No
         KeyboardInterrupt: Ctrl-C or SIGTERM; Tune ends its workers first.
     """
     with open_ray() as ray:
-        from ray import tune
+        from sweeps.run.trial import make_trainable
+        from sweeps.search.searcher import Bridge
 
-        from sweeps.run.trial import make_trainable, resources_of
-        from sweeps.search.searcher import Bridge, SweepCallback, SweepScheduler, SweepSearcher
-
-        spec = context.spec
         versions = _required_versions(ray, paths)
-        free = _slots(spec, ray)
-        bridge = Bridge(control, spec, max_total=free.total, max_neural=free.neural)
-        tuner = tune.Tuner(
-            tune.with_resources(make_trainable(context, versions), resources_of),
-            tune_config=tune.TuneConfig(
-                search_alg=SweepSearcher(bridge),
-                scheduler=SweepScheduler(bridge),
-                num_samples=control.ledger.num_wanted + SLACK_TRIALS,
-                max_concurrent_trials=free.total,
-                reuse_actors=True,
-                trial_dirname_creator=lambda trial: trial.trial_id,
-            ),
-            run_config=tune.RunConfig(
-                name=f"{spec.name}-{uuid.uuid4().hex[:8]}",
-                storage_path=paths.shared(paths.ray),
-                verbose=0,
-                callbacks=[SweepCallback(bridge)],
-                failure_config=tune.FailureConfig(max_failures=spec.retries),
-                checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
-            ),
-        )
+        free = _slots(context.spec, ray)
+        bridge = Bridge(control, context.spec, max_total=free.total, max_neural=free.neural)
+        tuner = make_tuner(bridge, make_trainable(context, versions), paths)
         with terminated_like_interrupt():  # Ray has put a handler of its own in between
             tuner.fit()
     for error in (bridge.error, bridge.unfit):
@@ -167,6 +150,41 @@ def _required_versions(ray: Any, paths: SweepPaths) -> dict[str, str | None] | N
         return None
     require_fit_nodes(ray, paths.storage)
     return find_versions()
+
+
+def make_tuner(bridge: "Bridge", trainable: "Trainable", paths: SweepPaths) -> Any:
+    """Ray Tune over a control.
+
+    Args:
+        bridge: The control, and how many trials may be handed out.
+        trainable: What workers run for a trial.
+        paths: Where checkpoints of running trials are kept.
+    """
+    from ray import tune
+
+    from sweeps.run.trial import resources_of
+    from sweeps.search.searcher import SweepCallback, SweepScheduler, SweepSearcher
+
+    spec = bridge.spec
+    return tune.Tuner(
+        tune.with_resources(trainable, resources_of),
+        tune_config=tune.TuneConfig(
+            search_alg=SweepSearcher(bridge),
+            scheduler=SweepScheduler(bridge),
+            num_samples=bridge.control.ledger.num_wanted + SLACK_TRIALS,
+            max_concurrent_trials=bridge.max_total,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name=f"{spec.name}-{uuid.uuid4().hex[:8]}",
+            storage_path=paths.shared(paths.ray),
+            verbose=0,
+            callbacks=[SweepCallback(bridge)],
+            failure_config=tune.FailureConfig(max_failures=spec.retries),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
+        ),
+    )
 
 
 def _slots(spec: SweepSpec, ray: Any) -> Slots:
