@@ -7,17 +7,23 @@ every unfit node: a node that differs would train under other versions, or lose 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sweeps.errors import ClusterError, SweepError
+from sweeps.errors import ClusterError, StorageError, TrackingError
 from sweeps.finding import Finding
 from sweeps.paths import SweepPaths, is_uri
 from sweeps.record.tracking import check_tracking
 from sweeps.run.cluster import cluster_address, open_ray
 from sweeps.run.health import Expected, judge
-from sweeps.run.nodes import alive_nodes, listens_beyond_one_machine, probe_nodes, try_storage
+from sweeps.run.nodes import (
+    StorageTry,
+    alive_nodes,
+    listens_beyond_one_machine,
+    probe_nodes,
+    try_storage,
+)
 from sweeps.run.probe import find_versions
 from sweeps.spec.values import SweepSpec
 from ulm.text.corpora import CorpusSource
@@ -69,15 +75,14 @@ def examine_cluster(
             "the doctor looks at a cluster, this machine belongs to none: run it on the head "
             "(ray exec cluster/cluster.yaml 'sweep check --cluster'), or set RAY_ADDRESS"
         )
-    storage = SweepPaths.of(spec).storage if spec else environment.get("SWEEP_STORAGE") or None
+    storage = SweepPaths.of(spec).storage if spec else _absolute(environment.get("SWEEP_STORAGE"))
     tracking = spec.tracking.uri if spec else environment.get("MLFLOW_TRACKING_URI") or None
     arrays = () if spec is None else tuple(_token_arrays(spec))
     with open_ray() as ray:
-        driver = [] if tracking is None else [_tracking(tracking)]
-        if storage is not None and not is_uri(storage):
-            storage = str(Path(storage).expanduser().absolute())
-        nodes = _diagnose(ray, storage, driver, fully=True, arrays=arrays)
-    return (Diagnosis(node=DRIVER, findings=tuple(driver)), *nodes)
+        driver, *nodes = _diagnose(ray, storage, fully=True, arrays=arrays)
+    if tracking is not None:
+        driver = replace(driver, findings=(_tracking(tracking), *driver.findings))
+    return (driver, *nodes)
 
 
 def require_fit_nodes(ray: Any, storage: str) -> None:
@@ -91,9 +96,7 @@ def require_fit_nodes(ray: Any, storage: str) -> None:
         ClusterError: Versions differ, the storage can not be used, or tokens are off somewhere;
             one line for each node.
     """
-    driver: list[Finding] = []
-    nodes = _diagnose(ray, storage, driver, fully=False)
-    found = (Diagnosis(node=DRIVER, findings=tuple(driver)), *nodes)
+    found = _diagnose(ray, storage, fully=False)
     failures = [line for diagnosis in found for line in diagnosis.failures]
     if failures:
         lines = "\n".join(failures)
@@ -104,41 +107,47 @@ def require_fit_nodes(ray: Any, storage: str) -> None:
 
 
 def _diagnose(
-    ray: Any,
-    storage: str | None,
-    driver: list[Finding],
-    *,
-    fully: bool,
-    arrays: Sequence[Path] = (),
+    ray: Any, storage: str | None, *, fully: bool, arrays: Sequence[Path] = ()
 ) -> tuple[Diagnosis, ...]:
-    """Diagnoses of all nodes; what is found about the driver's storage is added to `driver`."""
+    """Diagnoses of the driver and of all nodes."""
+    is_copied = storage is not None and is_uri(storage)
+    names = [folder.name for folder in arrays] if is_copied else []
     with ExitStack() as stack:
-        tried = None
-        if storage is not None:
-            try:
-                tried = stack.enter_context(try_storage(storage))
-            except SweepError as error:
-                driver.append(Finding(what="storage", result="failed", detail=str(error)))
-            else:
-                driver.append(Finding(what="storage", result="ok", detail="read and written"))
-        is_copied = storage is not None and is_uri(storage)
+        tried, findings = _try(stack, storage)
         expected = Expected(
             versions=find_versions(),
             storage=None if tried is None else storage,
             needs_token=listens_beyond_one_machine(alive_nodes(ray)),
             tokens_gib=_gib(arrays) if is_copied else 0.0,
         )
-        names = [folder.name for folder in arrays] if is_copied else []
         probes = probe_nodes(ray, fully=fully, tried=tried, tokens=names)
-    return tuple(Diagnosis(node=p.node, findings=judge(p, expected)) for p in probes)
+    nodes = (Diagnosis(node=p.node, findings=judge(p, expected)) for p in probes)
+    return (Diagnosis(node=DRIVER, findings=findings), *nodes)
+
+
+def _try(stack: ExitStack, storage: str | None) -> tuple[StorageTry | None, tuple[Finding, ...]]:
+    """Files that try the storage while a stack is open, and what the driver finds."""
+    if storage is None:
+        return None, ()
+    try:
+        tried = stack.enter_context(try_storage(storage))
+    except StorageError as error:
+        return None, (Finding(what="storage", result="failed", detail=str(error)),)
+    return tried, (Finding(what="storage", result="ok", detail="read and written"),)
 
 
 def _tracking(uri: str) -> Finding:
     try:
         check_tracking(uri)
-    except SweepError as error:
+    except TrackingError as error:
         return Finding(what="tracking", result="failed", detail=str(error))
     return Finding(what="tracking", result="ok", detail="answers")
+
+
+def _absolute(storage: str | None) -> str | None:
+    if not storage or is_uri(storage):
+        return storage or None
+    return str(Path(storage).expanduser().absolute())
 
 
 def _token_arrays(spec: SweepSpec) -> Iterator[Path]:

@@ -1,0 +1,76 @@
+import socket
+
+import pytest
+
+from sweeps.errors import ClusterError
+from sweeps.run.cluster import check_answers, check_joins, cluster_address, refusal
+
+
+@pytest.fixture
+def nowhere(monkeypatch, tmp_path):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    return tmp_path
+
+
+def test_the_address_is_the_environments_or_what_ray_start_kept(nowhere, monkeypatch):
+    assert cluster_address() is None
+    (nowhere / "ray").mkdir()
+    (nowhere / "ray" / "ray_current_cluster").write_text("10.0.0.1:6379\n", encoding="utf-8")
+    assert cluster_address() == "10.0.0.1:6379"
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.9:6379")
+    assert cluster_address() == "10.0.0.9:6379"
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    assert cluster_address() is None
+
+
+@pytest.fixture
+def closed_port():
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        yield reserved.getsockname()[1]
+
+
+def test_an_address_that_does_not_answer_names_where_it_is_from(nowhere, monkeypatch, closed_port):
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{closed_port}")
+    with pytest.raises(ClusterError, match=r"named by RAY_ADDRESS, found .*refused.*ray up"):
+        check_answers(f"127.0.0.1:{closed_port}")
+    monkeypatch.delenv("RAY_ADDRESS")
+    with pytest.raises(ClusterError, match=r"named by .*ray_current_cluster.*remove it"):
+        check_answers(f"127.0.0.1:{closed_port}")
+
+
+@pytest.mark.parametrize("address", ["ray://head:10001", "head", "http://head:8265", ":6379"])
+def test_an_address_of_another_kind_is_refused(nowhere, address):
+    with pytest.raises(ClusterError, match="must be host:port"):
+        check_answers(address)
+
+
+@pytest.mark.parametrize(
+    ("printed", "message"),
+    [
+        (
+            "W x Unauthenticated: RPC error: InvalidAuthToken: y\nConnectionError: z",
+            "hold the token",
+        ),
+        ("ray.exceptions.AuthenticationError: no token was found", "hold the token"),
+        (
+            "RuntimeError: Version mismatch:\n Ray: 2.59.0\n Python: 3.12",
+            "Ray: 2.59.0 Python: 3.12: re",
+        ),
+        ("RuntimeError: No node info found matching attributes", "ray submit"),
+        ("W x\nConnectionError: Failed to connect\n", "(ConnectionError: Failed to connect): see"),
+        ("", "no reason given"),
+    ],
+)
+def test_what_ray_refuses_with_becomes_one_message_with_a_remedy(printed, message):
+    assert message in str(refusal("10.0.0.1:6379", printed))
+
+
+def test_a_port_that_never_says_anything_is_given_up(nowhere, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        check_answers(address)
+        with pytest.raises(ClusterError, match=r"can not be joined .no answer in 3 s.*the port"):
+            check_joins(address, timeout_seconds=3)

@@ -1,0 +1,101 @@
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from sweeps.run import probe as probing
+from sweeps.run.health import Expected, NodeProbe, judge
+from sweeps.run.trial import find_misfit
+from sweeps.storage import put_bytes, read_bytes
+
+
+def test_a_machine_knows_its_versions_and_the_digest_of_its_sources():
+    versions = probing.find_versions()
+    assert set(versions) == {"python", *probing.LIBRARIES, "ulm-sweeps"}
+    assert "(sources " in versions["ulm-sweeps"]
+    assert versions == probing.find_versions()
+
+
+def test_the_build_of_a_library_may_differ(monkeypatch):
+    monkeypatch.setattr(probing, "version", lambda library: "2.13.0+cu128")
+    assert probing.find_versions()["torch"] == "2.13.0"
+
+
+@pytest.mark.ray
+def test_a_probe_answers_where_the_package_is_missing(tmp_path):
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(probing)
+    try:
+        (tmp_path / "probe.pickle").write_bytes(cloudpickle.dumps(probing.probe_quickly))
+    finally:
+        cloudpickle.unregister_pickle_by_value(probing)
+    code = (
+        "import json, pickle, sys; sys.modules['sweeps'] = sys.modules['ulm'] = None; import ray; "
+        "probe = pickle.load(open('probe.pickle', 'rb')); "
+        "print(json.dumps(probe({'word': 'w', 'driver_file': '/x', 'node_file': '/y'})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    facts = json.loads(done.stdout)
+    assert facts["versions"]["ulm-sweeps"] is None
+    assert "ModuleNotFoundError" in facts["read_error"]
+
+
+def test_other_sources_under_the_same_number_are_another_version(tmp_path, monkeypatch):
+    for package in probing.PACKAGES:
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("", encoding="utf-8")
+    before = probing.find_versions()["ulm-sweeps"]
+    monkeypatch.setattr(probing, "_folder", lambda package: str(tmp_path / package))
+    old = probing.find_versions()["ulm-sweeps"]
+    (tmp_path / "ulm" / "new.py").write_text("x = 1\n", encoding="utf-8")
+    assert len({before, old, probing.find_versions()["ulm-sweeps"]}) == 3
+    monkeypatch.setattr(probing, "_folder", lambda package: None)
+    assert probing.find_versions()["ulm-sweeps"] is None
+
+
+def test_a_full_probe_of_this_machine_can_be_judged(tmp_path, monkeypatch):
+    monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    put_bytes(b"word", str(tmp_path / "driver"))
+    request = {
+        "driver_file": str(tmp_path / "driver"),
+        "node_file": str(tmp_path / "node"),
+        "word": "word",
+        "ray_folder": str(tmp_path),
+        "tokens": ["imdb-1"],
+    }
+    facts = probing.probe_fully(request)
+    assert facts["read_error"] is None
+    assert read_bytes(str(tmp_path / "node")) == b"word"
+    assert (facts["holds_tokens"], facts["has_token"]) == (False, False)
+    assert json.loads(json.dumps(facts)) == facts, "plain values cross to another version"
+    (tmp_path / "cache" / "imdb-1-0123").mkdir(parents=True)
+    assert probing.probe_fully(request)["holds_tokens"]
+    probe = NodeProbe(node="here", was_seen=True, **facts)
+    expected = Expected(versions=probing.find_versions(), storage=str(tmp_path), needs_token=False)
+    assert "failed" not in {f.result for f in judge(probe, expected) if f.what != "disk"}
+
+
+def test_storage_that_can_not_be_read_or_written_is_told_in_words(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    request = {
+        "driver_file": str(tmp_path / "nowhere"),
+        "node_file": str(tmp_path / "file" / "node"),
+        "word": "word",
+    }
+    facts = probing.probe_quickly(request)
+    assert "nowhere" in facts["read_error"]
+    assert "file" in facts["write_error"]
+
+
+def test_a_trial_finds_out_that_its_node_differs_from_the_driver():
+    here = probing.find_versions()
+    assert find_misfit(here) is None
+    message = find_misfit({**here, "torch": "1.0"})
+    assert message.startswith(socket.gethostname())
+    assert "and 1.0 on the driver: rerun cluster/setup_node.sh" in message
