@@ -159,4 +159,5 @@ def classifier_settings(job: Job) -> ClassifierSettings:
         dropout=spec.dropout,
         weight_decay=spec.weight_decay,
         precision=job.context.spec.language_model.precision,
+        accumulation=job.accumulation,
     )

@@ -38,6 +38,7 @@ class Job:
         materials: Documents, labels and words of the cell.
         report: Hears of every epoch.
         resume_from: Folder that an earlier attempt's `Save` wrote.
+        accumulation: Parts that batches are computed in to save memory.
     """
 
     request: TrialRequest
@@ -46,6 +47,7 @@ class Job:
     materials: Materials
     report: Report
     resume_from: Path | None = None
+    accumulation: int = 1
 
     @property
     def device(self) -> str:

@@ -100,7 +100,8 @@ def _outcome(key: str, metrics: Mapping[str, float]) -> Outcome:
 
 def _determinants(job: Job) -> dict[str, Any]:
     """All that determines a language model, as JSON."""
-    model = job.context.spec.model
+    model, settings = job.context.spec.model, asdict(_settings(job))
+    del settings["accumulation"]  # changes no gradient
     return {
         "stage": Stage.LANGUAGE_MODEL.value,
         "version": TRAINING_VERSION,
@@ -108,7 +109,7 @@ def _determinants(job: Job) -> dict[str, Any]:
         "documents": hash_of(job.materials.documents),
         "vocabulary": [model.vocabulary, model.minimum_count, model.vocabulary_rule],
         "architecture": asdict(job.architecture),
-        "settings": asdict(_settings(job)),
+        "settings": settings,
         "seed": job.request.cell.seed,
         "start": job.request.encoder,
     }
@@ -128,4 +129,5 @@ def _settings(job: Job) -> LanguageModelSettings:
         dropout=shape.dropout,
         weight_decay=shape.weight_decay,
         precision=shape.precision,
+        accumulation=job.accumulation,
     )

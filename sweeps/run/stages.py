@@ -40,6 +40,7 @@ def run_trial(
     report: Report,
     *,
     resume_from: Path | None = None,
+    accumulation: int = 1,
 ) -> Outcome:
     """Run one trial to its end.
 
@@ -49,10 +50,11 @@ def run_trial(
         store: Trained encoders.
         report: Hears of every epoch; False ends the trial.
         resume_from: Folder that an earlier attempt's `Save` wrote.
+        accumulation: Parts that batches are computed in to save memory.
 
     Returns:
         The outcome, with `peak_gib` of this process, `accelerator_seconds` of this attempt, and the
-        name of the `node` it ran on.
+        name of the `node` it ran on; `accumulation` where batches were computed in parts.
 
     Raises:
         TrialStopped: `report` said so.
@@ -66,12 +68,15 @@ def run_trial(
         materials=Materials(context, request.cell),
         report=report,
         resume_from=resume_from,
+        accumulation=accumulation,
     )
     stages = _BOW if request.cell.regime == Regime.BOW else _NEURAL
     outcome = stages[request.key.study.stage](job)
     held_seconds = (time.perf_counter() - begin) * accelerators(context.spec, request.cell.regime)
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     metrics = {"peak_gib": peak_kib / GIB_IN_KIB, "accelerator_seconds": held_seconds}
+    if accumulation > 1:
+        metrics["accumulation"] = float(accumulation)
     node = {"node": socket.gethostname()}
     return replace(
         outcome,

@@ -2,12 +2,10 @@
 
 A configuration with a request comes in; every epoch is reported with a checkpoint on the sweep's
 storage, so that a vanished worker costs one epoch, and the last report carries the outcome. A
-diverged loss, too little memory and bad data are outcomes too: they are reported as a failure's
-text. Any other error is raised: Tune repeats the trial from its last checkpoint.
+diverged loss, too little memory and bad data are outcomes too (`sweeps.run.ending`). Any other
+error is raised: Tune repeats the trial from its last checkpoint.
 """
 
-import ctypes
-import gc
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
@@ -17,20 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.run.context import TrialContext
+from sweeps.run.ending import ending_of
 from sweeps.run.health import SET_UP_AGAIN, find_misfits
 from sweeps.run.probe import find_versions
 from sweeps.search.messages import (
     CPUS,
-    FAILURE,
     GPUS,
     MISFIT,
-    OUTCOME,
     PROGRESS,
     REQUEST,
     dump,
     load_request,
 )
 from sweeps.search.records import Progress, TrialRequest
+from ulm.regimes import Regime
 
 Trainable = Callable[[dict[str, Any]], None]
 Versions = Mapping[str, str | None]
@@ -93,8 +91,6 @@ def run_on_worker(request: TrialRequest, context: TrialContext) -> None:
 
     from sweeps.run.encoders import EncoderStore
     from sweeps.run.stages import run_trial
-    from ulm.errors import UlmError
-    from ulm.training.listener import TrainingDiverged
 
     torch.set_num_threads(context.spec.resources.cpus)
     store = EncoderStore(context.encoders)
@@ -102,25 +98,13 @@ def run_on_worker(request: TrialRequest, context: TrialContext) -> None:
         checkpoint = tune.get_checkpoint()
         folder = None if checkpoint is None else stack.enter_context(checkpoint.as_directory())
         resume_from = None if folder is None else Path(folder)
-        try:
-            outcome = run_trial(request, context, store, _report, resume_from=resume_from)
-            last = {OUTCOME: dump(outcome)}
-        except TrainingDiverged as error:
-            last = {FAILURE: f"diverged: {error}"}
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            last = {FAILURE: f"out of memory: {error}"}
-        except UlmError as error:
-            last = {FAILURE: str(error)}
-    _give_back_memory()
+        last = ending_of(
+            lambda parts: run_trial(
+                request, context, store, _report, resume_from=resume_from, accumulation=parts
+            ),
+            has_batches=request.cell.regime != Regime.BOW,
+        )
     tune.report(last)
-
-
-def _give_back_memory() -> None:
-    """Frees what the trial held: actors are reused, and glibc keeps freed memory to itself."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def _report(progress: Progress, save: Callable[[Path], None]) -> bool:

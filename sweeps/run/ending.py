@@ -1,0 +1,74 @@
+"""Ending: what a trial's last report says, whatever its training came to.
+
+A function that trains comes in; an outcome, or the text of a failure that another attempt would not
+mend, goes out. Training that runs out of memory is tried once more in the same process, each batch
+in two parts: half the memory and the same gradient (`ulm.training.accumulation`).
+"""
+
+import ctypes
+import gc
+from collections.abc import Callable
+
+from sweeps.search.messages import FAILURE, OUTCOME, dump
+from sweeps.search.records import Outcome
+
+PARTS = 2
+# in the text of what torch raises as a plain RuntimeError: on the CPU, and below its allocator
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "out of memory")
+
+
+def ending_of(train: Callable[[int], Outcome], *, has_batches: bool = True) -> dict[str, str]:
+    """The result that a trial reports last.
+
+    Args:
+        train: Trains with batches cut into this many parts.
+        has_batches: Whether parts save memory; `bow` trains on all documents at once.
+
+    Returns:
+        One entry, the outcome or a failure.
+    """
+    ending, is_too_large = _attempt(train, 1)
+    if is_too_large and has_batches:
+        give_back_memory()
+        ending, is_too_large = _attempt(train, PARTS)
+        if is_too_large:
+            reason = ending[FAILURE]
+            ending = {FAILURE: f"{reason}, also with half the batch at a time: lower `batch`"}
+    give_back_memory()
+    return ending
+
+
+def _attempt(train: Callable[[int], Outcome], parts: int) -> tuple[dict[str, str], bool]:
+    """The ending and whether memory did not suffice; no frame of the training is left."""
+    from ulm.errors import UlmError
+    from ulm.training.listener import TrainingDiverged
+
+    try:
+        return {OUTCOME: dump(train(parts))}, False
+    except TrainingDiverged as error:
+        return {FAILURE: f"diverged: {error}"}, False
+    except UlmError as error:
+        return {FAILURE: str(error)}, False
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        return {FAILURE: f"out of memory: {error}"}, True
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    import torch
+
+    is_named_so = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return is_named_so or any(words in str(error) for words in OUT_OF_MEMORY)
+
+
+def give_back_memory() -> None:
+    """Frees what training held: actors are reused; torch and glibc keep freed memory."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
