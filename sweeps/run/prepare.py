@@ -18,6 +18,7 @@ from sweeps.run.context import Materials, TrialContext
 from sweeps.run.shared_folder import find_contents, get_folder, put_folder
 from sweeps.spec.cells import make_cells
 from sweeps.spec.values import SweepSpec
+from sweeps.spec.volume import size_mistake, stored_volumes
 from ulm.text.corpora import CorpusSource
 from ulm.text.subsets import language_model_split
 from ulm.text.tokens import TokenArray, prepare_tokens
@@ -33,8 +34,12 @@ def prepare_context(
 
     Raises:
         UlmError: A corpus can not be opened, or lacks what the spec asks for.
+        SweepError: The corpus is known to be smaller than the largest size.
         StorageError: The shared storage can not be read or written.
     """
+    mistake = size_mistake(spec, stored_volumes(spec, paths.tokens))
+    if mistake is not None:  # tokenising takes minutes
+        raise SweepError(f"{mistake}; leave larger sizes out, or name a larger corpus")
     domain = _tokens(spec.corpus, paths, listener)
     source = spec.general.source
     is_wanted = any(cell.is_general for cell in make_cells(spec))

@@ -20,7 +20,7 @@ from sweeps.spec.cost import (
 )
 from sweeps.spec.spaces import accelerators, num_trials
 from sweeps.spec.values import SweepSpec
-from sweeps.spec.volume import Volumes, published_volumes
+from sweeps.spec.volume import Volumes, published_volumes, size_mistake
 
 BASE_GIB = 0.6  # a worker with torch imported
 GIB = 2**30
@@ -110,7 +110,7 @@ def plan_sweep(
         storage_gib=_storage_bytes(spec, rows, known) / GIB,
         peak_gib=BASE_GIB + _peak_bytes(spec) / GIB,
         assumptions=_assumptions(spec, known, rate),
-        warnings=_warnings(spec, known),
+        warnings=tuple(filter(None, [size_mistake(spec, known)])),
     )
 
 
@@ -187,10 +187,3 @@ def _assumptions(spec: SweepSpec, volumes: Volumes, rate: float | None) -> tuple
         lines.append(f"{tokens:,.1f} M tokens of general text, {volumes.general.basis}")
     lines.append("no trial is pruned and every vocabulary is full: true costs are lower")
     return tuple(lines)
-
-
-def _warnings(spec: SweepSpec, volumes: Volumes) -> tuple[str, ...]:
-    pool = volumes.domain.pool_documents
-    if pool is None or spec.sizes[-1] <= pool:
-        return ()
-    return (f"sizes: must not exceed the pool of {pool:,} documents, found {spec.sizes[-1]:,}",)

@@ -93,6 +93,14 @@ def stored_volumes(spec: SweepSpec, cache: Path) -> Volumes:
     )
 
 
+def size_mistake(spec: SweepSpec, volumes: Volumes) -> str | None:
+    """What is wrong with the largest size, in words; None where it fits or nothing is known."""
+    pool = volumes.domain.pool_documents
+    if pool is None or spec.sizes[-1] <= pool:
+        return None
+    return f"sizes: must not exceed the pool of {pool:,} documents, found {spec.sizes[-1]:,}"
+
+
 def _stored(source: CorpusSource, cache: Path) -> CorpusVolume | None:
     if not cache.is_dir():
         return None

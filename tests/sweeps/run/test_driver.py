@@ -84,15 +84,19 @@ def test_peaks_are_the_largest_of_each():
 
 
 def test_mistakes_about_the_corpus_are_found_before_the_sweep_has_a_folder(tmp_path):
-    for changes, match in (
-        ({"sizes": (20, 10**6)}, "must not exceed the pool"),
-        ({"labels": LabelSpec(train=10**5), "sizes": (10**5,)}, "labels must not exceed"),
-    ):
-        spec = tiny_spec(tmp_path, **changes)
-        paths = SweepPaths.of(spec)
-        with pytest.raises(UlmError, match=match):
-            prepare_context(spec, paths, QuietProgress())
-        assert not paths.folder.exists()
+    spec = tiny_spec(tmp_path, labels=LabelSpec(train=1050), sizes=(1050,))
+    paths = SweepPaths.of(spec)
+    with pytest.raises(UlmError, match="labels must not exceed"):
+        prepare_context(spec, paths, QuietProgress())
+    assert not paths.folder.exists()
+
+
+def test_a_size_beyond_a_pool_that_is_known_is_refused_before_anything_is_tokenised(tmp_path):
+    spec = tiny_spec(tmp_path, sizes=(20, 10**6))
+    paths = SweepPaths.of(spec)
+    with pytest.raises(SweepError, match=r"pool of 1,080 documents, found 1,000,000; leave"):
+        prepare_context(spec, paths, QuietProgress())
+    assert not paths.tokens.exists()
 
 
 def test_every_seed_is_checked(tmp_path):
