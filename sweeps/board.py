@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sweeps.search.records import StudyKey, TrialRecord, TrialState
+from sweeps.search.spending import Spent
 from sweeps.spec.cells import Cell, Stage, make_cells
 from sweeps.spec.cost import trial_cost
-from sweeps.spec.spaces import num_trials
+from sweeps.spec.spaces import accelerator, num_trials
 from sweeps.spec.values import SweepSpec
 
 
@@ -76,6 +77,8 @@ class Board:
         self._wanted = {(c.id, stage): num_trials(spec, c, stage) for c, stage in studies}
         self._cost = {(c.id, stage): trial_cost(spec, c, stage) for c, stage in studies}
         self._trials: dict[StudyKey, dict[int, TrialRecord]] = {}
+        self._spec = spec
+        self.spent = Spent()
         for record in records:
             if keep_running or record.state is not TrialState.RUNNING:
                 self.put(record)
@@ -160,6 +163,11 @@ class Board:
         """Share of the sweep's cost that is behind, 0 to 1; failed cells' later stages are open."""
         return min(1.0, self.cost_done / self.cost_total)
 
+    @property
+    def spending(self) -> str:
+        """What was spent so far in words; empty while nothing was."""
+        return spending(self._spec, self.spent) if self.spent.accelerator_seconds else ""
+
     def seconds_left(self, elapsed_seconds: float) -> float | None:
         """Estimated wall seconds left at the pace of this run; None before the first epoch.
 
@@ -180,8 +188,19 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def spending(spec: SweepSpec, spent: Spent) -> str:
+    """What trials held in words: `GPU time 3 h 05 min, 12 min of it wasted, cost 1.62`."""
+    words = [f"{accelerator(spec)} time {duration(spent.accelerator_seconds)}"]
+    if spent.wasted_seconds:
+        words.append(f"{duration(spent.wasted_seconds)} of it wasted")
+    money = spent.money(spec.budget.price_per_accelerator_hour)
+    if money is not None:
+        words.append(f"cost {money:,.2f}")
+    return ", ".join(words)
+
+
 class Pace:
-    """Share done and time left as text, counted from the first trial.
+    """Share done, time left and what was spent as text, counted from the first trial.
 
     Args:
         board: Whose pace it is.
@@ -202,4 +221,5 @@ class Pace:
         elapsed = 0.0 if self._began is None else self._clock() - self._began
         left = self._board.seconds_left(elapsed)
         end = f", about {duration(left)} left" if left is not None else ""
-        return f"{100 * self._board.share_done:.0f} % done after {duration(elapsed)}{end}"
+        done = f"{100 * self._board.share_done:.0f} % done after {duration(elapsed)}{end}"
+        return "; ".join(filter(None, (done, self._board.spending)))

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from sweeps.arguments import project_folder, sweep_folder
+from sweeps.defaults import spec_defaults
 from sweeps.errors import StorageError, SweepError
 from ulm.errors import UlmError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sweeps.paths import SweepPaths
-    from sweeps.run.launch import RunSummary
+    from sweeps.search.ledger import Ledger
     from sweeps.search.records import TrialRecord
     from sweeps.spec.values import SweepSpec
 
@@ -57,7 +58,9 @@ app = typer.Typer(
 )
 
 SpecPath = Annotated[Path, typer.Argument(help="A YAML file, or a packaged spec: demo, imdb.")]
-RunFolder = Annotated[Path, typer.Argument(help="Folder of a sweep, e.g. runs/demo.")]
+RunFolder = Annotated[
+    str, typer.Argument(help="Folder of a sweep: runs/demo, or s3://bucket/runs/demo.")
+]
 Storage = Annotated[str | None, typer.Option(help="Folder or s3://, gs:// URI of the sweeps.")]
 Settings = Annotated[
     list[str] | None,
@@ -88,20 +91,19 @@ def plan(
     """Show cells, trials, tokens, hours, storage, memory and money; train nothing."""
     from sweeps.paths import SweepPaths
     from sweeps.spec.bill import make_bill
-    from sweeps.spec.fleet import load_fleet
+    from sweeps.spec.fleet import load_fleet, with_price
     from sweeps.spec.plan import plan_sweep
     from sweeps.spec.volume import stored_volumes
     from sweeps.tables import bill_lines, bill_table, plan_lines, plan_table
 
-    loaded = _load(spec, storage, settings)
+    loaded = with_price(_load(spec, storage, settings), price=price)
     paths = SweepPaths.of(loaded)
     volumes = stored_volumes(loaded, paths.tokens)
     planned = plan_sweep(loaded, volumes=volumes, rate=_rate(paths, loaded))
     bill = None if cluster is None else make_bill(planned, loaded, load_fleet(cluster))
     console = _console()
     console.print(plan_table(planned))
-    known = loaded.budget.price_per_accelerator_hour if price is None else price
-    for line in plan_lines(planned, known):
+    for line in plan_lines(planned, loaded.budget.price_per_accelerator_hour):
         console.print(line)
     if bill is not None:
         console.print(bill_table(bill))
@@ -111,16 +113,25 @@ def plan(
 
 @app.command()
 def run(
-    spec: SpecPath, storage: Storage = None, settings: Settings = None, quiet: Quiet = False
+    spec: SpecPath,
+    storage: Storage = None,
+    settings: Settings = None,
+    quiet: Quiet = False,
+    price: Price = None,
+    cluster: ClusterFile = None,
 ) -> None:
     """Train what is wanted and not recorded, then write the report; run again to go on."""
-    loaded = _load(spec, storage, settings)
+    from sweeps.spec.fleet import with_price
+
+    loaded = with_price(_load(spec, storage, settings), price=price, cluster=cluster)
 
     from sweeps.paths import SweepPaths
     from sweeps.progress import QuietProgress, make_progress
     from sweeps.run.launch import run_sweep
+    from sweeps.tables import run_lines
 
     paths = SweepPaths.of(loaded)
+    _take_back(paths)
     listener = (
         QuietProgress() if quiet else make_progress(loaded, sys.stdout, _records(paths, loaded))
     )
@@ -128,7 +139,7 @@ def run(
         summary = run_sweep(loaded, listener)
     finally:
         listener.finished()
-    for line in _run_lines(summary, paths, loaded):
+    for line in run_lines(summary, paths, loaded):
         typer.echo(line)
 
 
@@ -138,10 +149,10 @@ def status(folder: RunFolder) -> None:
     from sweeps.tables import status_line, status_table
 
     paths, spec = _open(folder)
-    records = _records(paths, spec)
+    ledger = _ledger(paths, spec)
     console = _console()
-    console.print(status_table(spec, records))
-    console.print(status_line(spec, records))
+    console.print(status_table(spec, ledger.records))
+    console.print(status_line(spec, ledger.records, ledger.spent()))
 
 
 @app.command()
@@ -149,9 +160,11 @@ def report(folder: RunFolder) -> None:
     """Write the report of a sweep anew from what is recorded."""
     paths, spec = _open(folder)
 
+    from sweeps.answer.predictions import fetch_predictions
     from sweeps.answer.report import write_report
 
-    write_report(paths, spec, _records(paths, spec))
+    fetch_predictions(paths)
+    write_report(paths, spec, _ledger(paths, spec).attempts)
     typer.echo(f"report: {paths.report_html}")
 
 
@@ -204,14 +217,18 @@ def _load(path: Path, storage: str | None, settings: list[str] | None) -> "Sweep
         overrides[key.strip()] = value
     if storage is not None:
         overrides["storage"] = json.dumps(storage)
-    return load_spec(path, overrides, project_folder(os.environ))
+    return load_spec(path, overrides, project_folder(os.environ), spec_defaults(os.environ))
 
 
-def _open(folder: Path) -> tuple["SweepPaths", "SweepSpec"]:
-    from sweeps.paths import SweepPaths
+def _open(folder: str) -> tuple["SweepPaths", "SweepSpec"]:
+    from sweeps.paths import SweepPaths, is_uri
     from sweeps.spec.load import load_recorded
 
-    paths = SweepPaths.at(sweep_folder(folder, os.environ))
+    if is_uri(folder):
+        paths = SweepPaths.at_uri(folder)
+        _take_back(paths)
+    else:
+        paths = SweepPaths.at(sweep_folder(Path(folder), os.environ))
     if not paths.spec_json.is_file():
         raise StorageError(
             f"{folder} must be the folder of a sweep, found no {paths.spec_json.name} in it; "
@@ -220,56 +237,30 @@ def _open(folder: Path) -> tuple["SweepPaths", "SweepSpec"]:
     return paths, load_recorded(paths.spec_json)
 
 
-def _records(paths: "SweepPaths", spec: "SweepSpec") -> tuple["TrialRecord", ...]:
-    from sweeps.search.studies import read_records
+def _take_back(paths: "SweepPaths") -> None:
+    """Fetch what another machine recorded in a bucket, so that it is shown from the beginning."""
+    if paths.is_remote:
+        from sweeps.run.recovery import take_back
 
-    return read_records(paths, spec)
+        take_back(paths, typer.echo)
+
+
+def _records(paths: "SweepPaths", spec: "SweepSpec") -> tuple["TrialRecord", ...]:
+    return _ledger(paths, spec).records
+
+
+def _ledger(paths: "SweepPaths", spec: "SweepSpec") -> "Ledger":
+    from sweeps.search.studies import read_ledger
+
+    return read_ledger(paths, spec)
 
 
 def _rate(paths: "SweepPaths", spec: "SweepSpec") -> float | None:
     if not paths.ledger_db.is_file():
         return None
-    from sweeps.spec.cells import Stage
-    from sweeps.spec.cost import measured_rate
+    from sweeps.answer.costs import recorded_rate
 
-    outcomes = [
-        record.outcome
-        for record in _records(paths, spec)
-        if record.key.study.stage is Stage.LANGUAGE_MODEL and record.outcome is not None
-    ]
-    return measured_rate(
-        spec, [(o.metrics.get("tokens", 0.0), o.metrics.get("seconds", 0.0)) for o in outcomes]
-    )
-
-
-def _run_lines(summary: "RunSummary", paths: "SweepPaths", spec: "SweepSpec") -> list[str]:
-    trained = _trained(summary)
-    return [
-        trained,
-        f"peak memory: {summary.memory}",
-        *(f"tokenised once, {line}" for line in summary.tokenising),
-        f"report: {paths.report_html}",
-        f"record: {_record(paths, spec)}",
-    ]
-
-
-def _trained(summary: "RunSummary") -> str:
-    recorded, wanted = summary.num_recorded, summary.num_wanted
-    if summary.num_trained > 0:
-        reused = recorded - summary.num_trained
-        return f"trained {summary.num_trained} trials, {reused} were recorded before"
-    if recorded >= wanted:
-        return f"nothing to train: all {recorded} trials are recorded"
-    return f"nothing trained: {recorded} of {wanted} trials are recorded, the report says why"
-
-
-def _record(paths: "SweepPaths", spec: "SweepSpec") -> str:
-    """Where the MLflow record is seen: a server's address, or the line that opens a database."""
-    from sweeps.record.environment import redact_uri
-
-    uri = redact_uri(spec.tracking.uri or paths.mlflow_uri)
-    is_server = uri.startswith(("http://", "https://", "databricks"))
-    return uri if is_server else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
+    return recorded_rate(spec, _records(paths, spec))
 
 
 def _console() -> "Console":

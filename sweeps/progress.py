@@ -16,6 +16,7 @@ from rich.text import Text
 
 from sweeps.board import Board, Pace, score, settings
 from sweeps.search.records import TrialRecord, TrialState
+from sweeps.search.spending import Spent
 from sweeps.spec.cells import Cell
 from sweeps.spec.values import SweepSpec
 
@@ -39,6 +40,9 @@ class RunListener(Protocol):
     def trial_ended(self, record: TrialRecord) -> None:
         """A trial finished, was pruned, failed or was lost."""
 
+    def spent(self, spent: Spent) -> None:
+        """What the sweep's trials have held until now."""
+
     def message(self, text: str) -> None:
         """Anything else worth a line."""
 
@@ -59,6 +63,9 @@ class QuietProgress:
         """Show nothing."""
 
     def trial_ended(self, record: TrialRecord) -> None:
+        """Show nothing."""
+
+    def spent(self, spent: Spent) -> None:
         """Show nothing."""
 
     def message(self, text: str) -> None:
@@ -134,6 +141,10 @@ class PlainProgress:
         self._board.put(record)
         self._write(f"{_trial(record, self._board)}: {_end(record)} ({self._pace})")
 
+    def spent(self, spent: Spent) -> None:
+        """Have it in the next line on an ended trial."""
+        self._board.spent = spent
+
     def message(self, text: str) -> None:
         """Write a line."""
         self._write(text)
@@ -196,6 +207,10 @@ class LiveProgress:
         if record.state in (TrialState.FAILED, TrialState.LOST):
             self.message(f"{_trial(record, self._board)}: {_end(record)}")
         self._take(record)
+
+    def spent(self, spent: Spent) -> None:
+        """Show it below the table from the next event on."""
+        self._board.spent = spent
 
     def message(self, text: str) -> None:
         """Write a line above the table."""

@@ -4,6 +4,7 @@ Values come in, rich renderables go out; `cli` prints them. Colours carry nothin
 not say, so that a pipe loses nothing.
 """
 
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from rich.text import Text
 from sweeps.board import Board, StudyState, duration, score
 from sweeps.finding import Finding
 from sweeps.search.records import TrialRecord
+from sweeps.search.spending import Spent
 from sweeps.spec.bill import Bill, NodeBill
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.fleet import PRICE_LABEL
@@ -20,7 +22,9 @@ from sweeps.spec.plan import RegimePlan, SweepPlan
 from sweeps.spec.values import SweepSpec
 
 if TYPE_CHECKING:
+    from sweeps.paths import SweepPaths
     from sweeps.run.doctor import Diagnosis
+    from sweeps.run.launch import RunSummary
 
 _STYLES = {"ok": "green", "note": "yellow", "failed": "red"}
 _STAGE_NAMES = {Stage.LANGUAGE_MODEL: "language models", Stage.CLASSIFIER: "classifiers"}
@@ -153,12 +157,14 @@ def _study(state: StudyState, stage: Stage) -> str:
     return ", ".join(parts)
 
 
-def status_line(spec: SweepSpec, records: Sequence[TrialRecord]) -> str:
-    """How many cells are done and how much of the planned cost is behind."""
+def status_line(spec: SweepSpec, records: Sequence[TrialRecord], spent: Spent | None = None) -> str:
+    """How many cells are done, how much of the planned work is behind, what was spent."""
     board = Board(spec, records, keep_running=True)
     done = sum(board.study(cell, cell.stages[-1]).is_done for cell in board.cells.values())
     share = f"{100 * board.share_done:.0f} % of the planned work"
-    return f"{done} of {len(board.cells)} cells finished, {share}"
+    board.spent = spent or Spent()
+    finished = f"{done} of {len(board.cells)} cells finished, {share}"
+    return "; ".join(filter(None, (finished, board.spending)))
 
 
 def findings_table(findings: Iterable[Finding]) -> Table:
@@ -185,3 +191,34 @@ def _cell(finding: Finding | None) -> Text:
         return Text("")
     shown = finding.detail if finding.result == "ok" else finding.result
     return Text(shown, style=_STYLES[finding.result])
+
+
+def run_lines(summary: "RunSummary", paths: "SweepPaths", spec: SweepSpec) -> list[str]:
+    """What a run did and where its results are."""
+    trained = _trained(summary)
+    return [
+        trained,
+        f"peak memory: {summary.memory}",
+        *(f"tokenised once, {line}" for line in summary.tokenising),
+        f"report: {paths.report_html}",
+        f"record: {_record(paths, spec)}",
+    ]
+
+
+def _trained(summary: "RunSummary") -> str:
+    recorded, wanted = summary.num_recorded, summary.num_wanted
+    if summary.num_trained > 0:
+        reused = recorded - summary.num_trained
+        return f"trained {summary.num_trained} trials, {reused} were recorded before"
+    if recorded >= wanted:
+        return f"nothing to train: all {recorded} trials are recorded"
+    return f"nothing trained: {recorded} of {wanted} trials are recorded, the report says why"
+
+
+def _record(paths: "SweepPaths", spec: SweepSpec) -> str:
+    """Where the MLflow record is seen: a server's address, or the line that opens a database."""
+    from sweeps.record.environment import redact_uri
+
+    uri = redact_uri(spec.tracking.uri or paths.mlflow_uri)
+    is_server = uri.startswith(("http://", "https://", "databricks"))
+    return uri if is_server else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"

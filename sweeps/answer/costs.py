@@ -1,15 +1,19 @@
 """Costs: what a sweep spent, by regime (pure).
 
-Trial records come in; steps, tokens and seconds go out, of all trials: pruned, failed, lost and
-replaced ones included, because they were paid for.
+Every attempt the ledger remembers comes in; steps, tokens, hours and money go out, of all trials:
+pruned, failed, lost and replaced ones included, because they were paid for. What counts as time and
+as waste is said in `sweeps.search.spending`.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sweeps.answer.results import group_by_cell, trial_seconds
+from sweeps.answer.results import open_ledger, trial_seconds
 from sweeps.search.records import TrialRecord
-from sweeps.spec.cells import Cell
+from sweeps.search.spending import Spent, sum_of
+from sweeps.spec.cells import Cell, Stage
+from sweeps.spec.cost import measured_rate
+from sweeps.spec.values import SweepSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +26,9 @@ class Cost:
         num_trials: Trials asked, repeated attempts included.
         steps: Optimiser steps of the trials that ran through.
         tokens: Tokens they were trained on.
-        seconds: Seconds of all trials; trials that ran at the same time each count.
+        seconds: Training seconds of all trials; trials that ran at the same time each count.
+        spent: Accelerator seconds of all trials, and how many of them were wasted.
+        money: What these cost; None where the spec names no price.
     """
 
     name: str
@@ -31,30 +37,52 @@ class Cost:
     steps: int
     tokens: int
     seconds: float
+    spent: Spent
+    money: float | None = None
 
 
 def _sum(records: Iterable[TrialRecord], name: str) -> int:
     return int(sum(r.outcome.metrics.get(name, 0) for r in records if r.outcome is not None))
 
 
-def _cost(name: str, num_cells: int, records: Sequence[TrialRecord]) -> Cost:
-    return Cost(
-        name=name,
-        num_cells=num_cells,
-        num_trials=len(records),
-        steps=_sum(records, "steps"),
-        tokens=_sum(records, "tokens"),
-        seconds=sum(trial_seconds(record) for record in records),
+def recorded_rate(spec: SweepSpec, records: Iterable[TrialRecord]) -> float | None:
+    """FLOP per second of the language models that are recorded as finished; None of none."""
+    outcomes = [
+        record.outcome
+        for record in records
+        if record.key.study.stage is Stage.LANGUAGE_MODEL and record.outcome is not None
+    ]
+    return measured_rate(
+        spec, [(o.metrics.get("tokens", 0.0), o.metrics.get("seconds", 0.0)) for o in outcomes]
     )
 
 
-def costs(cells: Sequence[Cell], records: Iterable[TrialRecord]) -> tuple[Cost, ...]:
-    """One line per regime in the order of the cells, then the total."""
-    groups = group_by_cell(records)
-    lines, every = [], []
-    for regime in dict.fromkeys(cell.regime for cell in cells):
-        own = [cell for cell in cells if cell.regime == regime]
-        spent = [record for cell in own for record in groups.get(cell.id, ())]
-        lines.append(_cost(regime, len(own), spent))
-        every += spent
-    return (*lines, _cost("total", len(cells), every))
+def costs(
+    spec: SweepSpec, cells: Sequence[Cell], attempts: Iterable[TrialRecord]
+) -> tuple[Cost, ...]:
+    """One line per regime in the order of the cells, then the total.
+
+    Args:
+        spec: The sweep, with the price of an accelerator hour where one is known.
+        cells: All its cells.
+        attempts: Every attempt the ledger remembers.
+    """
+    ledger, groups = open_ledger(spec, cells, attempts)
+
+    def cost(name: str, own: Sequence[Cell]) -> Cost:
+        records = [record for cell in own for record in groups.get(cell.id, ())]
+        spent = sum_of(ledger.spent_on(cell) for cell in own)
+        return Cost(
+            name=name,
+            num_cells=len(own),
+            num_trials=len(records),
+            steps=_sum(records, "steps"),
+            tokens=_sum(records, "tokens"),
+            seconds=sum(trial_seconds(record) for record in records),
+            spent=spent,
+            money=spent.money(spec.budget.price_per_accelerator_hour),
+        )
+
+    regimes = dict.fromkeys(cell.regime for cell in cells)
+    lines = [cost(regime, [c for c in cells if c.regime == regime]) for regime in regimes]
+    return (*lines, cost("total", cells))

@@ -2,7 +2,9 @@
 
 Spec, trial records and a sweep's summary become one digest, kept beside the report; a
 report is fresh where all its files are there and the digest is the one it was made from. The
-sources of the report count too: one drawn by an earlier version is drawn again.
+sources of report and record count too: what an earlier version made is made again. Beside the
+digest stands which tracking record was brought up to it, so that a run with nothing new need not
+open it; a run that is killed before its record is complete leaves no such mark.
 """
 
 import hashlib
@@ -18,11 +20,12 @@ from sweeps.spec.values import SweepSpec
 
 
 def digest_of(paths: SweepPaths, spec: SweepSpec, records: Iterable[TrialRecord]) -> str:
-    """SHA-256, in hexadecimal, of all that a report is made from."""
+    """SHA-256, in hexadecimal, of all that a report and the tracking record are made from."""
     content = hashlib.sha256(spec_to_json(spec).encode())
     for text in sorted(json.dumps(asdict(r), sort_keys=True, default=str) for r in records):
         content.update(text.encode())
-    sources = sorted(path for path in Path(__file__).parent.iterdir() if path.is_file())
+    rooms = (Path(__file__).parent, Path(__file__).parents[1] / "record")
+    sources = sorted(path for room in rooms for path in room.iterdir() if path.is_file())
     for path in (paths.summary_json, *sources):
         content.update(path.read_bytes() if path.is_file() else b"")
     return content.hexdigest()
@@ -32,6 +35,23 @@ def remember(paths: SweepPaths, digest: str, files: Sequence[Path]) -> None:
     """Keep what the files of a report were made from; called when all of them are written."""
     told = {"digest": digest, "files": [file.name for file in files]}
     paths.report_stamp.write_text(json.dumps(told), encoding="utf-8")
+
+
+def confirm_record(paths: SweepPaths, record: str) -> None:
+    """Keep that the tracking record shows all that the report shows; `record` says which one."""
+    try:
+        told = json.loads(paths.report_stamp.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    paths.report_stamp.write_text(json.dumps({**told, "record": record}), encoding="utf-8")
+
+
+def is_recorded(paths: SweepPaths, digest: str, record: str) -> bool:
+    """Whether a fresh report's content was confirmed to be in a tracking record."""
+    if not fresh_files(paths, digest):
+        return False
+    told = json.loads(paths.report_stamp.read_text(encoding="utf-8"))
+    return bool(told.get("record") == record)
 
 
 def forget(paths: SweepPaths) -> None:

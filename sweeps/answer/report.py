@@ -23,12 +23,13 @@ from sweeps.answer.costs import costs
 from sweeps.answer.findings import Findings, find
 from sweeps.answer.freshness import digest_of, forget, remember
 from sweeps.answer.predictions import load_hits
-from sweeps.answer.results import ResultRow, make_rows, to_csv
+from sweeps.answer.results import ResultRow, make_rows, open_ledger, to_csv
 from sweeps.answer.sentences import answer, state_of
 from sweeps.paths import SweepPaths
 from sweeps.record.environment import describe_environment
 from sweeps.search.records import TrialRecord
 from sweeps.spec.cells import make_cells
+from sweeps.spec.spaces import accelerator
 from sweeps.spec.values import SweepSpec
 
 
@@ -125,10 +126,21 @@ def _figures(
     return figures
 
 
+def _cost_note(spec: SweepSpec) -> str:
+    """What the hours of the cost table are, and the price they are multiplied with."""
+    price = spec.budget.price_per_accelerator_hour
+    priced = "" if price is None else f" One {accelerator(spec)} hour is counted as {price:g}."
+    return (
+        f"{accelerator(spec)} hours are those in which a worker had a trial, all attempts "
+        "included. Wasted is what no result rests on: lost and failed attempts, attempts on a "
+        f"choice that was replaced, epochs trained again.{priced}"
+    )
+
+
 def _context(
     spec: SweepSpec,
     rows: tuple[ResultRow, ...],
-    records: tuple[TrialRecord, ...],
+    attempts: tuple[TrialRecord, ...],
     findings: Findings,
     environment: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -148,7 +160,8 @@ def _context(
         "gain": tables.gain_table(findings),
         "needed": tables.needed_lines(findings),
         "cells": tables.cells_table(rows),
-        "costs": tables.costs_table(costs(make_cells(spec), records)),
+        "costs": tables.costs_table(costs(spec, make_cells(spec), attempts), accelerator(spec)),
+        "cost_note": _cost_note(spec),
         "caveats": caveats(spec, rows),
         "environment": tables.environment_table(environment),
     }
@@ -172,19 +185,19 @@ def write_report(
     Args:
         paths: Where the sweep lies; `paths.report` is created.
         spec: Its spec.
-        records: Everything its ledger remembers.
+        records: Every attempt its ledger remembers.
         environment: Names and texts of what it ran with; None describes this process.
 
     Returns:
         The files and what they say.
     """
-    records = tuple(records)
+    attempts, cells = tuple(records), make_cells(spec)
     forget(paths)
-    rows = make_rows(spec, make_cells(spec), records)
+    rows = make_rows(spec, cells, attempts)
     findings = find(spec, rows, load_hits(paths, rows))
     shown = {**(describe_environment() if environment is None else environment), **_summary(paths)}
-    figures = _figures(spec, rows, records, findings)
-    context = _context(spec, rows, records, findings, shown)
+    figures = _figures(spec, rows, open_ledger(spec, cells, attempts)[0].records, findings)
+    context = _context(spec, rows, attempts, findings, shown)
     context["figures"] = {
         name: base64.b64encode(figures[name]).decode() if name in figures else ""
         for name in ("accuracy", "search", "losses")
@@ -207,5 +220,5 @@ def write_report(
         rows=rows,
         answer=context["answer"],
     )
-    remember(paths, digest_of(paths, spec, records), files.paths)
+    remember(paths, digest_of(paths, spec, attempts), files.paths)
     return files

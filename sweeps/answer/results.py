@@ -54,7 +54,7 @@ class ResultRow:
         tokens: Tokens trained on along the same path.
         seconds: Training seconds along the same path.
         search_seconds: Seconds of all trials of the cell, pruned, failed and lost ones included.
-        accelerator_seconds: Seconds × accelerators of all trials, where they report it.
+        accelerator_seconds: Seconds × accelerators of all attempts while a worker had them.
         vocabulary: Words of the cell's vocabulary.
         coverage: Share of test tokens that are in it.
         trials: Ended trials of the cell that count.
@@ -172,6 +172,7 @@ def _whole(value: float | None) -> int | None:
 
 
 def _row(ledger: Ledger, cell: Cell, records: Sequence[TrialRecord]) -> ResultRow:
+    """One cell's row; `records` are all its attempts."""
     model, classifier, final = path = [
         ledger.chosen(StudyKey(cell_id=cell.id, stage=stage)) if stage in cell.stages else None
         for stage in Stage
@@ -198,10 +199,10 @@ def _row(ledger: Ledger, cell: Cell, records: Sequence[TrialRecord]) -> ResultRo
         tokens=_whole(_known_sum(_metric(record, "tokens") for record in path)),
         seconds=_known_sum(trial_seconds(record) for record in path if record),
         search_seconds=_known_sum(trial_seconds(record) for record in records),
-        accelerator_seconds=_known_sum(_metric(r, "accelerator_seconds") for r in records),
+        accelerator_seconds=ledger.spent_on(cell).accelerator_seconds if records else None,
         vocabulary=_whole(_latest(path, "vocabulary")),
         coverage=_latest(path, "coverage"),
-        trials=sum(record.state.counts for record in records),
+        trials=sum(ledger.num_counted_in(cell, stage) for stage in cell.stages),
         status=_status(ledger, cell, records),
         cell=cell.id,
     )
@@ -223,7 +224,8 @@ def make_rows(
     Args:
         spec: The spec the cells were made from; it says when a study is spent and its trial chosen.
         cells: All cells of the sweep.
-        records: Trial records in any order; those of cells that are not given are ignored.
+        records: All attempts, or the latest of every trial, in any order; those of cells that are
+            not given are ignored.
     """
     ledger, groups = open_ledger(spec, cells, records)
     return tuple(

@@ -129,9 +129,16 @@ def cells_table(rows: Sequence[ResultRow]) -> Table:
     return Table(header=header, lines=lines)
 
 
-def costs_table(costs: Sequence[Cost]) -> Table:
-    """What was spent, by regime."""
-    header = ("regime", "cells", "trials", "steps", "tokens", "time, all trials")
+def costs_table(costs: Sequence[Cost], accelerator: str) -> Table:
+    """What was spent, by regime; money where its price is known.
+
+    Args:
+        costs: One line each.
+        accelerator: What trials are counted in, `GPU` or `CPU`.
+    """
+    hours = (f"{accelerator} hours", "of these wasted")
+    header = ("regime", "cells", "trials", "steps", "tokens", "time, all trials", *hours)
+    has_money = any(cost.money is not None for cost in costs)
     lines = tuple(
         (
             cost.name,
@@ -140,10 +147,17 @@ def costs_table(costs: Sequence[Cost]) -> Table:
             number(cost.steps),
             number(cost.tokens),
             duration(cost.seconds),
+            _hours(cost.spent.accelerator_seconds),
+            _hours(cost.spent.wasted_seconds),
+            *([NONE if cost.money is None else f"{cost.money:,.2f}"] if has_money else ()),
         )
         for cost in costs
     )
-    return Table(header=header, lines=lines)
+    return Table(header=(*header, "money") if has_money else header, lines=lines)
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:,.2f}" if seconds else "0"
 
 
 def environment_table(environment: Mapping[str, str]) -> Table:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from sweeps.answer.results import ResultRow, group_by_cell
 from sweeps.record.environment import redact_uri
-from sweeps.record.runs import Run, RunStatus, cell_run, curve_runs, trial_run
+from sweeps.record.runs import Point, Run, RunStatus, cell_run, curve_runs, trial_run
 from sweeps.search.records import TrialKey, TrialRecord
+from sweeps.search.spending import Spent
 from sweeps.spec.cells import Cell
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.meaning import KIND_OF_KEY, KeyKind, digest, flatten, to_json
@@ -68,11 +69,11 @@ class RunBook:
         self._started_at = clock()
         self._records: dict[TrialKey, TrialRecord] = {}
         self._rows: tuple[ResultRow, ...] = ()
+        self._totals: tuple[Point, ...] = ()
         self._note = f"Sweep `{spec.name}`: the report appears here when the sweep ends."
 
     def sweep_run(self, status: RunStatus = RunStatus.RUNNING) -> Run:
         """The sweep's own run; settled keys of the spec are params, the others tags."""
-        started = [record.started_at for record in self._records.values() if record.started_at]
         finished = sum(row.is_finished for row in self._rows)
         open_keys = spec_texts(self._spec, (KeyKind.EXTENDS, KeyKind.FREE))
         return Run(
@@ -81,15 +82,37 @@ class RunBook:
             name=self._spec.name,
             status=status,
             params=spec_texts(self._spec, (KeyKind.MEANING,)),
+            totals=self._totals,
             tags={
                 **{f"spec.{key}": text for key, text in open_keys.items()},
                 **{f"env.{key}": text[:500] for key, text in self._environment.items()},
                 "ulm.cells": f"{finished} of {len(self._rows)} finished" if self._rows else "",
                 "mlflow.note.content": self._note,
             },
-            started_at=min([*started, self._started_at]),
+            started_at=self._begin,
             ended_at=None if status is RunStatus.RUNNING else self._clock(),
         )
+
+    @property
+    def _begin(self) -> float:
+        """Unix seconds of the first trial, else of this book."""
+        started = [record.started_at for record in self._records.values() if record.started_at]
+        return min([*started, self._started_at])
+
+    def spend(self, spent: Spent) -> Run:
+        """Remember what was spent, return the sweep's run; steps are seconds since it began."""
+        now = self._clock()
+        numbers = {
+            "spent_accelerator_seconds": spent.accelerator_seconds,
+            "wasted_accelerator_seconds": spent.wasted_seconds,
+            "spent_money": spent.money(self._spec.budget.price_per_accelerator_hour),
+        }
+        self._totals = tuple(
+            Point(name=name, step=int(now - self._begin), value=value, at=now)
+            for name, value in numbers.items()
+            if value is not None
+        )
+        return self.sweep_run()
 
     def spec_text(self) -> str:
         """The spec as JSON, passwords of its URIs left out."""

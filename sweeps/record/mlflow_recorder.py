@@ -10,7 +10,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from sweeps.paths import SweepPaths
 from sweeps.record.book import RunBook
 from sweeps.record.environment import user_name
 from sweeps.record.queued_recorder import QueuedRecorder
-from sweeps.record.runs import Run, RunStatus
+from sweeps.record.runs import TOTALS, Point, Run, RunStatus
 from sweeps.spec.cells import Cell
 from sweeps.spec.values import SweepSpec
 
@@ -66,8 +66,8 @@ class _Known:
     points: set[tuple[str, int, str]] | None = None
 
 
-def _point_ids(run: Run) -> set[tuple[str, int, str]]:
-    return {(point.name, point.step, repr(point.value)) for point in run.points}
+def _ids(points: Iterable[Point]) -> set[tuple[str, int, str]]:
+    return {(point.name, point.step, repr(point.value)) for point in points}
 
 
 def _milliseconds(seconds: float | None) -> int:
@@ -180,7 +180,8 @@ class MlflowStore:
                 for name in metrics
                 for point in self._client.get_metric_history(known.run_id, name)
             }
-        return not (known.points <= _point_ids(run) and known.params <= set(run.params.items()))
+        points = {point for point in known.points if point[0] not in TOTALS}
+        return not (points <= _ids(run.points) and known.params <= set(run.params.items()))
 
     def _create(self, run: Run, parent: Run | None) -> _Known:
         tags = {**self._common_tags, KEY_TAG: run.key, "kind": run.kind}
@@ -205,6 +206,9 @@ class MlflowStore:
             for point in run.points
             if (point.name, point.step, repr(point.value)) not in held
         ]
+        told = {(name, step) for name, step, _ in held}
+        totals = [point for point in run.totals if (point.name, point.step) not in told]
+        metrics += [Metric(p.name, p.value, _milliseconds(p.at), p.step) for p in totals]
         params = [Param(*item) for item in run.params.items() if item not in known.params]
         while len(metrics) > _MAX_METRICS:
             self._client.log_batch(known.run_id, metrics[:_MAX_METRICS])
@@ -215,7 +219,8 @@ class MlflowStore:
         # MLflow writes the tags of a call last: the digest vouches for all that came before
         tags = [RunTag(*item) for item in {**run.tags, DIGEST_TAG: run.digest}.items()]
         self._client.log_batch(known.run_id, metrics, params, tags)
-        known.digest, known.points = run.digest, _point_ids(run)
+        known.digest = run.digest
+        known.points = _ids(run.points) | {p for p in held if p[0] in TOTALS} | _ids(totals)
         known.params = set(run.params.items())
 
     def _set_status(self, known: _Known, run: Run) -> None:

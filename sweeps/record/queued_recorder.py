@@ -17,6 +17,7 @@ from sweeps.record.book import RunBook
 from sweeps.record.environment import describe_error
 from sweeps.record.runs import Run
 from sweeps.search.records import TrialRecord
+from sweeps.search.spending import Spent
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +76,10 @@ class QueuedRecorder:
     progressed = started
     ended = started
 
+    def spent(self, spent: Spent) -> None:
+        """See `Recorder`."""
+        self._guard(lambda: self._put([self._book.spend(spent)]))
+
     def reconcile(self, records: Iterable[TrialRecord]) -> None:
         """See `Recorder`."""
         self._guard(lambda: self._reconcile(records))
@@ -83,7 +88,7 @@ class QueuedRecorder:
         """See `Recorder`."""
         self._guard(lambda: self._publish(rows, files))
 
-    def close(self) -> None:
+    def close(self) -> bool:
         """See `Recorder`."""
         self._guard(lambda: self._put(self._book.close()))
         left = self._background.close(self._close_seconds)
@@ -94,6 +99,7 @@ class QueuedRecorder:
                 self._name,
                 left,
             )
+        return not left
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until the store has everything; whether it has."""

@@ -13,6 +13,7 @@ from sweeps.answer.results import ResultRow
 from sweeps.record.book import RunBook
 from sweeps.record.runs import Run
 from sweeps.search.records import TrialRecord
+from sweeps.search.spending import Spent
 from sweeps.spec.cells import Cell
 from sweeps.spec.values import SweepSpec
 
@@ -32,14 +33,22 @@ class Recorder(Protocol):
     def ended(self, record: TrialRecord) -> None:
         """A trial finished, was pruned, failed or was lost."""
 
+    def spent(self, spent: Spent) -> None:
+        """What the sweep's trials have held until now; kept with the sweep's run."""
+
     def reconcile(self, records: Iterable[TrialRecord]) -> None:
         """Make the runs equal to the ledger's records; close runs a killed driver left running."""
 
     def publish(self, rows: Sequence[ResultRow], files: Sequence[Path]) -> None:
         """Record finished cells, curves and the report's files (`ReportFiles.paths`)."""
 
-    def close(self) -> None:
-        """Close what still runs and wait, within limits, until everything is recorded."""
+    def close(self) -> bool:
+        """Close what still runs and wait, within limits, until everything is recorded.
+
+        Returns:
+            Whether it is.
+        """
+        ...
 
 
 class ListRecorder:
@@ -66,6 +75,10 @@ class ListRecorder:
     progressed = started
     ended = started
 
+    def spent(self, spent: Spent) -> None:
+        """See `Recorder`."""
+        self._keep((self._book.spend(spent),))
+
     def reconcile(self, records: Iterable[TrialRecord]) -> None:
         """See `Recorder`."""
         self._keep(self._book.reconcile(records))
@@ -75,6 +88,7 @@ class ListRecorder:
         self.files = tuple(files)
         self._keep(self._book.publish(rows, files))
 
-    def close(self) -> None:
+    def close(self) -> bool:
         """See `Recorder`."""
         self._keep(self._book.close())
+        return True

@@ -45,6 +45,9 @@ CURVE_OF_STAGE = {
 
 _SHORT = {Stage.LANGUAGE_MODEL: "lm", Stage.CLASSIFIER: "classifier", Stage.FINAL: "final"}
 
+TOTALS = ("spent_accelerator_seconds", "wasted_accelerator_seconds", "spent_money")
+"""Names of a run's totals."""
+
 CELL_PARAMS = (
     "regime",
     "size",
@@ -93,6 +96,8 @@ class Run:
         status: Where it stands.
         params: Settled for good once the run exists.
         points: Metric values, unique by (name, step).
+        totals: Numbers that grow while the run goes on, as they stand: a store keeps every one it
+            was given, and none of them contradicts another.
         tags: May change.
         started_at: Unix seconds.
         ended_at: Unix seconds; None while it runs.
@@ -104,6 +109,7 @@ class Run:
     status: RunStatus
     params: Mapping[str, str] = field(default_factory=dict)
     points: tuple[Point, ...] = ()
+    totals: tuple[Point, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     started_at: float = 0.0
     ended_at: float | None = None
@@ -111,7 +117,7 @@ class Run:
     @property
     def digest(self) -> str:
         """Hash (16 hex digits) of what the run says; times and status are not part of it."""
-        points = sorted((p.name, p.step, repr(p.value)) for p in self.points)
+        points = sorted((p.name, p.step, repr(p.value)) for p in (*self.points, *self.totals))
         content = [self.name, sorted(self.params.items()), points, sorted(self.tags.items())]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 

@@ -13,13 +13,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sweeps.answer.freshness import digest_of, fresh_files
+from pyarrow import ArrowException
+
+from sweeps.answer.freshness import confirm_record, digest_of, fresh_files, is_recorded
+from sweeps.answer.predictions import fetch_predictions
 from sweeps.answer.results import make_rows
+from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths
 from sweeps.progress import RunListener
 from sweeps.record.environment import describe_environment
+from sweeps.record.late_recorder import LateRecorder
 from sweeps.record.mlflow_recorder import MlflowRecorder
-from sweeps.record.recorder import Recorder
 from sweeps.run.memory import MemoryPeak
 from sweeps.search.control import Control
 from sweeps.search.records import TrialRecord
@@ -27,6 +31,7 @@ from sweeps.search.studies import OptunaStudies
 from sweeps.spec.cells import Cell, make_cells
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.values import SweepSpec
+from sweeps.storage import remove_folder
 from ulm.text.tokens import TokenArray
 
 
@@ -64,9 +69,12 @@ class RunSession:
             **{f"tokenising {t.name}": cost_of(t) for t in tokens},
         }
         studies = OptunaStudies(spec.ledger.url or paths.ledger_url, spec.name)
-        self._recorder: Recorder = MlflowRecorder(
-            spec=spec, cells=self._cells, paths=paths, environment=self._environment
+        self._recorder = LateRecorder(
+            lambda: MlflowRecorder(
+                spec=spec, cells=self._cells, paths=paths, environment=self._environment
+            )
         )
+        self._has_published = False
         with ExitStack() as undo:
             undo.callback(self._recorder.close)
             undo.callback(studies.close)
@@ -79,6 +87,7 @@ class RunSession:
     def train(self, run_trials: Callable[[Control], None]) -> None:
         """Run what is missing; where nothing is, `run_trials` is not called."""
         if self.control.has_work:
+            self._recorder.open()  # sets itself up while Ray starts
             run_trials(self.control)
         elif not self.control.is_over_budget:
             self._listener.message("nothing to train: every trial is recorded")
@@ -105,16 +114,44 @@ class RunSession:
         """Write the report and hand it to the recorder; a finished sweep leaves no trial folders.
 
         Returns:
-            The report's files; they stay as they are where they show all this already.
+            The report's files; they stay as they are where they show all this already, and so does
+            a record beside the sweep that is known to be complete.
         """
-        records = self.control.records
-        digest = digest_of(self._paths, self._spec, records)
-        files = fresh_files(self._paths, digest) or self._write_report(facts, records)
-        if self.control.num_trained:  # else the recorder has heard of all when the run began
-            self._recorder.reconcile(records)
-        self._recorder.publish(make_rows(self._spec, self._cells, records), files)
-        shutil.rmtree(self._paths.ray, ignore_errors=True)
+        self._fetch_predictions()
+        attempts = self.control.ledger.attempts
+        digest = digest_of(self._paths, self._spec, attempts)
+        files = fresh_files(self._paths, digest) or self._write_report(facts, attempts)
+        if not (self._record_is_here and is_recorded(self._paths, digest, self._paths.mlflow_uri)):
+            self._publish(attempts, files)
+        self._remove_trial_folders()
         return files
+
+    @property
+    def _record_is_here(self) -> bool:
+        """Whether the record is a file beside the sweep; what a server holds is not known."""
+        return self._spec.tracking.uri is None and self._paths.mlflow_db.is_file()
+
+    def _publish(self, attempts: Sequence[TrialRecord], files: tuple[Path, ...]) -> None:
+        if self.control.num_trained:  # else the recorder has heard of all when the run began
+            self._recorder.reconcile(self.control.records)
+        self.control.tell_spent()
+        self._recorder.publish(make_rows(self._spec, self._cells, attempts), files)
+        self._has_published = True
+
+    def _fetch_predictions(self) -> None:
+        try:
+            fetch_predictions(self._paths)
+        except StorageError as error:
+            self._listener.message(f"the report rests on the seeds alone: {error}")
+
+    def _remove_trial_folders(self) -> None:
+        shutil.rmtree(self._paths.ray, ignore_errors=True)
+        if self._paths.is_remote:
+            place = self._paths.shared(self._paths.ray)
+            try:
+                remove_folder(place)
+            except (OSError, ArrowException) as error:
+                self._listener.message(f"{place} is no longer needed, and stays ({error})")
 
     def _write_report(
         self, facts: dict[str, Any], records: tuple[TrialRecord, ...]
@@ -127,7 +164,8 @@ class RunSession:
     def close(self) -> None:
         """End what still runs, and wait within limits for the recorder."""
         self.control.close()
-        self._recorder.close()
+        if self._recorder.close() and self._has_published and self._record_is_here:
+            confirm_record(self._paths, self._paths.mlflow_uri)
 
 
 def cost_of(tokens: TokenArray) -> str:

@@ -40,8 +40,12 @@ def asked_attributes(record: TrialRecord) -> dict[str, Any]:
 
 
 def wait_attributes(record: TrialRecord) -> dict[str, Any]:
-    """Since when a trial waits for a node, and for how long it did before; kept under `WAIT`."""
-    return {"since": record.waiting_since, "seconds": record.waited_seconds}
+    """Since when a trial waits for a node, and what earlier waits cost; kept under `WAIT`."""
+    return {
+        "since": record.waiting_since,
+        "seconds": record.waited_seconds,
+        "repeated": record.repeated_seconds,
+    }
 
 
 def epoch_attribute(progress: Progress, at: float) -> tuple[str, dict[str, Any]]:
@@ -91,12 +95,18 @@ def record_from(attributes: Mapping[str, Any], params: Mapping[str, float]) -> T
         ended_at=end.get("ended_at"),
         waiting_since=wait.get("since"),
         waited_seconds=float(wait.get("seconds", 0.0)),
+        kept_at=None if END in attributes else _last_epoch_at(attributes),
+        repeated_seconds=float(wait.get("repeated", 0.0)),
     )
 
 
 def _epochs(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
     epochs = [value for name, value in attributes.items() if name.startswith(EPOCH)]
     return sorted(epochs, key=lambda epoch: int(epoch["epoch"]))
+
+
+def _last_epoch_at(attributes: Mapping[str, Any]) -> float | None:
+    return max((float(epoch["at"]) for epoch in _epochs(attributes)), default=None)
 
 
 def _progress(epoch: Mapping[str, Any]) -> Progress:

@@ -27,11 +27,13 @@ class Book:
     Args:
         wanted: Trials it may spend.
         latest: Number → latest attempt.
+        replaced: Ended attempts that a later one took the place of.
         losses: Number → attempts lost in this run.
     """
 
     wanted: int
     latest: dict[int, TrialRecord] = field(default_factory=dict)
+    replaced: list[TrialRecord] = field(default_factory=list)
     losses: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -55,7 +57,8 @@ class Books:
         self._spec = spec
         self._cells: Mapping[str, Cell] = {cell.id: cell for cell in cells}
         self._spent_seconds = 0.0
-        self._version = 0
+        self._running: dict[TrialKey, TrialRecord] = {}
+        self._changed: set[str] = set()  # cells in which a trial was asked or ended
         self._books = {
             StudyKey(cell_id=cell.id, stage=stage): Book(wanted=num_trials(spec, cell, stage))
             for cell in cells
@@ -73,6 +76,8 @@ class Books:
         known = book.latest.get(record.key.number)
         if known is not None and known.key.attempt >= record.key.attempt:
             return False
+        if known is not None:
+            book.replaced.append(known)
         self._put(record)
         return True
 
@@ -81,7 +86,9 @@ class Books:
         record = self.running(key)
         if record is None or record.waiting_since is not None:
             return False
-        self._put(replace(record, waiting_since=at))
+        kept_at = record.started_at if record.kept_at is None else record.kept_at
+        repeated = record.repeated_seconds + max(0.0, at - kept_at)
+        self._update(replace(record, waiting_since=at, repeated_seconds=repeated))
         return True
 
     def begins(self, key: TrialKey, at: float) -> bool:
@@ -90,15 +97,16 @@ class Books:
         if record is None or record.waiting_since is None:
             return False
         waited = record.waited_seconds + max(0.0, at - record.waiting_since)
-        self._put(replace(record, waiting_since=None, waited_seconds=waited))
+        self._update(replace(record, waiting_since=None, waited_seconds=waited, kept_at=at))
         return True
 
-    def progressed(self, key: TrialKey, progress: Progress) -> bool:
-        """A trial reported an epoch. Returns whether the event told anything new."""
+    def progressed(self, key: TrialKey, progress: Progress, at: float | None = None) -> bool:
+        """A trial reported an epoch, kept from now on. Returns whether the event is new."""
         record = self.running(key)
         if record is None or any(known.epoch >= progress.epoch for known in record.progress):
             return False
-        self._put(replace(record, progress=(*record.progress, progress)))
+        kept_at = record.kept_at if at is None else at
+        self._update(replace(record, progress=(*record.progress, progress), kept_at=kept_at))
         return True
 
     def finished(self, key: TrialKey, outcome: Outcome, at: float) -> bool:
@@ -148,11 +156,21 @@ class Books:
         """
         running = sum(
             record.held_seconds(now) * self._accelerators(record)
-            for book in self._books.values()
-            for record in book.latest.values()
-            if record.state is TrialState.RUNNING
+            for record in self._running.values()
         )
         return self._spent_seconds + running
+
+    @property
+    def attempts(self) -> tuple[TrialRecord, ...]:
+        """Every attempt ever made, in order of cells, stages, numbers and attempts."""
+        return tuple(
+            record
+            for book in self._books.values()
+            for record in sorted(
+                (*book.replaced, *book.latest.values()),
+                key=lambda record: (record.key.number, record.key.attempt),
+            )
+        )
 
     @property
     def num_wanted(self) -> int:
@@ -162,11 +180,21 @@ class Books:
     @property
     def num_running(self) -> int:
         """Trials handed out and not ended."""
-        return sum(book.num_running for book in self._books.values())
+        return len(self._running)
 
     def _put(self, record: TrialRecord) -> None:
-        self._books[record.key.study].latest[record.key.number] = record
-        self._version += 1
+        self._update(record)
+        self._changed.add(record.key.study.cell_id)
+
+    def _update(self, record: TrialRecord) -> None:
+        """Keep more of a trial that decides nothing anew: epochs and waits."""
+        latest = self._books[record.key.study].latest
+        known = latest.get(record.key.number)
+        if known is not None:
+            self._running.pop(known.key, None)
+        latest[record.key.number] = record
+        if record.state is TrialState.RUNNING:
+            self._running[record.key] = record
 
     def _end(
         self,
@@ -182,7 +210,13 @@ class Books:
         if record is None:
             return False
         record = replace(
-            record, state=state, outcome=outcome, failure=failure, retryable=retryable, ended_at=at
+            record,
+            state=state,
+            outcome=outcome,
+            failure=failure,
+            retryable=retryable,
+            ended_at=at,
+            kept_at=None,
         )
         self._put(record)
         self._spend(record)

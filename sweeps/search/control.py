@@ -24,6 +24,7 @@ from sweeps.search.records import (
     TrialRequest,
     TrialState,
 )
+from sweeps.search.spending import Spent
 from sweeps.search.suggestions import Pruning, Question, Studies
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.cost import trial_cost
@@ -31,6 +32,8 @@ from sweeps.spec.meaning import meaning
 from sweeps.spec.spaces import maximizes, space_of
 from sweeps.spec.values import SweepSpec
 from ulm.seeding import seed_for
+
+SPENT_SECONDS = 10.0  # between two totals: they add up every attempt
 
 
 class Answer(Enum):
@@ -53,6 +56,10 @@ class TrialListener(Protocol):
 
     def trial_ended(self, record: TrialRecord) -> None:
         """A trial finished, was pruned, failed or was lost."""
+        ...
+
+    def spent(self, spent: Spent) -> None:
+        """What the sweep's trials have held until now."""
         ...
 
 
@@ -94,16 +101,18 @@ class Control:
         self._listener = listener
         self._clock = clock
         self._histories: dict[TrialKey, tuple[TrialRecord, ...]] = {}
+        self._told_spent_at = opened_at = clock()
         self.ledger = Ledger(
             spec,
             cells,
             records=[_asked_again(record) for record in studies.open(meaning(spec))],
             cost=lambda cell, stage: trial_cost(spec, cell, stage),
             general_encoder=general_encoder,
-            opened_at=clock(),
+            opened_at=opened_at,
         )
         self.num_trained = 0
         recorder.reconcile(self.ledger.records)
+        self.tell_spent()
 
     @property
     def records(self) -> tuple[TrialRecord, ...]:
@@ -165,12 +174,14 @@ class Control:
         if not math.isfinite(progress.value):
             self.fail(key, f"diverged: the value of epoch {progress.epoch} is {progress.value}")
             return False
-        if not self.ledger.progressed(key, progress):
+        now = self._clock()
+        if not self.ledger.progressed(key, progress, now):
             return self.ledger.running(key) is not None
         record = self._running(key)
-        self._studies.report(key, progress, self._clock())
+        self._studies.report(key, progress, now)
         self._recorder.progressed(record)
         self._listener.trial_progress(record)
+        self._tell_spent(now)
         if not self._is_to_be_pruned(record):
             return True
         self.ledger.pruned(key, self._clock())
@@ -194,6 +205,12 @@ class Control:
         """A trial broke as often as the runner repeats it; the next run asks it again."""
         if self.ledger.gave_up(key, reason, self._clock()):
             self._keep_end(key)
+
+    def tell_spent(self, now: float = 0.0) -> None:
+        """Tell recorder and listener what was spent, by running trials up to `now`."""
+        spent = self.ledger.spent(now)
+        self._recorder.spent(spent)
+        self._listener.spent(spent)
 
     def close(self, reason: str = "the run was stopped") -> None:
         """End what still runs as LOST, to be asked again by the next run, and let go of storage."""
@@ -264,6 +281,12 @@ class Control:
         self._studies.end(record)
         self._recorder.ended(record)
         self._listener.trial_ended(record)
+        self._tell_spent(record.ended_at or 0.0)
+
+    def _tell_spent(self, now: float) -> None:
+        if now - self._told_spent_at >= SPENT_SECONDS:
+            self._told_spent_at = now
+            self.tell_spent(now)
 
 
 def _asked_again(record: TrialRecord) -> TrialRecord:

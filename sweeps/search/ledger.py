@@ -10,6 +10,10 @@ after later stages were recorded. Those records are then superseded: they no lon
 same numbers are asked again on the new choice. So an extended sweep ends with the table that a
 fresh sweep of the extended spec gives, and a choice that stays costs nothing. Until the earlier
 stage has spent its new trials, the old records stand.
+
+What is ready is kept from one question to the next: an event can change it in its own cell and in
+the cells that need that one, so only those are looked at again. A sweep of thousands of cells asks
+after every epoch of every trial.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sweeps.search.books import Books
 from sweeps.search.decisions import Basis, CellState, CellStatus, NextTrial
 from sweeps.search.records import StudyKey, TrialKey, TrialRecord, TrialState
+from sweeps.search.spending import Spent, spent_on, sum_of
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
@@ -77,8 +82,14 @@ class Ledger(Books):
         }
         self._general_encoder = general_encoder
         self._opened_at = opened_at
+        self._dependents: dict[str, list[str]] = {}
+        for cell in cells:
+            for needed in cell.needs:
+                self._dependents.setdefault(needed, []).append(cell.id)
         self._bases: dict[StudyKey, Basis | None] = {}
-        self._bases_version = self._version
+        self._stale = set(self._cells)  # cells whose studies are to be looked at again
+        self._wanting: dict[StudyKey, tuple[bool, float, int, int]] = {}
+        self._ready: tuple[StudyKey, ...] = ()
 
     # what comes next
 
@@ -86,8 +97,15 @@ class Ledger(Books):
         """Studies that want a trial now, the most urgent first; none when the budget is spent."""
         if self.over_budget(now):
             return ()
-        wanting = [study for study in self._books if self.next_trial(study) is not None]
-        return tuple(sorted(wanting, key=self._urgency))
+        self._forget_changed()
+        if self._stale:
+            for study in self._studies_of(self._stale):
+                self._wanting.pop(study, None)
+                if self.next_trial(study) is not None:
+                    self._wanting[study] = self._urgency(study)
+            self._stale.clear()
+            self._ready = tuple(sorted(self._wanting, key=self._wanting.__getitem__))
+        return self._ready
 
     def next_trial(self, study: StudyKey) -> NextTrial | None:
         """The trial a study wants now; None when it is done, full or waiting for another."""
@@ -106,9 +124,7 @@ class Ledger(Books):
 
     def basis(self, study: StudyKey) -> Basis | None:
         """What trials of a study start from; None while an earlier choice is not made."""
-        if self._bases_version != self._version:
-            self._bases.clear()
-            self._bases_version = self._version
+        self._forget_changed()
         if study not in self._bases:
             self._bases[study] = self._find_basis(study)
         return self._bases[study]
@@ -179,12 +195,48 @@ class Ledger(Books):
             record for study in self._books for _, record in sorted(self._current(study).items())
         )
 
+    def spent(self, now: float = 0.0) -> Spent:
+        """What all ended attempts held, and running ones up to `now`, and what was wasted of it."""
+        return sum_of(self.spent_on(cell, now) for cell in self._cells.values())
+
+    def spent_on(self, cell: Cell, now: float = 0.0) -> Spent:
+        """What the ended attempts of one cell held, and running ones up to `now`."""
+        parts = []
+        for stage in cell.stages:
+            study = StudyKey(cell_id=cell.id, stage=stage)
+            book, current = self._books[study], self._current(study)
+            for record in (*book.replaced, *book.latest.values()):
+                is_current = current.get(record.key.number) is record
+                held = self._accelerators(record)
+                parts.append(spent_on(record, held, now=now, is_current=is_current))
+        return sum_of(parts)
+
     @property
     def num_counted(self) -> int:
         """Trials that have ended and count."""
         return sum(self._num_counted(study) for study in self._books)
 
+    def num_counted_in(self, cell: Cell, stage: Stage) -> int:
+        """Trials of a cell and stage that have ended and count."""
+        return self._num_counted(StudyKey(cell_id=cell.id, stage=stage))
+
     # helpers
+
+    def _forget_changed(self) -> None:
+        """Drop what was concluded about cells with new events and about those that need them."""
+        if not self._changed:
+            return
+        for cell_id in tuple(self._changed):
+            self._changed.update(self._dependents.get(cell_id, ()))
+        for study in self._studies_of(self._changed):
+            self._bases.pop(study, None)
+        self._stale |= self._changed
+        self._changed.clear()
+
+    def _studies_of(self, cell_ids: Iterable[str]) -> Iterable[StudyKey]:
+        for cell_id in cell_ids:
+            for stage in self._cells[cell_id].stages:
+                yield StudyKey(cell_id=cell_id, stage=stage)
 
     def _find_basis(self, study: StudyKey) -> Basis | None:
         cell = self._cells[study.cell_id]

@@ -128,6 +128,9 @@ class TrialRecord:
         ended_at: Unix seconds when it ended; None while running.
         waiting_since: Unix seconds since when it waits for a node; None while a worker has it.
         waited_seconds: Seconds of earlier waits.
+        kept_at: Unix seconds of the last epoch, or since when its worker has it: work after that
+            vanishes with the worker. None where neither is known, and once it has ended.
+        repeated_seconds: Seconds that vanished so and were worked again.
     """
 
     key: TrialKey
@@ -143,6 +146,8 @@ class TrialRecord:
     ended_at: float | None = None
     waiting_since: float | None = None
     waited_seconds: float = 0.0
+    kept_at: float | None = None
+    repeated_seconds: float = 0.0
 
     def held_seconds(self, now: float) -> float:
         """Seconds a worker had it, up to its end or `now`; waiting for a node costs nothing."""

@@ -33,7 +33,7 @@ from sweeps.search.attributes import (
 )
 from sweeps.search.database import connect_arguments, is_made, unusable
 from sweeps.search.ledger import Ledger
-from sweeps.search.records import Progress, StudyKey, TrialKey, TrialRecord, TrialState
+from sweeps.search.records import Outcome, Progress, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.search.suggestions import (
     DRIVER_STOPPED,
     Pruning,
@@ -82,8 +82,8 @@ class OptunaStudies:
     def __init__(self, url: str, name: str) -> None:
         self._storage = _open_storage(url)
         self._name = name
-        self._studies: dict[StudyKey, optuna.Study] = {}
-        self._trials: dict[TrialKey, FrozenTrial] = {}
+        self._study_ids: dict[StudyKey, int] = {}
+        self._trial_ids: dict[TrialKey, int] = {}
 
     def open(self, meaning: Mapping[str, JSON]) -> tuple[TrialRecord, ...]:
         """See `Studies.open`."""
@@ -94,7 +94,7 @@ class OptunaStudies:
             self.check(meaning)
         else:
             sweep.set_user_attr("meaning", dict(meaning))
-        return tuple(self._close_orphan(study, trial) for study, trial in self._stored())
+        return tuple(self._close_orphan(trial) for trial in self._stored())
 
     def check(self, meaning: Mapping[str, JSON]) -> None:
         """Refuse a meaning other than the recorded one; changes nothing.
@@ -111,7 +111,7 @@ class OptunaStudies:
 
     def read(self) -> tuple[TrialRecord, ...]:
         """Every attempt as it stands; changes nothing, so a driver may be at work meanwhile."""
-        return tuple(record_from(trial.user_attrs, trial.params) for _, trial in self._stored())
+        return tuple(record_from(trial.user_attrs, trial.params) for trial in self._stored())
 
     def suggest(self, question: Question) -> dict[str, float]:
         """See `Studies.suggest`: multivariate TPE (Falkner 2018) over the history."""
@@ -128,18 +128,17 @@ class OptunaStudies:
 
     def begin(self, record: TrialRecord, space: Mapping[str, Range]) -> None:
         """See `Studies.begin`: one transaction, so that a crash leaves a whole trial or none."""
-        study = self._study(record.key.study)
-        study.add_trial(_frozen(record, space))
-        self._trials[record.key] = study.get_trials(deepcopy=False)[-1]
+        study_id, trial = self._study_id(record.key.study), _frozen(record, space)
+        self._trial_ids[record.key] = self._storage.create_new_trial(study_id, trial)
 
     def wait(self, record: TrialRecord) -> None:
         """See `Studies.wait`."""
-        trial = self._trials[record.key]
-        self._storage.set_trial_user_attr(trial._trial_id, WAIT, wait_attributes(record))
+        attributes = wait_attributes(record)
+        self._storage.set_trial_user_attr(self._trial_ids[record.key], WAIT, attributes)
 
     def report(self, key: TrialKey, progress: Progress, at: float) -> None:
         """See `Studies.report`."""
-        trial_id = self._trials[key]._trial_id
+        trial_id = self._trial_ids[key]
         self._storage.set_trial_user_attr(trial_id, *epoch_attribute(progress, at))
         self._storage.set_trial_intermediate_value(trial_id, progress.epoch, progress.value)
 
@@ -155,76 +154,75 @@ class OptunaStudies:
 
     def end(self, record: TrialRecord) -> None:
         """See `Studies.end`: first all that is known of the end, then Optuna's own state."""
-        trial = self._trials.pop(record.key)
-        self._storage.set_trial_user_attr(trial._trial_id, END, end_attributes(record))
-        self._tell(self._study(record.key.study), trial.number, record)
+        trial_id = self._trial_ids.pop(record.key)
+        self._storage.set_trial_user_attr(trial_id, END, end_attributes(record))
+        self._set_state(trial_id, record)
 
     def close(self) -> None:
         """See `Studies.close`."""
-        self._studies.clear()
+        self._study_ids.clear()
         self._storage.scoped_session.remove()
         self._storage.engine.dispose()
 
-    def _stored(self) -> Iterable[tuple[str, FrozenTrial]]:
-        """Name of the study and trial, straight from the storage: a study costs five queries."""
-        studies = {
-            study.study_name: study._study_id
-            for study in self._storage.get_all_studies()
-            if study.study_name.startswith(f"{self._name}/")
-        }
-        for name in sorted(studies):
-            for trial in self._storage.get_all_trials(studies[name], deepcopy=False):
-                if is_trial(trial.user_attrs):
-                    yield name, trial
+    def _stored(self) -> Iterable[FrozenTrial]:
+        """Every trial, straight from the storage: a study of Optuna's costs five queries."""
+        for study in sorted(self._storage.get_all_studies(), key=lambda study: study.study_name):
+            if study.study_name.startswith(f"{self._name}/"):
+                for trial in self._storage.get_all_trials(study._study_id, deepcopy=False):
+                    if is_trial(trial.user_attrs):
+                        yield trial
 
-    def _study(self, key: StudyKey) -> optuna.Study:
-        if key not in self._studies:
-            self._studies[key] = optuna.create_study(
-                storage=self._storage,
-                study_name=f"{self._name}/{key}",
-                direction=_direction(maximizes(key.stage)),
-                load_if_exists=True,
+    def _study_id(self, key: StudyKey) -> int:
+        if key not in self._study_ids:
+            name, direction = f"{self._name}/{key}", _direction(maximizes(key.stage))
+            study = optuna.create_study(
+                storage=self._storage, study_name=name, direction=direction, load_if_exists=True
             )
-        return self._studies[key]
+            self._study_ids[key] = study._study_id
+        return self._study_ids[key]
 
-    def _close_orphan(self, name: str, trial: FrozenTrial) -> TrialRecord:
+    def _close_orphan(self, trial: FrozenTrial) -> TrialRecord:
         """The record of a trial; one that is RUNNING in the storage is closed first."""
         record = record_from(trial.user_attrs, trial.params)
         if record.state is TrialState.RUNNING:
             ended_at = last_heard_of(trial.user_attrs)
-            record = replace(
-                record, state=TrialState.LOST, failure=DRIVER_STOPPED, ended_at=ended_at
-            )
+            record = replace(record, state=TrialState.LOST, failure=DRIVER_STOPPED)
+            record = replace(record, ended_at=ended_at, kept_at=None)
             self._storage.set_trial_user_attr(trial._trial_id, END, end_attributes(record))
         if trial.state is OptunaState.RUNNING:
-            study = optuna.load_study(study_name=name, storage=self._storage)
-            self._tell(study, trial.number, record)
+            self._set_state(trial._trial_id, record)
         return record
 
-    def _tell(self, study: optuna.Study, number: int, record: TrialRecord) -> None:
-        value = record.outcome.value if record.outcome is not None else None
-        study.tell(number, value, state=_OPTUNA_STATES[record.state], skip_if_finished=True)
+    def _set_state(self, trial_id: int, record: TrialRecord) -> None:
+        """As `Study.tell`, which reads a trial twice to say so: a pruned one has its last value."""
+        told: Outcome | Progress | None = record.outcome
+        if record.state is TrialState.PRUNED and record.progress:
+            told = record.progress[-1]
+        values = None if told is None else [told.value]
+        self._storage.set_trial_state_values(trial_id, _OPTUNA_STATES[record.state], values)
 
 
 def read_records(paths: SweepPaths, spec: SweepSpec) -> tuple[TrialRecord, ...]:
-    """What a run folder's ledger holds of the cells of a spec; changes nothing.
+    """The latest attempt of every trial, superseded ones left out, as `read_ledger` has them."""
+    return read_ledger(paths, spec).records
 
-    Returns:
-        The latest attempt of every trial, superseded ones left out; nothing where no run was.
+
+def read_ledger(paths: SweepPaths, spec: SweepSpec) -> Ledger:
+    """The ledger of a run folder, empty where no run was, to be asked; changes nothing.
 
     Raises:
         StorageError: The ledger can not be opened.
     """
     url = _url_of(paths, spec)
-    if url is None:
-        return ()
-    studies = OptunaStudies(url, spec.name)
-    try:
-        records = studies.read()
-    finally:
-        studies.close()
+    records: tuple[TrialRecord, ...] = ()
+    if url is not None:
+        studies = OptunaStudies(url, spec.name)
+        try:
+            records = studies.read()
+        finally:
+            studies.close()
     general = _general_encoder_of(records, spec)
-    return Ledger(spec, make_cells(spec), records=records, general_encoder=general).records
+    return Ledger(spec, make_cells(spec), records=records, general_encoder=general)
 
 
 def check_ledger(paths: SweepPaths, spec: SweepSpec) -> None:

@@ -146,6 +146,7 @@ class InMemoryStudies:
                     state=TrialState.LOST,
                     failure=DRIVER_STOPPED,
                     ended_at=self._touched_at[key],
+                    kept_at=None,
                 )
         return tuple(self._records.values())
 

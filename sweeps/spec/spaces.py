@@ -49,6 +49,11 @@ def maximizes(stage: Stage) -> bool:
     return stage is not Stage.LANGUAGE_MODEL
 
 
+def accelerator(spec: SweepSpec) -> str:
+    """What trials are counted in: `GPU`, or `CPU` where the spec asks for no GPU."""
+    return "GPU" if spec.resources.gpus > 0 else "CPU"
+
+
 def accelerators(spec: SweepSpec, regime: str) -> float:
     """Accelerators one trial of a cell holds; CPUs where the spec asks for no GPU."""
     if spec.resources.gpus == 0:

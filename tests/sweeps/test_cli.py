@@ -10,6 +10,7 @@ from sweeps import cli
 from sweeps.errors import MeaningError
 from sweeps.finding import Finding
 from sweeps.paths import SweepPaths
+from sweeps.search.ledger import Ledger
 from sweeps.search.records import Outcome, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.load import load_spec, spec_to_json
@@ -86,6 +87,10 @@ def run_folder(tmp_path):
     paths.folder.mkdir()
     paths.spec_json.write_text(spec_to_json(spec), encoding="utf-8")
     return paths.folder
+
+
+def ledger_of(*records):
+    return lambda paths, spec: Ledger(spec, make_cells(spec), records=records)
 
 
 def refuse(error):
@@ -213,7 +218,7 @@ def test_plan_uses_the_rate_of_recorded_language_models(sweep, run_folder, monke
         outcome=Outcome(value=4.0, metrics={"tokens": 1e6, "seconds": 100.0}),
     )
     SweepPaths.at(run_folder).ledger_db.touch()
-    monkeypatch.setattr("sweeps.search.studies.read_records", lambda paths, spec: (record,))
+    monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of(record))
     result = sweep("plan", "demo", "--storage", run_folder.parent)
     assert "measured in this sweep" in result.stdout
 
@@ -254,6 +259,27 @@ def test_run_names_a_tracking_server_without_its_password(sweep, launched):
     assert "https://" in line
     assert "host:5000" in line
     assert "secret" not in result.stdout
+
+
+def test_run_knows_a_price_from_the_command_line_or_a_cluster_file(sweep, launched, monkeypatch):
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    sweep("run", "demo")
+    sweep("run", "demo", "--price", "2.5")
+    sweep("run", "demo", "--cluster", ROOT / "cluster" / "cluster.yaml")
+    prices = [spec.budget.price_per_accelerator_hour for spec in launched]
+    assert prices[:2] == [None, 2.5]
+    assert prices[2] > 0
+    assert sweep("run", "demo", "--price", "-1").exit_code == 2
+
+
+def test_plan_on_a_cluster_file_shows_nodes_hours_and_money(sweep):
+    result = sweep("plan", "imdb", "--cluster", ROOT / "cluster" / "cluster.yaml")
+    assert result.exit_code == 0
+    for text in ("gpu_worker", "spot", "node hours", "trials fit on the largest cluster at once"):
+        assert text in result.stdout
+    refused = sweep("plan", "imdb", "--cluster", ROOT / "cluster" / "on_prem.yaml")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "give --price" in refused.stderr
 
 
 def test_run_passes_settings_on(sweep, launched):
@@ -298,7 +324,7 @@ def test_status_shows_every_cell_with_its_best_scores(sweep, run_folder, monkeyp
         ),
         TrialRecord(key=TrialKey(study=study, number=1), params={}),
     )
-    monkeypatch.setattr("sweeps.search.studies.read_records", lambda paths, spec: records)
+    monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of(*records))
     result = sweep("status", run_folder)
     assert result.exit_code == 0
     assert "1/2, loss 4.250, 1 running" in result.stdout
@@ -317,7 +343,7 @@ def test_report_is_written_from_the_records(sweep, run_folder, monkeypatch):
     module = ModuleType("sweeps.answer.report")
     module.write_report = lambda *values: calls.append(values)
     monkeypatch.setitem(sys.modules, "sweeps.answer.report", module)
-    monkeypatch.setattr("sweeps.search.studies.read_records", lambda paths, spec: ())
+    monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of())
     result = sweep("report", run_folder)
     assert result.stdout == f"report: {run_folder}/report/report.html\n"
     ((paths, spec, records),) = calls

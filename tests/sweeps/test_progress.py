@@ -6,8 +6,10 @@ from rich.console import Console
 
 from sweeps.progress import LiveProgress, PlainProgress, QuietProgress, make_progress
 from sweeps.search.records import Outcome, Progress, StudyKey, TrialKey, TrialRecord, TrialState
+from sweeps.search.spending import Spent
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.load import load_spec
+from sweeps.spec.values import BudgetSpec
 
 SHAPE = {
     "sizes": "[100, 400]",
@@ -91,6 +93,25 @@ def test_plain_progress_says_why_a_trial_failed_and_which_attempt_it_was(plain):
     again = replace(FAILED, key=replace(FAILED.key, attempt=1))
     listener.trial_ended(again)
     assert "language_model 0 (attempt 2): failed: loss is NaN (" in stream.getvalue()
+
+
+PRICED = replace(SPEC, budget=BudgetSpec(price_per_accelerator_hour=3.6))
+
+
+def test_what_was_spent_and_wasted_follows_every_ended_trial(clock):
+    stream = io.StringIO()
+    listener = PlainProgress(PRICED, stream, clock=clock)
+    listener.trial_ended(FINISHED)
+    assert "CPU time" not in stream.getvalue()
+    listener.spent(Spent(accelerator_seconds=1000.0, wasted_seconds=60.0))
+    listener.trial_ended(FINISHED)
+    assert stream.getvalue().endswith("; CPU time 17 min, 60 s of it wasted, cost 1.00)\n")
+
+
+def test_the_live_table_ends_with_what_was_spent(clock):
+    listener, _ = live_progress(clock)
+    listener.spent(Spent(accelerator_seconds=7200.0))
+    assert rendered(listener).rstrip().endswith("; CPU time 2 h 00 min")
 
 
 def live_progress(clock, records=()):

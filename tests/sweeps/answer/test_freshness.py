@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from sweeps.answer import report
-from sweeps.answer.freshness import digest_of, fresh_files
+from sweeps.answer.freshness import confirm_record, digest_of, fresh_files, is_recorded
 from sweeps.paths import SweepPaths
 from tests.sweeps.example_sweep import example_records, example_spec
 
@@ -54,3 +54,20 @@ def test_a_report_that_could_not_be_finished_is_stale(paths, monkeypatch):
     with pytest.raises(OSError, match="no space left"):
         report.write_report(paths, SPEC, RECORDS)
     assert files_of(paths) == ()
+
+
+def test_a_complete_record_is_remembered_until_anything_changes(paths):
+    def recorded(record="sqlite:///a", records=RECORDS):
+        return is_recorded(paths, digest_of(paths, SPEC, records), record)
+
+    confirm_record(paths, "sqlite:///a")
+    assert not recorded(), "there is no report to be in it"
+    report.write_report(paths, SPEC, RECORDS)
+    assert not recorded()
+    confirm_record(paths, "sqlite:///a")
+    assert recorded()
+    assert files_of(paths), "the report stays fresh"
+    assert not recorded("http://elsewhere:5000")
+    assert not recorded(records=RECORDS[:-1])
+    report.write_report(paths, SPEC, RECORDS)
+    assert not recorded(), "a new report is not yet recorded"

@@ -15,6 +15,7 @@ from sweeps.answer.sentences import answer, joined
 from sweeps.paths import SweepPaths
 from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.values import BudgetSpec
 from tests.sweeps.example_sweep import example_records, example_spec, study_of
 from ulm.regimes import Regime
 
@@ -255,14 +256,42 @@ def test_many_missing_cells_are_counted_and_few_are_named():
 
 def test_costs_count_every_trial_and_sum_to_the_total():
     records = example_records(SPEC)
-    *lines, total = costs(make_cells(SPEC), records)
+    *lines, total = costs(SPEC, make_cells(SPEC), records)
     assert [line.name for line in lines] == ["general", *(regime.value for regime in Regime)]
     assert total.num_trials == len(records) == sum(line.num_trials for line in lines)
     assert total.steps == sum(record.outcome.metrics["steps"] for record in records)
+    assert total.spent.accelerator_seconds == pytest.approx(total.seconds)
+    assert (total.spent.wasted_seconds, total.money) == (0, None)
     lost = replace(records[0], state=TrialState.LOST, outcome=None)
-    assert costs(make_cells(SPEC), [lost])[-1].seconds == pytest.approx(
+    assert costs(SPEC, make_cells(SPEC), [lost])[-1].seconds == pytest.approx(
         records[0].ended_at - records[0].started_at
     )
+
+
+def test_an_attempt_that_was_lost_is_paid_for_and_wasted():
+    spec = replace(SPEC, budget=BudgetSpec(price_per_accelerator_hour=36.0))
+    first, *others = example_records(spec)
+    lost = replace(first, state=TrialState.LOST, outcome=None, ended_at=first.started_at + 100)
+    again = replace(first, key=replace(first.key, attempt=1))
+    whole = costs(spec, make_cells(spec), [first, *others])[-1]
+    broken = costs(spec, make_cells(spec), [lost, again, *others])[-1]
+    assert broken.num_trials == whole.num_trials + 1
+    assert broken.spent.wasted_seconds == 100
+    assert broken.money == pytest.approx(whole.money + 1.0)
+    rows = make_rows(spec, make_cells(spec), [lost, again, *others])
+    assert [row.trials for row in rows] == [
+        row.trials for row in make_rows(spec, make_cells(spec), [first, *others])
+    ]
+
+
+def test_the_cost_table_has_money_only_where_its_price_is_known(paths):
+    records = example_records(SPEC)
+    header = "| CPU hours | of these wasted |"
+    assert f"{header}\n" in write_report(paths, SPEC, records).markdown.read_text()
+    priced = replace(SPEC, budget=BudgetSpec(price_per_accelerator_hour=2.0))
+    markdown = write_report(paths, priced, records).markdown.read_text()
+    assert f"{header} money |\n" in markdown
+    assert "One CPU hour is counted as 2." in markdown
 
 
 def test_lists_are_joined_as_people_do():

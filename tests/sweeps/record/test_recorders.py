@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from sweeps.record.queued_recorder import QueuedRecorder
 from sweeps.record.recorder import ListRecorder
 from sweeps.record.tracking import check_tracking
 from sweeps.search.records import TrialState
+from sweeps.search.spending import Spent
 from sweeps.spec.cells import make_cells
 from sweeps.spec.values import TrackingSpec
 from tests.sweeps.example_sweep import example_records, example_spec
@@ -231,6 +233,30 @@ def test_a_failed_trial_is_a_failed_run_and_a_pruned_one_is_finished(place):
     runs = place.runs()
     assert runs[str(failed.key)].status == "FAILED"
     assert runs[str(pruned.key)].status == "FINISHED"
+
+
+def test_running_totals_are_kept_with_the_sweep_and_never_contradict_each_other(mlflow_place):
+    place = mlflow_place
+    recorder = place.open()
+    recorder.spent(Spent(accelerator_seconds=10.0, wasted_seconds=4.0))
+    assert recorder.flush(60)
+    time.sleep(1.1)  # steps are whole seconds
+    recorder.spent(Spent(accelerator_seconds=20.0, wasted_seconds=4.0))
+    recorder.close()
+    (first,) = [run for run in place.listed()[1] if run.data.tags["kind"] == "sweep"]
+    assert first.data.metrics["spent_accelerator_seconds"] == 20.0
+
+    again = place.open()
+    again.reconcile(RECORDS[:1])
+    again.spent(Spent(accelerator_seconds=15.0, wasted_seconds=15.0))
+    assert again.close()
+    client, listed = place.listed()
+    (sweep,) = [run for run in listed if run.data.tags["kind"] == "sweep"]
+    assert sweep.info.run_id == first.info.run_id, "it is the same run, with its children"
+    history = client.get_metric_history(sweep.info.run_id, "spent_accelerator_seconds")
+    assert [point.value for point in history] == [10.0, 20.0, 15.0]
+    assert sweep.data.metrics["wasted_accelerator_seconds"] == 15.0
+    assert "spent_money" not in sweep.data.metrics
 
 
 def test_a_first_recorder_makes_the_database_and_its_schema(tmp_path):

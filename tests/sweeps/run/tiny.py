@@ -67,6 +67,9 @@ class Silence:
     def trial_ended(self, record):
         pass
 
+    def spent(self, spent):
+        pass
+
 
 def run_in_process(spec, context, store):
     """The whole sweep in this process, one trial after another; returns its control."""

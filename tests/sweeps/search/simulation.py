@@ -67,6 +67,9 @@ class SilentListener:
     def trial_ended(self, record):
         pass
 
+    def spent(self, spent):
+        pass
+
 
 def value_of(request: TrialRequest, epoch: int) -> float:
     """Best near a learning rate of 0.02, better with more documents, with the right encoder."""

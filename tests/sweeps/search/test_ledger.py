@@ -310,6 +310,14 @@ class LedgerMachine(RuleBasedStateMachine):
             assert len(counted) <= book.wanted
 
     @invariant()
+    def what_is_kept_between_questions_is_what_a_ledger_opened_anew_finds(self):
+        books = self.ledger._books.values()
+        records = [record for book in books for record in book.latest.values()]
+        anew = new_ledger(self.spec, records=records)
+        assert self.ledger.ready(0) == anew.ready(0)
+        assert self.ledger.num_running == sum(book.num_running for book in books)
+
+    @invariant()
     def attempts_of_a_trial_never_repeat(self):
         for attempts in self.attempts.values():
             assert attempts == sorted(set(attempts))

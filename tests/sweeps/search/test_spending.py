@@ -1,0 +1,151 @@
+"""What trials held of the machines, and how much of it came to nothing."""
+
+import pytest
+from simulation import Clock, SilentListener, open_control, outcome_of, tiny_search, tiny_spec
+
+from sweeps.search.ledger import Ledger
+from sweeps.search.records import Progress, StudyKey, TrialKey, TrialRecord, TrialState
+from sweeps.search.spending import Spent, spent_on, sum_of
+from sweeps.search.suggestions import InMemoryStudies
+from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.values import ResourceSpec
+from ulm.regimes import Regime
+
+STUDY = StudyKey(cell_id="scratch-s0-12345678", stage=Stage.CLASSIFIER)
+SMALL = {"sizes": (10,), "seeds": (0,), "regimes": (Regime.SCRATCH,)}
+
+
+def attempt(state, **changes):
+    values = {"started_at": 1000.0, "ended_at": 1100.0, **changes}
+    return TrialRecord(key=TrialKey(study=STUDY, number=0), params={}, state=state, **values)
+
+
+@pytest.mark.parametrize(
+    ("state", "wasted"),
+    [
+        (TrialState.FINISHED, 0.0),
+        (TrialState.PRUNED, 0.0),
+        (TrialState.FAILED, 50.0),
+        (TrialState.LOST, 50.0),
+    ],
+)
+def test_lost_and_failed_attempts_are_wasted_and_pruned_ones_are_not(state, wasted):
+    spent = spent_on(attempt(state), 0.5, now=0.0)
+    assert spent == Spent(accelerator_seconds=50.0, wasted_seconds=wasted)
+
+
+def test_epochs_that_were_trained_again_and_replaced_choices_are_wasted():
+    finished = attempt(TrialState.FINISHED, repeated_seconds=30.0)
+    assert spent_on(finished, 2.0, now=0.0).wasted_seconds == 60.0
+    assert spent_on(finished, 2.0, now=0.0, is_current=False).wasted_seconds == 200.0
+
+
+def test_a_running_trial_counts_up_to_now_without_its_waits():
+    running = attempt(TrialState.RUNNING, ended_at=None, waited_seconds=20.0)
+    assert spent_on(running, 1.0, now=1050.0).accelerator_seconds == 30.0
+    waiting = attempt(TrialState.RUNNING, ended_at=None, waiting_since=1000.0)
+    assert spent_on(waiting, 1.0, now=9000.0) == Spent()
+
+
+def test_money_is_hours_times_their_price():
+    spent = sum_of([Spent(accelerator_seconds=1800.0), Spent(accelerator_seconds=5400.0)])
+    assert spent.money(0.5) == 1.0
+    assert spent.money(None) is None
+
+
+def test_a_vanished_worker_wastes_what_it_did_since_its_last_epoch():
+    spec = tiny_spec(**SMALL)
+    clock = Clock()
+    control = open_control(spec, InMemoryStudies(), clock=clock)
+    request = control.next_request(waits=True)
+    clock.now = 2000.0
+    control.begins(request.key)
+    begun_at = clock.now
+    clock.now += 60.0
+    control.report(request.key, Progress(epoch=1, num_epochs=3, value=0.5))
+    epoch_at = control.ledger.running(request.key).kept_at
+    clock.now += 40.0
+    control.waits(request.key)
+    vanished_at = clock.now
+    clock.now += 500.0
+    control.begins(request.key)
+    again_at = clock.now
+    clock.now += 100.0
+    control.finish(request.key, outcome_of(request))
+    spent = control.ledger.spent(clock.now)
+    held = vanished_at - begun_at + (clock.now - again_at)
+    assert spent.accelerator_seconds == pytest.approx(held)
+    assert spent.wasted_seconds == pytest.approx(vanished_at - epoch_at)
+    assert epoch_at > begun_at + 59
+
+
+def test_attempts_that_were_asked_again_stay_in_the_ledger_across_drivers():
+    spec = tiny_spec(**SMALL)
+    studies, clock = InMemoryStudies(), Clock()
+    control = open_control(spec, studies, clock=clock)
+    lost = control.next_request()
+    clock.now += 100.0
+    control.fail(lost.key, "vanished", lost=True)
+    again = control.next_request()
+    clock.now += 10.0
+    control.finish(again.key, outcome_of(again))
+    spent = control.ledger.spent(0.0)
+    assert [record.key.attempt for record in control.ledger.attempts] == [0, 1]
+    assert spent.wasted_seconds > 100.0
+    assert spent.accelerator_seconds == pytest.approx(control.ledger.accelerator_seconds(0.0))
+
+    resumed = open_control(spec, studies, clock=clock)
+    assert resumed.ledger.attempts == control.ledger.attempts
+    assert resumed.ledger.spent(0.0) == spent
+    assert [record.key.attempt for record in resumed.records] == [1]
+
+
+def test_what_rests_on_a_replaced_choice_becomes_waste():
+    spec = tiny_spec(search=tiny_search(classifiers=1), **SMALL)
+    studies = InMemoryStudies()
+    control = open_control(spec, studies)
+    for _ in range(2):
+        request = control.next_request()
+        control.finish(request.key, outcome_of(request))
+    assert control.ledger.spent(0.0).wasted_seconds == 0
+
+    more = open_control(tiny_spec(search=tiny_search(classifiers=2), **SMALL), studies)
+    request = more.next_request()
+    better = outcome_of(request)
+    better = type(better)(value=1.0, metrics=dict(better.metrics), artifacts={})
+    more.finish(request.key, better)
+    final = next(r for r in control.records if r.key.study.stage is Stage.FINAL)
+    assert more.ledger.spent(0.0).wasted_seconds == pytest.approx(final.held_seconds(0.0))
+
+
+def test_bow_beside_gpus_costs_no_accelerator():
+    spec = tiny_spec(resources=ResourceSpec(gpus=1), **{**SMALL, "regimes": (Regime.BOW,)})
+    cells = make_cells(spec)
+    key = TrialKey(study=StudyKey(cell_id=cells[0].id, stage=Stage.CLASSIFIER), number=0)
+    record = TrialRecord(key=key, params={}, state=TrialState.LOST, ended_at=100.0)
+    assert Ledger(spec, cells, records=[record]).spent(0.0) == Spent()
+
+
+def test_the_running_total_reaches_recorder_and_listener_every_few_seconds_and_at_the_end():
+    class Listener(SilentListener):
+        def __init__(self):
+            super().__init__()
+            self.totals = []
+
+        def spent(self, spent):
+            self.totals.append(spent)
+
+    clock, listener = Clock(), Listener()
+    control = open_control(tiny_spec(**SMALL), InMemoryStudies(), listener=listener, clock=clock)
+    assert listener.totals == [Spent()]
+    first = control.next_request()
+    control.report(first.key, Progress(epoch=1, num_epochs=3, value=0.5))
+    assert len(listener.totals) == 1, "not with every event"
+    clock.now += 20.0
+    control.report(first.key, Progress(epoch=2, num_epochs=3, value=0.6))
+    assert listener.totals[-1].accelerator_seconds > 20.0
+    control.finish(first.key, outcome_of(first))
+    control.tell_spent()
+    assert listener.totals[-1] == control.ledger.spent(0.0)
+    totals = next(iter(control._recorder.runs.values())).totals
+    assert totals[0].value == listener.totals[-1].accelerator_seconds
