@@ -4,7 +4,7 @@
 
 For every finished cell with an encoder: logistic regression on frozen features of the same labelled
 documents (mean embedding; pooled states [last, max, mean]), its C chosen by 5-fold cross-validation
-on the labels, scored on the same test documents as the cell's classifier. A fine-tuned classifier
+on the labels, scored on the test documents of the cell's classifier or a sample of them. A fine-tuned classifier
 that scores below a probe has lost what its encoder knew.
 """
 
@@ -90,7 +90,9 @@ def main() -> None:
     """Print one line per cell."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="a sweep's folder, e.g. runs/imdb-small")
-    paths = SweepPaths.at(parser.parse_args().folder)
+    parser.add_argument("--documents", type=int, help="score the probes on this many, not on all")
+    arguments = parser.parse_args()
+    paths = SweepPaths.at(arguments.folder)
     spec = spec_from_json(paths.spec_json.read_text(encoding="utf-8"), str(paths.spec_json))
     cells, records = make_cells(spec), read_records(paths, spec)
     ledger, _ = open_ledger(spec, cells, records)
@@ -113,8 +115,9 @@ def main() -> None:
         materials = Materials(context, cell)
         encoder = encoder_of_cell(cell, basis.encoder, context)
         train = materials.encode(materials.labelled, encoder.vocabulary)
-        test = materials.encode(materials.test, encoder.vocabulary)
-        labels, truth = materials.labels(materials.labelled), materials.labels(materials.test)
+        scored = np.random.default_rng(0).permutation(materials.test)[: arguments.documents]
+        test = materials.encode(scored, encoder.vocabulary)
+        labels, truth = materials.labels(materials.labelled), materials.labels(scored)
         scores = [
             float(
                 (probe(features(encoder, train), labels, features(encoder, test)) == truth).mean()
