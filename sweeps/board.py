@@ -177,7 +177,7 @@ class Board:
         done = self.cost_done - self._done_before
         if done <= 0 or elapsed_seconds <= 0:
             return None
-        return (self.cost_total - self.cost_done) * elapsed_seconds / done
+        return max(0.0, self.cost_total - self.cost_done) * elapsed_seconds / done
 
 
 def duration(seconds: float) -> str:

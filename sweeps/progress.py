@@ -17,7 +17,7 @@ from rich.text import Text
 from sweeps.board import Board, Pace, score, settings
 from sweeps.search.records import TrialRecord, TrialState
 from sweeps.search.spending import Spent
-from sweeps.spec.cells import Cell
+from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.values import SweepSpec
 
 REDRAW_SECONDS = 0.25
@@ -84,7 +84,9 @@ def _epoch(record: TrialRecord) -> str:
     if not record.progress:
         return "starting"
     last = record.progress[-1]
-    value = score(record.key.study.stage, last.value)
+    stage = record.key.study.stage
+    # `final` holds out no labels: until it has scored the test documents it knows its loss alone.
+    value = f"loss {last.value:.3f}" if stage is Stage.FINAL else score(stage, last.value)
     return f"epoch {last.epoch}/{last.num_epochs}, {value}"
 
 

@@ -62,6 +62,22 @@ def run_through(listener, clock):
     listener.finished()
 
 
+def test_the_epochs_of_final_show_a_loss_and_its_end_an_accuracy(plain, clock):
+    listener, stream = plain
+    study = replace(STARTED.key.study, stage=Stage.FINAL)
+    final = replace(STARTED, key=replace(STARTED.key, study=study))
+    step = Progress(epoch=1, num_epochs=2, value=0.034)
+    listener.trial_started(final)
+    clock.now += 10
+    listener.trial_progress(replace(final, progress=(step,)))
+    listener.trial_ended(
+        replace(final, state=TrialState.FINISHED, outcome=Outcome(value=0.776), progress=(step,))
+    )
+    epoch, end = stream.getvalue().splitlines()[-2:]
+    assert epoch.endswith("final 0: epoch 1/2, loss 0.034")
+    assert "final 0: finished, 77.6 % (" in end
+
+
 def test_plain_progress_is_one_line_per_event_cell_first(plain, clock):
     listener, stream = plain
     run_through(listener, clock)
