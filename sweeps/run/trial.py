@@ -39,12 +39,16 @@ def make_trainable(context: TrialContext, versions: Versions | None = None) -> T
 
     Args:
         context: What every trial of the sweep shares.
-        versions: What a node must have, from `find_versions`: one may join the cluster at any time.
-            None where all is on one machine.
+        versions: What another machine must have, from `find_versions`: one may join the cluster at
+            any time. None where all is on one machine.
     """
+    from ray.util import get_node_ip_address
+
+    driver = get_node_ip_address()
 
     def train(config: dict[str, Any]) -> None:
-        misfit = None if versions is None else find_misfit(versions)
+        required = versions if get_node_ip_address() != driver else None
+        misfit = None if required is None else find_misfit(required)
         if misfit is not None:
             from ray import tune
 
