@@ -20,6 +20,7 @@ from sweeps.record.book import RunBook
 from sweeps.record.environment import user_name
 from sweeps.record.queued_recorder import QueuedRecorder
 from sweeps.record.runs import TOTALS, Point, Run, RunStatus
+from sweeps.record.tracking import make_whole
 from sweeps.spec.cells import Cell
 from sweeps.spec.values import SweepSpec
 
@@ -52,6 +53,7 @@ def open_client(uri: str) -> Any:
         warnings.simplefilter("ignore")
         from mlflow.tracking import MlflowClient
 
+        make_whole(uri, MlflowClient)
         return MlflowClient(tracking_uri=uri)
 
 

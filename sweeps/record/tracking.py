@@ -1,7 +1,8 @@
 """Tracking: whether the server of a spec can be reached, asked before anything is trained.
 
-A tracking URI comes in; nothing or a `TrackingError` with the remedy goes out, within seconds.
-Nothing is created: a SQLite file is only checked for being one, or for a folder it can be made in.
+A tracking URI comes in; nothing or a `TrackingError` with the remedy goes out, within seconds. The
+check creates nothing: a SQLite file is only checked for being one, or for a folder it can be made
+in. When it is made, it appears whole.
 """
 
 import os
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from sweeps.errors import TrackingError
 from sweeps.record.environment import describe_error, redact_uri
+
+SQLITE = "sqlite:///"
 
 _REMEDY = (
     "start the server or correct tracking.uri; `tracking: {uri: null}` records to SQLite beside "
@@ -34,7 +37,7 @@ def _probe(uri: str, timeout_seconds: float) -> Callable[[], object]:
     """A call that raises unless the store answers; imports are done before it is timed."""
     scheme = uri.partition(":")[0]
     if scheme == "sqlite":
-        return lambda: _check_sqlite(Path(uri.removeprefix("sqlite:///")))
+        return lambda: _check_sqlite(Path(uri.removeprefix(SQLITE)))
     if scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
         from sqlalchemy import create_engine
 
@@ -90,3 +93,23 @@ def check_tracking(uri: str, timeout_seconds: float = 5.0) -> None:
         )
     if errors:
         raise _unusable(shown, errors[0]) from None
+
+
+def make_whole(uri: str, make: Callable[[str], object]) -> None:
+    """Make a SQLite database that is missing, beside its place and then moved there.
+
+    A process that is killed while it makes the tables would leave a file that can never be opened.
+
+    Args:
+        uri: Tracking URI; nothing is done where it is no SQLite file, or the file is there.
+        make: Makes the database that a URI names.
+    """
+    if not uri.startswith(SQLITE):
+        return
+    file = Path(uri.removeprefix(SQLITE))
+    if file.exists():
+        return
+    beside = file.with_name(f"{file.name}.part")
+    beside.unlink(missing_ok=True)
+    make(f"{SQLITE}{beside}")
+    beside.replace(file)

@@ -4,6 +4,7 @@ import shutil
 import socket
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +16,7 @@ from sweeps.record.book import RunBook, sweep_key
 from sweeps.record.mlflow_recorder import MlflowRecorder, open_client
 from sweeps.record.queued_recorder import QueuedRecorder
 from sweeps.record.recorder import ListRecorder
-from sweeps.record.tracking import check_tracking
+from sweeps.record.tracking import check_tracking, make_whole
 from sweeps.search.records import TrialState
 from sweeps.search.spending import Spent
 from sweeps.spec.cells import make_cells
@@ -265,6 +266,26 @@ def test_a_first_recorder_makes_the_database_and_its_schema(tmp_path):
     recorder.close()
     experiment = open_client(paths.mlflow_uri).get_experiment_by_name(SPEC.name)
     assert experiment.artifact_location == paths.mlartifacts.as_uri()
+
+
+def test_a_database_whose_making_was_broken_off_is_made_anew_and_one_that_is_there_stays(tmp_path):
+    file = tmp_path / "mlflow.db"
+
+    def make(text, error=None):
+        def made(uri):
+            Path(uri.removeprefix("sqlite:///")).write_text(text)
+            if error is not None:
+                raise error
+
+        return made
+
+    with pytest.raises(OSError, match="killed"):
+        make_whole(f"sqlite:///{file}", make("half", OSError("killed")))
+    assert not file.exists()
+    make_whole(f"sqlite:///{file}", make("whole"))
+    make_whole(f"sqlite:///{file}", make("another"))
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
+    make_whole("http://127.0.0.1:9", make("nothing"))
 
 
 def test_runs_that_only_a_killed_driver_knew_are_closed(mlflow_place):
