@@ -10,6 +10,8 @@ be told from one between words; such a word needs quotes inside quotes: `'"two w
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from sweeps.paths import LOCAL_COPY
+
 PROJECT_VARIABLE = "SWEEP_PROJECT"
 """Folder on a head where the user's clone is mounted."""
 STORAGE_VARIABLE = "SWEEP_STORAGE"
@@ -96,7 +98,7 @@ def sweep_folder(folder: Path, environment: Mapping[str, str]) -> Path:
     """The folder of a sweep as given, or, where it does not exist, the one on the shared folder.
 
     Args:
-        folder: What the user typed, e.g. `runs/demo`.
+        folder: What the user typed: a name, or one below a folder `runs`.
         environment: Holds `SWEEP_STORAGE` on a cluster; a URI there has its local copy in `runs`.
 
     Returns:
@@ -106,4 +108,5 @@ def sweep_folder(folder: Path, environment: Mapping[str, str]) -> Path:
     if folder.expanduser().exists() or not storage or "://" in storage:
         return folder
     shared = Path(storage).expanduser() / folder.name
-    return shared if folder.name and shared.is_dir() else folder
+    is_a_sweep = folder.name and folder.parent.name in ("", LOCAL_COPY)
+    return shared if is_a_sweep and shared.is_dir() else folder

@@ -24,5 +24,5 @@ if __name__ == "__main__":
     from sweeps.arguments import is_found, rejoin
     from sweeps.cli import main
 
-    sys.argv[1:] = rejoin(sys.argv[1:], lambda word: is_found(word, os.environ))
+    sys.argv[2:] = rejoin(sys.argv[2:], lambda word: is_found(word, os.environ))
     main()

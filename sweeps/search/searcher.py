@@ -58,6 +58,7 @@ class Bridge:
         self.keys: dict[str, TrialKey] = {}
         self.neural: set[str] = set()
         self.waiting: set[str] = set()
+        self.returning: dict[str, Trial] = {}
         self.reasons: dict[str, str] = {}
 
     def fits(self, cell: Cell) -> bool:
@@ -70,6 +71,7 @@ class Bridge:
         """A trial is over for Tune and leaves its slot. Returns its key, where it had one."""
         self.neural.discard(trial_id)
         self.waiting.discard(trial_id)
+        self.returning.pop(trial_id, None)
         return self.keys.pop(trial_id, None)
 
     def guarded(self, act: Callable[[], Any], otherwise: Any) -> Any:
@@ -196,6 +198,7 @@ class SweepCallback(Callback):
     ) -> None:
         """A worker has it, for the first time or again."""
         self._bridge.waiting.discard(trial.trial_id)
+        self._bridge.returning.pop(trial.trial_id, None)
         self._tell(trial, self._bridge.control.begins)
 
     def on_trial_recover(
@@ -204,6 +207,7 @@ class SweepCallback(Callback):
         """Its worker vanished; it goes on where there is room."""
         if trial.trial_id in self._bridge.keys:
             self._bridge.waiting.add(trial.trial_id)
+            self._bridge.returning[trial.trial_id] = trial
         self._tell(trial, self._bridge.control.waits)
 
     def _tell(self, trial: Trial, event: Callable[[TrialKey], None]) -> None:
@@ -214,6 +218,9 @@ class SweepCallback(Callback):
 
 class SweepScheduler(FIFOScheduler):
     """First in, first out; passes epochs on and stops what the control stops.
+
+    A trial whose worker vanished goes before new ones. Tune would put it last: with fewer workers
+    than before it would wait for the end of the sweep, and all that its cell still needs with it.
 
     Args:
         bridge: Shared with the searcher.
@@ -236,14 +243,18 @@ class SweepScheduler(FIFOScheduler):
         return str(self.CONTINUE if goes_on else self.STOP)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """None: Tune starts what it can, in its order. What waits ends where nothing may start."""
+        """The first trial to return; else None, and Tune starts what it can, in its order.
+
+        What waits ends where nothing may start.
+        """
         if self._bridge.guarded(self._nothing_may_start, False):
             waiting = set(self._bridge.waiting)
             self._bridge.guarded(lambda: self._withdraw(waiting), None)
             for trial in tune_controller.get_trials():
                 if trial.trial_id in waiting:
                     tune_controller.stop_trial(trial)
-        return None
+        pending = (t for t in self._bridge.returning.values() if t.status == Trial.PENDING)
+        return next(pending, None)
 
     def _nothing_may_start(self) -> bool:
         is_over = self._bridge.unfit is not None or self._bridge.control.is_over_budget

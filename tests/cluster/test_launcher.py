@@ -21,7 +21,7 @@ NAME = "demo"
 SMALL = (
     *("--set", "sizes=[100, 200]"),
     *("--set", "regimes=[bow, scratch, domain]"),
-    *("--set", "seeds=3"),
+    *("--set", "seeds=4"),
     *("--set", "language_model.minimum_steps=150"),
     *("--set", "classifier.epochs=8"),
 )

@@ -71,6 +71,7 @@ def test_a_sweep_is_looked_for_on_the_shared_folder_by_its_name(tmp_path, monkey
     environment = {"SWEEP_STORAGE": str(tmp_path / "all")}
     assert sweep_folder(Path("runs/demo"), environment) == tmp_path / "all" / "demo"
     assert sweep_folder(Path("runs/other"), environment) == Path("runs/other")
+    assert sweep_folder(Path("status runs/demo"), environment) == Path("status runs/demo")
     Path("runs/demo").mkdir(parents=True)
     assert sweep_folder(Path("runs/demo"), environment) == Path("runs/demo")
 

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.ray
 class FakeTrial:
     def __init__(self, trial_id, error=None):
         self.trial_id = trial_id
+        self.status = "PENDING"
         self._error = error
 
     def get_error(self):
@@ -159,6 +160,23 @@ def test_trials_that_wait_when_the_budget_is_spent_are_withdrawn_and_asked_by_th
     assert tune.stopped == ["b"]
     assert control.ledger.latest(waiting).state is TrialState.LOST
     assert searcher.suggest("c") is None, "the one that runs is waited for"
+
+
+def test_a_trial_whose_worker_vanished_is_started_before_new_ones(make, listen):
+    _, searcher, scheduler, bridge = make(tiny_spec(**SMALL))
+    callback, trials = listen(bridge), [FakeTrial(name) for name in "ab"]
+    tune = FakeTune(searcher, trials)
+    for trial in trials:
+        searcher.suggest(trial.trial_id)
+        callback.on_trial_start(1, trials, trial)
+    assert scheduler.choose_trial_to_run(tune) is None
+    callback.on_trial_recover(2, trials, trials[1])
+    assert scheduler.choose_trial_to_run(tune) is trials[1]
+    trials[1].status = "RUNNING"
+    assert scheduler.choose_trial_to_run(tune) is None
+    trials[1].status = "PENDING"
+    callback.on_trial_start(3, trials, trials[1])
+    assert scheduler.choose_trial_to_run(tune) is None
 
 
 def test_bow_asks_for_no_gpu(make):
