@@ -157,7 +157,8 @@ def costs_table(costs: Sequence[Cost], accelerator: str) -> Table:
 
 
 def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:,.2f}" if seconds else "0"
+    hours = seconds / 3600
+    return f"{hours:,.2f}" if hours >= 0.1 else f"{hours:.2g}"
 
 
 def environment_table(environment: Mapping[str, str]) -> Table:
