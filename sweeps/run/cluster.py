@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from logging import ERROR, getLogger
+from logging import CRITICAL, ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,8 @@ def open_ray() -> Iterator[Any]:
         warnings.simplefilter("ignore")
         for name in ("ray", "ray.tune", "ray.train", "ray.data"):
             getLogger(name).setLevel(ERROR)
+        # A worker that vanishes is a line of ours, not a traceback.
+        getLogger("ray.tune.execution.tune_controller").setLevel(CRITICAL)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": ERROR}
         if address is not None:
             ray.init(**quiet)

@@ -48,19 +48,18 @@ class TrialListener(Protocol):
 
     def trial_started(self, record: TrialRecord) -> None:
         """A trial was handed out."""
-        ...
 
     def trial_progress(self, record: TrialRecord) -> None:
         """A trial finished an epoch."""
-        ...
 
     def trial_ended(self, record: TrialRecord) -> None:
         """A trial finished, was pruned, failed or was lost."""
-        ...
 
     def spent(self, spent: Spent) -> None:
         """What the sweep's trials have held until now."""
-        ...
+
+    def message(self, text: str) -> None:
+        """Anything else worth a line."""
 
 
 def _every_cell(cell: Cell) -> bool:
@@ -158,10 +157,12 @@ class Control:
         if self.ledger.begins(key, self._clock()):
             self._studies.wait(self._running(key))
 
-    def waits(self, key: TrialKey) -> None:
+    def waits(self, key: TrialKey, reason: str) -> None:
         """A trial lost its worker and waits for another, to go on from its last epoch."""
         if self.ledger.waits(key, self._clock()):
             self._studies.wait(self._running(key))
+            name = f"{self._cells[key.study.cell_id].label}, {key.study.stage} {key.number}"
+            self._listener.message(f"{name}: goes on from its last epoch; {reason}")
 
     def report(self, key: TrialKey, progress: Progress) -> bool:
         """A trial finished an epoch.

@@ -34,6 +34,7 @@ from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
 BUDGET_SPENT = "the budget was spent while it waited for a node"
+VANISHED = "its worker vanished"
 
 
 class Bridge:
@@ -170,7 +171,7 @@ class SweepSearcher(Searcher):
         if key is None:
             return
         if error:
-            bridge.control.give_up(key, bridge.reasons.pop(trial_id, "its worker vanished"))
+            bridge.control.give_up(key, bridge.reasons.pop(trial_id, VANISHED))
         elif OUTCOME in result:
             bridge.control.finish(key, load_outcome(result[OUTCOME]))
         elif FAILURE in result:
@@ -205,10 +206,12 @@ class SweepCallback(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """Its worker vanished; it goes on where there is room."""
-        if trial.trial_id in self._bridge.keys:
-            self._bridge.waiting.add(trial.trial_id)
-            self._bridge.returning[trial.trial_id] = trial
-        self._tell(trial, self._bridge.control.waits)
+        bridge = self._bridge
+        if trial.trial_id in bridge.keys:
+            bridge.waiting.add(trial.trial_id)
+            bridge.returning[trial.trial_id] = trial
+        reason = bridge.reasons.get(trial.trial_id, VANISHED)
+        self._tell(trial, lambda key: bridge.control.waits(key, reason))
 
     def _tell(self, trial: Trial, event: Callable[[TrialKey], None]) -> None:
         key = self._bridge.keys.get(trial.trial_id)

@@ -70,6 +70,9 @@ class Silence:
     def spent(self, spent):
         pass
 
+    def message(self, text):
+        pass
+
 
 def run_in_process(spec, context, store):
     """The whole sweep in this process, one trial after another; returns its control."""

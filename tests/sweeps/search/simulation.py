@@ -53,10 +53,11 @@ class Clock:
 
 
 class SilentListener:
-    """Hears of trials and keeps the keys of those that started."""
+    """Hears of trials; keeps the keys of those that started, and messages."""
 
     def __init__(self):
         self.started = []
+        self.messages = []
 
     def trial_started(self, record):
         self.started.append(record.key)
@@ -69,6 +70,9 @@ class SilentListener:
 
     def spent(self, spent):
         pass
+
+    def message(self, text):
+        self.messages.append(text)
 
 
 def value_of(request: TrialRequest, epoch: int) -> float:

@@ -1,7 +1,15 @@
 import pickle
 
 import pytest
-from simulation import Clock, open_control, outcome_of, tiny_search, tiny_spec, value_of
+from simulation import (
+    Clock,
+    SilentListener,
+    open_control,
+    outcome_of,
+    tiny_search,
+    tiny_spec,
+    value_of,
+)
 
 from sweeps.search.messages import (
     CPUS,
@@ -19,6 +27,7 @@ from sweeps.search.messages import (
 )
 from sweeps.search.records import Outcome, Progress, TrialState
 from sweeps.search.suggestions import InMemoryStudies
+from sweeps.spec.cells import make_cells
 from sweeps.spec.values import BudgetSpec, ResourceSpec
 from ulm.regimes import Regime
 
@@ -177,6 +186,25 @@ def test_a_trial_whose_worker_vanished_is_started_before_new_ones(make, listen):
     trials[1].status = "PENDING"
     callback.on_trial_start(3, trials, trials[1])
     assert scheduler.choose_trial_to_run(tune) is None
+
+
+def test_a_vanished_worker_is_told_once_with_the_trial_and_the_reason(listen):
+    from sweeps.search.searcher import Bridge, SweepScheduler, SweepSearcher
+
+    listener, spec = SilentListener(), tiny_spec(**SMALL)
+    control = open_control(spec, InMemoryStudies(), listener=listener)
+    bridge = Bridge(control, spec, max_total=4, max_neural=4)
+    trial = FakeTrial("a", RuntimeError("trace\nhealth check failed"))
+    SweepSearcher(bridge).suggest("a")
+    listen(bridge).on_trial_start(1, [], trial)
+    for _ in range(2):
+        SweepScheduler(bridge).on_trial_error(None, trial)
+        listen(bridge).on_trial_recover(2, [], trial)
+    key = bridge.keys["a"]
+    label = {cell.id: cell.label for cell in make_cells(spec)}[key.study.cell_id]
+    assert listener.messages == [
+        f"{label}, classifier 0: goes on from its last epoch; health check failed"
+    ]
 
 
 def test_bow_asks_for_no_gpu(make):

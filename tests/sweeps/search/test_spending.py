@@ -65,7 +65,7 @@ def test_a_vanished_worker_wastes_what_it_did_since_its_last_epoch():
     control.report(request.key, Progress(epoch=1, num_epochs=3, value=0.5))
     epoch_at = control.ledger.running(request.key).kept_at
     clock.now += 40.0
-    control.waits(request.key)
+    control.waits(request.key, "its node is gone")
     vanished_at = clock.now
     clock.now += 500.0
     control.begins(request.key)
