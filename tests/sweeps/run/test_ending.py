@@ -42,7 +42,7 @@ class FakeTraining:
         return Outcome(value=0.5, metrics={"parts": float(parts)})
 
 
-@pytest.mark.parametrize("error", TOO_LARGE, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", TOO_LARGE, ids=str)
 def test_training_that_runs_out_of_memory_is_tried_again_in_parts(error):
     training = FakeTraining(error)
     ending = ending_of(training)
