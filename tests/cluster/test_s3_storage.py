@@ -280,7 +280,7 @@ class Machines:
         self._nodes.stdout.close()
 
     def close(self):
-        if self._nodes.poll() is None:
+        if not self._nodes.stdin.closed:
             self.end_nodes()
         shutil.rmtree(self._ray_folder, ignore_errors=True)
 
@@ -312,7 +312,7 @@ def test_several_nodes_share_a_bucket_and_a_new_head_has_nothing_to_train(
     runs = machines.head / "runs"
     with step("s3: a sweep on three nodes"):
         out = machines.sweep("run", "tiny.yaml")
-        assert re.search(r"^trained (\d+) trials, 0 were recorded before$", out, re.MULTILINE)
+        assert "trained 15 trials, 0 were recorded before" in out
         assert len(list((runs / "tiny" / "predictions").iterdir())) == 4
     with step("s3: data reach each node once"):
         used = [cache for cache in machines.caches if cache.is_dir()]
@@ -329,10 +329,10 @@ def test_several_nodes_share_a_bucket_and_a_new_head_has_nothing_to_train(
         del machines.environment["RAY_ADDRESS"]
         num_requests = len(server.log)
         out = machines.sweep("run", "tiny.yaml")
-        assert f"took back 16 recorded trials from {bucket}/runs/tiny" in out
-        assert "nothing to train: all 16 trials are recorded" in out
+        assert f"took back 15 recorded trials from {bucket}/runs/tiny" in out
+        assert "nothing to train: all 15 trials are recorded" in out
         assert (runs / "tiny" / "report" / "report.html").is_file()
         assert not [line for line in server.log[num_requests:] if "/encoders/" in line]
     with step("s3: status from any machine"):
         shutil.rmtree(runs)
-        assert "4 of 4 cells finished" in machines.sweep("status", f"{bucket}/runs/tiny")
+        assert "5 of 5 cells finished" in machines.sweep("status", f"{bucket}/runs/tiny")
