@@ -1,4 +1,4 @@
-"""The command line: plan, run, status, report, check.
+"""The command line: plan, run, status, report, advise, check.
 
 Arguments come in, the other parts are called and what they answer is printed. Everything heavy is
 imported inside the verb that needs it, so that `--help`, `plan` and `status` answer at once. A
@@ -125,6 +125,7 @@ def run(
 
     loaded = with_price(_load(spec, storage, settings), price=price, cluster=cluster)
 
+    from sweeps.answer.consult import first_sentence
     from sweeps.paths import SweepPaths
     from sweeps.progress import QuietProgress, make_progress
     from sweeps.run.launch import run_sweep
@@ -139,7 +140,8 @@ def run(
         summary = run_sweep(loaded, listener)
     finally:
         listener.finished()
-    for line in run_lines(summary, paths, loaded):
+    sentence = first_sentence(paths, loaded, _ledger(paths, loaded).attempts)
+    for line in (*run_lines(summary, paths, loaded), sentence):
         typer.echo(line)
 
 
@@ -166,6 +168,26 @@ def report(folder: RunFolder) -> None:
     fetch_predictions(paths)
     write_report(paths, spec, _ledger(paths, spec).attempts)
     typer.echo(f"report: {paths.report_html}")
+
+
+@app.command()
+def advise(
+    folder: RunFolder,
+    target: Annotated[float | None, typer.Option(help="Accuracy to reach, e.g. 0.85.")] = None,
+    budget_documents: Annotated[int | None, typer.Option(help="Documents in all.")] = None,
+    price_per_document: Annotated[float | None, typer.Option(help="Money for one more.")] = None,
+    price_per_gpu_hour: Price = None,
+    emit_spec: Annotated[Path | None, typer.Option(help="File for a spec with more cells.")] = None,
+) -> None:
+    """Say what to collect next, what it should bring, how sure that is, and when to stop."""
+    paths, spec = _open(folder)
+
+    from sweeps.answer.consult import advice_lines
+
+    prices = {"price_per_document": price_per_document, "price_per_gpu_hour": price_per_gpu_hour}
+    asked = {"target": target, "budget_documents": budget_documents, **prices}
+    for line in advice_lines(paths, spec, _ledger(paths, spec).attempts, asked, emit_spec):
+        typer.echo(line)
 
 
 @app.command()

@@ -8,6 +8,7 @@
         ├── StorageError           a run folder, ledger or store that cannot be read or written
         ├── TrackingError          the MLflow server cannot be reached at start
         ├── ClusterError           the cluster does not answer, or a node of it is not fit
+        ├── QuestionError          an option of `sweep advise` asks for what cannot be
         └── CapacityError          no node of the cluster can ever hold a trial
 
 Our own mistakes are asserts. Text of an error: the rule, then the value found, then what to do.
@@ -50,3 +51,7 @@ class ClusterError(SweepError):
 
 class CapacityError(SweepError):
     """No node of the cluster, also of the largest it may grow to, can hold a trial."""
+
+
+class QuestionError(SweepError):
+    """An option of `sweep advise` asks for what cannot be."""

@@ -84,10 +84,8 @@ def _band(findings: Findings) -> str:
     """What brackets and bands are, in a few words; empty where there are none."""
     documents = "test documents" if findings.draws_documents else ""
     if findings.num_seeds == 1:
-        return f"95 % bootstrap over {documents}" if documents else ""
-    if findings.num_seeds == 2 and not documents:
-        return "range of the 2 seeds"
-    seeds = f"95 % bootstrap over {findings.num_seeds} seeds"
+        return f"95 % interval over {documents}" if documents else ""
+    seeds = f"95 % interval over {findings.num_seeds} seeds"
     return f"{seeds} and {documents}" if documents else seeds
 
 

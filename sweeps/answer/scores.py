@@ -1,17 +1,18 @@
-"""Scores: test accuracies arranged by point and seed, and their bootstrap (pure numpy).
+"""Scores: test accuracies arranged by point and seed, and how sure their contrasts are (numpy).
 
-Result rows come in, and per-document hits where they are kept; means with resampled means go out.
-Seeds are drawn once for all points of a comparison, so whatever regimes share at a seed (labels,
-documents, test set) cancels in their difference. Legend: R resamples, P points, S seeds,
-D documents.
+Result rows come in, and per-document hits where they are kept; weighted sums of means go out with
+95 % intervals. The interval is Student's t over paired seeds plus a part for the choice of test
+documents, because a percentile bootstrap of two to five seeds holds the truth far too rarely (docs/
+statistics.md). Legend: P points, S seeds, D documents, K contrasts, R draws.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from sweeps.answer.results import ResultRow
 
@@ -19,13 +20,13 @@ Floats: TypeAlias = NDArray[np.float64]
 Point: TypeAlias = tuple[str, int | None]
 """Regime and size; size None where the regime has no size axis."""
 
-RESAMPLES = 2000
-_CHUNK = 100  # resamples whose document weights are held at once: 10 MB for 25,000 documents
+LEVEL = 0.975  # two-sided 95 %
+NORMAL_QUANTILE = 1.959963984540054
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
-    """A 95 % percentile interval."""
+    """A 95 % interval; an end may be infinite where the data set no limit."""
 
     low: float
     high: float
@@ -46,6 +47,86 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Spread:
+    """Variance of the means of P points over S seeds, split by its source.
+
+    Args:
+        num_seeds: S.
+        seeds: float64 [P, P], sample covariance over seeds divided by S; zero with one seed.
+        documents: float64 [P, P], what the choice of test documents adds to it.
+        is_known: Whether anything says how much the means vary.
+    """
+
+    num_seeds: int
+    seeds: Floats
+    documents: Floats
+    is_known: bool
+
+    def half_widths(self, weights: Floats) -> Floats:
+        """Half of the 95 % interval of each contrast.
+
+        Student's t with S - 1 degrees of freedom for the seeds' part, the normal quantile for the
+        documents', averaged with the variances as weights (Cochran & Cox 1957, section 4.14).
+
+        Args:
+            weights: float64 [K, P].
+
+        Returns:
+            float64 [K]; infinite where nothing is known.
+        """
+        if not self.is_known:
+            return np.full(len(weights), np.inf)
+        seeds = np.maximum(((weights @ self.seeds) * weights).sum(axis=1), 0.0)
+        documents = np.maximum(((weights @ self.documents) * weights).sum(axis=1), 0.0)
+        total = seeds + documents
+        share = np.divide(seeds, total, out=np.zeros_like(total), where=total > 0)
+        student = float(stdtrit(self.num_seeds - 1, LEVEL)) if self.num_seeds > 1 else 0.0
+        quantile = share * student + (1 - share) * NORMAL_QUANTILE
+        return np.asarray(quantile * np.sqrt(total))
+
+
+def make_spread(values: Floats, hits: NDArray[np.bool_] | None) -> Spread:
+    """The spread of paired points.
+
+    Args:
+        values: float64 [P, S], accuracies.
+        hits: bool [P, S, D], the documents behind them, the same D for all points and seeds; None
+            where they are unknown or every seed has its own, which the seeds then show.
+    """
+    num_points, num_seeds = values.shape
+    nothing = np.zeros((num_points, num_points))
+    seeds = _covariance(values) / num_seeds if num_seeds > 1 else nothing
+    if hits is None:
+        return Spread(num_seeds=num_seeds, seeds=seeds, documents=nothing, is_known=num_seeds > 1)
+    documents = _document_spread(np.asarray(hits, dtype=np.float32))
+    return Spread(num_seeds=num_seeds, seeds=seeds, documents=documents, is_known=True)
+
+
+def _covariance(columns: Floats) -> Floats:
+    centred = columns - columns.mean(axis=1, keepdims=True)
+    return np.asarray(centred @ centred.T / (columns.shape[1] - 1))
+
+
+def _document_spread(hits: NDArray[np.float32]) -> Floats:
+    """Variance that documents add, without what they add by seed: that is in the seeds' part.
+
+    Components of a crossed design of seeds and documents without replication (Brennan 2001,
+    chapter 2): mean square of documents minus mean square of the interaction.
+    """
+    num_points, num_seeds, num_documents = hits.shape
+    by_document = hits.mean(axis=1, dtype=np.float64)
+    whole: Floats = _covariance(by_document) / num_documents
+    if num_seeds == 1:
+        return whole
+    centred = hits - hits.mean(axis=2, keepdims=True) - by_document[:, None, :]
+    centred += by_document.mean(axis=1)[:, None, None]
+    flat = centred.reshape(num_points, -1).astype(np.float64)
+    freedom = (num_seeds - 1) * (num_documents - 1)
+    interaction = flat @ flat.T / (freedom * num_seeds * num_documents)
+    return np.asarray(whole - interaction)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Scores:
     """Accuracies of points by seeds.
 
@@ -53,16 +134,27 @@ class Scores:
         points: The P points, in the order of the rows.
         seeds: The S seeds.
         values: float64 [P, S]; NaN where a cell is not finished.
-        resampled: float64 [R, P, S]: accuracies with test documents drawn anew in each resample;
-            `values` R times over where no hits were given.
-        draws_documents: Whether `resampled` varies with test documents.
+        hits: bool [P, S, D], which test documents were classified correctly; None where some
+            finished cell has none.
+        shares_documents: Whether all seeds were scored on the same documents.
     """
 
     points: tuple[Point, ...]
     seeds: tuple[int, ...]
     values: Floats
-    resampled: Floats
-    draws_documents: bool
+    hits: NDArray[np.bool_] | None = None
+    shares_documents: bool = True
+    _rows: Mapping[Point, int] = field(init=False, repr=False)
+    _finished: NDArray[np.bool_] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_rows", {point: row for row, point in enumerate(self.points)})
+        object.__setattr__(self, "_finished", np.isfinite(self.values))
+
+    @property
+    def draws_documents(self) -> bool:
+        """Whether intervals reflect the choice of test documents by their predictions."""
+        return self.hits is not None
 
     def has(self, *points: Point) -> bool:
         """Whether some seed has all these points finished."""
@@ -70,67 +162,81 @@ class Scores:
 
     def by_seed(self, point: Point) -> tuple[tuple[int, float], ...]:
         """(seed, accuracy) of one point, finished seeds only."""
-        values = self.values[self.points.index(point)]
+        values = self.values[self._rows[point]]
         pairs = zip(self.seeds, values, strict=True)
         return tuple((seed, float(value)) for seed, value in pairs if np.isfinite(value))
 
     def paired(self, *points: Point) -> Floats:
         """float64 [points, seeds]: accuracies at the seeds that have all these points."""
-        rows = [self.points.index(point) for point in points]
+        rows = [self._rows[point] for point in points]
         return self.values[rows][:, self._common(points)]
 
-    def means(self, *points: Point) -> tuple[Floats, Floats]:
-        """Means over the seeds that have all these points, and their bootstrap.
+    def paired_hits(self, *points: Point) -> NDArray[np.bool_] | None:
+        """Bool [points, seeds, D] at the seeds that have all these points; None without hits."""
+        if self.hits is None:
+            return None
+        rows = [self._rows[point] for point in points]
+        return self.hits[rows][:, self._common(points)]
+
+    def means(self, *points: Point) -> Floats:
+        """float64 [points]: means over the seeds that have all these points."""
+        return np.asarray(self.paired(*points).mean(axis=1))
+
+    def spread(self, *points: Point) -> Spread:
+        """How much these means vary."""
+        values = self.paired(*points)
+        one_set = self.shares_documents or values.shape[1] == 1
+        return make_spread(values, self.paired_hits(*points) if one_set else None)
+
+    def contrast(self, points: Sequence[Point], weights: Sequence[float]) -> Estimate:
+        """A weighted sum of the means of points, paired by seed, with its interval.
+
+        The interval ends where accuracies in [0, 1] let the sum end.
+        """
+        row = np.asarray([weights], dtype=np.float64)
+        spread = self.spread(*points)
+        value, half = float((row @ self.means(*points))[0]), float(spread.half_widths(row)[0])
+        interval = None
+        if spread.is_known:
+            least, most = float(row[row < 0].sum()), float(row[row > 0].sum())
+            interval = Interval(low=max(value - half, least), high=min(value + half, most))
+        return Estimate(value=value, interval=interval, num_seeds=spread.num_seeds)
+
+    def draws(self, points: Sequence[Point], num_draws: int, *, seed: int = 0) -> Floats:
+        """Means drawn around those found, for what is not a weighted sum of them.
+
+        Seeds' residuals get random weights whose sum follows Student's t, documents a normal part:
+        every weighted sum of a draw is spread as its interval says.
 
         Returns:
-            float64 [points] and float64 [R, points]; each resample draws seeds (the same for all
-            points) and, where hits are known, documents.
+            float64 [R, points].
         """
-        seeds = self._common(points)
-        rows = [self.points.index(point) for point in points]
-        resampled = self.resampled[:, rows][:, :, seeds]
-        rng = np.random.default_rng(0)
-        drawn = rng.integers(len(seeds), size=(resampled.shape[0], 1, len(seeds)))
-        drawn = np.broadcast_to(drawn, resampled.shape)
-        return self.paired(*points).mean(axis=1), np.take_along_axis(resampled, drawn, 2).mean(
-            axis=2
-        )
-
-    def estimate(self, value: float, samples: Floats, num_seeds: int) -> Estimate:
-        """A value with the 95 % percentile interval of its resamples [R]."""
-        known = samples[np.isfinite(samples)]
-        interval = None
-        if known.size and (num_seeds > 1 or self.draws_documents):
-            low, high = np.percentile(known, [2.5, 97.5])
-            interval = Interval(low=float(low), high=float(high))
-        return Estimate(value=float(value), interval=interval, num_seeds=num_seeds)
+        values, spread = self.paired(*points), self.spread(*points)
+        rng = np.random.default_rng(seed)
+        shape = (num_draws, values.shape[1])
+        drawn = np.tile(values.mean(axis=1), (num_draws, 1))
+        if spread.num_seeds > 1:
+            freedom = spread.num_seeds - 1
+            residuals = values - values.mean(axis=1, keepdims=True)
+            scale = np.sqrt(freedom / rng.chisquare(freedom, size=(num_draws, 1)))
+            shift = rng.standard_normal(shape) @ residuals.T
+            drawn += scale * shift / np.sqrt(spread.num_seeds * freedom)
+        sizes, axes = np.linalg.eigh(spread.documents)
+        root = axes * np.sqrt(np.maximum(sizes, 0.0))
+        return np.asarray(drawn + rng.standard_normal((num_draws, len(sizes))) @ root.T)
 
     def _common(self, points: Sequence[Point]) -> NDArray[np.intp]:
-        if any(point not in self.points for point in points):
+        if any(point not in self._rows for point in points):
             return np.empty(0, dtype=np.intp)
-        rows = [self.points.index(point) for point in points]
-        return np.flatnonzero(np.isfinite(self.values[rows]).all(axis=0))
-
-
-def _draw_documents(hits: NDArray[np.bool_], resamples: int) -> Floats:
-    """float64 [R, cells]: accuracies on documents drawn with replacement, from hits [cells, D]."""
-    num_documents = hits.shape[1]
-    columns = hits.T.astype(np.float32)
-    rng = np.random.default_rng(1)
-    parts = []
-    for start in range(0, resamples, _CHUNK):
-        size = (min(_CHUNK, resamples - start), num_documents)
-        drawn = rng.integers(num_documents, size=size)
-        weights = np.stack([np.bincount(row, minlength=num_documents) for row in drawn])
-        parts.append(weights.astype(np.float32) @ columns / num_documents)
-    return np.concatenate(parts).astype(np.float64)
+        rows = [self._rows[point] for point in points]
+        return np.flatnonzero(self._finished[rows].all(axis=0))
 
 
 def make_scores(
     rows: Sequence[ResultRow],
     hits: Mapping[str, NDArray[np.bool_]] | None = None,
     *,
-    resamples: int = RESAMPLES,
+    shares_documents: bool = True,
 ) -> Scores:
     """Arrange finished rows.
 
@@ -139,7 +245,7 @@ def make_scores(
         hits: Cell id → bool [D], whether each test document was classified correctly, in an order
             of documents that all cells of a seed share. Used only where every finished cell has
             them, in equal number.
-        resamples: R.
+        shares_documents: Whether all seeds were scored on the same documents.
     """
     finished = [row for row in rows if row.is_finished and row.test_accuracy is not None]
     points = tuple(dict.fromkeys((row.regime, row.size) for row in finished))
@@ -148,16 +254,17 @@ def make_scores(
     places = [(points.index((row.regime, row.size)), seeds.index(row.seed)) for row in finished]
     for place, row in zip(places, finished, strict=True):
         values[place] = row.test_accuracy
-    resampled = np.broadcast_to(values, (resamples, *values.shape))
     known = [hits[row.cell] for row in finished if row.cell in hits] if hits else []
     is_whole = len(known) == len(finished) > 0 and len({hit.shape for hit in known}) == 1
+    arranged = None
     if is_whole:
-        resampled = resampled.copy()
-        resampled[:, *np.transpose(places)] = _draw_documents(np.stack(known), resamples)
+        arranged = np.zeros((*values.shape, len(known[0])), dtype=np.bool_)
+        for place, hit in zip(places, known, strict=True):
+            arranged[place] = hit
     return Scores(
         points=points,
         seeds=seeds,
         values=values,
-        resampled=resampled,
-        draws_documents=is_whole,
+        hits=arranged,
+        shares_documents=shares_documents,
     )

@@ -5,64 +5,27 @@ says more than its numbers: with few seeds an order is reported as seen, and cal
 where the win probability's interval is off one half.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby, takewhile
 
 from sweeps.answer.findings import Findings, Leader
+from sweeps.answer.headline import headline
+from sweeps.answer.phrases import (
+    counted,
+    joined,
+    needed_text,
+    number,
+    percent,
+    point_name,
+    points_text,
+    with_interval,
+)
 from sweeps.answer.results import ResultRow
-from sweeps.answer.scores import Estimate, Point
-from sweeps.answer.statistics import Difference, Needed, seed_coverage
+from sweeps.answer.statistics import Difference
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
 SEEDS_FOR_A_CLAIM = 6  # the fewest whose unanimous Clopper-Pearson interval excludes 1/2
-
-
-def number(count: float) -> str:
-    """A count with thousands separated."""
-    return f"{count:,.0f}"
-
-
-def percent(share: float) -> str:
-    """A share as percent with one digit."""
-    return f"{100 * share:.1f} %"
-
-
-def joined(parts: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    listed = list(parts)
-    if len(listed) < 2:
-        return "".join(listed)
-    return f"{', '.join(listed[:-1])} and {listed[-1]}"
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 seed`, `2 seeds`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def point_name(point: Point) -> str:
-    """A point in words, e.g. `domain` at 400."""
-    regime, size = point
-    return f"`{regime}`" if size is None else f"`{regime}` at {number(size)}"
-
-
-def with_interval(estimate: Estimate, unit: str = "") -> str:
-    """A share in hundredths, e.g. `81.5 [80.9, 82.1]`; without interval where there is none."""
-    value = f"{100 * estimate.value:.1f}{unit}"
-    if estimate.interval is not None:
-        value += f" [{100 * estimate.interval.low:.1f}, {100 * estimate.interval.high:.1f}]"
-    return value
-
-
-def points_text(found: Difference) -> str:
-    """A difference as `+2.1 points [+1.5, +2.7] (above in 2 of 2 seeds)`."""
-    value = f"{100 * found.accuracy.value:+.1f} points"
-    if found.accuracy.interval is not None:
-        low, high = found.accuracy.interval.low, found.accuracy.interval.high
-        value += f" [{100 * low:+.1f}, {100 * high:+.1f}]"
-    equal = f", equal in {found.ties}," if found.ties else ""
-    return f"{value} (above in {found.wins}{equal} of {counted(found.num_seeds, 'seed')})"
 
 
 def _leaders(findings: Findings) -> list[str]:
@@ -173,15 +136,6 @@ def _pretraining(findings: Findings) -> list[str]:
     return sentences
 
 
-def needed_text(needed: Needed) -> str:
-    """Documents for a share of the gain, with interval."""
-    about = "at most" if needed.is_at_most else "about"
-    text = f"{about} {number(needed.documents)} domain documents"
-    if needed.interval is not None:
-        text += f" [{number(needed.interval.low)}, {number(needed.interval.high)}]"
-    return text
-
-
 def _gain(findings: Findings) -> list[str]:
     gain = findings.gain
     if gain.undefined is not None:
@@ -205,18 +159,22 @@ def _gain(findings: Findings) -> list[str]:
 
 def _certainty(findings: Findings) -> str:
     num_seeds = findings.num_seeds
-    documents = " and test documents" if findings.draws_documents else ""
+    documents = " and the choice of test documents" if findings.draws_documents else ""
     if num_seeds == 1:
         text = "There is one seed: nothing here says how much another seed would differ."
         return text + (" Brackets are over test documents only." if documents else "")
-    text = f"Brackets are 95 % bootstrap intervals over {counted(num_seeds, 'seed')}{documents}."
-    if num_seeds < SEEDS_FOR_A_CLAIM:
-        share = f"{100 * seed_coverage(num_seeds):.0f} %"
+    text = (
+        f"Brackets are 95 % intervals (Student's t) over {counted(num_seeds, 'seed')}{documents}."
+    )
+    if num_seeds == 2:
         text += (
-            f" Over so few seeds they are too narrow: even the whole range of {num_seeds} values "
-            f"holds the true median only {share} of the time. An order of regimes is what was "
-            f"seen, not a proof; {SEEDS_FOR_A_CLAIM} seeds that agree are the fewest that allow "
-            "a claim."
+            " Two seeds leave one degree of freedom: the intervals are wide, and they hold what "
+            "they claim only as far as seeds scatter normally, which two cannot show."
+        )
+    if num_seeds < SEEDS_FOR_A_CLAIM:
+        text += (
+            " An order of regimes is what was seen, not a proof; "
+            f"{SEEDS_FOR_A_CLAIM} seeds that agree are the fewest that allow a claim."
         )
     return text
 
@@ -247,7 +205,9 @@ def answer(spec: SweepSpec, findings: Findings, rows: Sequence[ResultRow]) -> tu
     """
     if not findings.curves:
         return (f"No answer yet. {state_of(rows)}",)
+    leading = headline(spec, findings)
     first, *rest = (
+        *([] if leading is None else [leading]),
         *_pays_off(spec, findings),
         *_leaders(findings),
         *_growth(findings),

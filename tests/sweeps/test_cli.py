@@ -234,6 +234,7 @@ def test_run_says_what_was_trained_and_where_the_report_is(sweep, launched, tmp_
         "tokenised once, synthetic: 9 s, peak 0.48 GiB, 1 processes",
         f"report: {folder}/report/report.html",
         f"record: mlflow ui --backend-store-uri 'sqlite:///{folder}/mlflow.db'",
+        "No answer yet. None of 18 cells is finished yet.",
     ]
     assert launched[0].storage == str(tmp_path / "my runs")
 

@@ -9,9 +9,10 @@ import pytest
 from sweeps.answer.caveats import caveats
 from sweeps.answer.costs import costs
 from sweeps.answer.findings import find
+from sweeps.answer.phrases import joined
 from sweeps.answer.report import words, write_report
 from sweeps.answer.results import ResultRow, make_rows, read_csv
-from sweeps.answer.sentences import answer, joined
+from sweeps.answer.sentences import answer
 from sweeps.paths import SweepPaths
 from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage, make_cells
@@ -159,7 +160,7 @@ def test_per_document_predictions_enter_the_intervals_when_every_cell_has_them(p
             probabilities=np.tile(np.float32([0.2, 0.8]), (1000, 1)),
         )
     files = write_report(paths, SPEC, records)
-    assert "bootstrap intervals over 2 seeds and test documents" in files.answer[-1]
+    assert "over 2 seeds and the choice of test documents" in files.answer[-1]
 
 
 def rows_of(table):
@@ -207,7 +208,7 @@ def test_a_lead_that_the_seeds_do_not_support_is_hedged():
 
 def test_seeds_that_tie_are_named():
     text = " ".join(answer_to({("bow", None): (0.8, 0.8), ("ulm", None): (0.8, 0.83)}))
-    assert "`ulm`, by +1.5 points [+0.0, +3.0] (above in 1, equal in 1, of 2 seeds)" in text
+    assert "`ulm`, by +1.5 points [-17.6, +20.6] (above in 1, equal in 1, of 2 seeds)" in text
 
 
 def test_better_is_said_only_where_enough_seeds_agree():

@@ -3,17 +3,18 @@ import re
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from sweeps.answer.findings import find
+from sweeps.answer.gain import share_of_gain
 from sweeps.answer.predictions import load_hits, read_hits
 from sweeps.answer.results import ResultRow
-from sweeps.answer.scores import Interval, make_scores
+from sweeps.answer.scores import Interval, make_scores, make_spread
 from sweeps.answer.statistics import (
-    crossing,
     curve_points,
     difference,
-    seed_coverage,
-    share_of_gain,
+    doublings,
+    doublings_to_the_end,
     win_interval,
 )
 from sweeps.paths import SweepPaths
@@ -43,19 +44,36 @@ def scores_of(table, **options):
     return make_scores(rows_of(table), **options)
 
 
-def test_a_curve_point_is_the_mean_with_the_range_of_two_seeds_as_interval():
-    (point,) = curve_points(scores_of({("domain", 100): (0.70, 0.74)}))
-    assert point.accuracy.value == pytest.approx(0.72)
-    assert point.accuracy.interval == Interval(low=0.70, high=0.74)
-    assert point.by_seed == ((0, 0.70), (1, 0.74))
+def test_a_curve_point_is_the_mean_with_students_interval():
+    values = (0.70, 0.74, 0.75, 0.71)
+    (point,) = curve_points(scores_of({("domain", 100): values}))
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert point.accuracy.value == pytest.approx(0.725)
+    assert point.accuracy.interval.low == pytest.approx(expected.low)
+    assert point.accuracy.interval.high == pytest.approx(expected.high)
+    assert point.by_seed == tuple(enumerate(values))
 
 
-def test_the_interval_of_many_seeds_is_near_the_normal_one():
+def test_two_seeds_give_the_wide_interval_of_one_degree_of_freedom():
+    (point,) = curve_points(scores_of({("domain", 100): (0.70, 0.72)}))
+    half = 12.7062 * 0.01
+    assert point.accuracy.interval.low == pytest.approx(0.71 - half, abs=1e-5)
+    assert point.accuracy.interval.high == pytest.approx(0.71 + half, abs=1e-5)
+
+
+def test_an_interval_of_accuracies_ends_at_zero_and_one():
+    (point,) = curve_points(scores_of({("domain", 100): (0.2, 0.9)}))
+    assert point.accuracy.interval == Interval(low=0.0, high=1.0)
+
+
+def test_the_interval_of_many_seeds_is_near_the_bootstrap_of_scipy():
     values = np.random.default_rng(3).normal(0.8, 0.02, 200)
     (point,) = curve_points(scores_of({BOW: values}))
-    half = 1.96 * values.std() / math.sqrt(200)
-    assert point.accuracy.interval.low == pytest.approx(values.mean() - half, abs=3e-4)
-    assert point.accuracy.interval.high == pytest.approx(values.mean() + half, abs=3e-4)
+    expected = stats.bootstrap(
+        (values,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    assert point.accuracy.interval.low == pytest.approx(expected.low, abs=4e-4)
+    assert point.accuracy.interval.high == pytest.approx(expected.high, abs=4e-4)
 
 
 def test_one_seed_has_no_interval():
@@ -68,12 +86,6 @@ def test_an_unfinished_seed_is_left_out_of_the_mean():
     (point,) = curve_points(scores_of({BOW: (0.8, None, 0.9)}))
     assert point.accuracy.value == pytest.approx(0.85)
     assert point.by_seed == ((0, 0.8), (2, 0.9))
-
-
-def test_the_range_of_two_seeds_holds_the_median_half_of_the_time():
-    assert seed_coverage(1) == 0
-    assert seed_coverage(2) == 0.5
-    assert seed_coverage(5) == 0.9375
 
 
 def test_what_seeds_share_cancels_in_a_difference():
@@ -105,6 +117,7 @@ def test_a_tie_is_half_a_win():
     [(2, 2, 0.1581, 1.0), (0, 3, 0.0, 0.7076), (5, 5, 0.4782, 1.0), (8, 10, 0.4439, 0.9748)],
 )
 def test_the_win_interval_is_clopper_and_pearsons(wins, num_seeds, low, high):
+    # statsmodels 0.15.0: statsmodels.stats.proportion.proportion_confint(8, 10, method="beta")
     interval = win_interval(wins, num_seeds)
     assert interval.low == pytest.approx(low, abs=1e-4)
     assert interval.high == pytest.approx(high, abs=1e-4)
@@ -123,33 +136,37 @@ def gain_table(*rows):
     }
 
 
-def test_the_share_of_the_gain_is_the_ratio_of_means():
-    table = gain_table((0.70, 0.72), (0.74, 0.75), (0.78, 0.79), (0.81, 0.81))
+def test_the_share_of_the_gain_is_the_ratio_of_means_with_fiellers_interval():
+    base, middle, top = (
+        np.array(row) for row in ((0.70, 0.71, 0.72), (0.74, 0.755, 0.75), (0.81, 0.80, 0.81))
+    )
+    table = gain_table(base, middle, (0.78, 0.79, 0.785), top)
     gain = share_of_gain(scores_of(table), SIZES)
     assert gain.undefined is None
-    assert gain.total.value == pytest.approx(0.10)
-    shares = {size: estimate.value for size, estimate in gain.shares}
-    assert shares == {
-        100: pytest.approx(0.35),
-        400: pytest.approx(0.75),
-        1600: pytest.approx(1.0),
-    }
-    by_seed = ((0.74 - 0.70) / 0.11, (0.75 - 0.72) / 0.09)
-    interval = dict(gain.shares)[100].interval
-    assert (interval.low, interval.high) == (
-        pytest.approx(min(by_seed)),
-        pytest.approx(max(by_seed)),
-    )
-    n75, n90 = gain.needed
-    assert n75.documents == pytest.approx(400)
-    assert n90.documents == pytest.approx(400 * 4 ** (0.15 / 0.25))
+    share = dict(gain.shares)[100]
+    assert share.value == pytest.approx((middle - base).mean() / (top - base).mean())
+    for end in (share.interval.low, share.interval.high):
+        test = stats.ttest_1samp(middle - (1 - end) * base - end * top, 0)
+        assert test.pvalue == pytest.approx(0.05, abs=0.004)  # shares are tested in steps of 0.001
+    assert dict(gain.shares)[1600].interval == Interval(low=1.0, high=1.0)
+
+
+def test_documents_for_a_share_are_read_off_in_the_logarithm():
+    table = gain_table((0.70, 0.71, 0.72), (0.74, 0.75, 0.75), (0.78, 0.79, 0.79), (0.81,) * 3)
+    n75, n90 = share_of_gain(scores_of(table), SIZES).needed
+    shares = [np.mean(table["ulm+domain", n]) - 0.71 for n in SIZES]
+    part = (0.75 * shares[2] - shares[0]) / (shares[1] - shares[0])
+    assert n75.documents == pytest.approx(100 * 4**part, rel=0.01)
+    part = (0.9 * shares[2] - shares[1]) / (shares[2] - shares[1])
+    assert n90.documents == pytest.approx(400 * 4**part, rel=0.01)
+    assert n75.interval.low < n75.documents < n75.interval.high
 
 
 def test_the_share_is_not_defined_where_the_gain_may_be_nothing():
     table = gain_table((0.70, 0.80), (0.7, 0.7), (0.7, 0.7), (0.75, 0.79))
     gain = share_of_gain(scores_of(table), SIZES)
     assert gain.shares == ()
-    assert "interval [-1.0, +5.0], which is not above 0" in gain.undefined
+    assert "the gain of +2.0 points has the interval [-36.1, +40.1]" in gain.undefined
 
 
 def test_the_share_is_not_defined_for_one_seed():
@@ -173,30 +190,35 @@ def test_the_share_names_what_is_missing(table, reason):
 
 
 def test_documents_needed_wait_until_one_seed_has_every_size():
-    table = gain_table((0.70, 0.71), (0.75, 0.75), (None, None), (0.80, 0.81))
+    table = gain_table((0.70, 0.71, 0.7), (0.75,) * 3, (None,) * 3, (0.80, 0.81, 0.8))
     gain = share_of_gain(scores_of(table), SIZES)
     assert [size for size, _ in gain.shares] == [100, 1600]
     assert gain.needed == ()
 
 
 def test_a_share_that_the_smallest_size_has_already_is_needed_at_most():
-    table = gain_table((0.70, 0.71), (0.79, 0.80), (0.80, 0.80), (0.80, 0.81))
+    table = gain_table((0.70, 0.71, 0.7), (0.79, 0.80, 0.79), (0.8,) * 3, (0.80, 0.81, 0.8))
     (n75, _) = share_of_gain(scores_of(table), SIZES).needed
     assert n75.is_at_most
     assert n75.documents == 100
 
 
-@pytest.mark.parametrize(
-    ("shares", "documents"),
-    [
-        ((0.0, 0.5, 1.0), 400 * 2),  # half way in the logarithm between 400 and 1,600
-        ((0.8, 0.2, 1.0), 100),
-        ((0.0, 0.9, 0.1), 100 * 4 ** (0.75 / 0.9)),  # the first crossing counts
-        ((0.0, 0.1, 0.2), 1600),
-    ],
-)
-def test_crossing_interpolates_in_the_logarithm(shares, documents):
-    assert crossing(SIZES, shares, 0.75) == pytest.approx(documents)
+def test_a_doubling_is_the_difference_divided_by_the_doublings_between():
+    scores = scores_of({("domain", 100): (0.7, 0.72), ("domain", 400): (0.74, 0.77)})
+    (step,) = doublings(scores, "domain", SIZES)
+    assert (step.start, step.end) == (100, 400)
+    assert step.accuracy.value == pytest.approx(0.045 / 2)
+    assert doublings_to_the_end(scores, "domain", (100, 400)) == (step,)
+
+
+def test_a_doubling_is_below_a_gain_only_with_its_whole_interval_and_two_seeds():
+    flat = {("domain", 100): (0.80, 0.801, 0.80), ("domain", 400): (0.801, 0.802, 0.801)}
+    (step,) = doublings(scores_of(flat), "domain", (100, 400))
+    assert step.is_below(0.005)
+    assert not step.is_below(0.0004)
+    one = {point: values[:1] for point, values in flat.items()}
+    (step,) = doublings(scores_of(one), "domain", (100, 400))
+    assert not step.is_below(0.005)
 
 
 def test_test_documents_widen_the_interval_of_one_seed_to_the_binomial_one():
@@ -216,6 +238,38 @@ def test_documents_are_drawn_together_so_that_equal_predictions_differ_by_nothin
     rows = rows_of({BOW: (float(hits.mean()),), ULM: (float(hits.mean()),)})
     scores = make_scores(rows, {row.cell: hits for row in rows})
     assert difference(scores, ULM, BOW).accuracy.interval == Interval(low=0, high=0)
+
+
+def test_what_seeds_and_documents_add_is_the_crossed_analysis_of_variance():
+    hits = np.random.default_rng(4).random((1, 4, 300)) < 0.8
+    spread = make_spread(hits.mean(axis=2), hits)
+    table = hits[0].astype(float)
+    grand, rows, columns = table.mean(), table.mean(axis=1), table.mean(axis=0)
+    of_seeds = 300 * ((rows - grand) ** 2).sum() / 3
+    of_documents = 4 * ((columns - grand) ** 2).sum() / 299
+    left = ((table - rows[:, None] - columns + grand) ** 2).sum() / (3 * 299)
+    assert spread.seeds[0, 0] == pytest.approx(of_seeds / (4 * 300))
+    assert spread.documents[0, 0] == pytest.approx((of_documents - left) / (4 * 300), rel=1e-4)
+
+
+def test_every_weighted_sum_of_the_draws_is_spread_as_its_interval_says():
+    table = {BOW: (0.8, 0.81, 0.79, 0.82, 0.8), ULM: (0.7, 0.74, 0.71, 0.7, 0.75)}
+    scores = scores_of(table)
+    draws = scores.draws([BOW, ULM], 40_000)
+    for weights in ([1.0, 0.0], [1.0, -1.0]):
+        low, high = np.percentile(draws @ np.array(weights), [2.5, 97.5])
+        interval = scores.contrast([BOW, ULM], weights).interval
+        assert low == pytest.approx(interval.low, abs=8e-4)
+        assert high == pytest.approx(interval.high, abs=8e-4)
+
+
+def test_seeds_with_test_documents_of_their_own_show_their_choice_already():
+    hits = {f"bow-None-{seed}": np.arange(100) % 5 > 0 for seed in (0, 1, 2)}
+    rows = rows_of({BOW: (0.8, 0.81, 0.8)})
+    shared = make_scores(rows, hits).contrast([BOW], [1.0]).interval
+    own = make_scores(rows, hits, shares_documents=False).contrast([BOW], [1.0]).interval
+    assert own == scores_of({BOW: (0.8, 0.81, 0.8)}).contrast([BOW], [1.0]).interval
+    assert shared.low < own.low
 
 
 def test_hits_of_some_cells_only_are_not_used():

@@ -1,0 +1,195 @@
+"""Coverage: how often 95 % intervals hold the truth, in simulated sweeps whose truth is known.
+
+Prints the table of docs/statistics.md in Markdown:
+
+    python benchmarks/coverage.py > docs/results/coverage.md
+
+Each simulated sweep has the published grid, 500 to 64,000 documents, with growth such that 33 % of
+the text gives 75 % of the gain; every cell is moved by its seed (shared by all points), by itself
+(normal, standard deviations below) and by its test documents, whose difficulty all cells share.
+What is asked of a curve is its log-linear interpolation, as the answer states it.
+"""
+
+import argparse
+import math
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+from scipy.special import ndtri
+
+from sweeps.answer.collecting import outlook_at
+from sweeps.answer.crossings import find_crossing, overtaking, reaching
+from sweeps.answer.extrapolation import extrapolate
+from sweeps.answer.gain import share_of_gain
+from sweeps.answer.scores import Interval, Point, Scores
+from sweeps.answer.statistics import difference
+
+SIZES = tuple(500 * 2**k for k in range(8))
+LARGEST = SIZES[-1]
+SEED_SD, CELL_SD = 0.008, 0.008  # in accuracy; IMDB with 500 labels moves by about this much
+ULM, BOW = 0.80, 0.817
+GAIN = 0.09  # of 64,000 documents over `ulm`
+PER_LOG = 0.25 / -math.log(0.33)  # share of the gain per unit of ln n: 75 % at 33 %
+TARGET = 0.85
+MIDDLE = 8000
+SHARED_DIFFICULTY = 0.7  # share of a document's difficulty that all classifiers share
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """An interval that claims to hold the truth, and the truth; None where none is given."""
+
+    name: str
+    interval: Interval | None
+    truth: float
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an end is not set by the data."""
+        return self.interval is not None and (
+            self.interval.high == math.inf or self.interval.low in (0.0, -math.inf)
+        )
+
+
+def true_accuracy(point: Point) -> float:
+    """The accuracy that a point has on average over seeds and documents."""
+    regime, size = point
+    if size is None:
+        return {"bow": BOW, "ulm": ULM}[regime]
+    if regime == "domain":  # grows faster, and meets `ulm+domain` at 32,000
+        return true_accuracy(("ulm+domain", size)) + 0.012 * math.log2(size / 32_000)
+    return ULM + GAIN * (1 + PER_LOG * math.log(size / LARGEST))
+
+
+POINTS: tuple[Point, ...] = (
+    ("bow", None),
+    ("ulm", None),
+    *(("domain", size) for size in SIZES),
+    *(("ulm+domain", size) for size in SIZES),
+)
+
+
+def simulate(rng: np.random.Generator, num_seeds: int, num_documents: int) -> Scores:
+    """One sweep; with 0 documents the test set is endless and predictions are unknown."""
+    truth = np.array([true_accuracy(point) for point in POINTS])[:, None]
+    values = truth + rng.normal(0, SEED_SD, (1, num_seeds))
+    values = values + rng.normal(0, CELL_SD, (len(POINTS), num_seeds))
+    hits = None
+    if num_documents:
+        shared = math.sqrt(SHARED_DIFFICULTY) * rng.standard_normal(num_documents)
+        own = rng.standard_normal((*values.shape, num_documents), dtype=np.float32)
+        hits = shared + math.sqrt(1 - SHARED_DIFFICULTY) * own < ndtri(values)[:, :, None]
+        values = hits.mean(axis=2)
+    return Scores(points=POINTS, seeds=tuple(range(num_seeds)), values=values, hits=hits)
+
+
+def claims(scores: Scores) -> Iterator[Claim]:
+    """What the answer would say about one sweep."""
+    top, bow = ("ulm+domain", MIDDLE), ("bow", None)
+    truth = true_accuracy(top)
+    yield Claim(name="curve mean", interval=scores.contrast([top], [1.0]).interval, truth=truth)
+    found = difference(scores, top, bow)
+    assert found is not None, "every point is there"
+    yield Claim(name="paired difference", interval=found.accuracy.interval, truth=truth - BOW)
+    gain = share_of_gain(scores, SIZES, (0.75,))
+    share = dict(gain.shares).get(MIDDLE)
+    yield Claim(
+        name="share of the gain",
+        interval=None if share is None else share.interval,
+        truth=(truth - ULM) / GAIN,
+    )
+    needed = gain.needed[0].interval if gain.needed else None
+    yield Claim(name="documents for 75 %", interval=needed, truth=0.33 * LARGEST)
+    target = find_crossing(scores, SIZES, reaching("ulm+domain", TARGET))
+    at = LARGEST * math.exp(((TARGET - ULM) / GAIN - 1) / PER_LOG)
+    yield Claim(name="documents for 85 %", interval=target and target.interval, truth=at)
+    meeting = find_crossing(scores, SIZES, overtaking("domain", "ulm+domain"))
+    yield Claim(name="crossing of regimes", interval=meeting and meeting.interval, truth=32_000.0)
+
+
+def bootstrap_claim(scores: Scores, rng: np.random.Generator) -> Claim:
+    """The percentile bootstrap over seeds of one mean, for comparison: not used."""
+    top = ("ulm+domain", MIDDLE)
+    values = scores.paired(top)[0]
+    means = values[rng.integers(len(values), size=(1000, len(values)))].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    interval = Interval(low=float(low), high=float(high))
+    return Claim(
+        name="curve mean, percentile bootstrap (not used)",
+        interval=interval,
+        truth=true_accuracy(top),
+    )
+
+
+def extrapolation_claim(scores: Scores) -> Claim:
+    """Accuracy at twice the largest size, range over forms; one of them is the true one."""
+    model = extrapolate(scores, "ulm+domain", SIZES, num_draws=200)
+    outlook = outlook_at((), scores, "ulm+domain", SIZES, 2 * LARGEST, model)
+    interval = None if isinstance(outlook, str) else outlook.accuracy
+    truth = true_accuracy(("ulm+domain", 2 * LARGEST))
+    return Claim(name="accuracy at 128,000, extrapolated", interval=interval, truth=truth)
+
+
+def coverage(found: list[Claim]) -> tuple[float, float, float]:
+    """Share of intervals that hold the truth, share given, share of these with an open end."""
+    given = [claim for claim in found if claim.interval is not None]
+    if not given:
+        return math.nan, 0.0, math.nan
+    held = sum(c.interval.low <= c.truth <= c.interval.high for c in given if c.interval)
+    return held / len(given), len(given) / len(found), sum(c.is_open for c in given) / len(given)
+
+
+def simulated_claims(
+    num_sweeps: int, num_seeds: int, num_documents: int, *, seed: int = 0, every: int = 0
+) -> dict[str, list[Claim]]:
+    """Claims by name over many sweeps; every so many of them is extrapolated too (0: none)."""
+    rng = np.random.default_rng([seed, num_seeds, num_documents])
+    by_name: dict[str, list[Claim]] = {}
+    for index in range(num_sweeps):
+        scores = simulate(rng, num_seeds, num_documents)
+        found = [bootstrap_claim(scores, rng), *claims(scores)]
+        if every and index % every == 0:
+            found.append(extrapolation_claim(scores))
+        for claim in found:
+            by_name.setdefault(claim.name, []).append(claim)
+    return by_name
+
+
+def main() -> None:
+    """Print the table."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--sweeps", type=int, default=1000)
+    chosen = arguments.parse_args()
+    print("# How often 95 % intervals hold the truth\n")
+    print(
+        f"`python benchmarks/coverage.py --sweeps {chosen.sweeps}` · python "
+        f"{platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}\n"
+    )
+    print("| estimator | seeds | test documents | sweeps | covers | given | open end |")
+    print("| :--- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for num_seeds, num_documents in (
+        (2, 0),
+        (3, 0),
+        (5, 0),
+        (10, 0),
+        (2, 1000),
+        (3, 1000),
+        (5, 1000),
+    ):
+        found = simulated_claims(chosen.sweeps, num_seeds, num_documents, every=5)
+        for name, of_name in found.items():
+            held, given, is_open = coverage(of_name)
+            documents = f"{num_documents:,}" if num_documents else "endless"
+            print(
+                f"| {name} | {num_seeds} | {documents} | {len(of_name):,} | "
+                f"{100 * held:.1f} % | {100 * given:.0f} % | {100 * is_open:.0f} % |"
+            )
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

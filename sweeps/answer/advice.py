@@ -1,0 +1,223 @@
+"""Advice: what to collect next, what it should bring, how sure that is, and when to stop (pure).
+
+A spec, rows, scores and a question come in; lines of text and the cells to add go out. Within the
+measured sizes advice rests on intervals; beyond them on the range over several forms, up to four
+times the largest size; where neither answers it says so and names the cells that would.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import inf
+
+from sweeps.answer.collecting import Outlook, outlook_at
+from sweeps.answer.extrapolation import Extrapolation, extrapolate
+from sweeps.answer.findings import Findings, Growth
+from sweeps.answer.headline import WORTHWHILE
+from sweeps.answer.phrases import counted, joined, number, percent, points_text, rounded, span
+from sweeps.answer.question import Question
+from sweeps.answer.results import ResultRow
+from sweeps.answer.scores import Scores
+from sweeps.answer.search_curves import SearchCurve, Verdict
+from sweeps.answer.target_advice import Advice, said, target_advice
+from sweeps.answer.wanted import Wanted, wanted_for_precision, wanted_sizes
+from sweeps.spec.values import SweepSpec
+
+
+def advise(
+    spec: SweepSpec,
+    rows: Sequence[ResultRow],
+    scores: Scores,
+    findings: Findings,
+    question: Question,
+    searches: Iterable[SearchCurve] = (),
+) -> Advice:
+    """Answer a question from what is finished.
+
+    Args:
+        spec: The sweep.
+        rows: One row per cell.
+        scores: Their scores.
+        findings: What `find` made of them.
+        question: What is asked.
+        searches: Search curves, for the verdict whether the search was enough.
+    """
+    lead = findings.lead
+    if lead is None:
+        return Advice(
+            lines=("No advice yet: no regime that reads domain text has a finished cell.",),
+            wanted=Wanted(),
+        )
+    model = extrapolate(scores, lead.regime, spec.sizes)
+    lines: list[str] = []
+    wanted = Wanted()
+    for part in (
+        target_advice(spec, scores, lead, question, model),
+        _next_text(spec, rows, scores, lead, question, model),
+        _stop(spec, lead),
+        _reference(findings, lead),
+        _sureness(spec, scores, findings, lead),
+    ):
+        lines += part.lines
+        wanted = wanted.joined(part.wanted)
+    lines += [*_forms(model), *_searches(searches)]
+    return Advice(lines=tuple(lines), wanted=wanted.beyond(spec))
+
+
+def _next_text(
+    spec: SweepSpec,
+    rows: Sequence[ResultRow],
+    scores: Scores,
+    lead: Growth,
+    question: Question,
+    model: Extrapolation | None,
+) -> Advice:
+    known = [size for size in spec.sizes if scores.has((lead.regime, size))]
+    size = question.budget_documents or 2 * known[-1]
+    outlook = outlook_at(rows, scores, lead.regime, known, size, model)
+    if isinstance(outlook, str):
+        return said(
+            f"{number(size)} documents: no answer, {outlook}.",
+            wanted=wanted_sizes(spec, question.budget_documents),
+        )
+    lines = [_outlook_text(outlook, lead.regime)]
+    money = _money_text(outlook, question)
+    return said(*lines, *([money] if money else []))
+
+
+def _outlook_text(outlook: Outlook, regime: str) -> str:
+    low, high = outlook.accuracy.low, outlook.accuracy.high
+    what = "extrapolated, range over forms" if outlook.is_extrapolated else "95 %"
+    text = (
+        f"{number(outlook.size)} documents: `{regime}` should score {percent(low)} to "
+        f"{percent(high)} ({what})"
+    )
+    gain = outlook.gain
+    if gain is not None:
+        text += (
+            f", {100 * gain.low:+.1f} to {100 * gain.high:+.1f} points against "
+            f"{number(outlook.start)} documents"
+        )
+    return f"{text}."
+
+
+def _money_text(outlook: Outlook, question: Question) -> str | None:
+    parts, total = [], 0.0
+    more = max(0, outlook.size - outlook.start)
+    if question.price_per_document is not None:
+        cost = more * question.price_per_document
+        parts.append(f"{number(more)} documents cost {cost:,.2f}")
+        total += cost
+    if question.price_per_gpu_hour is not None and outlook.accelerator_hours is not None:
+        cost = outlook.accelerator_hours * question.price_per_gpu_hour
+        parts.append(f"{outlook.accelerator_hours:.2g} accelerator hours a cell cost {cost:,.2f}")
+        total += cost
+    if not parts:
+        return None
+    text = f"For that {joined(parts)}"
+    if outlook.gain is None or outlook.gain.high <= 0:
+        return f"{text}; a gain is not to be expected."
+    cheapest = total / (100 * outlook.gain.high)
+    dearest = total / (100 * outlook.gain.low) if outlook.gain.low > 0 else inf
+    most = "any price" if dearest == inf else f"{dearest:,.2f}"
+    return f"{text}: {cheapest:,.2f} to {most} a point of accuracy."
+
+
+def _stop(spec: SweepSpec, lead: Growth) -> Advice:
+    stretch = lead.enough_from(WORTHWHILE)
+    if stretch is not None:
+        return said(
+            f"Stop at {number(stretch.start)} documents: from there to {number(stretch.end)} a "
+            "doubling brings less than half a point, with its whole interval."
+        )
+    whole = lead.to_the_end[0] if lead.to_the_end else None
+    if whole is not None and whole.is_below(WORTHWHILE):
+        return said(
+            f"When to stop: no answer, no rise is seen from {number(whole.start)} to "
+            f"{number(whole.end)} documents: more text does not help `{lead.regime}` here, or only "
+            "beyond these sizes.",
+            wanted=wanted_sizes(spec, None),
+        )
+    if not lead.by_step:
+        return said(
+            "When to stop: no answer, no seed has two neighbouring sizes.",
+            wanted=wanted_sizes(spec, None),
+        )
+    last = lead.by_step[-1]
+    text = f"the doubling up to {number(last.end)} documents brought {_points(last.accuracy.value)}"
+    interval = last.accuracy.interval
+    if interval is None or last.accuracy.num_seeds < 2:
+        return said(
+            f"When to stop: no answer, {text} at one seed; add seeds.", wanted=Wanted(num_seeds=3)
+        )
+    text += f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
+    if interval.low > WORTHWHILE:
+        return said(f"Not yet: {text}, surely more than half a point.")
+    return said(
+        f"When to stop: no answer, {text}, which holds half a point; more seeds decide.",
+        wanted=wanted_for_precision(last.accuracy, WORTHWHILE),
+    )
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f} points"
+
+
+def _reference(findings: Findings, lead: Growth) -> Advice:
+    crossing = lead.over_bow
+    if crossing is None:
+        return said()
+    if crossing.is_bracketed and crossing.documents is not None and crossing.interval is not None:
+        return said(
+            f"Below {rounded(crossing.documents)} documents (95 %: {span(crossing.interval)}) "
+            "TF-IDF is the better choice."
+        )
+    sized = [d for d in findings.against_bow if d.first[0] == lead.regime]
+    if not sized:
+        return said()
+    last = max(sized, key=lambda found: found.first[1] or 0)
+    return said(
+        f"Against `bow` at {number(last.first[1] or 0)} documents: {points_text(last)}"
+        + ("." if last.is_claimed else "; not a claim at these seeds.")
+    )
+
+
+def _sureness(spec: SweepSpec, scores: Scores, findings: Findings, lead: Growth) -> Advice:
+    """Seeds that a claim about the leader would need."""
+    if findings.num_seeds < 3:
+        return said(
+            f"{counted(findings.num_seeds, 'seed')}: intervals rest on "
+            f"{counted(findings.num_seeds - 1, 'degree')} of freedom; three seeds are the fewest "
+            "worth planning with.",
+            wanted=Wanted(num_seeds=3),
+        )
+    last = findings.leaders[-1].margin if findings.leaders else None
+    if last is None or last.is_claimed:
+        return said()
+    needed = wanted_for_precision(last.accuracy, abs(last.accuracy.value))
+    return said(
+        f"Who is first at {number(findings.leaders[-1].size)} documents is not a claim: "
+        f"{points_text(last)}.",
+        wanted=Wanted(num_seeds=max(6, needed.num_seeds)),
+    )
+
+
+def _forms(model: Extrapolation | None) -> list[str]:
+    if model is None:
+        return []
+    lines = []
+    for found in model.fitted:
+        error = found.held_out_error
+        if error is not None:
+            refuted = "; not used" if found.is_refuted else ""
+            lines.append(
+                f"Form {found.form.name}, {found.form.formula}: fitted without "
+                f"{number(model.sizes[-1])} documents it misses them by {_points(error)}{refuted}."
+            )
+    return lines
+
+
+def _searches(searches: Iterable[SearchCurve]) -> list[str]:
+    short = [curve for curve in searches if curve.verdict is Verdict.NOT_ENOUGH]
+    if not short:
+        return []
+    named = joined(f"`{curve.regime}` {curve.stage.replace('_', ' ')}" for curve in short)
+    return [f"The search was not enough for {named}: their last trial still brought a gain."]

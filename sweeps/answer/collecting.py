@@ -1,0 +1,122 @@
+"""Collecting: what a number of documents should score, gain and take (pure).
+
+Rows, scores and a size come in; ranges of accuracy and gain go out, from the measured curve within
+the measured sizes and from the forms beyond them.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+
+from sweeps.answer.extrapolation import Extrapolation, range_of
+from sweeps.answer.results import ResultRow
+from sweeps.answer.scores import Interval, Scores
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outlook:
+    """What a size should bring.
+
+    Args:
+        size: Domain documents.
+        start: The largest measured size below it, or the smallest of all.
+        accuracy: Range of the accuracy.
+        gain: Range of the accuracy minus that at `start`; None where both are the same.
+        is_extrapolated: Whether the size lies beyond the measured ones.
+        accelerator_hours: Of one cell with its search, linear in size; None where not reported.
+    """
+
+    size: int
+    start: int
+    accuracy: Interval
+    gain: Interval | None
+    is_extrapolated: bool
+    accelerator_hours: float | None
+
+
+def outlook_at(
+    rows: Sequence[ResultRow],
+    scores: Scores,
+    regime: str,
+    known: Sequence[int],
+    size: int,
+    model: Extrapolation | None,
+) -> Outlook | str:
+    """What a size should bring, or the reason why nothing can be said.
+
+    Args:
+        rows: One row per cell.
+        scores: Their scores.
+        regime: A regime with a size axis.
+        known: Its finished sizes, ascending.
+        size: Domain documents.
+        model: Its extrapolation; None where too few sizes are finished.
+    """
+    if size < known[0]:
+        return f"the smallest measured size is {known[0]:,}"
+    hours = _accelerator_hours(rows, regime, size)
+    if size <= known[-1]:
+        return _within(scores, regime, known, size, hours)
+    if model is None or not model.trusted:
+        return (
+            "it lies beyond the measured sizes, and four sizes and two seeds are the fewest "
+            "that allow an extrapolation"
+        )
+    if size > model.limit:
+        return (
+            f"it is more than four times the largest measured size, {known[-1]:,}: no form is "
+            "trusted that far"
+        )
+    start = model.sizes[-1]
+    gains = [np.sort(f.draws.accuracy_at(size) - f.draws.accuracy_at(start)) for f in model.trusted]
+    ends = [np.percentile(gain, [2.5, 97.5]) for gain in gains]
+    return Outlook(
+        size=size,
+        start=start,
+        accuracy=range_of(model.accuracy_at(size)),
+        gain=Interval(low=float(min(e[0] for e in ends)), high=float(max(e[1] for e in ends))),
+        is_extrapolated=True,
+        accelerator_hours=hours,
+    )
+
+
+def _within(
+    scores: Scores, regime: str, known: Sequence[int], size: int, hours: float | None
+) -> Outlook | str:
+    place = bisect_left(known, size)
+    below, above = known[max(0, place - 1)], known[place]
+    points = [(regime, below), (regime, above)]
+    if not scores.has(*points):
+        return f"no seed has both {below:,} and {above:,}"
+    part = 1.0 if below == above else log(size / below) / log(above / below)
+    accuracy = scores.contrast(points, [1 - part, part]).interval
+    gain = scores.contrast(points, [-part, part]).interval
+    if accuracy is None:
+        return "one seed shows no spread"
+    return Outlook(
+        size=size,
+        start=below,
+        accuracy=accuracy,
+        gain=gain if size > below else None,
+        is_extrapolated=False,
+        accelerator_hours=hours,
+    )
+
+
+def _accelerator_hours(rows: Sequence[ResultRow], regime: str, size: int) -> float | None:
+    """A straight line through the cells' accelerator seconds, never below none."""
+    seen = [
+        (row.size, row.accelerator_seconds)
+        for row in rows
+        if row.is_finished and row.regime == regime and row.size and row.accelerator_seconds
+    ]
+    if not seen:
+        return None
+    sizes, seconds = np.array(seen, dtype=np.float64).T
+    if len(set(sizes)) < 2:
+        return float(seconds.mean() * size / sizes.mean() / 3600)
+    slope, constant = np.polyfit(sizes, seconds, 1)
+    return float(max(0.0, slope * size + constant) / 3600)

@@ -1,0 +1,102 @@
+"""Consult: what a sweep's folder says when it is asked (reads predictions and records).
+
+Paths, a spec, records and a question come in; advice or the first sentence of the answer goes out.
+No figure is drawn, and nothing is written but the spec that was asked for.
+"""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from sweeps.answer.advice import advise
+from sweeps.answer.findings import find, make_sweep_scores
+from sweeps.answer.predictions import fetch_predictions, load_hits
+from sweeps.answer.question import Question
+from sweeps.answer.results import ResultRow, make_rows, open_ledger
+from sweeps.answer.search_curves import search_curve
+from sweeps.answer.sentences import answer
+from sweeps.answer.series import search_figure
+from sweeps.answer.target_advice import Advice
+from sweeps.answer.wanted import check_writable, write_spec
+from sweeps.paths import SweepPaths
+from sweeps.search.records import TrialRecord
+from sweeps.spec.cells import make_cells
+from sweeps.spec.values import SweepSpec
+
+
+def first_sentence(paths: SweepPaths, spec: SweepSpec, records: Iterable[TrialRecord]) -> str:
+    """The sentence a report begins with."""
+    rows = make_rows(spec, make_cells(spec), records)
+    return answer(spec, find(spec, rows, load_hits(paths, rows)), rows)[0]
+
+
+def consult(
+    paths: SweepPaths,
+    spec: SweepSpec,
+    records: Iterable[TrialRecord],
+    asked: Mapping[str, Any],
+) -> Advice:
+    """Ask a sweep, finished or not, what to do next.
+
+    Args:
+        paths: Where the sweep lies.
+        spec: Its spec.
+        records: Everything its ledger remembers.
+        asked: Fields of a `Question` by name; chance is added from the predictions.
+
+    Raises:
+        QuestionError: What is asked for cannot be.
+    """
+    records = tuple(records)
+    cells = make_cells(spec)
+    rows = make_rows(spec, cells, records)
+    question = Question(**asked, chance=1 / num_classes(paths, rows))
+    hits = load_hits(paths, rows)
+    latest = open_ledger(spec, cells, records)[0].records
+    found = (search_curve(panel) for panel in search_figure(spec, cells, latest))
+    return advise(
+        spec,
+        rows,
+        make_sweep_scores(spec, rows, hits),
+        find(spec, rows, hits),
+        question,
+        [curve for curve in found if curve is not None],
+    )
+
+
+def advice_lines(
+    paths: SweepPaths,
+    spec: SweepSpec,
+    records: Iterable[TrialRecord],
+    asked: Mapping[str, Any],
+    emit_spec: Path | None = None,
+) -> list[str]:
+    """What `sweep advise` prints; the spec with the cells to add is written where one is wanted.
+
+    Raises:
+        QuestionError: What is asked for cannot be, or the spec must not be written there.
+    """
+    if emit_spec is not None:
+        check_writable(emit_spec)
+    fetch_predictions(paths)
+    advice = consult(paths, spec, records, asked)
+    lines = [*advice.lines, f"cells to add: {advice.wanted.describe(spec)}"]
+    if emit_spec is not None:
+        write_spec(spec, advice.wanted, emit_spec)
+        lines.append(f"go on with: sweep run {shlex.quote(str(emit_spec))}")
+    return lines
+
+
+def num_classes(paths: SweepPaths, rows: Sequence[ResultRow]) -> int:
+    """Classes of the first readable predictions; two where there are none yet."""
+    for row in rows:
+        try:
+            with np.load(paths.predictions(row.cell), allow_pickle=False) as file:
+                return int(file["probabilities"].shape[1])
+        except (OSError, KeyError, ValueError, IndexError, BadZipFile):
+            continue
+    return 2

@@ -1,0 +1,181 @@
+"""Gain: what share of the gain of domain text smaller sizes give already (pure).
+
+Scores come in; R(n) = (acc(n) - acc(`ulm`)) / (acc(largest) - acc(`ulm`)) with its interval and the
+documents needed for some shares go out. Where the gain itself may be nothing no share is given.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+
+from sweeps.answer.crossings import Crossing, find_crossing, sharing
+from sweeps.answer.scores import Estimate, Floats, Interval, Point, Scores, Spread
+from sweeps.answer.statistics import difference
+from ulm.regimes import Regime
+
+_SHARES_TESTED = np.linspace(-9.0, 10.0, 951)  # shares of the gain, in steps of 0.02
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Needed:
+    """Domain documents needed for a share of the gain, on the measured curve.
+
+    Args:
+        share: The share, e.g. 0.75.
+        documents: Log-linear interpolation between measured sizes.
+        is_at_most: The smallest measured size has the share already: `documents` is that size.
+        interval: Of the documents; ends as in `Crossing`.
+        is_bracketed: Whether the data show that it lies within the measured range.
+    """
+
+    share: float
+    documents: float
+    is_at_most: bool
+    interval: Interval | None
+    is_bracketed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gain:
+    """How much of what the largest size adds to `ulm` smaller sizes give already.
+
+    Args:
+        largest: The largest size of the spec.
+        total: acc(`ulm+domain` at largest) - acc(`ulm`); None where a point is missing.
+        undefined: Why shares are not defined; None where they are.
+        shares: (size, share of the gain), ascending; 1 at the largest by definition.
+        needed: Documents needed for some shares.
+    """
+
+    largest: int
+    total: Estimate | None
+    undefined: str | None
+    shares: tuple[tuple[int, Estimate], ...] = ()
+    needed: tuple[Needed, ...] = ()
+
+
+def _why_undefined(total: Estimate) -> str | None:
+    if total.interval is None:
+        return "one seed shows no spread, so nothing says whether the gain differs from 0"
+    if total.interval.low <= 0:
+        low, high = 100 * total.interval.low, 100 * total.interval.high
+        return (
+            f"the gain of {100 * total.value:+.1f} points has the interval [{low:+.1f}, "
+            f"{high:+.1f}], which is not above 0"
+        )
+    return None
+
+
+def share_of_gain(
+    scores: Scores, sizes: Sequence[int], levels: Sequence[float] = (0.75, 0.9)
+) -> Gain:
+    """R(n) = (acc(n) - acc(`ulm`)) / (acc(largest) - acc(`ulm`)) for `ulm+domain`.
+
+    Args:
+        scores: The scores.
+        sizes: Sizes of the spec, ascending.
+        levels: Shares whose documents are wanted; given where all sizes are finished at some seed.
+    """
+    base: Point = (Regime.ULM.value, None)
+    tops: list[Point] = [(Regime.ULM_DOMAIN.value, size) for size in sizes]
+    largest = sizes[-1]
+    gain = difference(scores, tops[-1], base)
+    if gain is None:
+        return Gain(largest=largest, total=None, undefined=_what_is_missing(scores, base, tops[-1]))
+    undefined = _why_undefined(gain.accuracy)
+    if undefined is not None:
+        return Gain(largest=largest, total=gain.accuracy, undefined=undefined)
+    return Gain(
+        largest=largest,
+        total=gain.accuracy,
+        undefined=None,
+        shares=tuple(
+            (size, share)
+            for size, top in zip(sizes, tops, strict=True)
+            if (share := _share_at(scores, base, top, tops[-1])) is not None
+        ),
+        needed=_documents_needed(scores, sizes, base, tops, levels),
+    )
+
+
+def _what_is_missing(scores: Scores, base: Point, top: Point) -> str:
+    for point in (base, top):
+        if not scores.has(point):
+            name = point[0] if point[1] is None else f"{point[0]} at {point[1]:,} documents"
+            return f"no cell of {name} is finished"
+    return f"no seed has finished both {base[0]} and {top[0]} at {top[1]:,} documents"
+
+
+def _share_at(scores: Scores, base: Point, point: Point, top: Point) -> Estimate | None:
+    """The share at one size; None where its seeds are too few to show a gain."""
+    points = [base, point, top]
+    if not scores.has(*points):
+        return None
+    means, spread = scores.means(*points), scores.spread(*points)
+    if means[2] <= means[0]:
+        return None
+    value = float((means[1] - means[0]) / (means[2] - means[0]))
+    interval = None
+    if spread.is_known:
+        whole = Interval(low=1.0, high=1.0)
+        interval = whole if point == top else _fieller(means, spread, value)
+    return Estimate(value=value, interval=interval, num_seeds=spread.num_seeds)
+
+
+def _fieller(means: Floats, spread: Spread, value: float) -> Interval:
+    """All shares r at which acc(n) - (1 - r) base - r top may be zero (Fieller 1954)."""
+    tested = _SHARES_TESTED
+    weights = np.stack([tested - 1, np.ones_like(tested), -tested], axis=1)
+    margin = np.abs(weights @ means) - spread.half_widths(weights)
+    inside = np.flatnonzero(margin <= 0)
+    if not inside.size:  # narrower than a step
+        return Interval(low=value, high=value)
+    first, last = int(inside[0]), int(inside[-1])
+    return Interval(
+        low=-inf if first == 0 else min(_between(margin, first - 1, first), value),
+        high=inf if last == len(tested) - 1 else max(_between(margin, last + 1, last), value),
+    )
+
+
+def _between(margin: Floats, outside: int, inside: int) -> float:
+    """The share at which the margin is zero, linear between two tested ones."""
+    part = margin[outside] / (margin[outside] - margin[inside])
+    start = _SHARES_TESTED[outside]
+    return float(start + part * (_SHARES_TESTED[inside] - start))
+
+
+def _needed(share: float, crossing: Crossing, largest: int) -> Needed:
+    reached = crossing.documents
+    return Needed(
+        share=share,
+        documents=float(largest) if reached is None else reached,
+        is_at_most=crossing.is_at_most,
+        interval=crossing.interval,
+        is_bracketed=crossing.is_bracketed,
+    )
+
+
+def _documents_needed(
+    scores: Scores,
+    sizes: Sequence[int],
+    base: Point,
+    tops: Sequence[Point],
+    levels: Sequence[float],
+) -> tuple[Needed, ...]:
+    """Wants two sizes, a seed that has every point, and a gain at these seeds."""
+    if len(sizes) < 2 or not scores.has(base, *tops):
+        return ()
+    means = scores.means(base, *tops)
+    if means[-1] <= means[0]:
+        return ()
+    found = (
+        find_crossing(scores, sizes, sharing(Regime.ULM_DOMAIN.value, base, tops[-1], level))
+        for level in levels
+    )
+    return tuple(
+        _needed(level, crossing, sizes[-1])
+        for level, crossing in zip(levels, found, strict=True)
+        if crossing is not None
+    )

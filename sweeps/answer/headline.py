@@ -1,0 +1,77 @@
+"""Headline: the answer in one sentence, made of what the data support (pure).
+
+Findings come in, one sentence goes out: the accuracy that is passed, the share of the gain, where
+more text stops paying, where the bag of words is better. A clause whose interval does not support
+it is left out; with one seed there is none.
+"""
+
+from sweeps.answer.findings import Findings, Growth
+from sweeps.answer.phrases import number, rounded, span
+from sweeps.spec.values import SweepSpec
+
+WORTHWHILE = 0.005  # a doubling that brings surely less than half a point is not worth collecting
+
+
+def headline(spec: SweepSpec, findings: Findings) -> str | None:
+    """The answer in one sentence, made of the clauses that the data support.
+
+    Returns:
+        None where they support none.
+    """
+    lead = findings.lead
+    if lead is None:
+        return None
+    clauses = (*_passing(lead), *_share(findings), *_enough(lead), *_below(findings, lead))
+    if not clauses:
+        return None
+    return f"With {number(spec.labels.train)} labels, {'; '.join(clauses)}."
+
+
+def _passing(lead: Growth) -> list[str]:
+    if lead.passage is None or lead.passage.crossing.documents is None:
+        return []
+    crossing, sure = lead.passage.crossing, ""
+    if crossing.interval is not None:
+        sure = f" (95 %: {span(crossing.interval)})"
+    return [
+        f"`{lead.regime}` passes {100 * lead.passage.target:.0f} % from "
+        f"{rounded(crossing.documents or 0)} documents{sure}"
+    ]
+
+
+def _share(findings: Findings) -> list[str]:
+    if not findings.gain.needed or not findings.gain.needed[0].is_bracketed:
+        return []
+    needed, largest = findings.gain.needed[0], findings.gain.largest
+    sure = ""
+    if needed.interval is not None:
+        low, high = (100 * end / largest for end in (needed.interval.low, needed.interval.high))
+        sure = f" (95 %: {low:.0f}–{high:.0f} %)"
+    return [
+        f"three quarters of the gain needs {100 * needed.documents / largest:.0f} % of your text"
+        f"{sure}"
+    ]
+
+
+def _enough(lead: Growth) -> list[str]:
+    stretch = lead.enough_from(WORTHWHILE)
+    if stretch is None:
+        return []
+    return [
+        f"beyond {number(stretch.start)} more text buys less than half a point per doubling "
+        f"(measured to {number(stretch.end)})"
+    ]
+
+
+def _below(findings: Findings, lead: Growth) -> list[str]:
+    """Where the bag of words is the better choice, if the data show it."""
+    crossing = lead.over_bow
+    if crossing is None or crossing.interval is None or crossing.num_seeds < 2:
+        return []
+    if crossing.is_bracketed and crossing.documents is not None:
+        return [f"below {rounded(crossing.documents)} (95 %: {span(crossing.interval)}) use TF-IDF"]
+    sized = [d for d in findings.against_bow if d.first[0] == lead.regime]
+    ends = [d.accuracy.interval.high for d in sized if d.accuracy.interval is not None]
+    if len(ends) == len(sized) and max(ends) < 0:
+        return [f"up to {number(crossing.largest)} documents use TF-IDF"]
+    return []

@@ -1,0 +1,120 @@
+"""Paired comparisons: how many seeds a claim needs, and McNemar's test on predictions (pure).
+
+Win probabilities, or per-document hits of two points at the same seeds, come in; numbers of seeds
+and p-values go out. McNemar's test asks about these trained models on new documents; P(A > B) asks
+about new seeds. Neither answers the other's question, so both are shown.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betainc, gammaln, ndtri
+
+from sweeps.answer.scores import Point, Scores
+
+
+def seeds_to_claim(probability: float, *, error: float = 0.05, power: float = 0.95) -> int | None:
+    """Seeds needed to claim P(A > B) > 1/2 where it is `probability`.
+
+    Noether's sample size (1987, section 2) as Bouthillier et al. (2021, appendix C) use it:
+    N = (z(1 - error) + z(power))^2 / (6 (1/2 - probability)^2); 29 at .75, 12 at .90.
+
+    Args:
+        probability: P(A > B), in [0, 1]; which of the two is called A does not matter.
+        error: Chance of a claim where there is nothing to claim.
+        power: Chance of the claim where there is.
+
+    Returns:
+        None where the probability is 1/2: no number suffices.
+    """
+    distance = abs(probability - 0.5)
+    if distance == 0:
+        return None
+    wanted = float(ndtri(1 - error) + ndtri(power)) ** 2 / (6 * distance**2)
+    return ceil(wanted - 1e-9)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class McNemar:
+    """McNemar's test of two classifiers on the same documents.
+
+    Args:
+        first_only: Documents that favour the first.
+        second_only: Documents that favour the second.
+        exact: Two-sided exact p-value, 2 P(X <= smaller), X ~ Binomial(first + second, 1/2).
+        mid: The same with half the probability of the outcome itself (Fagerland 2013).
+    """
+
+    first_only: int
+    second_only: int
+    exact: float
+    mid: float
+
+
+def mcnemar(first_only: int, second_only: int) -> McNemar:
+    """The test from its two counts; both p-values are 1 where no document tells them apart."""
+    total, smaller = first_only + second_only, min(first_only, second_only)
+    if total == 0:
+        return McNemar(first_only=0, second_only=0, exact=1.0, mid=1.0)
+    tail = float(betainc(total - smaller, smaller + 1, 0.5))
+    outcome = _binomial_half(smaller, total)
+    return McNemar(
+        first_only=first_only,
+        second_only=second_only,
+        exact=min(1.0, 2 * tail),
+        mid=min(1.0, 2 * tail - outcome),
+    )
+
+
+def _binomial_half(count: int, total: int) -> float:
+    """P(X = count), X ~ Binomial(total, 1/2)."""
+    ways = gammaln(total + 1) - gammaln(count + 1) - gammaln(total - count + 1)
+    return float(np.exp(ways - total * np.log(2)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairedTest:
+    """McNemar's test of two points, seed by seed and over all of them.
+
+    Args:
+        first: A point.
+        second: Another.
+        by_seed: (seed, test) of each seed that has both.
+        combined: The test over documents as units: a document favours the point that classified it
+            correctly at more seeds. Seeds share documents, so their p-values are dependent and
+            their counts must not be added; documents are independent whatever seeds share.
+    """
+
+    first: Point
+    second: Point
+    by_seed: tuple[tuple[int, McNemar], ...]
+    combined: McNemar
+
+
+def paired_test(scores: Scores, first: Point, second: Point) -> PairedTest | None:
+    """McNemar's test on the predictions of two points.
+
+    Returns:
+        None without predictions, without a seed that has both, or where every seed was scored on
+        other documents.
+    """
+    if not scores.shares_documents or not scores.has(first, second):
+        return None
+    hits = scores.paired_hits(first, second)
+    if hits is None:
+        return None
+    lead = hits[0].astype(np.int16) - hits[1].astype(np.int16)
+    of_first, of_second = dict(scores.by_seed(first)), dict(scores.by_seed(second))
+    seeds = [seed for seed in scores.seeds if seed in of_first and seed in of_second]
+    return PairedTest(
+        first=first,
+        second=second,
+        by_seed=tuple((seed, _test(row)) for seed, row in zip(seeds, lead, strict=True)),
+        combined=_test(lead.sum(axis=0)),
+    )
+
+
+def _test(lead: NDArray[np.int16]) -> McNemar:
+    return mcnemar(int((lead > 0).sum()), int((lead < 0).sum()))

@@ -1,0 +1,92 @@
+"""Phrases: numbers, intervals and names as the answer says them (pure).
+
+Values come in, text goes out, the same in sentences, tables and advice.
+"""
+
+from collections.abc import Iterable
+from math import inf, isinf
+
+from sweeps.answer.gain import Needed
+from sweeps.answer.scores import Estimate, Interval, Point
+from sweeps.answer.statistics import Difference
+
+
+def number(count: float) -> str:
+    """A count with thousands separated."""
+    return f"{count:,.0f}"
+
+
+def percent(share: float) -> str:
+    """A share as percent with one digit."""
+    return f"{100 * share:.1f} %"
+
+
+def joined(parts: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    listed = list(parts)
+    if len(listed) < 2:
+        return "".join(listed)
+    return f"{', '.join(listed[:-1])} and {listed[-1]}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def point_name(point: Point) -> str:
+    """A point in words, e.g. `domain` at 400."""
+    regime, size = point
+    return f"`{regime}`" if size is None else f"`{regime}` at {number(size)}"
+
+
+def with_interval(estimate: Estimate, unit: str = "") -> str:
+    """A share in hundredths, e.g. `81.5 [80.9, 82.1]`; without interval where there is none."""
+    value = f"{100 * estimate.value:.1f}{unit}"
+    if estimate.interval is not None:
+        value += f" [{_hundredths(estimate.interval.low)}, {_hundredths(estimate.interval.high)}]"
+    return value
+
+
+def _hundredths(share: float) -> str:
+    if isinf(share):
+        return "∞" if share > 0 else "-∞"
+    return f"{100 * share:.1f}"
+
+
+def points_text(found: Difference) -> str:
+    """A difference as `+2.1 points [+1.5, +2.7] (above in 2 of 2 seeds)`."""
+    value = f"{100 * found.accuracy.value:+.1f} points"
+    if found.accuracy.interval is not None:
+        low, high = found.accuracy.interval.low, found.accuracy.interval.high
+        value += f" [{100 * low:+.1f}, {100 * high:+.1f}]"
+    equal = f", equal in {found.ties}," if found.ties else ""
+    return f"{value} (above in {found.wins}{equal} of {counted(found.num_seeds, 'seed')})"
+
+
+def rounded(documents: float) -> str:
+    """Documents in two digits, as they are said: 2,638 is 2,600."""
+    if documents < 10:
+        return number(documents)
+    step = 10.0 ** (len(str(int(documents))) - 2)
+    return number(round(documents / step) * step)
+
+
+def span(interval: Interval) -> str:
+    """An interval of documents, e.g. `1,900–3,700`, with its open ends in words."""
+    if interval.low == 0 and interval.high == inf:
+        return "not within the measured range"
+    if interval.low == 0:
+        return f"below {rounded(interval.high)}"
+    if interval.high == inf:
+        return f"{rounded(interval.low)} or more"
+    return f"{rounded(interval.low)}–{rounded(interval.high)}"
+
+
+def needed_text(needed: Needed) -> str:
+    """Documents for a share of the gain, with interval."""
+    about = "at most" if needed.is_at_most else "about"
+    text = f"{about} {number(needed.documents)} domain documents"
+    if needed.interval is not None:
+        text += f" [{span(needed.interval)}]"
+    return text

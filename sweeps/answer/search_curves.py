@@ -1,0 +1,200 @@
+"""Search curves: was the search of learning rates enough, and how much do they matter (pure).
+
+The panels of the search figure come in; per regime and stage the expected best validation score
+after k trials goes out, and per size the rates that are as good as the best. Scores are in percent
+for classifiers and in nats per token for language models, as in the panels.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from math import comb, exp, log, sqrt
+
+import numpy as np
+from scipy.special import stdtrit
+
+from sweeps.answer.scores import LEVEL, Estimate, Interval
+from sweeps.answer.series import SearchPanel, Tried
+from sweeps.spec.cells import Stage
+from sweeps.spec.searches import Range
+from sweeps.spec.values import SweepSpec
+
+ENOUGH = {Stage.LANGUAGE_MODEL: 0.01, Stage.CLASSIFIER: 0.5}  # nats per token, points
+EDGE = 0.03  # share of a range, at either end, that counts as its edge
+
+
+class Verdict(StrEnum):
+    """Whether another trial would have helped."""
+
+    ENOUGH = "enough"
+    NOT_ENOUGH = "not enough"
+    UNKNOWN = "unknown"
+
+
+def expected_best(scores: Sequence[float]) -> tuple[float, ...]:
+    """Expected best of k = 1 .. B scores drawn from these B without replacement.
+
+    The unbiased estimator sum of v(j) C(j-1, k-1) / C(B, k) over ascending v (Tang et al. 2020,
+    section 3; Dodge et al. 2019 draw with replacement, which is biased).
+    """
+    ordered, count = sorted(scores), len(scores)
+    return tuple(
+        sum(value * comb(j, k - 1) for j, value in enumerate(ordered)) / comb(count, k)
+        for k in range(1, count + 1)
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchCurve:
+    """Expected best validation score of one regime and stage, mean over its studies.
+
+    Args:
+        regime: The regime.
+        stage: The stage.
+        num_studies: Studies of at least two scored trials.
+        expected: After k = 1 .. trials; percent, or nats where lower is better.
+        last_gain: What the last trial brought, positive is better; its interval is Student's t
+            over studies.
+        verdict: `enough` where that is below half a point of accuracy or 0.01 nats.
+    """
+
+    regime: str
+    stage: Stage
+    num_studies: int
+    expected: tuple[float, ...]
+    last_gain: Estimate
+    verdict: Verdict
+
+
+def search_curve(panel: SearchPanel) -> SearchCurve | None:
+    """The curve of one panel, up to the trials that all its studies have; None below two."""
+    sign = -1.0 if panel.stage is Stage.LANGUAGE_MODEL else 1.0
+    studies = [[sign * t.score for t in study if t.score is not None] for study in panel.studies]
+    studies = [scores for scores in studies if len(scores) > 1]
+    if not studies:
+        return None
+    trials = min(len(scores) for scores in studies)
+    curves = np.array([expected_best(scores)[:trials] for scores in studies])
+    gains = curves[:, -1] - curves[:, -2]
+    last_gain = _mean_of(gains)
+    return SearchCurve(
+        regime=panel.regime,
+        stage=panel.stage,
+        num_studies=len(studies),
+        expected=tuple(float(sign * value) for value in curves.mean(axis=0)),
+        last_gain=last_gain,
+        verdict=_verdict(last_gain.value, trials, ENOUGH[panel.stage]),
+    )
+
+
+def _mean_of(values: np.ndarray) -> Estimate:
+    count, interval = len(values), None
+    mean = float(values.mean())
+    if count > 1:
+        half = float(stdtrit(count - 1, LEVEL) * values.std(ddof=1) / sqrt(count))
+        interval = Interval(low=mean - half, high=mean + half)
+    return Estimate(value=mean, interval=interval, num_seeds=count)
+
+
+def _verdict(last_gain: float, trials: int, least: float) -> Verdict:
+    if trials < 3:
+        return Verdict.UNKNOWN
+    return Verdict.ENOUGH if last_gain < least else Verdict.NOT_ENOUGH
+
+
+def at_edge(value: float, searched: Range) -> bool:
+    """Whether a value lies within 3 % of an end of its searched range."""
+    if searched.is_fixed:
+        return False
+    position = (value - searched.low) / (searched.high - searched.low)
+    if searched.log:
+        position = log(value / searched.low) / log(searched.high / searched.low)
+    return not EDGE < position < 1 - EDGE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RateSensitivity:
+    """Which rates are as good as the best, for one regime, stage and size.
+
+    Args:
+        regime: The regime.
+        stage: The stage.
+        size: Domain documents; None where the regime has no size axis.
+        best: Geometric mean over seeds of each study's best rate (C for `bow`).
+        low: Smallest rate of a trial within one standard error of its study's best.
+        high: Largest such rate.
+        standard_error: Of a best score: binomial on the held-out labels for classifiers, over
+            seeds for language models; 0 where one seed gives none.
+        num_studies: Studies behind it, one per seed.
+        num_at_edge: Studies whose best rate lies at the edge of the searched range.
+    """
+
+    regime: str
+    stage: Stage
+    size: int | None
+    best: float
+    low: float
+    high: float
+    standard_error: float
+    num_studies: int
+    num_at_edge: int
+
+
+def rate_sensitivities(
+    spec: SweepSpec, panels: Iterable[SearchPanel]
+) -> tuple[RateSensitivity, ...]:
+    """One line per regime, stage and size that has a scored trial."""
+    lines = []
+    for panel in panels:
+        by_size: dict[int | None, list[list[Tried]]] = {}
+        for study in panel.studies:
+            scored = [trial for trial in study if trial.score is not None]
+            if scored:
+                index = scored[0].size_index
+                by_size.setdefault(None if index is None else spec.sizes[index], []).append(scored)
+        lines += [
+            _sensitivity(spec, panel, size, studies)
+            for size, studies in sorted(by_size.items(), key=lambda pair: pair[0] or 0)
+        ]
+    return tuple(lines)
+
+
+def _gain(trial: Tried, stage: Stage) -> float:
+    """The score, turned so that higher is better."""
+    assert trial.score is not None, "unscored trials are left out"
+    return -trial.score if stage is Stage.LANGUAGE_MODEL else trial.score
+
+
+def _sensitivity(
+    spec: SweepSpec, panel: SearchPanel, size: int | None, studies: Sequence[Sequence[Tried]]
+) -> RateSensitivity:
+    best = [max(study, key=lambda trial: _gain(trial, panel.stage)) for study in studies]
+    tops = [_gain(trial, panel.stage) for trial in best]
+    error = _standard_error(spec, panel.stage, tops)
+    as_good = [
+        trial.rate
+        for study, top in zip(studies, tops, strict=True)
+        for trial in study
+        if _gain(trial, panel.stage) >= top - error
+    ]
+    return RateSensitivity(
+        regime=panel.regime,
+        stage=panel.stage,
+        size=size,
+        best=exp(sum(log(trial.rate) for trial in best) / len(best)),
+        low=min(as_good),
+        high=max(as_good),
+        standard_error=error,
+        num_studies=len(studies),
+        num_at_edge=sum(at_edge(trial.rate, panel.searched) for trial in best),
+    )
+
+
+def _standard_error(spec: SweepSpec, stage: Stage, tops: Sequence[float]) -> float:
+    """Of one best score, in the score's unit."""
+    if stage is Stage.LANGUAGE_MODEL:
+        return float(np.std(tops, ddof=1) / sqrt(len(tops))) if len(tops) > 1 else 0.0
+    labels = spec.labels
+    held_out = labels.train if labels.folds else max(1, round(labels.train * labels.validation))
+    share = min(max(sum(tops) / len(tops) / 100, 0.0), 1.0)
+    return 100 * sqrt(share * (1 - share) / held_out)

@@ -1,0 +1,130 @@
+"""Wanted: seeds and sizes that would answer what a sweep cannot yet (pure).
+
+Intervals and a spec come in; a number of seeds and further sizes go out, and the spec that has them
+and differs in nothing else, so that a run of it trains the difference alone.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import sqrt
+from pathlib import Path
+
+import yaml
+from scipy.special import stdtrit
+
+from sweeps.answer.scores import LEVEL, Estimate
+from sweeps.errors import QuestionError
+from sweeps.spec.load import spec_to_json
+from sweeps.spec.values import SweepSpec
+from sweeps.spec.volume import published_volume
+
+MOST_SEEDS = 29  # what a claim at P(A > B) = .75 needs; more is not proposed
+MARK = "# Written by `sweep advise`: "
+HEADER = MARK + "the sweep {name}, {added}; `sweep run` trains the rest.\n"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """Cells to add: seeds in all (0 asks for none more) and sizes."""
+
+    num_seeds: int = 0
+    sizes: tuple[int, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is wanted."""
+        return self.num_seeds == 0 and not self.sizes
+
+    def joined(self, other: "Wanted") -> "Wanted":
+        """Both."""
+        return Wanted(
+            num_seeds=max(self.num_seeds, other.num_seeds),
+            sizes=tuple(sorted({*self.sizes, *other.sizes})),
+        )
+
+    def beyond(self, spec: SweepSpec) -> "Wanted":
+        """Without what the spec has already."""
+        return Wanted(
+            num_seeds=self.num_seeds if self.num_seeds > len(spec.seeds) else 0,
+            sizes=tuple(size for size in self.sizes if size not in spec.sizes),
+        )
+
+    def describe(self, spec: SweepSpec) -> str:
+        """In words, e.g. `5 seeds instead of 2 and 8,000 documents`."""
+        parts = []
+        if self.num_seeds:
+            parts.append(f"{self.num_seeds} seeds instead of {len(spec.seeds)}")
+        if self.sizes:
+            parts.append(f"{', '.join(f'{size:,}' for size in self.sizes)} documents")
+        return " and ".join(parts) or "nothing added"
+
+
+def wanted_for_precision(found: Estimate, half_width: float) -> Wanted:
+    """Seeds for an interval of at most this half width, from the width of today's.
+
+    The smallest S with t(S - 1) s / sqrt(S) at most the half width, where s is what today's
+    interval implies; capped at `MOST_SEEDS`.
+    """
+    if found.interval is None or found.num_seeds < 2:
+        return Wanted(num_seeds=3)
+    today = (found.interval.high - found.interval.low) / 2
+    scatter = today * sqrt(found.num_seeds) / float(stdtrit(found.num_seeds - 1, LEVEL))
+    for count in range(found.num_seeds + 1, MOST_SEEDS):
+        if float(stdtrit(count - 1, LEVEL)) * scatter / sqrt(count) <= half_width:
+            return Wanted(num_seeds=count)
+    return Wanted(num_seeds=MOST_SEEDS)
+
+
+def wanted_sizes(spec: SweepSpec, budget_documents: int | None) -> Wanted:
+    """A larger size, twice the largest within what can be had, or one in the widest gap."""
+    pool = published_volume(spec.corpus).pool_documents
+    limits = [limit for limit in (pool, budget_documents) if limit is not None]
+    larger = min([2 * spec.sizes[-1], *limits])
+    sizes = [larger] if larger > spec.sizes[-1] else []
+    if len(spec.sizes) + len(sizes) < 4 and len(spec.sizes) > 1:
+        ratio, low = max((b / a, a) for a, b in pairwise(spec.sizes))
+        sizes.append(round(low * sqrt(ratio)))
+    return Wanted(sizes=tuple(sorted(sizes)))
+
+
+def extended(spec: SweepSpec, wanted: Wanted) -> SweepSpec:
+    """The spec with the wanted seeds and sizes; nothing else differs."""
+    free = (seed for seed in range(10**6) if seed not in spec.seeds)
+    added = tuple(next(free) for _ in range(wanted.num_seeds - len(spec.seeds)))
+    return replace(
+        spec,
+        seeds=(*spec.seeds, *added),
+        sizes=tuple(sorted({*spec.sizes, *wanted.sizes})),
+    )
+
+
+def spec_text(spec: SweepSpec, wanted: Wanted) -> str:
+    """The extended spec as YAML that `load_spec` reads."""
+    text = yaml.safe_dump(
+        json.loads(spec_to_json(extended(spec, wanted))), sort_keys=False, allow_unicode=True
+    )
+    return HEADER.format(name=spec.name, added=wanted.describe(spec)) + text
+
+
+def check_writable(file: Path) -> None:
+    """Ask whether a spec may be written to a file: a new one, or one that was written here.
+
+    Raises:
+        QuestionError: It holds something else, or its folder is not there.
+    """
+    if not file.parent.is_dir():
+        raise QuestionError(
+            f"--emit-spec must name a file in a folder that is there, found {file}; make the folder"
+        )
+    if file.exists() and not (file.is_file() and file.read_bytes().startswith(MARK.encode())):
+        raise QuestionError(
+            f"--emit-spec must name a new file, or one it wrote, found {file}; name another"
+        )
+
+
+def write_spec(spec: SweepSpec, wanted: Wanted, file: Path) -> None:
+    """Write the extended spec; the file appears whole."""
+    beside = file.with_name(file.name + ".part")
+    beside.write_text(spec_text(spec, wanted), encoding="utf-8")
+    beside.replace(file)

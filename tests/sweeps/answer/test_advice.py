@@ -1,0 +1,265 @@
+import numpy as np
+import pytest
+
+from sweeps.answer.advice import advise
+from sweeps.answer.findings import find, make_sweep_scores
+from sweeps.answer.headline import headline
+from sweeps.answer.phrases import rounded, span
+from sweeps.answer.question import Question
+from sweeps.answer.scores import Estimate, Interval
+from sweeps.answer.search_curves import search_curve
+from sweeps.answer.series import SearchPanel, Tried
+from sweeps.answer.wanted import (
+    Wanted,
+    extended,
+    spec_text,
+    wanted_for_precision,
+    wanted_sizes,
+    write_spec,
+)
+from sweeps.errors import QuestionError
+from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.load import load_spec
+from sweeps.spec.searches import Range
+from tests.sweeps.answer.sweep_scores import rows_of
+from tests.sweeps.example_sweep import example_spec
+
+SIZES = (100, 200, 400, 800, 1600)
+SPEC = example_spec(sizes=SIZES, seeds=(0, 1, 2))
+MEANS = dict(zip(SIZES, (0.76, 0.81, 0.85, 0.870, 0.871), strict=True))
+AROUND = np.array([0.001, -0.001, 0.0])
+
+
+def table_of(means, around=AROUND, bow=0.83):
+    return {
+        ("bow", None): bow + around,
+        ("ulm", None): 0.74 + around[::-1],
+        **{("ulm+domain", size): mean + around for size, mean in means.items()},
+    }
+
+
+TABLE = table_of(MEANS)
+
+
+def headline_of(table, spec=SPEC):
+    rows = rows_of(table)
+    return headline(spec, find(spec, rows))
+
+
+def advice_for(table, spec=SPEC, searches=(), **question):
+    rows = rows_of(table)
+    scores, findings = make_sweep_scores(spec, rows), find(spec, rows)
+    found = advise(spec, rows, scores, findings, Question(**question), searches)
+    return found, "\n".join(found.lines)
+
+
+def test_the_headline_says_what_the_data_support_in_one_sentence():
+    text = headline_of(TABLE)
+    first, share, enough, below = text.split("; ")
+    assert first.startswith("With 100 labels, `ulm+domain` passes 85 % from 400 documents (95 %: ")
+    assert share.startswith("three quarters of the gain needs 20 % of your text (95 %: ")
+    assert enough == (
+        "beyond 800 more text buys less than half a point per doubling (measured to 1,600)"
+    )
+    assert below.startswith("below 280 (95 %: ")
+    assert below.endswith(") use TF-IDF.")
+
+
+def test_each_clause_is_left_out_where_its_interval_does_not_support_it():
+    own = {
+        p: np.roll([0.03, -0.05, 0.02], i) + np.mean(v) for i, (p, v) in enumerate(TABLE.items())
+    }
+    assert headline_of(own) is None
+    growing = headline_of(table_of({n: 0.7 + 0.04 * k for k, n in enumerate(SIZES)}))
+    assert "less than half a point" not in growing
+    above = headline_of(table_of(MEANS, bow=0.7))
+    assert "TF-IDF" not in above
+
+
+def test_where_every_size_is_below_bow_the_headline_says_so():
+    text = headline_of(table_of(MEANS, bow=0.95))
+    assert text.endswith("; up to 1,600 documents use TF-IDF.")
+
+
+def test_one_seed_has_no_headline():
+    assert headline_of({point: values[:1] for point, values in TABLE.items()}) is None
+    assert headline_of({("bow", None): (0.8, 0.8)}) is None
+
+
+@pytest.mark.parametrize(
+    ("documents", "text"), [(2638, "2,600"), (94.2, "94"), (999, "1,000"), (5, "5")]
+)
+def test_documents_are_said_in_two_digits(documents, text):
+    assert rounded(documents) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (1900, 3700, "1,900–3,700"),
+        (0, 400, "below 400"),
+        (900, float("inf"), "900 or more"),
+        (0, float("inf"), "not within the measured range"),
+    ],
+)
+def test_open_ends_are_said_in_words(low, high, text):
+    assert span(Interval(low=low, high=high)) == text
+
+
+def test_a_target_within_the_measured_sizes_is_answered_with_its_interval():
+    found, text = advice_for(TABLE, target=0.85)
+    assert "Target 85 %: `ulm+domain` reaches it from about 400 documents (95 %: " in text
+    assert "collect " in text
+    assert found.wanted.sizes == ()
+
+
+def test_a_target_beyond_them_is_a_range_over_forms_and_a_size_to_measure():
+    growing = {n: 1 - 2 * n**-0.5 for n in SIZES}
+    found, text = advice_for(table_of(growing), target=0.96)
+    assert "not reached within 1,600 documents; extrapolated it needs " in text
+    assert "power law with floor" in text
+    assert "measure a larger size" in text
+    assert found.wanted.sizes == (3200,)
+
+
+def test_a_target_that_no_form_reaches_is_not_worth_more_text():
+    found, text = advice_for(TABLE, target=0.97)
+    assert "by every form not within 6,400 either" in text
+    assert found.wanted.sizes == ()
+
+
+def test_seeds_that_cannot_say_where_the_target_is_passed_ask_for_more():
+    noisy = table_of(MEANS, around=np.array([0.02, -0.03, 0.01]))
+    found, text = advice_for(noisy, target=0.87)
+    assert "3 seeds cannot say where; add seeds" in text
+    assert found.wanted.num_seeds > 3
+
+
+def test_one_seed_gives_no_answer_but_the_cells_to_add():
+    one = {point: values[:1] for point, values in TABLE.items()}
+    found, text = advice_for(one, spec=example_spec(sizes=SIZES, seeds=(0,)), target=0.85)
+    assert "Target 85 %: no answer, 1 seed shows no spread" in text
+    assert found.wanted.num_seeds == 3
+
+
+def test_three_sizes_do_not_allow_forms_with_a_floor():
+    spec = example_spec(seeds=(0, 1, 2))
+    short = {n: 0.7 + 0.02 * k for k, n in enumerate(spec.sizes)}
+    found, text = advice_for(table_of(short), spec=spec, target=0.75)
+    assert "not reached within 1,600 documents; extrapolated it needs " in text
+    assert "floor" not in text
+    assert found.wanted.sizes == (3200,)
+
+
+def test_a_budget_is_priced_by_the_point_of_accuracy():
+    growing = {n: 1 - 2 * n**-0.5 for n in SIZES}
+    _, text = advice_for(table_of(growing), budget_documents=3200, price_per_document=0.5)
+    assert "3,200 documents: `ulm+domain` should score " in text
+    assert "(extrapolated, range over forms)" in text
+    assert "For that 1,600 documents cost 800.00: " in text
+
+
+def test_a_budget_within_the_measured_sizes_is_read_off_the_curve():
+    _, text = advice_for(TABLE, budget_documents=300)
+    assert "300 documents: `ulm+domain` should score 83.1 % to 83.6 % (95 %)" in text
+    assert "against 200 documents" in text
+
+
+def test_a_budget_far_beyond_the_measured_sizes_is_not_answered():
+    found, text = advice_for(TABLE, budget_documents=100_000)
+    assert "100,000 documents: no answer, it is more than four times the largest" in text
+    assert found.wanted.sizes == (3200,)
+    _, text = advice_for(TABLE, budget_documents=50)
+    assert "50 documents: no answer, the smallest measured size is 100" in text
+
+
+def test_when_to_stop_is_said_only_where_the_whole_interval_says_so():
+    _, text = advice_for(TABLE)
+    assert "Stop at 800 documents" in text
+    _, text = advice_for(table_of({n: 0.7 + 0.04 * k for k, n in enumerate(SIZES)}))
+    assert "Not yet: the doubling up to 1,600 documents brought +4.0 points" in text
+
+
+def test_a_curve_that_is_flat_from_the_start_is_not_one_that_has_had_enough():
+    flat = table_of(dict.fromkeys(SIZES, 0.8))
+    assert "less than half a point" not in headline_of(flat)
+    _, text = advice_for(flat)
+    assert "When to stop: no answer, no rise is seen from 100 to 1,600 documents" in text
+
+
+def test_a_last_doubling_that_may_bring_half_a_point_asks_for_seeds():
+    own = {
+        p: np.roll([0.01, -0.02, 0.01], i) + np.mean(v) for i, (p, v) in enumerate(TABLE.items())
+    }
+    found, text = advice_for(own)
+    assert "which holds half a point; more seeds decide" in text
+    assert found.wanted.num_seeds > 3
+
+
+def test_a_search_that_was_too_short_is_named():
+    tried = tuple(
+        Tried(rate=rate, score=score, size_index=0, is_chosen=False, is_pruned=False)
+        for rate, score in ((0.01, 60.0), (0.02, 70.0), (0.03, 80.0))
+    )
+    panel = SearchPanel(
+        regime="domain", stage=Stage.CLASSIFIER, searched=Range(low=1, high=2), studies=(tried,)
+    )
+    _, text = advice_for(TABLE, searches=[search_curve(panel)])
+    assert "The search was not enough for `domain` classifier" in text
+
+
+def test_a_sweep_without_a_finished_size_has_no_advice_yet():
+    found, text = advice_for({("bow", None): (0.8, 0.8)})
+    assert text.startswith("No advice yet")
+    assert found.wanted.is_empty
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0, 1.5, -0.1, 0.5, float("nan")])
+def test_a_target_that_cannot_be_is_refused(target):
+    with pytest.raises(QuestionError, match="--target must be"):
+        Question(target=target)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"budget_documents": 0}, "--budget-documents must be at least 1, found 0"),
+        ({"price_per_document": -1.0}, "--price-per-document must be money"),
+        ({"price_per_gpu_hour": float("nan")}, "--price-per-gpu-hour must be money"),
+    ],
+)
+def test_an_impossible_option_is_refused(options, message):
+    with pytest.raises(QuestionError, match=message):
+        Question(**options)
+
+
+def test_an_emitted_spec_loads_and_differs_in_nothing_else(tmp_path):
+    wanted = Wanted(num_seeds=5, sizes=(3200,))
+    write_spec(SPEC, wanted, tmp_path / "more.yaml")
+    loaded = load_spec(tmp_path / "more.yaml")
+    assert loaded == extended(SPEC, wanted)
+    assert loaded.seeds == (0, 1, 2, 3, 4)
+    assert loaded.sizes == (*SIZES, 3200)
+    assert {cell.id for cell in make_cells(SPEC)} < {cell.id for cell in make_cells(loaded)}
+    assert spec_text(SPEC, wanted).startswith("# Written by `sweep advise`: the sweep example, 5 ")
+
+
+def test_new_seeds_are_those_that_are_free():
+    spec = example_spec(seeds=(0, 7))
+    assert extended(spec, Wanted(num_seeds=4)).seeds == (0, 7, 1, 2)
+
+
+def test_seeds_for_a_precision_are_the_fewest_whose_interval_is_that_narrow():
+    found = Estimate(value=0.1, interval=Interval(low=0.09, high=0.11), num_seeds=3)
+    scatter = 0.01 * 3**0.5 / 4.302653
+    wanted = wanted_for_precision(found, 0.005)
+    assert wanted.num_seeds == 5
+    assert 2.776445 * scatter / 5**0.5 <= 0.005 < 3.182446 * scatter / 4**0.5
+
+
+def test_a_larger_size_stays_within_the_pool_and_the_budget():
+    assert wanted_sizes(SPEC, None).sizes == (3200,)
+    assert wanted_sizes(SPEC, 2000).sizes == (2000,)
+    assert wanted_sizes(SPEC, 1000).sizes == ()
+    full = example_spec(sizes=(100, 6000))
+    assert wanted_sizes(full, None).sizes == (775,)

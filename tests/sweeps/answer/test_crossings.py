@@ -1,0 +1,87 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sweeps.answer.crossings import find_crossing, overtaking, passing, reaching
+from tests.sweeps.answer.sweep_scores import curve, scores_of
+
+SIZES = (100, 400, 1600)
+BOTH, DOMAIN, BOW = "ulm+domain", "domain", ("bow", None)
+
+
+def test_a_target_is_reached_log_linear_between_sizes_with_the_inverted_t_interval():
+    around = np.array([0.01, -0.01, 0.0, 0.006])
+    table = {(BOTH, n): m + around for n, m in zip(SIZES, (0.70, 0.80, 0.84), strict=True)}
+    found = find_crossing(scores_of(table), SIZES, reaching(BOTH, 0.75))
+    mean = 0.70 + around.mean()
+    assert found.documents == pytest.approx(100 * 4 ** ((0.75 - mean) / 0.1))
+    half = stats.ttest_1samp(around, 0).confidence_interval(0.95)
+    for end, shift in ((found.interval.high, half.low), (found.interval.low, half.high)):
+        at = 0.70 + shift + 0.1 * math.log(end / 100) / math.log(4)
+        assert at == pytest.approx(0.75, abs=1e-4)
+    assert found.is_bracketed
+    assert (found.smallest, found.largest, found.num_seeds) == (100, 1600, 4)
+
+
+def test_a_target_above_the_curve_is_not_reached_and_open_to_the_right():
+    scores = scores_of(curve(BOTH, {100: 0.7, 400: 0.75, 1600: 0.8}))
+    found = find_crossing(scores, SIZES, reaching(BOTH, 0.9))
+    assert found.documents is None
+    assert (found.interval.low, found.interval.high) == (1600, math.inf)
+    assert not found.is_bracketed
+
+
+def test_a_target_that_the_smallest_size_has_is_open_to_the_left():
+    scores = scores_of(curve(BOTH, {100: 0.7, 400: 0.75, 1600: 0.8}))
+    found = find_crossing(scores, SIZES, reaching(BOTH, 0.6))
+    assert found.is_at_most
+    assert (found.documents, found.interval.low, found.interval.high) == (100, 0, 100)
+
+
+def test_where_the_last_interval_holds_the_target_nothing_is_bracketed():
+    scores = scores_of(curve(BOTH, {100: 0.7, 1600: 0.8}, around=(0.01, -0.01, 0.0)))
+    found = find_crossing(scores, SIZES, reaching(BOTH, 0.79))
+    assert found.documents is not None
+    assert found.interval.high == math.inf
+    assert not found.is_bracketed
+
+
+def test_regimes_cross_where_the_paired_difference_passes_zero():
+    shared = np.array([0.03, -0.05, 0.01])
+    own = np.array([0.001, -0.001, 0.0])
+    table = {
+        (regime, n): mean + shared + (own if regime == DOMAIN else 0)
+        for regime, means in ((BOTH, (0.8, 0.82, 0.84)), (DOMAIN, (0.7, 0.80, 0.86)))
+        for n, mean in zip(SIZES, means, strict=True)
+    }
+    found = find_crossing(scores_of(table), SIZES, overtaking(DOMAIN, BOTH))
+    assert found.documents == pytest.approx(800, rel=1e-6)
+    assert found.interval.low > 700
+    assert found.interval.high < 900
+
+
+def test_a_size_that_no_seed_shares_is_left_out():
+    table = {(BOTH, 100): (0.7, 0.71), (BOTH, 400): (None, None), (BOTH, 1600): (0.8, 0.81)}
+    found = find_crossing(scores_of(table), SIZES, reaching(BOTH, 0.755))
+    assert found.documents == pytest.approx(400)
+    assert find_crossing(scores_of(table), SIZES, passing(BOTH, BOW)) is None
+
+
+def test_stretches_use_the_seeds_that_have_both_their_ends():
+    table = {
+        (BOTH, 100): (0.70, 0.71, 0.72),
+        (BOTH, 400): (0.75, 0.76, 0.77),
+        (BOTH, 1600): (0.80, 0.81, None),
+    }
+    found = find_crossing(scores_of(table), SIZES, reaching(BOTH, 0.9))
+    assert found.num_seeds == 2
+
+
+def test_one_seed_brackets_nothing():
+    scores = scores_of(curve(BOTH, {100: 0.7, 1600: 0.8}, around=(0.0,)))
+    found = find_crossing(scores, SIZES, reaching(BOTH, 0.75))
+    assert found.documents == pytest.approx(400)
+    assert found.interval is None
+    assert not found.is_bracketed

@@ -1,0 +1,101 @@
+import math
+
+import numpy as np
+import pytest
+from scipy.optimize import curve_fit
+
+from sweeps.answer.extrapolation import extrapolate, range_of
+from sweeps.answer.forms import FORMS, fit_form
+from tests.sweeps.answer.sweep_scores import curve, scores_of
+
+SIZES = tuple(500 * 2**k for k in range(8))
+PLACES = np.array(SIZES, dtype=float)
+FORM = {form.name: form for form in FORMS}
+
+
+def errors_of(function, noise=0.0):
+    return function(PLACES) + noise * np.random.default_rng(0).normal(size=len(PLACES))
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "start"),
+    [
+        ("power law with floor", lambda n, d, a, c: d * n**-a + c, (2.0, 0.4, 0.1)),
+        ("power law", lambda n, d, a: d * n**-a, (2.0, 0.3)),
+        ("logarithm", lambda n, d, c: c - d * np.log(n), (0.02, 0.4)),
+        ("exponential with floor", lambda n, d, b, c: d * np.exp(-n / b) + c, (0.1, 4000, 0.1)),
+    ],
+)
+def test_a_fit_is_as_good_as_scipys(name, function, start):
+    errors = errors_of(lambda n: function(n, *start), noise=0.002)
+    found = fit_form(FORM[name], PLACES, errors[None, :])
+    best, _ = curve_fit(function, PLACES, errors, p0=start, maxfev=20_000)
+    ours = np.array([1 - found.accuracy_at(n)[0] for n in PLACES])
+    theirs = function(PLACES, *best)
+    assert ((ours - errors) ** 2).sum() == pytest.approx(((theirs - errors) ** 2).sum(), rel=0.02)
+    assert found.accuracy_at(128_000)[0] == pytest.approx(1 - function(128_000.0, *best), abs=2e-3)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_documents_for_a_target_are_where_the_fit_reaches_it(form):
+    found = fit_form(form, PLACES, errors_of(lambda n: 2.0 * n**-0.4 + 0.05)[None, :])
+    documents = found.documents_for(0.85)[0]
+    assert found.accuracy_at(documents)[0] == pytest.approx(0.85, abs=1e-6)
+
+
+def test_a_target_above_the_floor_is_never_reached():
+    found = fit_form(FORM["power law with floor"], PLACES, (2 * PLACES**-0.5 + 0.1)[None, :])
+    assert found.documents_for(0.95)[0] == math.inf
+    assert found.floor[0] == pytest.approx(0.1, abs=1e-3)
+
+
+def test_a_curve_that_falls_is_fitted_flat():
+    found = fit_form(FORM["logarithm"], PLACES, (0.1 + PLACES * 1e-6)[None, :])
+    assert found.slope[0] == 0
+    assert found.documents_for(0.5)[0] == 1.0
+    assert found.documents_for(0.99)[0] == math.inf
+
+
+def power(n):
+    return 1 - (1.8 * n**-0.35 + 0.06)
+
+
+def test_the_true_form_predicts_the_size_it_has_not_seen_and_others_are_refuted():
+    scores = scores_of(curve("domain", {n: power(n) for n in SIZES}))
+    model = extrapolate(scores, "domain", SIZES, num_draws=100)
+    by_name = {found.form.name: found for found in model.fitted}
+    assert abs(by_name["power law with floor"].held_out_error) < 5e-4
+    assert by_name["logarithm"].held_out_error > 0.01
+    assert by_name["logarithm"].is_refuted
+    assert by_name["logarithm"] not in model.trusted
+
+
+def test_the_range_over_forms_holds_what_lies_beyond_the_measured_sizes():
+    scores = scores_of(curve("domain", {n: power(n) for n in SIZES}))
+    model = extrapolate(scores, "domain", SIZES, num_draws=200)
+    ends = range_of(model.accuracy_at(128_000))
+    assert ends.low < power(128_000) < ends.high
+    ends = range_of(model.documents_for(power(128_000)))
+    assert ends.low < 128_000 < ends.high
+    assert model.limit == 256_000
+
+
+def test_the_range_of_forms_is_never_narrower_than_one_of_them():
+    scores = scores_of(curve("domain", {n: power(n) for n in SIZES[:5]}))
+    predictions = extrapolate(scores, "domain", SIZES[:5], num_draws=100).accuracy_at(40_000)
+    ends = range_of(predictions)
+    assert len(predictions) > 1
+    assert all(ends.low <= p.interval.low <= p.value <= p.interval.high for p in predictions)
+
+
+def test_three_sizes_allow_two_parameters_and_two_sizes_nothing():
+    table = curve("domain", {n: power(n) for n in SIZES[:3]})
+    model = extrapolate(scores_of(table), "domain", SIZES, num_draws=50)
+    assert {found.form.num_parameters for found in model.fitted} == {2}
+    table = curve("domain", {n: power(n) for n in SIZES[:2]})
+    assert extrapolate(scores_of(table), "domain", SIZES) is None
+
+
+def test_one_seed_without_predictions_is_not_extrapolated():
+    table = curve("domain", {n: power(n) for n in SIZES}, around=(0.0,))
+    assert extrapolate(scores_of(table), "domain", SIZES) is None
