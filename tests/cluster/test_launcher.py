@@ -65,12 +65,12 @@ def tell_the_story(sweep, step):
     run = ("run", f"sweeps/specs/{NAME}.yaml", *SMALL)
     with step("ray submit --tmux, client gone: trials end on every host"):
         sweep.submit(*run, tmux=True)
-        wait(lambda: sweep.nodes_of_finished() == set(sweep.site.names), 240)
+        wait(lambda: sweep.nodes_of_finished() == set(sweep.site.names), 240, sweep.terminal)
     with step("a worker vanishes: its trial ends on another host"):
         running = sweep.running()
         assert running
         sweep.site.vanish("worker-2")
-        wait(lambda: running <= sweep.finished().keys(), 240)
+        wait(lambda: running <= sweep.finished().keys(), 240, sweep.terminal)
     with step("the driver is killed"):
         sweep.kill_driver()
         before = sweep.finished()
@@ -134,6 +134,10 @@ class Launched:
         done = self.site.on_host("head", f'source ~/.bashrc; python -c "{probe}"')
         counts = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("alive ")]
         return int(counts[0]) if counts else 0
+
+    def terminal(self):
+        """What the terminal shows that the sweep was submitted to."""
+        return self.site.on_host("head", "tmux capture-pane -p -S -100").stdout
 
     def runs_ray(self, name):
         return self.site.on_host(name, "pgrep -x raylet").returncode == 0
@@ -206,9 +210,10 @@ def filled_in(site):
     return config
 
 
-def wait(is_so, seconds):
+def wait(is_so, seconds, shown=str):
     """Wait until something is so; the limit is far above what it takes."""
     end = time.monotonic() + seconds
     while not is_so():
-        assert time.monotonic() < end, f"not so after {seconds} s"
+        if time.monotonic() > end:
+            pytest.fail(f"not so after {seconds} s: {shown()}")
         time.sleep(1.0)
