@@ -180,12 +180,11 @@ def advise(
     emit_spec: Annotated[Path | None, typer.Option(help="File for a spec with more cells.")] = None,
 ) -> None:
     """Say what to collect next, what it should bring, how sure that is, and when to stop."""
-    paths, spec = _open(folder)
-
     from sweeps.answer.consult import advice_lines
 
-    prices = {"price_per_document": price_per_document, "price_per_gpu_hour": price_per_gpu_hour}
-    asked = {"target": target, "budget_documents": budget_documents, **prices}
+    paths, spec = _open(folder)
+    asked = {"target": target, "budget_documents": budget_documents}
+    asked |= {"price_per_document": price_per_document, "price_per_gpu_hour": price_per_gpu_hour}
     for line in advice_lines(paths, spec, _ledger(paths, spec).attempts, asked, emit_spec):
         typer.echo(line)
 
