@@ -4,8 +4,8 @@
 
 For every finished cell with an encoder: logistic regression on frozen features of the same labelled
 documents (mean embedding; pooled states [last, max, mean]), its C chosen by 5-fold cross-validation
-on the labels, scored on the test documents of the cell's classifier or a sample of them. A fine-tuned classifier
-that scores below a probe has lost what its encoder knew.
+on the labels, scored on the test documents of the cell's classifier or a sample of them. A
+fine-tuned classifier that scores below a probe has lost what its encoder knew.
 """
 
 import argparse

@@ -66,13 +66,18 @@ def _named(owner: Path) -> str:
 
 @contextmanager
 def terminated_like_interrupt() -> Iterator[None]:
-    """SIGTERM does in the block what SIGINT does, where this is the main thread."""
+    """SIGTERM does in the block what Ctrl-C does, where this is the main thread.
+
+    Also where SIGINT is ignored, as a shell sets it for what it runs in the background.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        signal.raise_signal(signal.SIGINT)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)  # whoever listens to it, Tune for one
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:

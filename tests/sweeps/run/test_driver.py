@@ -57,7 +57,12 @@ def test_the_folder_of_a_begun_sweep_and_what_was_there_before_stay(tmp_path):
     assert (tmp_path / "notes" / "mine.txt").is_file()
 
 
-def test_termination_ends_a_block_as_ctrl_c_does_and_leaves_the_handler_as_it_was():
+@pytest.mark.parametrize("interrupts", [signal.default_int_handler, signal.SIG_IGN])
+def test_termination_ends_a_block_as_ctrl_c_does_and_leaves_the_handler_as_it_was(
+    interrupts, request
+):
+    earlier = signal.signal(signal.SIGINT, interrupts)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, earlier))
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt, match=r"^$"), terminated_like_interrupt():
         signal.raise_signal(signal.SIGTERM)
