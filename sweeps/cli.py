@@ -129,9 +129,11 @@ def run(
     from sweeps.paths import SweepPaths
     from sweeps.progress import QuietProgress, make_progress
     from sweeps.run.launch import run_sweep
+    from sweeps.storage import check_storage
     from sweeps.tables import run_lines
 
     paths = SweepPaths.of(loaded)
+    check_storage(paths)
     _take_back(paths)
     listener = (
         QuietProgress() if quiet else make_progress(loaded, sys.stdout, _records(paths, loaded))

@@ -90,6 +90,8 @@ def _band(findings: Findings) -> str:
 
 
 def _subtitle(findings: Findings) -> str:
+    if findings.num_seeds == series.WITHOUT_BAND:
+        return "mean over 2 seeds; dots: single seeds; for a band they are too few"
     band = _band(findings)
     return f"mean over seeds; band: {band}; dots: single seeds" if band else "one seed"
 

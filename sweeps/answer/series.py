@@ -10,6 +10,7 @@ from math import isfinite
 
 from sweeps.answer.findings import Findings
 from sweeps.answer.results import ResultRow, open_ledger
+from sweeps.answer.scores import Interval
 from sweeps.answer.statistics import CurvePoint
 from sweeps.search.ledger import Ledger
 from sweeps.search.records import StudyKey, TrialRecord, TrialState
@@ -18,6 +19,9 @@ from sweeps.spec.searches import Range
 from sweeps.spec.spaces import space_of
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
+
+WITHOUT_BAND = 2
+"""Seeds over which no band is drawn."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,12 +63,21 @@ def _percent(value: float) -> float:
     return 100 * value
 
 
+def _drawn_interval(point: CurvePoint) -> Interval | None:
+    """The band at a point; None over two seeds.
+
+    Their t interval of one degree of freedom is 12.7 standard errors to each side and would hide
+    the curve; the table has its numbers.
+    """
+    return None if len(point.by_seed) == WITHOUT_BAND else point.accuracy.interval
+
+
 def _line(regime: str, points: Sequence[CurvePoint]) -> Line:
     sized = sorted(
         ((point.size, point) for point in points if point.size is not None),
         key=lambda pair: pair[0],
     )
-    intervals = [point.accuracy.interval for _, point in sized]
+    intervals = [_drawn_interval(point) for _, point in sized]
     return Line(
         regime=regime,
         sizes=tuple(size for size, _ in sized),

@@ -1,5 +1,7 @@
+from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,10 +28,24 @@ def test_the_accuracy_figure_holds_every_seed_and_the_mean_in_percent():
     (line,) = [line for line in figure.lines if line.regime == "domain"]
     expected = {(row.size, 100 * row.test_accuracy) for row in ROWS if row.regime == "domain"}
     assert set(line.dots) == expected
-    for size, mean, low, high in zip(line.sizes, line.means, line.lows, line.highs, strict=True):
+    for size, mean in zip(line.sizes, line.means, strict=True):
         dots = [value for at, value in line.dots if at == size]
         assert mean == pytest.approx(sum(dots) / 2)
-        half = 12.7062 * abs(dots[1] - dots[0]) / 2
+
+
+def test_a_band_is_drawn_over_three_seeds_and_not_over_two():
+    two = accuracy_figure(SPEC, find(SPEC, ROWS)).lines[0]
+    assert set(two.lows) == set(two.highs) == {None}
+
+    third = [
+        replace(row, seed=2, test_accuracy=row.test_accuracy - 0.01, cell=f"{row.cell}-2")
+        for row in ROWS
+        if row.seed == 0 and row.test_accuracy is not None
+    ]
+    line = accuracy_figure(SPEC, find(SPEC, (*ROWS, *third))).lines[0]
+    for size, mean, low, high in zip(line.sizes, line.means, line.lows, line.highs, strict=True):
+        dots = [value for at, value in line.dots if at == size]
+        half = 4.30265 * np.std(dots, ddof=1) / np.sqrt(3)
         assert low == pytest.approx(max(0, mean - half), abs=1e-3)
         assert high == pytest.approx(min(100, mean + half), abs=1e-3)
 
