@@ -55,7 +55,9 @@ def test_a_sweep_outlives_a_worker_its_driver_and_its_client(tmp_path, step):
         tell_the_story(sweep, step)
         with step("ray down"):
             sweep.ray("down", "-y", "FILE")
-            assert [name for name in site.names[:2] if sweep.runs_ray(name)] == []
+            assert not sweep.runs_ray("head")
+        with step("a worker that misses its head for a minute ends Ray too"):
+            wait(lambda: not sweep.runs_ray("worker-1"), 180)
     finally:
         site.stop()
 
@@ -71,6 +73,7 @@ def tell_the_story(sweep, step):
         assert running
         sweep.site.vanish("worker-2")
         wait(lambda: running <= sweep.finished().keys(), 240, sweep.terminal)
+        assert "goes on from its last epoch" in sweep.terminal()
     with step("the driver is killed"):
         sweep.kill_driver()
         before = sweep.finished()
@@ -137,7 +140,7 @@ class Launched:
 
     def terminal(self):
         """What the terminal shows that the sweep was submitted to."""
-        return self.site.on_host("head", "tmux capture-pane -p -S -100").stdout
+        return " ".join(self.site.on_host("head", "tmux capture-pane -p -S -400").stdout.split())
 
     def runs_ray(self, name):
         return self.site.on_host(name, "pgrep -x raylet").returncode == 0
