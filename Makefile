@@ -1,5 +1,5 @@
 # make demo    everything for a first look: environment, the embedded sweep, its report
-# make test    everything for a developer: environment, all tests that can run here
+# make test    everything for a developer: environment, all tests that can run here but those of cluster-test
 # make cluster-test   a sweep on several hosts made on this machine; needs root, sshd, rsync, tmux
 # make lint check coverage bench clean
 
