@@ -36,14 +36,21 @@ here() { # a server on all interfaces answers on loopback too
   case "$listen" in 0.0.0.0 | ::) echo 127.0.0.1 ;; *:*) echo "[$listen]" ;; *) echo "$listen" ;; esac
 }
 
-answers() {
-  python3 - "http://$(here):$port/health" <<'PY'
+answers() { # the store too: its first answer takes longer than a sweep is ready to wait for
+  python3 - "http://$(here):$port" <<'PY'
 import sys
+from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
+opener = build_opener(ProxyHandler({}))
 try:
-    with build_opener(ProxyHandler({})).open(sys.argv[1], timeout=3) as answer:
-        sys.exit(answer.read().strip() != b"OK")
+    with opener.open(f"{sys.argv[1]}/health", timeout=3) as answer:
+        if answer.read().strip() != b"OK":
+            sys.exit(1)
+    try:
+        opener.open(f"{sys.argv[1]}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=30)
+    except HTTPError:  # it asks for a password, or has no such experiment: an answer
+        pass
 except (OSError, ValueError):
     sys.exit(1)
 PY
@@ -67,6 +74,7 @@ serve() { # $1: the command that becomes the server
   cd "$folder" # basic auth keeps its users in the working directory
   unset MLFLOW_TRACKING_URI # of clients: this node's own server
   export MLFLOW_BACKEND_STORE_URI=${MLFLOW_BACKEND_URI:-sqlite:///$folder/mlflow.db}
+  export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false # processes of their own that no sweep needs
   # One worker: with more, uvicorn kills those that a busy machine lets start slowly, for ever.
   local options=(--host "$listen" --port "$port" --workers 1
     --artifacts-destination "${artifacts:-$folder/artifacts}")

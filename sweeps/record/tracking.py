@@ -55,7 +55,7 @@ def _unusable(shown: str, error: Exception) -> TrackingError:
     return TrackingError(f"the tracking store at {shown} cannot be used ({reason}): {_REMEDY}")
 
 
-def check_tracking(uri: str, timeout_seconds: float = 5.0) -> None:
+def check_tracking(uri: str, timeout_seconds: float = 15.0) -> None:
     """Ask a tracking store for a sign of life.
 
     Args:

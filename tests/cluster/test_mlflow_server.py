@@ -23,7 +23,10 @@ if os.environ.get("BREAKS"):
 
 class Health(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200)
+        with open("asked.txt", "a") as asked:
+            print(self.path, file=asked)
+        is_known = self.path == "/health" and not os.environ.get("OTHER")
+        self.send_response(200 if is_known else 401)
         self.end_headers()
         self.wfile.write(b"OK")
 
@@ -147,3 +150,17 @@ def test_an_unknown_verb_is_refused(server):
     done = server("restart")
     assert done.returncode == 2
     assert "found restart" in done.stderr
+
+
+def test_a_server_is_up_when_its_store_answers_if_only_with_a_question_for_a_password(
+    server, tmp_path
+):
+    assert server().returncode == 0
+    asked = (tmp_path / "mlflow" / "asked.txt").read_text(encoding="utf-8").splitlines()
+    assert asked == ["/health", "/api/2.0/mlflow/experiments/get?experiment_id=0"]
+
+
+def test_something_else_on_the_port_is_not_taken_for_the_server(server):
+    done = server(OTHER="1", MLFLOW_WAIT_SECONDS="3")
+    assert done.returncode == 2
+    assert "must answer at 127.0.0.1:" in done.stderr
