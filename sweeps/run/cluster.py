@@ -23,6 +23,7 @@ OBJECT_STORE_BYTES = 100 * 2**20  # nothing of size passes through it: workers m
 CONNECT_SECONDS = 5.0
 SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "300",  # nothing is restored from Tune's snapshots of all trials
     "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints tables at verbose=0
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "MALLOC_ARENA_MAX": "2",  # a thread per trial would keep an arena each

@@ -182,7 +182,6 @@ def make_tuner(bridge: "Bridge", trainable: "Trainable", paths: SweepPaths) -> A
             verbose=0,
             callbacks=[SweepCallback(bridge)],
             failure_config=tune.FailureConfig(max_failures=spec.retries),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
         ),
     )
 

@@ -9,7 +9,7 @@ error is raised: Tune repeats the trial from its last checkpoint.
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -102,21 +102,40 @@ def run_on_worker(request: TrialRequest, context: TrialContext) -> None:
         checkpoint = tune.get_checkpoint()
         folder = None if checkpoint is None else stack.enter_context(checkpoint.as_directory())
         resume_from = None if folder is None else Path(folder)
+        report = reporter(checkpoint)
         last = ending_of(
             lambda parts: run_trial(
-                request, context, store, _report, resume_from=resume_from, accumulation=parts
+                request, context, store, report, resume_from=resume_from, accumulation=parts
             ),
             has_batches=request.cell.regime != Regime.BOW,
         )
     tune.report(last)
 
 
-def _report(progress: Progress, save: Callable[[Path], None]) -> bool:
-    """Tune ends the trial inside its `report`, so whoever gets an answer goes on."""
+def reporter(resumed: Any) -> Callable[[Progress, Callable[[Path], None]], bool]:
+    """Tells Tune of an epoch with a checkpoint, and then deletes the one before.
+
+    Tune would delete them itself (`num_to_keep`), but then it also writes the state of the whole
+    experiment whenever a trial has made so many: with thousands of trials, its driver does nothing
+    else (docs/results/scale.md). The checkpoint the trial was resumed from stays: it may be needed
+    for another try.
+
+    Args:
+        resumed: The checkpoint the trial started from, or None.
+    """
     from ray import tune
 
-    with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
-        save(Path(folder))
-        checkpoint = tune.Checkpoint.from_directory(folder) if any(Path(folder).iterdir()) else None
-        tune.report({PROGRESS: dump(progress)}, checkpoint=checkpoint)
-    return True
+    def report(progress: Progress, save: Callable[[Path], None]) -> bool:
+        # Tune ends the trial inside its `report`, so whoever gets an answer goes on.
+        before = tune.get_checkpoint()
+        with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
+            save(Path(folder))
+            is_saved = any(Path(folder).iterdir())
+            checkpoint = tune.Checkpoint.from_directory(folder) if is_saved else None
+            tune.report({PROGRESS: dump(progress)}, checkpoint=checkpoint)
+        if is_saved and before is not None and (resumed is None or before.path != resumed.path):
+            with suppress(OSError):  # left to the end of the sweep, which deletes them all
+                before.filesystem.delete_dir(before.path)
+        return True
+
+    return report

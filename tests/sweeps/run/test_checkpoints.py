@@ -1,0 +1,87 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sweeps.run.trial import reporter
+from sweeps.search.records import Progress
+
+pytestmark = pytest.mark.ray
+
+
+class FakeSession:
+    """Tune as a trial sees it: keeps what is reported and answers with the newest checkpoint."""
+
+    def __init__(self, folder, resumed=None):
+        self._folder = folder
+        self.newest = resumed
+        self.num_reports = 0
+
+    def report(self, metrics, checkpoint=None):
+        from ray import tune
+
+        self.num_reports += 1
+        if checkpoint is not None:
+            kept = self._folder / f"checkpoint_{self.num_reports}"
+            shutil.copytree(checkpoint.path, kept)
+            self.newest = tune.Checkpoint.from_directory(str(kept))
+
+    def get_checkpoint(self):
+        return self.newest
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    def start(resumed=None):
+        made = FakeSession(tmp_path, resumed)
+        monkeypatch.setattr("ray.tune.report", made.report)
+        monkeypatch.setattr("ray.tune.get_checkpoint", made.get_checkpoint)
+        return made
+
+    return start
+
+
+def save(folder):
+    (folder / "state").write_bytes(b"0")
+
+
+def epochs(report, count, saver=save):
+    for epoch in range(1, count + 1):
+        assert report(Progress(epoch=epoch, num_epochs=count, value=0.5), saver)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_newest_checkpoint_is_the_only_one_kept(session, tmp_path):
+    session()
+    epochs(reporter(None), 3)
+    assert names(tmp_path) == ["checkpoint_3"]
+
+
+def test_the_checkpoint_a_trial_was_resumed_from_is_kept_for_another_try(session, tmp_path):
+    from ray import tune
+
+    (tmp_path / "resumed").mkdir()
+    resumed = tune.Checkpoint.from_directory(str(tmp_path / "resumed"))
+    session(resumed)
+    epochs(reporter(resumed), 3)
+    assert names(tmp_path) == ["checkpoint_3", "resumed"]
+
+
+def test_an_epoch_without_a_checkpoint_deletes_none(session, tmp_path):
+    session()
+    report = reporter(None)
+    epochs(report, 1)
+    epochs(report, 2, saver=lambda folder: None)
+    assert names(tmp_path) == ["checkpoint_1"]
+
+
+def test_a_checkpoint_that_can_not_be_deleted_ends_no_trial(session, tmp_path):
+    made = session()
+    report = reporter(None)
+    epochs(report, 1)
+    shutil.rmtree(Path(made.newest.path))
+    epochs(report, 1)
+    assert names(tmp_path) == ["checkpoint_2"]
