@@ -27,6 +27,7 @@ SMALL = (
 )
 STORAGE_TO_FILL_IN = "/FILL-IN/shared/ulm-sweeps"
 LITTLE = "--num-cpus=1 --object-store-memory=100000000"
+LIMIT_SECONDS = 600.0  # far above what any step takes on an idle machine
 
 
 def test_the_cluster_file_that_is_tried_is_the_shipped_one_with_the_blanks_filled_in(tmp_path):
@@ -49,7 +50,7 @@ def test_a_sweep_outlives_a_worker_its_driver_and_its_client(tmp_path, step):
         with step("ray up"):
             sweep.up()
         with step("all nodes joined"):
-            wait(lambda: sweep.num_nodes() == 3, 240)
+            wait(lambda: sweep.num_nodes() == 3, LIMIT_SECONDS)
         with step("ray submit: plan of a spec with a space in its name"):
             sweep.plan_a_name_with_a_space()
         tell_the_story(sweep, step)
@@ -57,7 +58,7 @@ def test_a_sweep_outlives_a_worker_its_driver_and_its_client(tmp_path, step):
             sweep.ray("down", "-y", "FILE")
             assert not sweep.runs_ray("head")
         with step("a worker that misses its head for a minute ends Ray too"):
-            wait(lambda: not sweep.runs_ray("worker-1"), 180)
+            wait(lambda: not sweep.runs_ray("worker-1"), LIMIT_SECONDS)
     finally:
         site.stop()
 
@@ -67,12 +68,12 @@ def tell_the_story(sweep, step):
     run = ("run", f"sweeps/specs/{NAME}.yaml", *SMALL)
     with step("ray submit --tmux, client gone: trials end on every host"):
         sweep.submit(*run, tmux=True)
-        wait(lambda: sweep.nodes_of_finished() == set(sweep.site.names), 240, sweep.terminal)
+        wait(lambda: sweep.nodes_of_finished() == set(sweep.site.names), LIMIT_SECONDS, sweep.terminal)
     with step("a worker vanishes: its trial ends on another host"):
         running = sweep.running()
         assert running
         sweep.site.vanish("worker-2")
-        wait(lambda: running <= sweep.finished().keys(), 240, sweep.terminal)
+        wait(lambda: running <= sweep.finished().keys(), LIMIT_SECONDS, sweep.terminal)
         assert "goes on from its last epoch" in sweep.terminal()
     with step("the driver is killed"):
         sweep.kill_driver()
@@ -106,7 +107,7 @@ class Launched:
     def up(self):
         self.file.write_text(yaml.safe_dump(filled_in(self.site)), encoding="utf-8")
         self.ray("get-auth-token", "--generate")
-        self.ray("up", "-y", "FILE", "--disable-usage-stats", seconds=400.0)
+        self.ray("up", "-y", "FILE", "--disable-usage-stats", seconds=LIMIT_SECONDS)
 
     def ray(self, *words, seconds=300.0):
         """A command of Ray on the client, where FILE stands for the cluster file."""
@@ -117,7 +118,7 @@ class Launched:
 
     def submit(self, *words, tmux=False):
         options = ("--tmux",) if tmux else ()
-        return self.ray("submit", *options, "FILE", "sweeps/sweep.py", "--", *words, seconds=600.0)
+        return self.ray("submit", *options, "FILE", "sweeps/sweep.py", "--", *words, seconds=LIMIT_SECONDS)
 
     def plan_a_name_with_a_space(self):
         name = "my first spec.yaml"
