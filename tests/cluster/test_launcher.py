@@ -50,7 +50,7 @@ def test_a_sweep_outlives_a_worker_its_driver_and_its_client(tmp_path, step):
         with step("ray up"):
             sweep.up()
         with step("all nodes joined"):
-            wait(lambda: sweep.num_nodes() == 3, LIMIT_SECONDS)
+            wait(lambda: sweep.num_nodes() == 3)
         with step("ray submit: plan of a spec with a space in its name"):
             sweep.plan_a_name_with_a_space()
         tell_the_story(sweep, step)
@@ -58,7 +58,7 @@ def test_a_sweep_outlives_a_worker_its_driver_and_its_client(tmp_path, step):
             sweep.ray("down", "-y", "FILE")
             assert not sweep.runs_ray("head")
         with step("a worker that misses its head for a minute ends Ray too"):
-            wait(lambda: not sweep.runs_ray("worker-1"), LIMIT_SECONDS)
+            wait(lambda: not sweep.runs_ray("worker-1"))
     finally:
         site.stop()
 
@@ -68,12 +68,12 @@ def tell_the_story(sweep, step):
     run = ("run", f"sweeps/specs/{NAME}.yaml", *SMALL)
     with step("ray submit --tmux, client gone: trials end on every host"):
         sweep.submit(*run, tmux=True)
-        wait(lambda: sweep.nodes_of_finished() == set(sweep.site.names), LIMIT_SECONDS, sweep.terminal)
+        wait(lambda: sweep.nodes_of_finished() == set(sweep.site.names), sweep.terminal)
     with step("a worker vanishes: its trial ends on another host"):
         running = sweep.running()
         assert running
         sweep.site.vanish("worker-2")
-        wait(lambda: running <= sweep.finished().keys(), LIMIT_SECONDS, sweep.terminal)
+        wait(lambda: running <= sweep.finished().keys(), sweep.terminal)
         assert "goes on from its last epoch" in sweep.terminal()
     with step("the driver is killed"):
         sweep.kill_driver()
@@ -107,18 +107,18 @@ class Launched:
     def up(self):
         self.file.write_text(yaml.safe_dump(filled_in(self.site)), encoding="utf-8")
         self.ray("get-auth-token", "--generate")
-        self.ray("up", "-y", "FILE", "--disable-usage-stats", seconds=LIMIT_SECONDS)
+        self.ray("up", "-y", "FILE", "--disable-usage-stats")
 
-    def ray(self, *words, seconds=300.0):
+    def ray(self, *words):
         """A command of Ray on the client, where FILE stands for the cluster file."""
         named = [str(self.file) if word == "FILE" else word for word in words]
-        done = self.site.on_client("ray", *named, seconds=seconds)
+        done = self.site.on_client("ray", *named, seconds=LIMIT_SECONDS)
         assert done.returncode == 0, done.stdout[-6000:]
         return done.stdout
 
     def submit(self, *words, tmux=False):
         options = ("--tmux",) if tmux else ()
-        return self.ray("submit", *options, "FILE", "sweeps/sweep.py", "--", *words, seconds=LIMIT_SECONDS)
+        return self.ray("submit", *options, "FILE", "sweeps/sweep.py", "--", *words)
 
     def plan_a_name_with_a_space(self):
         name = "my first spec.yaml"
@@ -214,10 +214,10 @@ def filled_in(site):
     return config
 
 
-def wait(is_so, seconds, shown=str):
+def wait(is_so, shown=str):
     """Wait until something is so; the limit is far above what it takes."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + LIMIT_SECONDS
     while not is_so():
         if time.monotonic() > end:
-            pytest.fail(f"not so after {seconds} s: {shown()}")
+            pytest.fail(f"not so after {LIMIT_SECONDS:.0f} s: {shown()}")
         time.sleep(1.0)
