@@ -21,7 +21,7 @@ import numpy as np
 import scipy
 from scipy.special import ndtri
 
-from sweeps.answer.collecting import outlook_at
+from sweeps.advice.collecting import outlook_at
 from sweeps.answer.crossings import find_crossing, overtaking, reaching
 from sweeps.answer.extrapolation import extrapolate
 from sweeps.answer.gain import share_of_gain

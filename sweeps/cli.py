@@ -125,9 +125,9 @@ def run(
 
     loaded = with_price(_load(spec, storage, settings), price=price, cluster=cluster)
 
-    from sweeps.answer.consult import first_sentence
     from sweeps.paths import SweepPaths
     from sweeps.progress import QuietProgress, make_progress
+    from sweeps.report.summary import first_sentence
     from sweeps.run.launch import run_sweep
     from sweeps.storage import check_storage
     from sweeps.tables import run_lines
@@ -165,7 +165,7 @@ def report(folder: RunFolder) -> None:
     paths, spec = _open(folder)
 
     from sweeps.answer.predictions import fetch_predictions
-    from sweeps.answer.report import write_report
+    from sweeps.report.page import write_report
 
     fetch_predictions(paths)
     write_report(paths, spec, _ledger(paths, spec).attempts)
@@ -182,7 +182,7 @@ def advise(
     emit_spec: Annotated[Path | None, typer.Option(help="File for a spec with more cells.")] = None,
 ) -> None:
     """Say what to collect next, what it should bring, how sure that is, and when to stop."""
-    from sweeps.answer.consult import advice_lines
+    from sweeps.advice.consult import advice_lines
 
     paths, spec = _open(folder)
     asked = {"target": target, "budget_documents": budget_documents}

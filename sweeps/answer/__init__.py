@@ -1,1 +1,1 @@
-"""What a sweep found: records become rows, statistics, figures and a report."""
+"""What a sweep found: records become rows, and rows numbers with their uncertainty."""

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from sweeps.answer.scores import LEVEL, Estimate, Interval
-from sweeps.answer.series import SearchPanel, Tried
+from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.spec.cells import Stage
 from sweeps.spec.searches import Range
 from sweeps.spec.values import SweepSpec

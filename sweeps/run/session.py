@@ -15,7 +15,6 @@ from typing import Any
 
 from pyarrow import ArrowException
 
-from sweeps.answer.freshness import confirm_record, digest_of, fresh_files, is_recorded
 from sweeps.answer.predictions import fetch_predictions
 from sweeps.answer.results import make_rows
 from sweeps.errors import StorageError
@@ -24,6 +23,7 @@ from sweeps.progress import RunListener
 from sweeps.record.environment import describe_environment
 from sweeps.record.late_recorder import LateRecorder
 from sweeps.record.mlflow_recorder import MlflowRecorder
+from sweeps.report.freshness import confirm_record, digest_of, fresh_files, is_recorded
 from sweeps.run.memory import MemoryPeak
 from sweeps.search.control import Control
 from sweeps.search.records import TrialRecord
@@ -156,7 +156,7 @@ class RunSession:
     def _write_report(
         self, facts: dict[str, Any], records: tuple[TrialRecord, ...]
     ) -> tuple[Path, ...]:
-        from sweeps.answer.report import write_report  # figures: seconds to load
+        from sweeps.report.page import write_report  # figures: seconds to load
 
         shown = {name: str(fact) for name, fact in facts.items() if name != "peak"}
         return write_report(self._paths, self._spec, records, environment=shown).paths

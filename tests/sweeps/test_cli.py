@@ -341,9 +341,9 @@ def test_status_and_report_refuse_a_folder_that_is_no_sweep(sweep, tmp_path):
 
 def test_report_is_written_from_the_records(sweep, run_folder, monkeypatch):
     calls = []
-    module = ModuleType("sweeps.answer.report")
+    module = ModuleType("sweeps.report.page")
     module.write_report = lambda *values: calls.append(values)
-    monkeypatch.setitem(sys.modules, "sweeps.answer.report", module)
+    monkeypatch.setitem(sys.modules, "sweeps.report.page", module)
     monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of())
     result = sweep("report", run_folder)
     assert result.stdout == f"report: {run_folder}/report/report.html\n"

@@ -11,14 +11,14 @@ from sweeps.answer.search_curves import (
     rate_sensitivities,
     search_curve,
 )
-from sweeps.answer.series import SearchPanel, Tried, search_figure
+from sweeps.answer.tried import SearchPanel, Tried, search_panels
 from sweeps.answer.worth import worth_over
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.searches import Range
 from tests.sweeps.example_sweep import example_records, example_spec
 
 SPEC = example_spec()
-PANELS = search_figure(SPEC, make_cells(SPEC), example_records(SPEC))
+PANELS = search_panels(SPEC, make_cells(SPEC), example_records(SPEC))
 RATES = Range(low=1e-3, high=1e-1, log=True)
 
 

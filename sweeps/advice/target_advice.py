@@ -6,13 +6,13 @@ what every part of `sweep advise` returns.
 
 from dataclasses import dataclass
 
+from sweeps.advice.question import Question
+from sweeps.advice.wanted import Wanted, wanted_sizes
 from sweeps.answer.crossings import Crossing, find_crossing, reaching
 from sweeps.answer.extrapolation import Extrapolation, range_of
 from sweeps.answer.findings import Growth
-from sweeps.answer.phrases import counted, joined, number, rounded, span
-from sweeps.answer.question import Question
 from sweeps.answer.scores import Interval, Scores
-from sweeps.answer.wanted import Wanted, wanted_sizes
+from sweeps.report.phrases import counted, joined, number, rounded, span
 from sweeps.spec.values import SweepSpec
 
 

@@ -6,14 +6,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from sweeps.answer.caveats import caveats
 from sweeps.answer.costs import costs
 from sweeps.answer.findings import find
-from sweeps.answer.phrases import joined
-from sweeps.answer.report import words, write_report
 from sweeps.answer.results import ResultRow, make_rows, read_csv
-from sweeps.answer.sentences import answer
 from sweeps.paths import SweepPaths
+from sweeps.report.caveats import caveats
+from sweeps.report.page import words, write_report
+from sweeps.report.phrases import joined
+from sweeps.report.sentences import answer
 from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import BudgetSpec

@@ -6,7 +6,7 @@ it is left out; with one seed there is none.
 """
 
 from sweeps.answer.findings import Findings, Growth
-from sweeps.answer.phrases import number, rounded, span
+from sweeps.report.phrases import number, rounded, span
 from sweeps.spec.values import SweepSpec
 
 WORTHWHILE = 0.005  # a doubling that brings surely less than half a point is not worth collecting

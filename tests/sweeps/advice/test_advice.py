@@ -1,15 +1,9 @@
 import numpy as np
 import pytest
 
-from sweeps.answer.advice import advise
-from sweeps.answer.findings import find, make_sweep_scores
-from sweeps.answer.headline import headline
-from sweeps.answer.phrases import rounded, span
-from sweeps.answer.question import Question
-from sweeps.answer.scores import Estimate, Interval
-from sweeps.answer.search_curves import search_curve
-from sweeps.answer.series import SearchPanel, Tried
-from sweeps.answer.wanted import (
+from sweeps.advice.advice import advise
+from sweeps.advice.question import Question
+from sweeps.advice.wanted import (
     Wanted,
     extended,
     spec_text,
@@ -17,7 +11,13 @@ from sweeps.answer.wanted import (
     wanted_sizes,
     write_spec,
 )
+from sweeps.answer.findings import find, make_sweep_scores
+from sweeps.answer.scores import Estimate, Interval
+from sweeps.answer.search_curves import search_curve
+from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.errors import QuestionError
+from sweeps.report.headline import headline
+from sweeps.report.phrases import rounded, span
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.load import load_spec
 from sweeps.spec.searches import Range

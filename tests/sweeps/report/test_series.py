@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.answer import plots
 from sweeps.answer.findings import find
 from sweeps.answer.results import make_rows
-from sweeps.answer.series import accuracy_figure, loss_figure, search_figure, spread
+from sweeps.answer.tried import search_panels
+from sweeps.report import plots
+from sweeps.report.series import accuracy_figure, loss_figure, spread
 from sweeps.spec.cells import Stage, make_cells
 from tests.sweeps.example_sweep import example_records, example_spec, study_of
 
@@ -57,8 +58,8 @@ def test_the_loss_figure_is_the_mean_of_the_chosen_language_models():
     assert line.means[1] == pytest.approx(sum(losses) / len(losses))
 
 
-def test_the_search_figure_shows_every_trial_and_rings_the_chosen_one():
-    panels = {(panel.regime, panel.stage): panel for panel in search_figure(SPEC, CELLS, RECORDS)}
+def test_the_search_panels_shows_every_trial_and_rings_the_chosen_one():
+    panels = {(panel.regime, panel.stage): panel for panel in search_panels(SPEC, CELLS, RECORDS)}
     assert len(panels) == 2 + 5
     models = panels["domain", Stage.LANGUAGE_MODEL]
     assert len(models.studies) == 3 * 2
@@ -70,7 +71,7 @@ def test_the_search_figure_shows_every_trial_and_rings_the_chosen_one():
 
 
 def test_a_diverged_trial_has_no_score_and_is_still_shown():
-    panels = search_figure(SPEC, CELLS, RECORDS)
+    panels = search_panels(SPEC, CELLS, RECORDS)
     (panel,) = [panel for panel in panels if panel.regime == "scratch"]
     trials = [trial for study in panel.studies for trial in study]
     assert sum(trial.score is None for trial in trials) == 1
@@ -80,7 +81,7 @@ def test_figures_are_drawn_as_png():
     findings = find(SPEC, ROWS)
     assert plots.draw_accuracy(accuracy_figure(SPEC, findings), "x").startswith(PNG)
     assert plots.draw_losses(loss_figure(SPEC, ROWS), "x").startswith(PNG)
-    assert plots.draw_search(search_figure(SPEC, CELLS, RECORDS), SPEC.sizes).startswith(PNG)
+    assert plots.draw_search(search_panels(SPEC, CELLS, RECORDS), SPEC.sizes).startswith(PNG)
 
 
 def test_a_figure_of_one_size_and_one_seed_is_drawn():
@@ -100,7 +101,7 @@ def test_an_unfinished_line_ends_where_it_ends():
 def test_nothing_finished_is_an_empty_figure():
     assert accuracy_figure(SPEC, find(SPEC, [])).is_empty
     assert loss_figure(SPEC, []).is_empty
-    assert search_figure(SPEC, CELLS, []) == ()
+    assert search_panels(SPEC, CELLS, []) == ()
 
 
 @given(

@@ -1,7 +1,7 @@
 """Consult: what a sweep's folder says when it is asked (reads predictions and records).
 
-Paths, a spec, records and a question come in; advice or the first sentence of the answer goes out.
-No figure is drawn, and nothing is written but the spec that was asked for.
+Paths, a spec, records and a question come in; advice goes out. No figure is drawn, and nothing is
+written but the spec that was asked for.
 """
 
 import shlex
@@ -12,26 +12,19 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from sweeps.answer.advice import advise
+from sweeps.advice.advice import advise
+from sweeps.advice.question import Question
+from sweeps.advice.target_advice import Advice
+from sweeps.advice.wanted import check_writable, write_spec
 from sweeps.answer.findings import find, make_sweep_scores
 from sweeps.answer.predictions import fetch_predictions, load_hits
-from sweeps.answer.question import Question
 from sweeps.answer.results import ResultRow, make_rows, open_ledger
 from sweeps.answer.search_curves import search_curve
-from sweeps.answer.sentences import answer
-from sweeps.answer.series import search_figure
-from sweeps.answer.target_advice import Advice
-from sweeps.answer.wanted import check_writable, write_spec
+from sweeps.answer.tried import search_panels
 from sweeps.paths import SweepPaths
 from sweeps.search.records import TrialRecord
 from sweeps.spec.cells import make_cells
 from sweeps.spec.values import SweepSpec
-
-
-def first_sentence(paths: SweepPaths, spec: SweepSpec, records: Iterable[TrialRecord]) -> str:
-    """The sentence a report begins with."""
-    rows = make_rows(spec, make_cells(spec), records)
-    return answer(spec, find(spec, rows, load_hits(paths, rows)), rows)[0]
 
 
 def consult(
@@ -57,7 +50,7 @@ def consult(
     question = Question(**asked, chance=1 / num_classes(paths, rows))
     hits = load_hits(paths, rows)
     latest = open_ledger(spec, cells, records)[0].records
-    found = (search_curve(panel) for panel in search_figure(spec, cells, latest))
+    found = (search_curve(panel) for panel in search_panels(spec, cells, latest))
     return advise(
         spec,
         rows,

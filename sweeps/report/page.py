@@ -17,16 +17,17 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from sweeps.answer import plots, series, tables
-from sweeps.answer.caveats import caveats
 from sweeps.answer.costs import costs
 from sweeps.answer.findings import Findings, find
-from sweeps.answer.freshness import digest_of, forget, remember
 from sweeps.answer.predictions import load_hits
 from sweeps.answer.results import ResultRow, make_rows, open_ledger, to_csv
-from sweeps.answer.sentences import answer, state_of
+from sweeps.answer.tried import search_panels
 from sweeps.paths import SweepPaths
 from sweeps.record.environment import describe_environment
+from sweeps.report import plots, series, tables
+from sweeps.report.caveats import caveats
+from sweeps.report.freshness import digest_of, forget, remember
+from sweeps.report.sentences import answer, state_of
 from sweeps.search.records import TrialRecord
 from sweeps.spec.cells import make_cells
 from sweeps.spec.spaces import accelerator
@@ -117,7 +118,7 @@ def _figures(
     accuracy = series.accuracy_figure(spec, findings)
     if not accuracy.is_empty:
         figures["accuracy"] = plots.draw_accuracy(accuracy, _subtitle(findings))
-    panels = series.search_figure(spec, make_cells(spec), records)
+    panels = search_panels(spec, make_cells(spec), records)
     if panels:
         figures["search"] = plots.draw_search(panels, spec.sizes)
     losses = series.loss_figure(spec, rows)

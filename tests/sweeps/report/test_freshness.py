@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.answer import report
-from sweeps.answer.freshness import confirm_record, digest_of, fresh_files, is_recorded
 from sweeps.paths import SweepPaths
+from sweeps.report import page
+from sweeps.report.freshness import confirm_record, digest_of, fresh_files, is_recorded
 from tests.sweeps.example_sweep import example_records, example_spec
 
 SPEC = example_spec(sizes=(100,))
@@ -22,7 +22,7 @@ def files_of(paths, spec=SPEC, records=RECORDS):
 
 def test_a_report_is_fresh_until_what_it_shows_changes(paths):
     assert files_of(paths) == ()
-    written = report.write_report(paths, SPEC, RECORDS).paths
+    written = page.write_report(paths, SPEC, RECORDS).paths
     assert files_of(paths) == written
     assert files_of(paths, records=RECORDS[::-1]) == written, "the order of records shows nothing"
     assert files_of(paths, records=RECORDS[:-1]) == ()
@@ -32,27 +32,27 @@ def test_a_report_is_fresh_until_what_it_shows_changes(paths):
 
 
 def test_a_report_with_a_file_missing_is_stale(paths):
-    report.write_report(paths, SPEC, RECORDS)
+    page.write_report(paths, SPEC, RECORDS)
     paths.accuracy_png.unlink()
     assert files_of(paths) == ()
 
 
 @pytest.mark.parametrize("told", ["", "{}", "[]", '{"digest": 1, "files": []}'])
 def test_a_damaged_stamp_is_no_stamp(paths, told):
-    report.write_report(paths, SPEC, RECORDS)
+    page.write_report(paths, SPEC, RECORDS)
     paths.report_stamp.write_text(told, encoding="utf-8")
     assert files_of(paths) == ()
 
 
 def test_a_report_that_could_not_be_finished_is_stale(paths, monkeypatch):
-    report.write_report(paths, SPEC, RECORDS)
+    page.write_report(paths, SPEC, RECORDS)
 
     def full_disk(path, content):
         raise OSError("no space left")
 
-    monkeypatch.setattr(report, "_write", full_disk)
+    monkeypatch.setattr(page, "_write", full_disk)
     with pytest.raises(OSError, match="no space left"):
-        report.write_report(paths, SPEC, RECORDS)
+        page.write_report(paths, SPEC, RECORDS)
     assert files_of(paths) == ()
 
 
@@ -62,12 +62,12 @@ def test_a_complete_record_is_remembered_until_anything_changes(paths):
 
     confirm_record(paths, "sqlite:///a")
     assert not recorded(), "there is no report to be in it"
-    report.write_report(paths, SPEC, RECORDS)
+    page.write_report(paths, SPEC, RECORDS)
     assert not recorded()
     confirm_record(paths, "sqlite:///a")
     assert recorded()
     assert files_of(paths), "the report stays fresh"
     assert not recorded("http://elsewhere:5000")
     assert not recorded(records=RECORDS[:-1])
-    report.write_report(paths, SPEC, RECORDS)
+    page.write_report(paths, SPEC, RECORDS)
     assert not recorded(), "a new report is not yet recorded"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from sweeps.answer.costs import Cost
 from sweeps.answer.findings import Findings
-from sweeps.answer.phrases import needed_text, number, percent, with_interval
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Estimate
+from sweeps.report.phrases import needed_text, number, percent, with_interval
 from sweeps.spec.values import SweepSpec
 
 NONE = "–"

@@ -24,7 +24,7 @@ def digest_of(paths: SweepPaths, spec: SweepSpec, records: Iterable[TrialRecord]
     content = hashlib.sha256(spec_to_json(spec).encode())
     for text in sorted(json.dumps(asdict(r), sort_keys=True, default=str) for r in records):
         content.update(text.encode())
-    rooms = (Path(__file__).parent, Path(__file__).parents[1] / "record")
+    rooms = (Path(__file__).parents[1] / name for name in ("answer", "record", "report"))
     sources = sorted(path for room in rooms for path in room.iterdir() if path.is_file())
     for path in (paths.summary_json, *sources):
         content.update(path.read_bytes() if path.is_file() else b"")

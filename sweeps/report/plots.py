@@ -8,7 +8,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from sweeps.answer.series import CurveFigure, Line, SearchPanel, Tried, spread
+from sweeps.answer.tried import SearchPanel, Tried
+from sweeps.report.series import CurveFigure, Line, spread
 from sweeps.spec.cells import Stage
 from ulm.regimes import Regime
 

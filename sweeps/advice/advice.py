@@ -8,17 +8,17 @@ times the largest size; where neither answers it says so and names the cells tha
 from collections.abc import Iterable, Sequence
 from math import inf
 
-from sweeps.answer.collecting import Outlook, outlook_at
+from sweeps.advice.collecting import Outlook, outlook_at
+from sweeps.advice.question import Question
+from sweeps.advice.target_advice import Advice, said, target_advice
+from sweeps.advice.wanted import Wanted, wanted_for_precision, wanted_sizes
 from sweeps.answer.extrapolation import Extrapolation, extrapolate
 from sweeps.answer.findings import Findings, Growth
-from sweeps.answer.headline import WORTHWHILE
-from sweeps.answer.phrases import counted, joined, number, percent, points_text, rounded, span
-from sweeps.answer.question import Question
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Scores
 from sweeps.answer.search_curves import SearchCurve, Verdict
-from sweeps.answer.target_advice import Advice, said, target_advice
-from sweeps.answer.wanted import Wanted, wanted_for_precision, wanted_sizes
+from sweeps.report.headline import WORTHWHILE
+from sweeps.report.phrases import counted, joined, number, percent, points_text, rounded, span
 from sweeps.spec.values import SweepSpec
 
 

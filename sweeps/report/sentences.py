@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from itertools import groupby, takewhile
 
 from sweeps.answer.findings import Findings, Leader
-from sweeps.answer.headline import headline
-from sweeps.answer.phrases import (
+from sweeps.answer.results import ResultRow
+from sweeps.answer.statistics import Difference
+from sweeps.report.headline import headline
+from sweeps.report.phrases import (
     counted,
     joined,
     needed_text,
@@ -20,8 +22,6 @@ from sweeps.answer.phrases import (
     points_text,
     with_interval,
 )
-from sweeps.answer.results import ResultRow
-from sweeps.answer.statistics import Difference
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from math import log
 
-from sweeps.answer.phrases import counted, joined, number
 from sweeps.answer.results import ResultRow
+from sweeps.report.phrases import counted, joined, number
 from sweeps.spec.searches import Range
 from sweeps.spec.values import SweepSpec
 

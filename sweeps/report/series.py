@@ -4,21 +4,14 @@ Findings, rows and records come in; what `plots` draws goes out, so that tests c
 pictures. Accuracies are in percent here, as the axes show them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 
 from sweeps.answer.findings import Findings
-from sweeps.answer.results import ResultRow, open_ledger
+from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Interval
 from sweeps.answer.statistics import CurvePoint
-from sweeps.search.ledger import Ledger
-from sweeps.search.records import StudyKey, TrialRecord, TrialState
-from sweeps.spec.cells import Cell, Stage
-from sweeps.spec.searches import Range
-from sweeps.spec.spaces import space_of
 from sweeps.spec.values import SweepSpec
-from ulm.regimes import Regime
 
 WITHOUT_BAND = 2
 """Seeds over which no band is drawn."""
@@ -126,96 +119,6 @@ def loss_figure(spec: SweepSpec, rows: Sequence[ResultRow]) -> CurveFigure:
                 )
             )
     return CurveFigure(sizes=spec.sizes, lines=tuple(lines))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tried:
-    """One trial in the search figure.
-
-    Args:
-        rate: Its learning rate, or C for `bow`.
-        score: Validation loss, or validation accuracy in percent; None where it failed.
-        size_index: Position of its size among the spec's; None without a size axis.
-        is_chosen: Whether later stages build on it.
-        is_pruned: Whether it was stopped early; its score is then that of its last epoch.
-    """
-
-    rate: float
-    score: float | None
-    size_index: int | None
-    is_chosen: bool
-    is_pruned: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SearchPanel:
-    """The trials of one regime and stage; one tuple of `Tried` per study, ascending in rate."""
-
-    regime: str
-    stage: Stage
-    searched: Range
-    studies: tuple[tuple[Tried, ...], ...]
-
-
-def _rate_name(regime: str) -> str:
-    return "inverse_regularization" if regime == Regime.BOW else "learning_rate"
-
-
-def _score(record: TrialRecord, stage: Stage) -> float | None:
-    value = None
-    if record.state is TrialState.FINISHED and record.outcome is not None:
-        value = record.outcome.value
-    elif record.state is TrialState.PRUNED and record.progress:
-        value = record.progress[-1].value
-    if value is None or not isfinite(value):
-        return None
-    return value if stage is Stage.LANGUAGE_MODEL else _percent(value)
-
-
-def _tried(
-    spec: SweepSpec, ledger: Ledger, cell: Cell, stage: Stage, records: Iterable[TrialRecord]
-) -> tuple[Tried, ...]:
-    chosen = ledger.chosen(StudyKey(cell_id=cell.id, stage=stage))
-    name = _rate_name(cell.regime)
-    tried = [
-        Tried(
-            rate=record.params[name],
-            score=_score(record, stage),
-            size_index=None if cell.size is None else spec.sizes.index(cell.size),
-            is_chosen=chosen is not None and record.key == chosen.key,
-            is_pruned=record.state is TrialState.PRUNED,
-        )
-        for record in records
-        if record.key.study.stage is stage and record.state.counts and name in record.params
-    ]
-    return tuple(sorted(tried, key=lambda trial: trial.rate))
-
-
-def search_figure(
-    spec: SweepSpec, cells: Sequence[Cell], records: Iterable[TrialRecord]
-) -> tuple[SearchPanel, ...]:
-    """Score against learning rate, one panel per regime and stage that searched more than one.
-
-    A panel needs a study with two ended trials; `final` and fixed rates have nothing to show.
-    """
-    ledger, groups = open_ledger(spec, cells, records)
-    panels = []
-    for stage in (Stage.LANGUAGE_MODEL, Stage.CLASSIFIER):
-        for regime in spec.regimes:
-            own = [c for c in cells if c.regime == regime.value and stage in c.stages]
-            studies = tuple(
-                trials
-                for cell in own
-                if (trials := _tried(spec, ledger, cell, stage, groups.get(cell.id, ())))
-            )
-            if any(len(trials) > 1 for trials in studies):
-                searched = space_of(spec, own[0], stage)[_rate_name(regime.value)]
-                panels.append(
-                    SearchPanel(
-                        regime=regime.value, stage=stage, searched=searched, studies=studies
-                    )
-                )
-    return tuple(panels)
 
 
 def spread(

@@ -1,0 +1,1 @@
+"""Advice: what to collect next, made from what was found."""

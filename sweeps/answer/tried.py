@@ -1,0 +1,108 @@
+"""Tried: what the search tried, score against learning rate (pure).
+
+Trial records come in; one panel per regime and stage goes out, which search curves and figures read
+from. Classifier scores are in percent, as people read them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+from sweeps.answer.results import open_ledger
+from sweeps.search.ledger import Ledger
+from sweeps.search.records import StudyKey, TrialRecord, TrialState
+from sweeps.spec.cells import Cell, Stage
+from sweeps.spec.searches import Range
+from sweeps.spec.spaces import space_of
+from sweeps.spec.values import SweepSpec
+from ulm.regimes import Regime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """One trial of a search.
+
+    Args:
+        rate: Its learning rate, or C for `bow`.
+        score: Validation loss, or validation accuracy in percent; None where it failed.
+        size_index: Position of its size among the spec's; None without a size axis.
+        is_chosen: Whether later stages build on it.
+        is_pruned: Whether it was stopped early; its score is then that of its last epoch.
+    """
+
+    rate: float
+    score: float | None
+    size_index: int | None
+    is_chosen: bool
+    is_pruned: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchPanel:
+    """The trials of one regime and stage; one tuple of `Tried` per study, ascending in rate."""
+
+    regime: str
+    stage: Stage
+    searched: Range
+    studies: tuple[tuple[Tried, ...], ...]
+
+
+def _rate_name(regime: str) -> str:
+    return "inverse_regularization" if regime == Regime.BOW else "learning_rate"
+
+
+def _score(record: TrialRecord, stage: Stage) -> float | None:
+    value = None
+    if record.state is TrialState.FINISHED and record.outcome is not None:
+        value = record.outcome.value
+    elif record.state is TrialState.PRUNED and record.progress:
+        value = record.progress[-1].value
+    if value is None or not isfinite(value):
+        return None
+    return value if stage is Stage.LANGUAGE_MODEL else 100 * value
+
+
+def _tried(
+    spec: SweepSpec, ledger: Ledger, cell: Cell, stage: Stage, records: Iterable[TrialRecord]
+) -> tuple[Tried, ...]:
+    chosen = ledger.chosen(StudyKey(cell_id=cell.id, stage=stage))
+    name = _rate_name(cell.regime)
+    tried = [
+        Tried(
+            rate=record.params[name],
+            score=_score(record, stage),
+            size_index=None if cell.size is None else spec.sizes.index(cell.size),
+            is_chosen=chosen is not None and record.key == chosen.key,
+            is_pruned=record.state is TrialState.PRUNED,
+        )
+        for record in records
+        if record.key.study.stage is stage and record.state.counts and name in record.params
+    ]
+    return tuple(sorted(tried, key=lambda trial: trial.rate))
+
+
+def search_panels(
+    spec: SweepSpec, cells: Sequence[Cell], records: Iterable[TrialRecord]
+) -> tuple[SearchPanel, ...]:
+    """Score against learning rate, one panel per regime and stage that searched more than one.
+
+    A panel needs a study with two ended trials; `final` and fixed rates have nothing to show.
+    """
+    ledger, groups = open_ledger(spec, cells, records)
+    panels = []
+    for stage in (Stage.LANGUAGE_MODEL, Stage.CLASSIFIER):
+        for regime in spec.regimes:
+            own = [c for c in cells if c.regime == regime.value and stage in c.stages]
+            studies = tuple(
+                trials
+                for cell in own
+                if (trials := _tried(spec, ledger, cell, stage, groups.get(cell.id, ())))
+            )
+            if any(len(trials) > 1 for trials in studies):
+                searched = space_of(spec, own[0], stage)[_rate_name(regime.value)]
+                panels.append(
+                    SearchPanel(
+                        regime=regime.value, stage=stage, searched=searched, studies=studies
+                    )
+                )
+    return tuple(panels)
