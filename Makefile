@@ -1,14 +1,15 @@
 # make demo    everything for a first look: environment, the embedded sweep, its report
 # make test    everything for a developer: environment, all tests that can run here but those of cluster-test
 # make cluster-test   a sweep on several hosts made on this machine; needs root, sshd, rsync, tmux
-# make lint check coverage bench clean
+# make bench   what is fast and how fast, measured against fastai and plain Ray: under 40 minutes
+# make lint check coverage clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test cluster-test lint check coverage clean
+.PHONY: demo test cluster-test lint check coverage bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/sweep run sweeps/specs/demo.yaml
@@ -29,6 +30,9 @@ check: lint test
 coverage: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m "not ray and not slow" \
 		--cov=ulm --cov=sweeps --cov-report=term-missing:skip-covered
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/bench.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

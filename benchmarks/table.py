@@ -1,0 +1,144 @@
+"""The table that benchmark scripts share: what, against what, what was to be reached, measured.
+
+A script ends with `print_table` over `Row` values; `bench.py` runs scripts one after the other,
+reads their rows back with `read_rows` and prints them as one table. A `Ratio` is a speed-up measured
+interleaved: the two sides take turns, so that a slow minute of the machine hits both.
+"""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+HEADER = "| what | against | reach | measured | reached |"
+RULE = "| :--- | :--- | :--- | :--- | :--- |"
+VERDICTS = {"yes": True, "NO": False, "-": None}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One line of the table.
+
+    Args:
+        what: What was measured, sizes included.
+        against: What it was compared with in the same run.
+        reach: What was to be reached, in words.
+        measured: What was found, in words.
+        reached: Whether it was; None where nothing was to be reached or it can not run here.
+    """
+
+    what: str
+    against: str
+    reach: str
+    measured: str
+    reached: bool | None = None
+
+    def __str__(self) -> str:
+        verdict = next(word for word, value in VERDICTS.items() if value is self.reached)
+        cells = (self.what, self.against, self.reach, self.measured, verdict)
+        return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ratio:
+    """How many times faster ours is.
+
+    Args:
+        ours: Seconds of each round.
+        theirs: Seconds of the other side in the same rounds, for the same work.
+    """
+
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Median over the rounds of the ratio within each round."""
+        return statistics.median(self._ratios)
+
+    @property
+    def _ratios(self) -> list[float]:
+        return [b / a for a, b in zip(self.ours, self.theirs, strict=True)]
+
+    def __str__(self) -> str:
+        ratios = self._ratios
+        return f"{self.median:.2f} × ({min(ratios):.2f}–{max(ratios):.2f}, {len(ratios)} rounds)"
+
+
+def interleaved(
+    ours: Callable[[], object], theirs: Callable[[], object], *, rounds: int = 5
+) -> Ratio:
+    """Seconds of two functions that take turns, after one call of each that is not counted.
+
+    A function may return the seconds that count; else the whole call does.
+    """
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for turn in range(rounds + 1):
+        for side, function in zip(seconds, (ours, theirs), strict=True):
+            taken = timed(function)
+            if turn:
+                side.append(taken)
+    return Ratio(ours=tuple(seconds[0]), theirs=tuple(seconds[1]))
+
+
+def timed(function: Callable[[], object]) -> float:
+    """Seconds of one call, or what it returns where that is a float."""
+    begin = time.perf_counter()
+    result = function()
+    return result if isinstance(result, float) else time.perf_counter() - begin
+
+
+def machine(*packages: str) -> str:
+    """Hardware and versions, for the line above a table."""
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{processor()}, {os.cpu_count()} processors, {gib:.0f} GiB · "
+        f"python {platform.python_version()}, {versions}"
+    )
+
+
+def processor() -> str:
+    """Name of the processor."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def print_table(rows: Iterable[Row]) -> None:
+    """Prints rows as they come."""
+    print(HEADER, RULE, sep="\n", flush=True)
+    for row in rows:
+        print(row, flush=True)
+
+
+def read_rows(lines: Iterable[str]) -> list[Row]:
+    """The rows among the lines a script printed."""
+    rows: list[Row] = []
+    for line in lines:
+        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+        if line.startswith("| ") and len(cells) == 5 and cells[-1] in VERDICTS:
+            what, against, reach, measured, verdict = cells
+            rows.append(
+                Row(
+                    what=what,
+                    against=against,
+                    reach=reach,
+                    measured=measured,
+                    reached=VERDICTS[verdict],
+                )
+            )
+    return rows
+
+
+def summary(rows: list[Row]) -> str:
+    """Which rows fall short."""
+    short = [row.what for row in rows if row.reached is False]
+    judged = sum(row.reached is not None for row in rows)
+    lines = [f"{judged - len(short)} of {judged} rows reached."]
+    return "\n".join(lines + [f"falls short: {what}" for what in short])
