@@ -15,7 +15,7 @@ demo: $(VENV)/.installed
 	$(BIN)/sweep run sweeps/specs/demo.yaml
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not cluster"
+	$(BIN)/python -m pytest -m "not cluster" -n 2 --dist loadgroup
 
 cluster-test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m cluster
