@@ -22,8 +22,8 @@ from typing import Any
 
 from simulated_workers import Measured, SimulatedClock, Simulation, scale_spec
 
+from sweeps.live.progress import QuietProgress
 from sweeps.paths import SweepPaths
-from sweeps.progress import QuietProgress
 from sweeps.record.book import RunBook
 from sweeps.record.mlflow_recorder import MlflowStore
 from sweeps.record.queued_recorder import QueuedRecorder

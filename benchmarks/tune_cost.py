@@ -48,8 +48,8 @@ def measure(seeds: int, num_epochs: int) -> dict[str, Any]:
     import ray
     from simulated_workers import scale_spec
 
+    from sweeps.live.progress import QuietProgress
     from sweeps.paths import SweepPaths
-    from sweeps.progress import QuietProgress
     from sweeps.record.recorder import ListRecorder
     from sweeps.run.launch import make_tuner
     from sweeps.search.control import Control

@@ -5,7 +5,6 @@ imported inside the verb that needs it, so that `--help`, `plan` and `status` an
 user's mistake ends as its message on stderr and exit code 2.
 """
 
-import json
 import os
 import shlex
 import sys
@@ -15,17 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sweeps.arguments import project_folder, sweep_folder
-from sweeps.defaults import spec_defaults
-from sweeps.errors import StorageError, SweepError
+from sweeps import opening
+from sweeps.errors import SweepError
 from ulm.errors import UlmError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sweeps.paths import SweepPaths
-    from sweeps.search.ledger import Ledger
-    from sweeps.search.records import TrialRecord
     from sweeps.spec.values import SweepSpec
 
 UNFIT = 1
@@ -96,10 +91,10 @@ def plan(
     from sweeps.spec.volume import stored_volumes
     from sweeps.tables import bill_lines, bill_table, plan_lines, plan_table
 
-    loaded = with_price(_load(spec, storage, settings), price=price)
+    loaded = with_price(opening.load_asked(spec, storage, settings), price=price)
     paths = SweepPaths.of(loaded)
     volumes = stored_volumes(loaded, paths.tokens)
-    planned = plan_sweep(loaded, volumes=volumes, rate=_rate(paths, loaded))
+    planned = plan_sweep(loaded, volumes=volumes, rate=opening.rate_of(paths, loaded))
     bill = None if cluster is None else make_bill(planned, loaded, load_fleet(cluster))
     console = _console()
     console.print(plan_table(planned))
@@ -123,10 +118,10 @@ def run(
     """Train what is wanted and not recorded, then write the report; run again to go on."""
     from sweeps.spec.fleet import with_price
 
-    loaded = with_price(_load(spec, storage, settings), price=price, cluster=cluster)
+    loaded = with_price(opening.load_asked(spec, storage, settings), price=price, cluster=cluster)
 
+    from sweeps.live.progress import QuietProgress, make_progress
     from sweeps.paths import SweepPaths
-    from sweeps.progress import QuietProgress, make_progress
     from sweeps.report.summary import first_sentence
     from sweeps.run.launch import run_sweep
     from sweeps.storage import check_storage
@@ -134,26 +129,33 @@ def run(
 
     paths = SweepPaths.of(loaded)
     check_storage(paths)
-    _take_back(paths)
-    listener = (
-        QuietProgress() if quiet else make_progress(loaded, sys.stdout, _records(paths, loaded))
-    )
+    opening.bring_back(paths)
+    records = opening.records_of(paths, loaded)
+    listener = QuietProgress() if quiet else make_progress(loaded, sys.stdout, records)
     try:
         summary = run_sweep(loaded, listener)
     finally:
         listener.finished()
-    sentence = first_sentence(paths, loaded, _ledger(paths, loaded).attempts)
+    sentence = first_sentence(paths, loaded, opening.ledger_of(paths, loaded).attempts)
     for line in (*run_lines(summary, paths, loaded), sentence):
         typer.echo(line)
 
 
 @app.command()
-def status(folder: RunFolder) -> None:
-    """Show every cell of a sweep: stages, trials, best scores."""
+def status(
+    folder: RunFolder,
+    is_watched: Annotated[bool, typer.Option("--watch", help="Go on until it is over.")] = False,
+) -> None:
+    """Show every cell of a sweep: stages, trials, best scores; or watch it being run."""
     from sweeps.tables import status_line, status_table
 
-    paths, spec = _open(folder)
-    ledger = _ledger(paths, spec)
+    paths, spec = opening.open_sweep(folder)
+    if is_watched:
+        from sweeps.live.watch import watch
+
+        watch(spec, lambda: opening.look(paths, spec), _console())
+        return
+    ledger = opening.ledger_of(paths, spec)
     console = _console()
     console.print(status_table(spec, ledger.records))
     console.print(status_line(spec, ledger.records, ledger.spent()))
@@ -162,13 +164,13 @@ def status(folder: RunFolder) -> None:
 @app.command()
 def report(folder: RunFolder) -> None:
     """Write the report of a sweep anew from what is recorded."""
-    paths, spec = _open(folder)
+    paths, spec = opening.open_sweep(folder)
 
     from sweeps.answer.predictions import fetch_predictions
     from sweeps.report.page import write_report
 
     fetch_predictions(paths)
-    write_report(paths, spec, _ledger(paths, spec).attempts)
+    write_report(paths, spec, opening.ledger_of(paths, spec).attempts)
     typer.echo(f"report: {paths.report_html}")
 
 
@@ -184,10 +186,11 @@ def advise(
     """Say what to collect next, what it should bring, how sure that is, and when to stop."""
     from sweeps.advice.consult import advice_lines
 
-    paths, spec = _open(folder)
+    paths, spec = opening.open_sweep(folder)
     asked = {"target": target, "budget_documents": budget_documents}
     asked |= {"price_per_document": price_per_document, "price_per_gpu_hour": price_per_gpu_hour}
-    for line in advice_lines(paths, spec, _ledger(paths, spec).attempts, asked, emit_spec):
+    attempts = opening.ledger_of(paths, spec).attempts
+    for line in advice_lines(paths, spec, attempts, asked, emit_spec):
         typer.echo(line)
 
 
@@ -199,7 +202,7 @@ def check(
     cluster: OnCluster = False,
 ) -> None:
     """Look for what would stop a run: corpus, labels, sizes, storage, tracking; or every node."""
-    loaded = None if spec is None else _load(spec, storage, settings)
+    loaded = None if spec is None else opening.load_asked(spec, storage, settings)
     if cluster:
         _check_cluster(loaded)
         return
@@ -227,63 +230,6 @@ def _check_cluster(spec: "SweepSpec | None") -> None:
         typer.echo(line, err=True)
     if failures:
         raise typer.Exit(UNFIT)
-
-
-def _load(path: Path, storage: str | None, settings: list[str] | None) -> "SweepSpec":
-    from sweeps.spec.load import load_spec
-
-    overrides: dict[str, str] = {}
-    for setting in settings or ():
-        key, separator, value = setting.partition("=")
-        if not separator or not key:
-            raise SweepError(f"--set must be KEY=VALUE, found {setting!r}; e.g. --set seeds=5")
-        overrides[key.strip()] = value
-    if storage is not None:
-        overrides["storage"] = json.dumps(storage)
-    return load_spec(path, overrides, project_folder(os.environ), spec_defaults(os.environ))
-
-
-def _open(folder: str) -> tuple["SweepPaths", "SweepSpec"]:
-    from sweeps.paths import SweepPaths, is_uri
-    from sweeps.spec.load import load_recorded
-
-    if is_uri(folder):
-        paths = SweepPaths.at_uri(folder)
-        _take_back(paths)
-    else:
-        paths = SweepPaths.at(sweep_folder(Path(folder), os.environ))
-    if not paths.spec_json.is_file():
-        raise StorageError(
-            f"{folder} must be the folder of a sweep, found no {paths.spec_json.name} in it; "
-            "name a folder that `sweep run` made, e.g. runs/demo"
-        )
-    return paths, load_recorded(paths.spec_json)
-
-
-def _take_back(paths: "SweepPaths") -> None:
-    """Fetch what another machine recorded in a bucket, so that it is shown from the beginning."""
-    if paths.is_remote:
-        from sweeps.run.recovery import take_back
-
-        take_back(paths, typer.echo)
-
-
-def _records(paths: "SweepPaths", spec: "SweepSpec") -> tuple["TrialRecord", ...]:
-    return _ledger(paths, spec).records
-
-
-def _ledger(paths: "SweepPaths", spec: "SweepSpec") -> "Ledger":
-    from sweeps.search.studies import read_ledger
-
-    return read_ledger(paths, spec)
-
-
-def _rate(paths: "SweepPaths", spec: "SweepSpec") -> float | None:
-    if not paths.ledger_db.is_file():
-        return None
-    from sweeps.answer.costs import recorded_rate
-
-    return recorded_rate(spec, _records(paths, spec))
 
 
 def _console() -> "Console":

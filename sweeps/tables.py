@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.board import Board, StudyState, duration, score
 from sweeps.finding import Finding
+from sweeps.live import words
+from sweeps.live.board import Board, StudyState
 from sweeps.search.records import TrialRecord
 from sweeps.search.spending import Spent
 from sweeps.spec.bill import Bill, NodeBill
@@ -51,7 +52,7 @@ def _plan_row(row: RegimePlan) -> tuple[str, ...]:
         *(f"{row.trials[stage]:,}" for stage in Stage),
         f"{row.language_model_tokens / 1e6:,.1f} M",
         f"{row.steps:,}",
-        duration(3600 * row.hours),
+        words.duration(3600 * row.hours),
         f"{row.accelerator_hours:,.2f}",
     )
 
@@ -114,8 +115,8 @@ def bill_lines(bill: Bill) -> tuple[str, ...]:
     """
     lines = [
         f"{bill.fits} trials fit on the largest cluster at once, the sweep can use {bill.at_once}",
-        f"wall time about {duration(3600 * bill.wall_hours)}; the longest chain of trials alone "
-        f"takes {duration(3600 * bill.chain_hours)}",
+        f"wall time about {words.duration(3600 * bill.wall_hours)}; the longest chain of trials "
+        f"alone takes {words.duration(3600 * bill.chain_hours)}",
         "assumed: workers are given back "
         f"{bill.fleet.idle_minutes:g} minutes after their last trial; starting them, "
         "storage and traffic are not counted",
@@ -145,11 +146,11 @@ def _seed(cell: Cell) -> str:
 
 
 def _study(state: StudyState, stage: Stage) -> str:
-    if state.ended == state.running == 0:
+    if state.is_untouched:
         return "waiting"
     parts = [f"{state.ended}/{state.wanted}"]
     if state.best is not None:
-        parts.append(score(stage, state.best))
+        parts.append(words.score(stage, state.best))
     if state.running:
         parts.append(f"{state.running} running")
     if state.failed:
@@ -160,11 +161,9 @@ def _study(state: StudyState, stage: Stage) -> str:
 def status_line(spec: SweepSpec, records: Sequence[TrialRecord], spent: Spent | None = None) -> str:
     """How many cells are done, how much of the planned work is behind, what was spent."""
     board = Board(spec, records, keep_running=True)
-    done = sum(board.study(cell, cell.stages[-1]).is_done for cell in board.cells.values())
     share = f"{100 * board.share_done:.0f} % of the planned work"
-    board.spent = spent or Spent()
-    finished = f"{done} of {len(board.cells)} cells finished, {share}"
-    return "; ".join(filter(None, (finished, board.spending)))
+    finished = f"{board.num_finished} of {len(board.cells)} cells finished, {share}"
+    return "; ".join(filter(None, (finished, words.spending(spec, spent or Spent()))))
 
 
 def findings_table(findings: Iterable[Finding]) -> Table:

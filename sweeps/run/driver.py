@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+import psutil
 from filelock import FileLock, Timeout
 
 from sweeps.errors import StorageError
@@ -54,6 +55,20 @@ def driver_lock(paths: SweepPaths) -> Iterator[None]:
         if is_new and not paths.spec_json.is_file():
             shutil.rmtree(paths.folder)
         lock.release()
+
+
+def has_driver(paths: SweepPaths) -> bool:
+    """Whether a driver is at work on a sweep; one on another machine is believed to be.
+
+    The lock itself is not touched: a driver that starts at this moment would be refused.
+    """
+    if paths.is_remote:
+        return True
+    try:
+        told = json.loads(paths.driver_lock.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return told["host"] != socket.gethostname() or psutil.pid_exists(told["process"])
 
 
 def _named(owner: Path) -> str:

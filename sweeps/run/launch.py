@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.live.progress import RunListener
 from sweeps.paths import SweepPaths
-from sweeps.progress import RunListener
 from sweeps.record.tracking import check_tracking
 from sweeps.run.autoscaler import autoscaler_config
 from sweeps.run.backup import Backup

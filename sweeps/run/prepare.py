@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeps.errors import SweepError
+from sweeps.live.progress import RunListener
 from sweeps.paths import SweepPaths
-from sweeps.progress import RunListener
 from sweeps.run.context import Materials, TrialContext
 from sweeps.run.shared_folder import find_contents, get_folder, put_folder
 from sweeps.spec.cells import make_cells

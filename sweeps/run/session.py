@@ -18,8 +18,8 @@ from pyarrow import ArrowException
 from sweeps.answer.predictions import fetch_predictions
 from sweeps.answer.results import make_rows
 from sweeps.errors import StorageError
+from sweeps.live.progress import RunListener
 from sweeps.paths import SweepPaths
-from sweeps.progress import RunListener
 from sweeps.record.environment import describe_environment
 from sweeps.record.late_recorder import LateRecorder
 from sweeps.record.mlflow_recorder import MlflowRecorder

@@ -44,7 +44,7 @@ class Answer(Enum):
 
 
 class TrialListener(Protocol):
-    """Hears of trials; `sweeps.progress.RunListener` is one."""
+    """Hears of trials; `sweeps.live.progress.RunListener` is one."""
 
     def trial_started(self, record: TrialRecord) -> None:
         """A trial was handed out."""

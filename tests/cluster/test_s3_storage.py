@@ -17,8 +17,8 @@ from pyarrow import fs
 
 from sweeps.answer.predictions import fetch_predictions, read_hits
 from sweeps.errors import StorageError
+from sweeps.live.progress import QuietProgress
 from sweeps.paths import SweepPaths, below
-from sweeps.progress import QuietProgress
 from sweeps.record.recorder import ListRecorder
 from sweeps.run.backup import Backup
 from sweeps.run.node_cache import NodeCache

@@ -23,7 +23,7 @@ HEAVY = ("torch", "fastai", "ray", "optuna", "mlflow", "pandas", "sklearn", "mat
 PURE = ("sweeps/spec/", "sweeps/search/ledger.py", "sweeps/errors.py", "sweeps/paths.py")
 
 # Room below room: a folder imports from those to its left, and from its own room.
-TOWER = (("spec",), ("search",), ("record", "answer"), ("report",), ("advice", "run"))
+TOWER = (("spec",), ("search",), ("record", "answer", "live"), ("report",), ("advice", "run"))
 # A seam: control calls a recorder and knows its Protocol alone.
 SEAM = "sweeps/search/control.py imports sweeps.record.recorder"
 

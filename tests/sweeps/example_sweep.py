@@ -46,7 +46,7 @@ def loss(cell, rate):
     return start - 0.25 * math.log2(size / 100) + 0.3 * math.log10(rate / 5e-3) ** 2
 
 
-def _outcome(cell, stage, params, rng):
+def outcome_of(cell, stage, params, rng):
     steps = 40 if cell.size is None else max(40, cell.size // 4)
     metrics = {"steps": steps, "tokens": steps * 4480, "seconds": steps / 7.3, "best_epoch": 3}
     rate = params.get("learning_rate", 5e-3)
@@ -61,7 +61,7 @@ def _outcome(cell, stage, params, rng):
     return Outcome(value=validation, metrics={**metrics, "validation_loss": 1.2 - score})
 
 
-def _params(spec, cell, stage, rng):
+def params_of(spec, cell, stage, rng):
     return {
         name: axis.low * (axis.high / axis.low) ** rng.random()
         for name, axis in space_of(spec, cell, stage).items()
@@ -91,8 +91,8 @@ def example_records(spec, *, limit=None, diverging=lambda key: False):
         wanted = ledger.next_trial(ready[0])
         cell, stage = cells[wanted.key.study.cell_id], wanted.key.study.stage
         rng = random.Random(f"{cell.regime}{cell.size}{cell.seed}{stage}{wanted.key.number}")
-        params = wanted.params or _params(spec, cell, stage, rng)
-        outcome = _outcome(cell, stage, params, rng)
+        params = wanted.params or params_of(spec, cell, stage, rng)
+        outcome = outcome_of(cell, stage, params, rng)
         record = TrialRecord(
             key=wanted.key,
             params=params,

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from sweeps.progress import QuietProgress
+from sweeps.live.progress import QuietProgress
 from sweeps.run.launch import run_sweep
 from sweeps.spec.load import spec_from_json
 

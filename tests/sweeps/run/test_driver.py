@@ -6,8 +6,8 @@ import pytest
 from tiny import context_of, tiny_spec
 
 from sweeps.errors import StorageError, SweepError
+from sweeps.live.progress import QuietProgress
 from sweeps.paths import SweepPaths
-from sweeps.progress import QuietProgress
 from sweeps.run.driver import driver_lock, terminated_like_interrupt
 from sweeps.run.memory import GIB, MemoryPeak, MemoryWatch
 from sweeps.run.prepare import check_materials, prepare_context, pretrained_general

@@ -8,8 +8,8 @@ import pytest
 from tiny import context_of, tiny_spec
 
 from sweeps.errors import StorageError
+from sweeps.live.progress import QuietProgress
 from sweeps.paths import SweepPaths
-from sweeps.progress import QuietProgress
 from sweeps.run import prepare, shared_folder
 from sweeps.run.context import Materials
 from sweeps.run.node_cache import NodeCache, cache_folder

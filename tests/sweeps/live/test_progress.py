@@ -2,9 +2,9 @@ import io
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 
-from sweeps.progress import LiveProgress, PlainProgress, QuietProgress, make_progress
+from sweeps.live.progress import PlainProgress, QuietProgress, make_progress
+from sweeps.live.terminal import LiveProgress
 from sweeps.search.records import Outcome, Progress, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.search.spending import Spent
 from sweeps.spec.cells import Stage, make_cells
@@ -26,10 +26,12 @@ STARTED = TrialRecord(
 
 def at_epoch(epoch):
     step = Progress(epoch=epoch, num_epochs=8, value=5.0 - epoch / 10)
-    return replace(STARTED, progress=(step,))
+    return replace(STARTED, progress=(step,), kept_at=2.5 * epoch)
 
 
-FINISHED = replace(at_epoch(8), state=TrialState.FINISHED, outcome=Outcome(value=4.2))
+FINISHED = replace(
+    at_epoch(8), state=TrialState.FINISHED, outcome=Outcome(value=4.2), ended_at=20.0
+)
 FAILED = replace(at_epoch(2), state=TrialState.FAILED, failure="loss is NaN")
 
 
@@ -90,7 +92,8 @@ def test_plain_progress_is_one_line_per_event_cell_first(plain, clock):
         f"{trial}: epoch 4/8, loss 4.600",
     ]
     assert lines[4].startswith(f"{trial}: finished, loss 4.200 (")
-    assert "% done after 20 s, about " in lines[4]
+    assert "% done after 20 s, " in lines[4]
+    assert " left (" in lines[4]
     assert lines[5:] == ["report written"]
 
 
@@ -124,85 +127,7 @@ def test_what_was_spent_and_wasted_follows_every_ended_trial(clock):
     assert stream.getvalue().endswith("; CPU time 17 min, 60 s of it wasted, cost 1.00)\n")
 
 
-def test_the_live_table_ends_with_what_was_spent(clock):
-    listener, _ = live_progress(clock)
-    listener.spent(Spent(accelerator_seconds=7200.0))
-    assert rendered(listener).rstrip().endswith("; CPU time 2 h 00 min")
-
-
-def live_progress(clock, records=()):
-    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
-    return LiveProgress(SPEC, console, records, clock=clock), console
-
-
-def rendered(listener):
-    console = Console(file=io.StringIO(), width=120)
-    console.print(listener.render())
-    return console.file.getvalue()
-
-
-def row_of(text, regime, size):
-    return next(line for line in text.splitlines() if regime in line.split() and size in line)
-
-
-def test_the_live_table_shows_cells_running_trials_and_time_left(clock):
-    listener, _ = live_progress(clock)
-    listener.trial_started(STARTED)
-    clock.now = 10
-    listener.trial_progress(at_epoch(4))
-    text = rendered(listener)
-    row = row_of(text, "domain", "400")
-    assert "waiting" in row
-    assert "language_model 0/2" in row
-    assert "seed 0" in text
-    running = next(line for line in text.splitlines() if "epoch" in line)
-    assert "domain n=400 seed 1" in running
-    assert "learning_rate 0.0045" in running
-    assert "epoch 4/8, loss 4.600" in running
-    assert "% done after 10 s, about" in text
-
-
-def test_the_live_table_shows_what_was_recorded_before(clock):
-    number_one = replace(FINISHED, key=replace(FINISHED.key, number=1))
-    listener, _ = live_progress(clock, [FINISHED, number_one])
-    assert "classifier 0/3" in rendered(listener)
-
-
-def test_the_live_table_draws_in_a_terminal_and_gives_it_back(clock):
-    listener, console = live_progress(clock)
-    run_through(listener, clock)
-    listener.finished()
-    written = console.file.getvalue()
-    assert "report written" in written
-    assert "language_model 1/2" in written
-    assert written.endswith("\x1b[?25h")  # the cursor is shown again
-
-
-def test_a_failure_is_a_line_above_the_live_table(clock):
-    listener, console = live_progress(clock)
-    listener.trial_started(STARTED)
-    listener.trial_ended(FAILED)
-    listener.finished()
-    line = "domain n=400 seed 1, language_model 0: failed: loss is NaN"
-    assert line in console.file.getvalue()
-
-
-def test_a_running_trial_without_an_epoch_is_starting(clock):
-    listener, _ = live_progress(clock)
-    listener.trial_started(STARTED)
-    assert "starting" in rendered(listener)
-
-
-def test_preparation_is_shown_until_it_is_done(clock):
-    listener, _ = live_progress(clock)
-    listener.preparing("tokens", 1, 2)
-    assert "preparing tokens: 1 of 2" in rendered(listener)
-    listener.preparing("tokens", 2, 2)
-    assert "preparing" not in rendered(listener)
-    listener.finished()
-
-
-def test_a_terminal_gets_the_table_and_a_pipe_lines():
+def test_a_terminal_gets_the_screen_and_a_pipe_lines():
     class Terminal(io.StringIO):
         def isatty(self):
             return True

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.board import Board, Pace, duration, score
+from sweeps.live.board import Board
 from sweeps.search.records import Outcome, Progress, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.cost import trial_cost
@@ -41,19 +41,19 @@ def all_finished(cell):
     ]
 
 
-def test_a_cell_goes_from_waiting_through_its_stages_to_its_score():
+def test_a_cell_goes_from_waiting_through_its_stages_to_its_result():
     board, cell = Board(SPEC), cell_of("domain", 100)
-    assert board.cell_state(cell) == "waiting"
-    board.put(record_of(cell, Stage.LANGUAGE_MODEL))
-    assert board.cell_state(cell) == "language_model 0/2"
+    assert board.study(cell, Stage.LANGUAGE_MODEL).is_untouched
     board.put(record_of(cell, Stage.LANGUAGE_MODEL, 0, 5.0))
-    assert board.cell_state(cell) == "language_model 1/2, loss 5.000"
+    assert board.stage_of(cell) is Stage.LANGUAGE_MODEL
     board.put(record_of(cell, Stage.LANGUAGE_MODEL, 1, 4.5))
     assert board.study(cell, Stage.LANGUAGE_MODEL).best == 4.5
-    assert board.cell_state(cell) == "classifier 0/3"
+    assert board.stage_of(cell) is Stage.CLASSIFIER
+    assert not board.is_finished(cell)
     for record in all_finished(cell):
         board.put(record)
-    assert board.cell_state(cell) == "75.0 %"
+    assert board.is_finished(cell)
+    assert (board.num_finished, board.num_ended) == (1, 6)
 
 
 def test_the_best_classifier_is_the_most_accurate():
@@ -68,7 +68,9 @@ def test_a_cell_whose_study_failed_throughout_has_failed():
     for number in range(2):
         record = record_of(cell, Stage.LANGUAGE_MODEL, number, state=TrialState.FAILED)
         board.put(record)
-    assert board.cell_state(cell) == "failed"
+    assert board.has_failed(cell)
+    assert not board.is_finished(cell)
+    assert board.work_left(cell) == {}
     assert board.study(cell, Stage.LANGUAGE_MODEL).failed == 2
 
 
@@ -90,7 +92,7 @@ def test_records_of_a_larger_spec_are_left_out():
     stranger = replace(cell_of("scratch"), id="scratch-s9-00000000")
     board = Board(SPEC, [record_of(stranger, Stage.CLASSIFIER, value=0.5)])
     assert board.cost_done == 0
-    assert board.cell(record_of(stranger, Stage.CLASSIFIER)) == "scratch-s9-00000000"
+    assert board.name(record_of(stranger, Stage.CLASSIFIER)) == "scratch-s9-00000000"
 
 
 def test_the_share_done_is_weighed_by_cost_and_reaches_one():
@@ -101,27 +103,30 @@ def test_the_share_done_is_weighed_by_cost_and_reaches_one():
     assert Board(SPEC, records).share_done == pytest.approx(1)
 
 
-def test_the_time_left_follows_the_pace_of_this_run_only():
-    old = all_finished(cell_of("bow"))
-    board = Board(SPEC, old)
-    assert board.seconds_left(10) is None
-    cell = cell_of("domain", 400)
-    board.put(record_of(cell, Stage.LANGUAGE_MODEL, value=4.0))
-    done = trial_cost(SPEC, cell, Stage.LANGUAGE_MODEL)
-    assert board.seconds_left(2 * done) == pytest.approx(2 * (board.cost_total - board.cost_done))
+def test_cells_that_need_a_failed_one_have_failed_and_a_sweep_of_such_ends_is_over():
+    general = cell_of("general")
+    failed = record_of(general, Stage.LANGUAGE_MODEL, state=TrialState.FAILED)
+    rest = [r for c in make_cells(SPEC) if not c.needs and c != general for r in all_finished(c)]
+    board = Board(SPEC, [failed, *rest])
+    assert board.has_failed(cell_of("ulm"))
+    assert board.is_over
+    assert board.num_finished == sum(not cell.needs for cell in make_cells(SPEC)) - 1
 
 
-def test_pace_counts_from_the_first_trial():
-    now = [100.0]
-    pace = Pace(Board(SPEC), lambda: now[0])
-    assert str(pace) == "0 % done after 0 s"
-    pace.begin()
-    now[0] = 130.0
-    pace.begin()
-    assert str(pace) == "0 % done after 30 s"
+def test_the_work_left_is_what_has_not_ended_less_the_epochs_behind():
+    board, cell = Board(SPEC), cell_of("scratch")
+    cost = trial_cost(SPEC, cell, Stage.CLASSIFIER)
+    board.put(record_of(cell, Stage.CLASSIFIER, 0, 0.6))
+    board.put(record_of(cell, Stage.CLASSIFIER, 1, epoch=1))
+    left, trials = board.work_left(cell)[Stage.CLASSIFIER]
+    assert (left, trials) == (pytest.approx(1.75 * cost), 2)
 
 
-def test_numbers_are_written_for_people():
-    assert [duration(s) for s in (48, 720, 11_100)] == ["48 s", "12 min", "3 h 05 min"]
-    assert score(Stage.LANGUAGE_MODEL, 4.4219) == "loss 4.422"
-    assert score(Stage.FINAL, 0.8173) == "81.7 %"
+def test_the_most_trials_at_once_counts_those_that_a_worker_has():
+    board = Board(SPEC)
+    for number in range(3):
+        record = record_of(cell_of("scratch"), Stage.CLASSIFIER, number)
+        board.put(replace(record, waiting_since=1.0 if number == 2 else None))
+    assert board.at_once == 2
+    board.put(record_of(cell_of("scratch"), Stage.CLASSIFIER, 0, 0.5))
+    assert (board.at_once, len(board.running)) == (2, 2)

@@ -1,0 +1,148 @@
+"""Forecast: how long a sweep still takes, and how sure that is (pure).
+
+A board goes in; wall seconds go out, with a range. Every trial that ended, and every running one
+with an epoch behind it, tells a *factor*: its seconds over those of the plan. What is still to come
+takes the factor of its like: of its own stage and size, else of its stage, else of anything. The
+spread of those factors makes the range; all errors are taken to point the same way, so that the
+range is rather too wide. Wall time is the larger of two bounds, as in `sweeps.spec.bill`: the work
+over the trials that run at once, and the longest chain of trials that wait for each other.
+"""
+
+import math
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from statistics import fmean
+
+from sweeps.live.board import Board, share_trained
+from sweeps.live.words import duration, moment, span
+from sweeps.search.records import TrialRecord
+from sweeps.spec.cells import Cell, Stage
+from ulm.regimes import Regime
+
+DOUBTS = (0.15, 0.35, 0.7)
+"""Standard deviation of the log factor before there are many: same size, same stage, anything."""
+DOUBT_WEIGHT = 3  # trials that `DOUBTS` counts for
+RANGE = 1.28  # standard deviations on both sides: 80 %
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forecast:
+    """Wall seconds a sweep still takes.
+
+    Args:
+        low_seconds: It takes longer in nine of ten cases.
+        likely_seconds: The middle.
+        high_seconds: It takes less in nine of ten cases.
+    """
+
+    low_seconds: float
+    likely_seconds: float
+    high_seconds: float
+
+    def __str__(self) -> str:
+        """In words: `25 min left (20–34 min)`."""
+        range_ = span(self.low_seconds, self.high_seconds)
+        return f"{duration(self.likely_seconds)} left ({range_})"
+
+    def ends(self, now: float) -> str:
+        """When the sweep ends, as local time."""
+        return moment(now + self.likely_seconds, now)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Estimate:
+    """Seconds, and the standard deviation of their logarithm."""
+
+    seconds: float
+    doubt: float
+
+
+def _likes(cell: Cell, stage: Stage) -> tuple[Hashable, ...]:
+    """What a trial is like, the most alike first."""
+    kind = (stage, cell.regime == Regime.BOW)
+    return ((*kind, cell.size, cell.is_general), kind, None)
+
+
+class _Factors:
+    """Logarithms of seconds over plan, by what the trials were like."""
+
+    def __init__(self, board: Board) -> None:
+        self._logs: dict[Hashable, list[float]] = {}
+        for record in board.records:
+            factor = _factor(record, board.cost(record))
+            if factor > 0:
+                study = record.key.study
+                for like in _likes(board.cells[study.cell_id], study.stage):
+                    self._logs.setdefault(like, []).append(math.log(factor))
+
+    def __bool__(self) -> bool:
+        return bool(self._logs)
+
+    def estimate(self, cell: Cell, stage: Stage, planned: float, trials: int) -> _Estimate:
+        """What takes `planned` seconds in the plan, in so many trials."""
+        likes = _likes(cell, stage)
+        level = next(i for i, like in enumerate(likes) if like in self._logs)
+        logs = self._logs[likes[level]]
+        spread = _spread(logs, DOUBTS[level])
+        # Trials of the same size scatter around a mean; those of another have one of their own.
+        scatter = 1 / len(logs) + (1 / trials if level == 0 else 1)
+        factor = fmean(math.exp(log) for log in logs)
+        return _Estimate(seconds=planned * factor, doubt=spread * math.sqrt(scatter))
+
+
+def _factor(record: TrialRecord, cost: float) -> float:
+    """Seconds of a trial over those of the plan; 0 where nothing is known of it."""
+    until = record.ended_at if record.state.counts else record.kept_at
+    share = 1.0 if record.state.counts else share_trained(record)
+    if until is None or not share:
+        return 0.0
+    return record.held_seconds(until) / (share * cost)
+
+
+def _spread(logs: list[float], doubt: float) -> float:
+    """Standard deviation around the mean, held near `doubt` while there are few."""
+    mean = fmean(logs)
+    squares = sum((log - mean) ** 2 for log in logs)
+    return math.sqrt((DOUBT_WEIGHT * doubt**2 + squares) / (DOUBT_WEIGHT + len(logs) - 1))
+
+
+def forecast(board: Board) -> Forecast | None:
+    """How long a sweep still takes; None before the first epoch of the first trial.
+
+    Args:
+        board: Where it stands.
+    """
+    factors = _Factors(board)
+    if not factors:
+        return None
+    left = {cell.id: _left(board, cell, factors) for cell in board.cells.values()}
+    everything = [estimate for estimates in left.values() for estimate in estimates]
+    work = _seconds(everything)
+    doubt = sum(e.seconds * e.doubt for e in everything) / work if work else 0.0
+    chain = max(_chain(board, cell, left) for cell in board.cells.values())
+    seconds = max(work / max(1, board.at_once), chain)
+    return Forecast(
+        low_seconds=seconds * math.exp(-RANGE * doubt),
+        likely_seconds=seconds,
+        high_seconds=seconds * math.exp(RANGE * doubt),
+    )
+
+
+def _left(board: Board, cell: Cell, factors: _Factors) -> tuple[_Estimate, ...]:
+    return tuple(
+        factors.estimate(cell, stage, planned, trials)
+        for stage, (planned, trials) in board.work_left(cell).items()
+    )
+
+
+def _seconds(estimates: Iterable[_Estimate]) -> float:
+    return sum(estimate.seconds for estimate in estimates)
+
+
+def _chain(board: Board, cell: Cell, left: dict[str, tuple[_Estimate, ...]]) -> float:
+    """Seconds of a cell's own trials, one after the other, behind the general model it needs."""
+    own = _seconds(left[cell.id])
+    if not own:
+        return 0.0
+    needed = sum(_chain(board, board.cells[other], left) for other in cell.needs)
+    return needed + own / board.spec.search.parallel_trials

@@ -1,0 +1,164 @@
+"""Progress: what a person sees while a sweep runs.
+
+The driver calls a `RunListener`; a screen (`sweeps.live.terminal`) or plain lines (elsewhere)
+come out.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol, TextIO
+
+from rich.console import Console
+
+from sweeps.live import words
+from sweeps.live.board import Board
+from sweeps.live.forecast import forecast
+from sweeps.live.terminal import LiveProgress
+from sweeps.search.records import TrialRecord
+from sweeps.search.spending import Spent
+from sweeps.spec.values import SweepSpec
+
+LINE_SECONDS = 3.0
+
+
+class RunListener(Protocol):
+    """What a run tells of itself."""
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Something before the first trial goes on: `done` of `total` documents, files, ..."""
+
+    def trial_started(self, record: TrialRecord) -> None:
+        """A trial was asked for."""
+
+    def trial_progress(self, record: TrialRecord) -> None:
+        """A trial finished an epoch, its record's last progress."""
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """A trial finished, was pruned, failed or was lost."""
+
+    def spent(self, spent: Spent) -> None:
+        """What the sweep's trials have held until now."""
+
+    def message(self, text: str) -> None:
+        """Anything else worth a line."""
+
+    def finished(self) -> None:
+        """The run is over; may be called more than once."""
+
+
+class QuietProgress:
+    """A listener that shows nothing."""
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Show nothing."""
+
+    def trial_started(self, record: TrialRecord) -> None:
+        """Show nothing."""
+
+    def trial_progress(self, record: TrialRecord) -> None:
+        """Show nothing."""
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """Show nothing."""
+
+    def spent(self, spent: Spent) -> None:
+        """Show nothing."""
+
+    def message(self, text: str) -> None:
+        """Show nothing."""
+
+    def finished(self) -> None:
+        """Show nothing."""
+
+
+class PlainProgress:
+    """One plain line per event; epochs and preparation at most one line every few seconds.
+
+    Args:
+        spec: The sweep.
+        stream: Where lines go.
+        records: What was recorded before this run.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        stream: TextIO,
+        records: Iterable[TrialRecord] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._board = Board(spec, records)
+        self._began: float | None = None
+        self._stream = stream
+        self._clock = clock
+        self._last_line: float | None = None
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Write how far a preparation is."""
+        if done >= total or self._is_due():
+            self._write(f"preparing {what}: {done:,} of {total:,}")
+
+    def trial_started(self, record: TrialRecord) -> None:
+        """Write which trial starts, with its hyperparameters."""
+        self._began = self._clock() if self._began is None else self._began
+        self._board.put(record)
+        params = words.settings(record)
+        self._tell(record, "started" + (f", {params}" if params else ""))
+
+    def trial_progress(self, record: TrialRecord) -> None:
+        """Write an epoch."""
+        self._board.put(record)
+        if self._is_due():
+            self._tell(record, words.epoch(record))
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """Write how a trial ended and how far the sweep is."""
+        self._board.put(record)
+        self._tell(record, f"{words.ending(record)} ({self._pace()})")
+
+    def spent(self, spent: Spent) -> None:
+        """Have it in the next line on an ended trial."""
+        self._board.spent = spent
+
+    def message(self, text: str) -> None:
+        """Write a line."""
+        self._write(text)
+
+    def finished(self) -> None:
+        """Leave nothing unwritten."""
+        self._stream.flush()
+
+    def _is_due(self) -> bool:
+        return self._last_line is None or self._clock() - self._last_line >= LINE_SECONDS
+
+    def _pace(self) -> str:
+        """Share done, time left and what was spent, in words."""
+        elapsed = 0.0 if self._began is None else self._clock() - self._began
+        done = f"{100 * self._board.share_done:.0f} % done after {words.duration(elapsed)}"
+        left = None if self._board.is_over else forecast(self._board)
+        pace = done if left is None else f"{done}, {left}"
+        return "; ".join(filter(None, (pace, words.spending(self._board.spec, self._board.spent))))
+
+    def _tell(self, record: TrialRecord, what: str) -> None:
+        self._write(f"{self._board.name(record)}, {words.attempt(record)}: {what}")
+
+    def _write(self, line: str) -> None:
+        self._last_line = self._clock()
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+def make_progress(
+    spec: SweepSpec, stream: TextIO, records: Iterable[TrialRecord] = ()
+) -> RunListener:
+    """A screen where `stream` is a terminal, else plain lines.
+
+    Args:
+        spec: The sweep.
+        stream: Where it is shown.
+        records: What was recorded before this run.
+    """
+    if stream.isatty():
+        return LiveProgress(spec, Console(file=stream), records)
+    return PlainProgress(spec, stream, records)

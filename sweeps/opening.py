@@ -1,0 +1,99 @@
+"""Opening: what the verbs of the command line begin with: a spec, a sweep's folder, its ledger.
+
+Arguments come in as they were typed; specs, paths, ledgers go out, or an error that says what to
+correct. Everything heavy is imported inside the function that needs it.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from sweeps.arguments import project_folder, sweep_folder
+from sweeps.defaults import spec_defaults
+from sweeps.errors import StorageError, SweepError
+
+if TYPE_CHECKING:
+    from sweeps.live.watch import Sight
+    from sweeps.paths import SweepPaths
+    from sweeps.search.ledger import Ledger
+    from sweeps.search.records import TrialRecord
+    from sweeps.spec.values import SweepSpec
+
+
+def load_asked(path: Path, storage: str | None, settings: list[str] | None) -> "SweepSpec":
+    """The spec of a file or package name, with the values of `--storage` and `--set` in it."""
+    from sweeps.spec.load import load_spec
+
+    overrides: dict[str, str] = {}
+    for setting in settings or ():
+        key, separator, value = setting.partition("=")
+        if not separator or not key:
+            raise SweepError(f"--set must be KEY=VALUE, found {setting!r}; e.g. --set seeds=5")
+        overrides[key.strip()] = value
+    if storage is not None:
+        overrides["storage"] = json.dumps(storage)
+    return load_spec(path, overrides, project_folder(os.environ), spec_defaults(os.environ))
+
+
+def open_sweep(folder: str) -> tuple["SweepPaths", "SweepSpec"]:
+    """Paths and spec of a sweep that was run, from its folder or its place in a bucket."""
+    from sweeps.paths import SweepPaths, is_uri
+    from sweeps.spec.load import load_recorded
+
+    if is_uri(folder):
+        paths = SweepPaths.at_uri(folder)
+        bring_back(paths)
+    else:
+        paths = SweepPaths.at(sweep_folder(Path(folder), os.environ))
+    if not paths.spec_json.is_file():
+        raise StorageError(
+            f"{folder} must be the folder of a sweep, found no {paths.spec_json.name} in it; "
+            "name a folder that `sweep run` made, e.g. runs/demo"
+        )
+    return paths, load_recorded(paths.spec_json)
+
+
+def bring_back(paths: "SweepPaths") -> None:
+    """Fetch what another machine recorded in a bucket, so that it is shown from the beginning."""
+    if paths.is_remote:
+        from sweeps.run.recovery import take_back
+
+        take_back(paths, typer.echo)
+
+
+def look(paths: "SweepPaths", spec: "SweepSpec") -> "Sight":
+    """What `status --watch` sees of a sweep now."""
+    from sweeps.live.watch import Sight
+    from sweeps.run.driver import has_driver
+    from sweeps.run.recovery import take_back
+
+    take_back(paths, lambda line: None)  # the screen shows what it brings
+    ledger = ledger_of(paths, spec)
+    return Sight(
+        records=ledger.records, spent=ledger.spent(time.time()), has_driver=has_driver(paths)
+    )
+
+
+def records_of(paths: "SweepPaths", spec: "SweepSpec") -> tuple["TrialRecord", ...]:
+    """The latest attempt of every trial."""
+    return ledger_of(paths, spec).records
+
+
+def ledger_of(paths: "SweepPaths", spec: "SweepSpec") -> "Ledger":
+    """The ledger of a sweep, to be asked; empty where it was never run."""
+    from sweeps.search.studies import read_ledger
+
+    return read_ledger(paths, spec)
+
+
+def rate_of(paths: "SweepPaths", spec: "SweepSpec") -> float | None:
+    """FLOP per second of its finished language models; None where there are none."""
+    if not paths.ledger_db.is_file():
+        return None
+    from sweeps.answer.costs import recorded_rate
+
+    return recorded_rate(spec, records_of(paths, spec))

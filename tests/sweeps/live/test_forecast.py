@@ -1,0 +1,91 @@
+import random
+
+import pytest
+
+from sweeps.live.board import Board
+from sweeps.live.forecast import Forecast, forecast
+from sweeps.spec.load import load_spec
+from tests.sweeps.live.played_sweep import even_pace, played
+
+SPEC = load_spec("demo", {"seeds": "2", "search.general.trials": "1"})
+SHARES = (0.1, 0.3, 0.5, 0.8, 0.95)
+
+
+def forecasts(pace, workers=2, seed=0):
+    """(Forecast, seconds that were really left) when a share of the wall time is behind."""
+    events = list(played(SPEC, workers, pace, seed))
+    begin, end = events[0][0], events[-1][0]
+    board, shares = Board(SPEC), list(SHARES)
+    for now, _, record in events:
+        board.put(record)
+        if shares and now - begin >= shares[0] * (end - begin):
+            shares.pop(0)
+            yield forecast(board), end - now
+
+
+def uneven_pace(seed):
+    """Every stage and size has a pace that the plan does not know, and trials scatter around it."""
+    own, factors = random.Random(seed), {}
+
+    def pace(cell, stage, rng):
+        key = (stage, cell.size, cell.regime == "bow")
+        factor = factors.setdefault(key, own.lognormvariate(0.5, 0.3))
+        return factor * rng.lognormvariate(0, 0.1)
+
+    return pace
+
+
+def test_nothing_is_foretold_before_the_first_epoch():
+    board = Board(SPEC)
+    assert forecast(board) is None
+    (_, what, record) = next(played(SPEC))
+    assert what == "started"
+    board.put(record)
+    assert forecast(board) is None
+
+
+def test_the_first_epoch_of_the_first_trial_gives_a_forecast_that_says_how_little_it_knows():
+    board = Board(SPEC)
+    for _, what, record in played(SPEC):
+        board.put(record)
+        if what == "progress":
+            break
+    told = forecast(board)
+    assert told.high_seconds > 2 * told.low_seconds
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("factor", [1.0, 3.0])
+def test_where_every_trial_is_slower_than_planned_by_one_factor_the_forecast_is_right(
+    workers, factor
+):
+    pace = even_pace if factor == 1.0 else lambda cell, stage, rng: factor
+    told = list(forecasts(pace, workers))
+    assert len(told) == len(SHARES)
+    for expected, left in told:
+        assert expected.likely_seconds == pytest.approx(left, rel=0.1, abs=5 * factor)
+
+
+def test_the_range_holds_the_truth_in_at_least_eight_of_ten_sweeps():
+    told = [pair for seed in range(20) for pair in forecasts(uneven_pace(seed), seed=seed)]
+    inside = [f.low_seconds <= left <= f.high_seconds for f, left in told]
+    assert len(inside) == 20 * len(SHARES)
+    assert sum(inside) / len(inside) >= 0.8
+
+
+def test_the_longest_chain_bounds_the_time_that_more_workers_take():
+    (alone, _), (crowded, _) = (next(iter(forecasts(even_pace, n))) for n in (1, 500))
+    assert alone.likely_seconds / 500 < crowded.likely_seconds < alone.likely_seconds
+
+
+def test_a_sweep_that_is_over_takes_no_more_time():
+    board = Board(SPEC)
+    for _, _, record in played(SPEC):
+        board.put(record)
+    assert board.is_over
+    assert forecast(board).high_seconds == 0
+
+
+def test_a_forecast_is_said_with_its_range():
+    told = Forecast(low_seconds=1200, likely_seconds=1500, high_seconds=2040)
+    assert str(told) == "25 min left (20–34 min)"
