@@ -58,36 +58,57 @@ class _Estimate:
 
 
 def _likes(cell: Cell, stage: Stage) -> tuple[Hashable, ...]:
-    """What a trial is like, the most alike first."""
+    """What a trial is like, as `DOUBTS`: the most alike first."""
     kind = (stage, cell.regime == Regime.BOW)
     return ((*kind, cell.size, cell.is_general), kind, None)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Factor:
+    """Factors of trials that are alike: how many, their mean, the spread of their logarithms."""
+
+    count: int
+    mean: float
+    spread: float
+
+
 class _Factors:
-    """Logarithms of seconds over plan, by what the trials were like."""
+    """What trials took over what was planned, by what they were like."""
 
     def __init__(self, board: Board) -> None:
-        self._logs: dict[Hashable, list[float]] = {}
+        found: list[dict[Hashable, list[float]]] = [{} for _ in DOUBTS]
         for record in board.records:
             factor = _factor(record, board.cost(record))
             if factor > 0:
                 study = record.key.study
-                for like in _likes(board.cells[study.cell_id], study.stage):
-                    self._logs.setdefault(like, []).append(math.log(factor))
+                likes = _likes(board.cells[study.cell_id], study.stage)
+                for level, like in zip(found, likes, strict=True):
+                    level.setdefault(like, []).append(factor)
+        self._levels = tuple(
+            {like: _summary(factors, doubt) for like, factors in level.items()}
+            for level, doubt in zip(found, DOUBTS, strict=True)
+        )
 
     def __bool__(self) -> bool:
-        return bool(self._logs)
+        return any(self._levels)
 
     def estimate(self, cell: Cell, stage: Stage, planned: float, trials: int) -> _Estimate:
         """What takes `planned` seconds in the plan, in so many trials."""
-        likes = _likes(cell, stage)
-        level = next(i for i, like in enumerate(likes) if like in self._logs)
-        logs = self._logs[likes[level]]
-        spread = _spread(logs, DOUBTS[level])
+        levels = zip(self._levels, _likes(cell, stage), strict=True)
+        level, like = next(pair for pair in levels if pair[1] in pair[0])
+        factor = level[like]
         # Trials of the same size scatter around a mean; those of another have one of their own.
-        scatter = 1 / len(logs) + (1 / trials if level == 0 else 1)
-        factor = fmean(math.exp(log) for log in logs)
-        return _Estimate(seconds=planned * factor, doubt=spread * math.sqrt(scatter))
+        scatter = 1 / factor.count + (1 / trials if level is self._levels[0] else 1)
+        return _Estimate(seconds=planned * factor.mean, doubt=factor.spread * math.sqrt(scatter))
+
+
+def _summary(factors: list[float], doubt: float) -> _Factor:
+    """Mean and spread; the spread is held near `doubt` while there are few."""
+    logs = [math.log(factor) for factor in factors]
+    middle = fmean(logs)
+    squares = sum((log - middle) ** 2 for log in logs)
+    variance = (DOUBT_WEIGHT * doubt**2 + squares) / (DOUBT_WEIGHT + len(logs) - 1)
+    return _Factor(count=len(factors), mean=fmean(factors), spread=math.sqrt(variance))
 
 
 def _factor(record: TrialRecord, cost: float) -> float:
@@ -97,13 +118,6 @@ def _factor(record: TrialRecord, cost: float) -> float:
     if until is None or not share:
         return 0.0
     return record.held_seconds(until) / (share * cost)
-
-
-def _spread(logs: list[float], doubt: float) -> float:
-    """Standard deviation around the mean, held near `doubt` while there are few."""
-    mean = fmean(logs)
-    squares = sum((log - mean) ** 2 for log in logs)
-    return math.sqrt((DOUBT_WEIGHT * doubt**2 + squares) / (DOUBT_WEIGHT + len(logs) - 1))
 
 
 def forecast(board: Board) -> Forecast | None:
