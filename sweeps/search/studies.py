@@ -1,7 +1,7 @@
 """Studies: Optuna behind ask, report, prune and tell; the only file that knows it.
 
 Records and questions come in, hyperparameters go out, and the storage (SQLite beside the sweep, or
-PostgreSQL by URL) keeps one Optuna study `<sweep>/<cell>/<stage>` each, opened when first used.
+PostgreSQL by URL) keeps one Optuna study `<sweep>/<cell>/<stage>` each, made when first used.
 
 A suggestion is sampled in a study in memory that holds the question's history alone. It can then
 depend on nothing else: not on orphans of a crash, nor on trials whose basis was replaced, nor on
@@ -9,12 +9,13 @@ what another driver sampled before. The stored study is the record, not the samp
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import optuna
 from optuna.distributions import FloatDistribution
 from optuna.samplers import TPESampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,7 +34,7 @@ from sweeps.search.attributes import (
 )
 from sweeps.search.database import connect_arguments, is_made, unusable
 from sweeps.search.ledger import Ledger
-from sweeps.search.records import Outcome, Progress, StudyKey, TrialKey, TrialRecord, TrialState
+from sweeps.search.records import Progress, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.search.suggestions import (
     DRIVER_STOPPED,
     Pruning,
@@ -41,6 +42,7 @@ from sweeps.search.suggestions import (
     check_meaning,
     middle_of,
 )
+from sweeps.search.trial_rows import StoredTrial, TrialRows
 from sweeps.spec.cells import make_cells
 from sweeps.spec.meaning import JSON, meaning
 from sweeps.spec.searches import Range
@@ -82,7 +84,8 @@ class OptunaStudies:
     def __init__(self, url: str, name: str) -> None:
         self._storage = _open_storage(url)
         self._name = name
-        self._study_ids: dict[StudyKey, int] = {}
+        self._rows = TrialRows(self._storage.engine, name)
+        self._study_ids: dict[str, int] = {}
         self._trial_ids: dict[TrialKey, int] = {}
 
     def open(self, meaning: Mapping[str, JSON]) -> tuple[TrialRecord, ...]:
@@ -94,6 +97,7 @@ class OptunaStudies:
             self.check(meaning)
         else:
             sweep.set_user_attr("meaning", dict(meaning))
+        self._study_ids = self._rows.study_ids()
         return tuple(self._close_orphan(trial) for trial in self._stored())
 
     def check(self, meaning: Mapping[str, JSON]) -> None:
@@ -111,7 +115,7 @@ class OptunaStudies:
 
     def read(self) -> tuple[TrialRecord, ...]:
         """Every attempt as it stands; changes nothing, so a driver may be at work meanwhile."""
-        return tuple(record_from(trial.user_attrs, trial.params) for trial in self._stored())
+        return tuple(record_from(trial.attributes, trial.params) for trial in self._stored())
 
     def suggest(self, question: Question) -> dict[str, float]:
         """See `Studies.suggest`: multivariate TPE (Falkner 2018) over the history."""
@@ -128,24 +132,28 @@ class OptunaStudies:
 
     def begin(self, record: TrialRecord, space: Mapping[str, Range]) -> None:
         """See `Studies.begin`: one transaction, so that a crash leaves a whole trial or none."""
-        study_id, trial = self._study_id(record.key.study), _frozen(record, space)
-        self._trial_ids[record.key] = self._storage.create_new_trial(study_id, trial)
+        ranges = _ranges(record, space)
+        params = {name: (value, ranges[name]) for name, value in record.params.items()}
+        self._trial_ids[record.key] = self._rows.begin(
+            self._study_id(record.key.study), params, asked_attributes(record), record.started_at
+        )
 
     def wait(self, record: TrialRecord) -> None:
         """See `Studies.wait`."""
-        attributes = wait_attributes(record)
-        self._storage.set_trial_user_attr(self._trial_ids[record.key], WAIT, attributes)
+        self._rows.put(self._trial_ids[record.key], {WAIT: wait_attributes(record)})
 
     def report(self, key: TrialKey, progress: Progress, at: float) -> None:
         """See `Studies.report`."""
-        trial_id = self._trial_ids[key]
-        self._storage.set_trial_user_attr(trial_id, *epoch_attribute(progress, at))
-        self._storage.set_trial_intermediate_value(trial_id, progress.epoch, progress.value)
+        name, attribute = epoch_attribute(progress, at)
+        self._rows.report(self._trial_ids[key], progress.epoch, progress.value, {name: attribute})
 
     def should_prune(
         self, record: TrialRecord, history: Sequence[TrialRecord], pruning: Pruning
     ) -> bool:
         """See `Studies.should_prune`: Optuna's median pruner on the history."""
+        finished = sum(other.state is TrialState.FINISHED for other in history)
+        if finished < pruning.startup or record.progress[-1].epoch < pruning.warmup_epochs:
+            return False  # the pruner would say so too, from a study that takes a millisecond
         pruner = optuna.pruners.MedianPruner(
             n_startup_trials=pruning.startup, n_warmup_steps=pruning.warmup_epochs
         )
@@ -153,10 +161,8 @@ class OptunaStudies:
         return bool(pruner.prune(study, _frozen(record, {})))
 
     def end(self, record: TrialRecord) -> None:
-        """See `Studies.end`: first all that is known of the end, then Optuna's own state."""
-        trial_id = self._trial_ids.pop(record.key)
-        self._storage.set_trial_user_attr(trial_id, END, end_attributes(record))
-        self._set_state(trial_id, record)
+        """See `Studies.end`."""
+        self._end(self._trial_ids.pop(record.key), record)
 
     def close(self) -> None:
         """See `Studies.close`."""
@@ -164,42 +170,35 @@ class OptunaStudies:
         self._storage.scoped_session.remove()
         self._storage.engine.dispose()
 
-    def _stored(self) -> Iterable[FrozenTrial]:
-        """Every trial, straight from the storage: a study of Optuna's costs five queries."""
-        for study in sorted(self._storage.get_all_studies(), key=lambda study: study.study_name):
-            if study.study_name.startswith(f"{self._name}/"):
-                for trial in self._storage.get_all_trials(study._study_id, deepcopy=False):
-                    if is_trial(trial.user_attrs):
-                        yield trial
+    def _stored(self) -> Sequence[StoredTrial]:
+        return [trial for trial in self._rows.read() if is_trial(trial.attributes)]
 
     def _study_id(self, key: StudyKey) -> int:
-        if key not in self._study_ids:
-            name, direction = f"{self._name}/{key}", _direction(maximizes(key.stage))
-            study = optuna.create_study(
-                storage=self._storage, study_name=name, direction=direction, load_if_exists=True
-            )
-            self._study_ids[key] = study._study_id
-        return self._study_ids[key]
+        name = f"{self._name}/{key}"
+        if name not in self._study_ids:
+            direction = _direction(maximizes(key.stage))
+            self._study_ids[name] = self._storage.create_new_study([direction], name)
+        return self._study_ids[name]
 
-    def _close_orphan(self, trial: FrozenTrial) -> TrialRecord:
+    def _close_orphan(self, trial: StoredTrial) -> TrialRecord:
         """The record of a trial; one that is RUNNING in the storage is closed first."""
-        record = record_from(trial.user_attrs, trial.params)
+        record = record_from(trial.attributes, trial.params)
         if record.state is TrialState.RUNNING:
-            ended_at = last_heard_of(trial.user_attrs)
+            ended_at = last_heard_of(trial.attributes)
             record = replace(record, state=TrialState.LOST, failure=DRIVER_STOPPED)
             record = replace(record, ended_at=ended_at, kept_at=None)
-            self._storage.set_trial_user_attr(trial._trial_id, END, end_attributes(record))
-        if trial.state is OptunaState.RUNNING:
-            self._set_state(trial._trial_id, record)
+        if trial.is_running:
+            self._end(trial.id, record)
         return record
 
-    def _set_state(self, trial_id: int, record: TrialRecord) -> None:
-        """As `Study.tell`, which reads a trial twice to say so: a pruned one has its last value."""
-        told: Outcome | Progress | None = record.outcome
+    def _end(self, trial_id: int, record: TrialRecord) -> None:
+        """All that is known of the end, and Optuna's own of it: a pruned one has its last value."""
+        value = None if record.outcome is None else record.outcome.value
         if record.state is TrialState.PRUNED and record.progress:
-            told = record.progress[-1]
-        values = None if told is None else [told.value]
-        self._storage.set_trial_state_values(trial_id, _OPTUNA_STATES[record.state], values)
+            value = record.progress[-1].value
+        state, attributes = _OPTUNA_STATES[record.state], {END: end_attributes(record)}
+        ended_at = record.started_at if record.ended_at is None else record.ended_at
+        self._rows.end(trial_id, state, value, attributes, ended_at)
 
 
 def read_records(paths: SweepPaths, spec: SweepSpec) -> tuple[TrialRecord, ...]:
@@ -261,8 +260,8 @@ def _general_encoder_of(records: Sequence[TrialRecord], spec: SweepSpec) -> str 
     return None if latest is None else latest.encoder
 
 
-def _direction(maximize: bool) -> str:
-    return "maximize" if maximize else "minimize"
+def _direction(maximize: bool) -> StudyDirection:
+    return StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
 
 
 def _distributions(space: Mapping[str, Range]) -> dict[str, FloatDistribution]:
@@ -284,14 +283,18 @@ def _study_in_memory(
 
 
 def _frozen(record: TrialRecord, space: Mapping[str, Range]) -> FrozenTrial:
-    """A record as Optuna's value; a parameter outside the space has the range of its one value."""
-    settled = {name: Range(low=value, high=value) for name, value in record.params.items()}
-    known = {name: interval for name, interval in space.items() if name in settled}
+    """A record as Optuna's value."""
     return create_trial(
         state=_OPTUNA_STATES[record.state],
         value=None if record.outcome is None else record.outcome.value,
         params=dict(record.params),
-        distributions=_distributions({**settled, **known}),
+        distributions=_ranges(record, space),
         intermediate_values={epoch.epoch: epoch.value for epoch in record.progress},
-        user_attrs=asked_attributes(record),
     )
+
+
+def _ranges(record: TrialRecord, space: Mapping[str, Range]) -> dict[str, FloatDistribution]:
+    """Of each parameter; one outside the space has the range of its one value."""
+    settled = {name: Range(low=value, high=value) for name, value in record.params.items()}
+    known = {name: interval for name, interval in space.items() if name in settled}
+    return _distributions({**settled, **known})

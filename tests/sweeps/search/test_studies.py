@@ -1,5 +1,7 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import optuna
 import pytest
 from simulation import open_control, run_all, tiny_spec
 
@@ -104,6 +106,34 @@ def test_everything_of_a_trial_comes_back(reopen):
     studies.report(begun.key, progress, 120.0)
     studies.end(ended)
     assert reopen().open(MEANING) == (ended,)
+
+
+def test_optuna_reads_what_was_kept_as_its_own(tmp_path):
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    studies = OptunaStudies(url, "tiny")
+    studies.open(MEANING)
+    values = (0.5, 0.7)
+    for number, state in enumerate((TrialState.FINISHED, TrialState.PRUNED, TrialState.FAILED)):
+        ended = trial(number, values=values, state=state, started_at=1e9, ended_at=1e9 + 60)
+        studies.begin(replace(ended, state=TrialState.RUNNING, progress=()), SPACE)
+        for progress in ended.progress:
+            studies.report(ended.key, progress, 1e9 + 30)
+        studies.end(ended)
+    studies.begin(trial(3), SPACE)
+    studies.close()
+
+    study = optuna.load_study(study_name=f"tiny/{STUDY}", storage=url)
+    assert study.direction is optuna.study.StudyDirection.MAXIMIZE
+    assert [each.number for each in study.trials] == [0, 1, 2, 3]
+    assert [each.state.name for each in study.trials] == ["COMPLETE", "PRUNED", "FAIL", "RUNNING"]
+    assert [each.value for each in study.trials] == [0.7, 0.7, None, None]
+    first = study.trials[0]
+    assert first.params == trial(0).params
+    assert first.distributions["learning_rate"].log
+    assert first.intermediate_values == {1: 0.5, 2: 0.7}
+    assert first.duration.total_seconds() == 60
+    assert first.datetime_start.astimezone(UTC) == datetime.fromtimestamp(1e9, UTC)
+    assert study.best_params == first.params
 
 
 @pytest.mark.parametrize(
