@@ -43,16 +43,6 @@ def _rank(record: TrialRecord) -> tuple[float, float, int]:
     return (-outcome.value, loss, record.key.number)
 
 
-def _basis_of_final(classifier: TrialRecord) -> Basis:
-    assert classifier.outcome is not None
-    best_epoch = classifier.outcome.metrics.get("best_epoch")
-    return Basis(
-        encoder=classifier.encoder,
-        best_epoch=None if best_epoch is None else int(best_epoch),
-        params=dict(classifier.params),
-    )
-
-
 class Ledger(Books):
     """The state of a sweep's trials and what follows from it.
 
@@ -87,6 +77,7 @@ class Ledger(Books):
             for needed in cell.needs:
                 self._dependents.setdefault(needed, []).append(cell.id)
         self._bases: dict[StudyKey, Basis | None] = {}
+        self._spent: dict[str, Spent] = {}
         self._stale = set(self._cells)  # cells whose studies are to be looked at again
         self._wanting: dict[StudyKey, tuple[bool, float, int, int]] = {}
         self._ready: tuple[StudyKey, ...] = ()
@@ -197,19 +188,13 @@ class Ledger(Books):
 
     def spent(self, now: float = 0.0) -> Spent:
         """What all ended attempts held, and running ones up to `now`, and what was wasted of it."""
-        return sum_of(self.spent_on(cell, now) for cell in self._cells.values())
+        ended = map(self._spent_before, self._cells)
+        return sum_of((*ended, *(self._held(record, now) for record in self._running.values())))
 
     def spent_on(self, cell: Cell, now: float = 0.0) -> Spent:
         """What the ended attempts of one cell held, and running ones up to `now`."""
-        parts = []
-        for stage in cell.stages:
-            study = StudyKey(cell_id=cell.id, stage=stage)
-            book, current = self._books[study], self._current(study)
-            for record in (*book.replaced, *book.latest.values()):
-                is_current = current.get(record.key.number) is record
-                held = self._accelerators(record)
-                parts.append(spent_on(record, held, now=now, is_current=is_current))
-        return sum_of(parts)
+        running = (r for r in self._running.values() if r.key.study.cell_id == cell.id)
+        return sum_of((self._spent_before(cell.id), *(self._held(r, now) for r in running)))
 
     @property
     def num_counted(self) -> int:
@@ -222,6 +207,20 @@ class Ledger(Books):
 
     # helpers
 
+    def _spent_before(self, cell_id: str) -> Spent:
+        """By the ended attempts of a cell; kept until something happens in it."""
+        self._forget_changed()
+        if cell_id not in self._spent:
+            books = (self._books[study] for study in self._studies_of([cell_id]))
+            attempts = (r for book in books for r in (*book.replaced, *book.latest.values()))
+            ended = (record for record in attempts if record.key not in self._running)
+            self._spent[cell_id] = sum_of(self._held(record, 0.0) for record in ended)
+        return self._spent[cell_id]
+
+    def _held(self, record: TrialRecord, now: float) -> Spent:
+        is_current = self._current(record.key.study).get(record.key.number) is record
+        return spent_on(record, self._accelerators(record), now=now, is_current=is_current)
+
     def _forget_changed(self) -> None:
         """Drop what was concluded about cells with new events and about those that need them."""
         if not self._changed:
@@ -230,6 +229,7 @@ class Ledger(Books):
             self._changed.update(self._dependents.get(cell_id, ()))
         for study in self._studies_of(self._changed):
             self._bases.pop(study, None)
+            self._spent.pop(study.cell_id, None)
         self._stale |= self._changed
         self._changed.clear()
 
@@ -242,7 +242,7 @@ class Ledger(Books):
         cell = self._cells[study.cell_id]
         if study.stage is Stage.FINAL:
             classifier = self.chosen(StudyKey(cell_id=cell.id, stage=Stage.CLASSIFIER))
-            return None if classifier is None else _basis_of_final(classifier)
+            return None if classifier is None else Basis.of_final(classifier)
         if study.stage is Stage.CLASSIFIER and Stage.LANGUAGE_MODEL in cell.stages:
             return self._basis_on(cell.id)
         if cell.is_general or not Regime(cell.regime).starts_from_general:
