@@ -19,6 +19,15 @@ REACH = 4.0  # nothing is said beyond this multiple of the largest measured size
 TOLERANCE = 0.01  # a held-out error up to a point of accuracy refutes no form
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """What one form says, with the 95 % interval of its draws; infinite is never."""
+
+    form: str
+    value: float
+    interval: Interval
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FittedForm:
     """A form fitted to the mean curve and to its draws.
@@ -41,14 +50,9 @@ class FittedForm:
         """The form."""
         return self.mean.form
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prediction:
-    """What one form says, with the 95 % interval of its draws; infinite is never."""
-
-    form: str
-    value: float
-    interval: Interval
+    def predict(self, size: float) -> Prediction:
+        """Accuracy at a size."""
+        return _prediction(self, self.mean.accuracy_at(size)[0], self.draws.accuracy_at(size))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -79,10 +83,7 @@ class Extrapolation:
 
     def accuracy_at(self, size: float) -> tuple[Prediction, ...]:
         """Accuracy at a size, by every form that is not refuted."""
-        return tuple(
-            _prediction(f, f.mean.accuracy_at(size)[0], f.draws.accuracy_at(size))
-            for f in self.trusted
-        )
+        return tuple(found.predict(size) for found in self.trusted)
 
     def documents_for(self, target: float) -> tuple[Prediction, ...]:
         """Documents that a target accuracy needs, by every form that is not refuted."""

@@ -1,11 +1,12 @@
-"""Predictions: which test documents each cell got right, from the files that `final` leaves.
+"""Predictions: what each cell said of every test document, from the files that `final` leaves.
 
-A sweep's paths and rows come in; hits by cell go out. Where workers left the files in a bucket they
-are fetched first. A cell without a readable file has none: the statistics then rest on the seeds
-alone, and say so.
+A sweep's paths and rows come in; predictions, or hits by cell, go out. Where workers left the files
+in a bucket they are fetched first. A cell without a readable file has none: the statistics then
+rest on the seeds alone, and say so.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -17,8 +18,28 @@ from sweeps.paths import SweepPaths
 from sweeps.storage import get_file, list_files, unreadable
 
 
-def read_hits(path: Path) -> NDArray[np.bool_] | None:
-    """Whether each test document, in order of its index, was classified correctly: bool [D].
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Predicted:
+    """What one cell predicted.
+
+    Args:
+        documents: int64 [D], their indices in the corpus, ascending.
+        labels: int64 [D].
+        probabilities: float32 [D, C].
+    """
+
+    documents: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+    @property
+    def hits(self) -> NDArray[np.bool_]:
+        """Bool [D], which documents were classified correctly."""
+        return np.asarray(self.probabilities.argmax(axis=1) == self.labels)
+
+
+def read_predictions(path: Path) -> Predicted | None:
+    """What a cell predicted; None where the file is missing or damaged.
 
     Args:
         path: An `.npz` with `labels` int [D] and `probabilities` float [D, C], and `documents`
@@ -26,11 +47,20 @@ def read_hits(path: Path) -> NDArray[np.bool_] | None:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            hits = file["probabilities"].argmax(axis=1) == file["labels"]
-            order = np.argsort(file["documents"], kind="stable") if "documents" in file else ...
-            return np.asarray(hits[order], dtype=np.bool_)
+            labels, probabilities = file["labels"], file["probabilities"]
+            known = file["documents"] if "documents" in file else np.arange(len(labels))
+            order = np.argsort(known, kind="stable")
+            return Predicted(
+                documents=known[order], labels=labels[order], probabilities=probabilities[order]
+            )
     except (OSError, KeyError, ValueError, IndexError, BadZipFile):
         return None
+
+
+def read_hits(path: Path) -> NDArray[np.bool_] | None:
+    """Whether each test document, in order of its index, was classified correctly: bool [D]."""
+    found = read_predictions(path)
+    return None if found is None else found.hits
 
 
 def fetch_predictions(paths: SweepPaths) -> None:

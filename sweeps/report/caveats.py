@@ -5,39 +5,65 @@ failures, chosen settings at the edge of their range, what limits the precision 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
-from math import log
 
 from sweeps.answer.results import ResultRow
+from sweeps.answer.search_curves import SearchCurve, Verdict, at_edge
 from sweeps.report.phrases import counted, joined, number
-from sweeps.spec.searches import Range
 from sweeps.spec.values import SweepSpec
 
 _MAX_NAMED = 6
-_EDGE = 0.03  # share of a range, at either end, that counts as its edge
+SEEDS_FOR_A_CLAIM = 6  # the fewest whose unanimous Clopper-Pearson interval excludes 1/2
 
 
-def _at_edge(value: float | None, searched: Range) -> bool:
-    if value is None or searched.is_fixed:
-        return False
-    position = (value - searched.low) / (searched.high - searched.low)
-    if searched.log:
-        position = _log_position(value, searched)
-    return not _EDGE < position < 1 - _EDGE
+def caveats(
+    spec: SweepSpec, rows: Sequence[ResultRow], curves: Iterable[SearchCurve] = ()
+) -> tuple[str, ...]:
+    """What a reader must know: few seeds, gaps, failures, the search, precision.
+
+    Args:
+        spec: The sweep.
+        rows: One row per cell.
+        curves: What one more trial of each search would have brought.
+    """
+    return (
+        *_seeds(rows),
+        *_missing(rows),
+        *_edges(spec, rows),
+        *_short_searches(curves),
+        *_always(spec, rows),
+    )
 
 
-def _log_position(value: float, searched: Range) -> float:
-    return log(value / searched.low) / log(searched.high / searched.low)
+def _seeds(rows: Sequence[ResultRow]) -> list[str]:
+    num_seeds = len({row.seed for row in rows if row.is_finished})
+    if num_seeds == 0 or num_seeds >= SEEDS_FOR_A_CLAIM:
+        return []
+    text = (
+        f"{SEEDS_FOR_A_CLAIM} seeds that agree are the fewest that allow a claim: with "
+        f"{num_seeds} an order of regimes is what was seen, not a proof."
+    )
+    if num_seeds == 1:
+        return ["There is one seed: nothing here says how much another seed would differ."]
+    if num_seeds == 2:
+        text += (
+            " Two seeds leave one degree of freedom: the intervals are wide, and they hold what "
+            "they claim only as far as seeds scatter normally, which two cannot show."
+        )
+    return [text]
 
 
-def caveats(spec: SweepSpec, rows: Sequence[ResultRow]) -> tuple[str, ...]:
-    """What a reader must know: gaps, failures, edges of the search, precision."""
-    notes = []
-    missing = [row for row in rows if not row.is_finished]
-    for status, group in groupby(sorted(missing, key=lambda r: r.status), key=lambda r: r.status):
-        notes.append(f"{_named(list(group))}: {status}.")
-    search = spec.search
+def _missing(rows: Sequence[ResultRow]) -> list[str]:
+    missing = sorted((row for row in rows if not row.is_finished), key=lambda row: row.status)
+    return [
+        f"{_named(list(group))}: {status}."
+        for status, group in groupby(missing, key=lambda row: row.status)
+    ]
+
+
+def _edges(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:
+    search, notes = spec.search, []
     for name, searched, column in (
         (
             "language model learning rate",
@@ -56,14 +82,22 @@ def caveats(spec: SweepSpec, rows: Sequence[ResultRow]) -> tuple[str, ...]:
         ),
     ):
         chosen = [value for row in rows if (value := getattr(row, column)) is not None]
-        edge = sum(_at_edge(value, searched) for value in chosen)
+        edge = sum(at_edge(value, searched) for value in chosen)
         if edge:
             notes.append(
                 f"The chosen {name} lies at the edge of its range [{searched.low:g}, "
                 f"{searched.high:g}] in {edge} of {counted(len(chosen), 'cell')}: a wider range "
                 "may give a better score."
             )
-    return (*notes, *_always(spec, rows))
+    return notes
+
+
+def _short_searches(curves: Iterable[SearchCurve]) -> list[str]:
+    short = [curve for curve in curves if curve.verdict is Verdict.NOT_ENOUGH]
+    if not short:
+        return []
+    named = joined(f"`{curve.regime}` ({curve.stage.replace('_', ' ')})" for curve in short)
+    return [f"The last trial of the search still brought a gain for {named}: add trials."]
 
 
 def _named(rows: Sequence[ResultRow]) -> str:

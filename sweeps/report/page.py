@@ -1,36 +1,29 @@
-"""Report: a sweep's answer as a page, as Markdown, as a figure and as a table.
+"""Page: a sweep's report as files: HTML, Markdown, a figure and a table.
 
 A sweep's paths, spec and trial records come in; files in `paths.report` go out, each appearing
 whole (written beside, then renamed). The page carries its figures inside and loads nothing, so it
 can be mailed. It works on an unfinished sweep and says what is missing.
 """
 
-import base64
 import html
 import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from sweeps.answer.costs import costs
-from sweeps.answer.findings import Findings, find
-from sweeps.answer.predictions import load_hits
-from sweeps.answer.results import ResultRow, make_rows, open_ledger, to_csv
-from sweeps.answer.tried import search_panels
+from sweeps.answer.results import ResultRow, to_csv
 from sweeps.paths import SweepPaths
 from sweeps.record.environment import describe_environment
-from sweeps.report import plots, series, tables
-from sweeps.report.caveats import caveats
+from sweeps.report.blocks import Page
+from sweeps.report.evidence import Evidence
 from sweeps.report.freshness import digest_of, forget, remember
-from sweeps.report.sentences import answer, state_of
+from sweeps.report.sections import accuracy_png, make_page
+from sweeps.report.sentences import answer
 from sweeps.search.records import TrialRecord
-from sweeps.spec.cells import make_cells
-from sweeps.spec.spaces import accelerator
 from sweeps.spec.values import SweepSpec
 
 
@@ -81,20 +74,22 @@ def _templates() -> Environment:
     return environment
 
 
-def _band(findings: Findings) -> str:
-    """What brackets and bands are, in a few words; empty where there are none."""
-    documents = "test documents" if findings.draws_documents else ""
-    if findings.num_seeds == 1:
-        return f"95 % interval over {documents}" if documents else ""
-    seeds = f"95 % interval over {findings.num_seeds} seeds"
-    return f"{seeds} and {documents}" if documents else seeds
+def render_html(page: Page) -> bytes:
+    """A page as one file that needs nothing else."""
+    template = _templates().get_template("page.html.jinja")
+    return template.render(page=page).encode()
 
 
-def _subtitle(findings: Findings) -> str:
-    if findings.num_seeds == series.WITHOUT_BAND:
-        return "mean over 2 seeds; dots: single seeds; for a band they are too few"
-    band = _band(findings)
-    return f"mean over seeds; band: {band}; dots: single seeds" if band else "one seed"
+def render_markdown(page: Page) -> bytes:
+    """A page as Markdown; figures with a file of their own are linked."""
+    return _templates().get_template("page.md.jinja").render(page=page).encode()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears whole."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_bytes(content)
+    beside.replace(path)
 
 
 def _summary(paths: SweepPaths) -> dict[str, str]:
@@ -105,73 +100,6 @@ def _summary(paths: SweepPaths) -> dict[str, str]:
         return {}
     plain = {k: v for k, v in found.items() if isinstance(v, str | int | float)}
     return {k: f"{v:.4g}" if isinstance(v, float) else str(v) for k, v in plain.items()}
-
-
-def _figures(
-    spec: SweepSpec,
-    rows: tuple[ResultRow, ...],
-    records: tuple[TrialRecord, ...],
-    findings: Findings,
-) -> dict[str, bytes]:
-    """PNG by name; a figure with nothing to show is left out."""
-    figures = {}
-    accuracy = series.accuracy_figure(spec, findings)
-    if not accuracy.is_empty:
-        figures["accuracy"] = plots.draw_accuracy(accuracy, _subtitle(findings))
-    panels = search_panels(spec, make_cells(spec), records)
-    if panels:
-        figures["search"] = plots.draw_search(panels, spec.sizes)
-    losses = series.loss_figure(spec, rows)
-    if not losses.is_empty:
-        figures["losses"] = plots.draw_losses(losses, "mean over seeds; dots: single seeds")
-    return figures
-
-
-def _cost_note(spec: SweepSpec) -> str:
-    """What the hours of the cost table are, and the price they are multiplied with."""
-    price = spec.budget.price_per_accelerator_hour
-    priced = "" if price is None else f" One {accelerator(spec)} hour is counted as {price:g}."
-    return (
-        f"{accelerator(spec)} hours are those in which a worker had a trial, all attempts "
-        "included. Wasted is what no result rests on: lost and failed attempts, attempts on a "
-        f"choice that was replaced, epochs trained again.{priced}"
-    )
-
-
-def _context(
-    spec: SweepSpec,
-    rows: tuple[ResultRow, ...],
-    attempts: tuple[TrialRecord, ...],
-    findings: Findings,
-    environment: Mapping[str, str],
-) -> dict[str, Any]:
-    return {
-        "name": spec.name,
-        "labels": f"{spec.labels.train:,}",
-        "state": state_of(rows),
-        "answer": answer(spec, findings, rows),
-        "accuracy_caption": (
-            "Level lines are regimes without a size axis; dots at the left are their seeds. "
-            "`bow` is TF-IDF with logistic regression, `scratch` the same classifier with a random "
-            "encoder."
-        ),
-        "interval_note": f", with the {band}" if (band := _band(findings)) else "",
-        "means": tables.means_table(spec, findings),
-        "undefined": findings.gain.undefined,
-        "gain": tables.gain_table(findings),
-        "needed": tables.needed_lines(findings),
-        "cells": tables.cells_table(rows),
-        "costs": tables.costs_table(costs(spec, make_cells(spec), attempts), accelerator(spec)),
-        "cost_note": _cost_note(spec),
-        "caveats": caveats(spec, rows),
-        "environment": tables.environment_table(environment),
-    }
-
-
-def _write(path: Path, content: bytes) -> None:
-    beside = path.with_name(path.name + ".part")
-    beside.write_bytes(content)
-    beside.replace(path)
 
 
 def write_report(
@@ -192,34 +120,24 @@ def write_report(
     Returns:
         The files and what they say.
     """
-    attempts, cells = tuple(records), make_cells(spec)
+    attempts = tuple(records)
     forget(paths)
-    rows = make_rows(spec, cells, attempts)
-    findings = find(spec, rows, load_hits(paths, rows))
     shown = {**(describe_environment() if environment is None else environment), **_summary(paths)}
-    figures = _figures(spec, rows, open_ledger(spec, cells, attempts)[0].records, findings)
-    context = _context(spec, rows, attempts, findings, shown)
-    context["figures"] = {
-        name: base64.b64encode(figures[name]).decode() if name in figures else ""
-        for name in ("accuracy", "search", "losses")
-    }
-    templates = _templates()
+    evidence = Evidence.gather(paths, spec, attempts, shown)
+    page, figure = make_page(evidence), accuracy_png(evidence)
     paths.report.mkdir(parents=True, exist_ok=True)
-    for path, template in (
-        (paths.report_html, "report.html.jinja"),
-        (paths.report_md, "report.md.jinja"),
-    ):
-        _write(path, templates.get_template(template).render(context).encode())
-    _write(paths.results_csv, to_csv(rows).encode())
-    if "accuracy" in figures:
-        _write(paths.accuracy_png, figures["accuracy"])
+    write_whole(paths.report_html, render_html(page))
+    write_whole(paths.report_md, render_markdown(page))
+    write_whole(paths.results_csv, to_csv(evidence.rows).encode())
+    if figure is not None:
+        write_whole(paths.accuracy_png, figure)
     files = ReportFiles(
         html=paths.report_html,
         markdown=paths.report_md,
-        figure=paths.accuracy_png if "accuracy" in figures else None,
+        figure=None if figure is None else paths.accuracy_png,
         table=paths.results_csv,
-        rows=rows,
-        answer=context["answer"],
+        rows=evidence.rows,
+        answer=answer(spec, evidence.findings, evidence.rows),
     )
     remember(paths, digest_of(paths, spec, attempts), files.paths)
     return files

@@ -10,6 +10,9 @@ from sweeps.answer.gain import Needed
 from sweeps.answer.scores import Estimate, Interval, Point
 from sweeps.answer.statistics import Difference
 
+NONE = "–"
+"""A number that is missing."""
+
 
 def number(count: float) -> str:
     """A count with thousands separated."""
@@ -86,7 +89,16 @@ def span(interval: Interval) -> str:
 def needed_text(needed: Needed) -> str:
     """Documents for a share of the gain, with interval."""
     about = "at most" if needed.is_at_most else "about"
-    text = f"{about} {number(needed.documents)} domain documents"
+    text = f"{about} {rounded(needed.documents)} domain documents"
     if needed.interval is not None:
         text += f" [{span(needed.interval)}]"
     return text
+
+
+def duration(seconds: float | None) -> str:
+    """`12 s`, `3.4 min` or `1.7 h`."""
+    if seconds is None:
+        return NONE
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

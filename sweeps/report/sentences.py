@@ -25,8 +25,6 @@ from sweeps.report.phrases import (
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
-SEEDS_FOR_A_CLAIM = 6  # the fewest whose unanimous Clopper-Pearson interval excludes 1/2
-
 
 def _leaders(findings: Findings) -> list[str]:
     """Who is first, runs of sizes with the same leader taken together."""
@@ -163,20 +161,9 @@ def _certainty(findings: Findings) -> str:
     if num_seeds == 1:
         text = "There is one seed: nothing here says how much another seed would differ."
         return text + (" Brackets are over test documents only." if documents else "")
-    text = (
+    return (
         f"Brackets are 95 % intervals (Student's t) over {counted(num_seeds, 'seed')}{documents}."
     )
-    if num_seeds == 2:
-        text += (
-            " Two seeds leave one degree of freedom: the intervals are wide, and they hold what "
-            "they claim only as far as seeds scatter normally, which two cannot show."
-        )
-    if num_seeds < SEEDS_FOR_A_CLAIM:
-        text += (
-            " An order of regimes is what was seen, not a proof; "
-            f"{SEEDS_FOR_A_CLAIM} seeds that agree are the fewest that allow a claim."
-        )
-    return text
 
 
 def state_of(rows: Sequence[ResultRow]) -> str:

@@ -1,12 +1,15 @@
 """Series: the numbers of every figure, as tuples (pure).
 
-Findings, rows and records come in; what `plots` draws goes out, so that tests check numbers and not
+Findings, rows and records come in; what is drawn goes out, so that tests check numbers and not
 pictures. Accuracies are in percent here, as the axes show them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from sweeps.answer.extrapolation import Extrapolation
 from sweeps.answer.findings import Findings
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Interval
@@ -15,6 +18,8 @@ from sweeps.spec.values import SweepSpec
 
 WITHOUT_BAND = 2
 """Seeds over which no band is drawn."""
+
+_STEPS = 9  # places at which what is extrapolated is drawn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,20 +36,42 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Level:
-    """One regime without a size axis: a horizontal line, and a dot per seed."""
+    """One regime without a size axis: a horizontal line, interval ends, and a dot per seed."""
 
     regime: str
     mean: float
+    low: float | None
+    high: float | None
     dots: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Region:
+    """What several forms say of a regime beyond its largest size.
+
+    Args:
+        regime: The regime.
+        sizes: From the largest measured size on.
+        lows: Lowest of all forms at each size; of their intervals where bands are drawn.
+        highs: Highest likewise.
+        forms: Name and curve of each form.
+    """
+
+    regime: str
+    sizes: tuple[float, ...]
+    lows: tuple[float, ...]
+    highs: tuple[float, ...]
+    forms: tuple[tuple[str, tuple[float, ...]], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CurveFigure:
-    """Lines over domain size, and reference levels."""
+    """Lines over domain size, reference levels, and what is extrapolated."""
 
     sizes: tuple[int, ...]
     lines: tuple[Line, ...]
     levels: tuple[Level, ...] = ()
+    region: Region | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -81,20 +108,60 @@ def _line(regime: str, points: Sequence[CurvePoint]) -> Line:
     )
 
 
-def accuracy_figure(spec: SweepSpec, findings: Findings) -> CurveFigure:
-    """Test accuracy in percent against domain size, every regime that has a finished cell."""
+def _level(point: CurvePoint) -> Level:
+    interval = _drawn_interval(point)
+    return Level(
+        regime=point.regime,
+        mean=_percent(point.accuracy.value),
+        low=None if interval is None else _percent(interval.low),
+        high=None if interval is None else _percent(interval.high),
+        dots=tuple(_percent(value) for _, value in point.by_seed),
+    )
+
+
+def region_of(model: Extrapolation | None) -> Region | None:
+    """The region of a regime's trusted forms, up to twice the largest measured size."""
+    if model is None or not model.trusted:
+        return None
+    sizes = tuple(float(n) for n in np.geomspace(model.sizes[-1], 2 * model.sizes[-1], _STEPS))
+    said = [model.accuracy_at(size) for size in sizes]
+    has_band = model.num_seeds != WITHOUT_BAND
+    return Region(
+        regime=model.regime,
+        sizes=sizes,
+        lows=tuple(
+            _percent(min(p.interval.low if has_band else p.value for p in at)) for at in said
+        ),
+        highs=tuple(
+            _percent(max(p.interval.high if has_band else p.value for p in at)) for at in said
+        ),
+        forms=tuple(
+            (form.form.name, tuple(_percent(at[index].value) for at in said))
+            for index, form in enumerate(model.trusted)
+        ),
+    )
+
+
+def accuracy_figure(
+    spec: SweepSpec, findings: Findings, model: Extrapolation | None = None
+) -> CurveFigure:
+    """Test accuracy in percent against domain size, every regime that has a finished cell.
+
+    Args:
+        spec: The sweep.
+        findings: What was found.
+        model: What is extrapolated, if anything.
+    """
     lines, levels = [], []
     for regime in spec.regimes:
         points = [point for point in findings.curves if point.regime == regime.value]
         if points and regime.trains_on_domain:
             lines.append(_line(regime.value, points))
         elif points:
-            (point,) = points
-            dots = tuple(_percent(value) for _, value in point.by_seed)
-            levels.append(
-                Level(regime=regime.value, mean=_percent(point.accuracy.value), dots=dots)
-            )
-    return CurveFigure(sizes=spec.sizes, lines=tuple(lines), levels=tuple(levels))
+            levels.append(_level(points[0]))
+    return CurveFigure(
+        sizes=spec.sizes, lines=tuple(lines), levels=tuple(levels), region=region_of(model)
+    )
 
 
 def loss_figure(spec: SweepSpec, rows: Sequence[ResultRow]) -> CurveFigure:

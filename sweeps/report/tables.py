@@ -1,28 +1,17 @@
-"""Tables: the report's tables as text, the same for HTML and Markdown (pure).
+"""Tables: scores, cells, data and environment as text (pure).
 
-Rows, findings and costs come in; a header and lines of text go out. A missing number is `–`.
+Rows and findings come in; a header and lines of text go out. A missing number is `–`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from sweeps.answer.costs import Cost
 from sweeps.answer.findings import Findings
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Estimate
-from sweeps.report.phrases import needed_text, number, percent, with_interval
+from sweeps.report.blocks import Table
+from sweeps.report.phrases import NONE, duration, number, percent, with_interval
 from sweeps.spec.values import SweepSpec
-
-NONE = "–"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
-    """A header and lines of the same length; the first `num_text` columns are text."""
-
-    header: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
-    num_text: int = 1
+from ulm.regimes import Regime
 
 
 def _count(value: float | None) -> str:
@@ -37,15 +26,6 @@ def _digits(value: float | None, digits: int) -> str:
     return NONE if value is None else f"{value:.{digits}g}"
 
 
-def duration(seconds: float | None) -> str:
-    """`12 s`, `3.4 min` or `1.7 h`."""
-    if seconds is None:
-        return NONE
-    if seconds < 120:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
 def _mean(estimate: Estimate | None, num_seeds: int) -> str:
     if estimate is None:
         return NONE
@@ -54,39 +34,19 @@ def _mean(estimate: Estimate | None, num_seeds: int) -> str:
 
 
 def means_table(spec: SweepSpec, findings: Findings) -> Table:
-    """Mean test accuracy in percent by regime and size; `(1 of 2)` counts finished seeds."""
+    """Mean test accuracy in percent, sizes downwards; `(1 of 2)` counts finished seeds."""
+    sized = [regime for regime in spec.regimes if regime.trains_on_domain]
+    others = [regime for regime in spec.regimes if not regime.trains_on_domain]
+    points: list[tuple[str, Regime, int | None]]
+    points = [(f"`{regime}`", regime, None) for regime in others]
+    points += [(f"`{regime}` at {number(n)}", regime, n) for regime in sized for n in spec.sizes]
     lines = []
-    for regime in spec.regimes:
-        cells = []
-        for size in spec.sizes:
-            point = findings.curve_point(regime, size if regime.trains_on_domain else None)
-            cells.append(_mean(None if point is None else point.accuracy, len(spec.seeds)))
-        lines.append((regime.value, *cells))
-    header = ("regime", *(number(size) for size in spec.sizes))
+    for name, regime, size in points:
+        found = findings.curve_point(regime, size)
+        seeds = NONE if found is None else ", ".join(percent(v) for _, v in found.by_seed)
+        lines.append((name, _mean(found.accuracy if found else None, len(spec.seeds)), seeds))
+    header = ("regime and domain documents", "mean, %", "each seed")
     return Table(header=header, lines=tuple(lines))
-
-
-def gain_table(findings: Findings) -> Table:
-    """Share of the gain by size, then documents needed."""
-    lines = [
-        (
-            number(size),
-            with_interval(share, unit=" %")
-            if size != findings.gain.largest
-            else "100 % (by definition)",
-            str(share.num_seeds),
-        )
-        for size, share in findings.gain.shares
-    ]
-    return Table(header=("domain documents", "share of the gain", "seeds"), lines=tuple(lines))
-
-
-def needed_lines(findings: Findings) -> tuple[str, ...]:
-    """Documents needed for each share, one sentence each."""
-    return tuple(
-        f"{100 * needed.share:.0f} % of the gain: {needed_text(needed)}."
-        for needed in findings.gain.needed
-    )
 
 
 def cells_table(rows: Sequence[ResultRow]) -> Table:
@@ -126,39 +86,29 @@ def cells_table(rows: Sequence[ResultRow]) -> Table:
         )
         for row in rows
     )
-    return Table(header=header, lines=lines)
+    return Table(header=header, lines=lines, ends_in_text=True)
 
 
-def costs_table(costs: Sequence[Cost], accelerator: str) -> Table:
-    """What was spent, by regime; money where its price is known.
-
-    Args:
-        costs: One line each.
-        accelerator: What trials are counted in, `GPU` or `CPU`.
-    """
-    hours = (f"{accelerator} hours", "of these wasted")
-    header = ("regime", "cells", "trials", "steps", "tokens", "time, all trials", *hours)
-    has_money = any(cost.money is not None for cost in costs)
-    lines = tuple(
-        (
-            cost.name,
-            str(cost.num_cells),
-            number(cost.num_trials),
-            number(cost.steps),
-            number(cost.tokens),
-            duration(cost.seconds),
-            _hours(cost.spent.accelerator_seconds),
-            _hours(cost.spent.wasted_seconds),
-            *([NONE if cost.money is None else f"{cost.money:,.2f}"] if has_money else ()),
-        )
-        for cost in costs
-    )
-    return Table(header=(*header, "money") if has_money else header, lines=lines)
-
-
-def _hours(seconds: float) -> str:
-    hours = seconds / 3600
-    return f"{hours:,.2f}" if hours >= 0.1 else f"{hours:.2g}"
+def data_table(spec: SweepSpec, rows: Sequence[ResultRow]) -> Table:
+    """What the sweep was given, and how much of it its models know."""
+    tested = {row.test_documents for row in rows if row.test_documents}
+    largest = [row for row in rows if row.size == spec.sizes[-1] and row.coverage is not None]
+    smallest = [row for row in rows if row.size == spec.sizes[0] and row.coverage is not None]
+    lines = [
+        ("corpus", spec.corpus.name),
+        ("general language", spec.general.kind),
+        ("labels", number(spec.labels.train)),
+        ("test documents", ", ".join(number(count) for count in sorted(tested)) or NONE),
+        ("sizes", ", ".join(number(size) for size in spec.sizes)),
+        ("seeds", ", ".join(str(seed) for seed in spec.seeds)),
+    ]
+    for own in (smallest, largest if len(spec.sizes) > 1 else []):
+        if own:
+            words = sorted({number(row.vocabulary or 0) for row in own})
+            known = sorted(percent(row.coverage or 0.0) for row in own)
+            text = f"{words[0]} to {words[-1]} words, {known[0]} to {known[-1]} of test tokens"
+            lines.append((f"vocabulary at {number(own[0].size or 0)}", text))
+    return Table(header=("what", "value"), lines=tuple(lines), num_text=2)
 
 
 def environment_table(environment: Mapping[str, str]) -> Table:

@@ -50,7 +50,7 @@ def test_a_report_that_could_not_be_finished_is_stale(paths, monkeypatch):
     def full_disk(path, content):
         raise OSError("no space left")
 
-    monkeypatch.setattr(page, "_write", full_disk)
+    monkeypatch.setattr(page, "write_whole", full_disk)
     with pytest.raises(OSError, match="no space left"):
         page.write_report(paths, SPEC, RECORDS)
     assert files_of(paths) == ()

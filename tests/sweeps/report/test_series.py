@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sweeps.answer.extrapolation import extrapolate
 from sweeps.answer.findings import find
 from sweeps.answer.results import make_rows
 from sweeps.answer.tried import search_panels
-from sweeps.report import plots
-from sweeps.report.series import accuracy_figure, loss_figure, spread
+from sweeps.report.series import accuracy_figure, loss_figure, region_of, spread
 from sweeps.spec.cells import Stage, make_cells
+from tests.sweeps.answer.sweep_scores import curve, scores_of
 from tests.sweeps.example_sweep import example_records, example_spec, study_of
 
 SPEC = example_spec()
@@ -19,7 +20,6 @@ CELLS = make_cells(SPEC)
 DIVERGED = study_of(SPEC, "scratch", None, 1, Stage.CLASSIFIER)
 RECORDS = example_records(SPEC, diverging=lambda key: key.study == DIVERGED and key.number == 1)
 ROWS = make_rows(SPEC, CELLS, RECORDS)
-PNG = b"\x89PNG\r\n"
 
 
 def test_the_accuracy_figure_holds_every_seed_and_the_mean_in_percent():
@@ -58,7 +58,7 @@ def test_the_loss_figure_is_the_mean_of_the_chosen_language_models():
     assert line.means[1] == pytest.approx(sum(losses) / len(losses))
 
 
-def test_the_search_panels_shows_every_trial_and_rings_the_chosen_one():
+def test_the_search_panels_show_every_trial_and_rings_the_chosen_one():
     panels = {(panel.regime, panel.stage): panel for panel in search_panels(SPEC, CELLS, RECORDS)}
     assert len(panels) == 2 + 5
     models = panels["domain", Stage.LANGUAGE_MODEL]
@@ -77,25 +77,33 @@ def test_a_diverged_trial_has_no_score_and_is_still_shown():
     assert sum(trial.score is None for trial in trials) == 1
 
 
-def test_figures_are_drawn_as_png():
-    findings = find(SPEC, ROWS)
-    assert plots.draw_accuracy(accuracy_figure(SPEC, findings), "x").startswith(PNG)
-    assert plots.draw_losses(loss_figure(SPEC, ROWS), "x").startswith(PNG)
-    assert plots.draw_search(search_panels(SPEC, CELLS, RECORDS), SPEC.sizes).startswith(PNG)
-
-
-def test_a_figure_of_one_size_and_one_seed_is_drawn():
-    spec = example_spec(sizes=(100,), seeds=(0,))
-    rows = make_rows(spec, make_cells(spec), example_records(spec))
-    figure = accuracy_figure(spec, find(spec, rows))
-    assert plots.draw_accuracy(figure, "one seed").startswith(PNG)
-
-
 def test_an_unfinished_line_ends_where_it_ends():
     rows = [row for row in ROWS if not (row.regime == "domain" and row.size == 1600)]
     figure = accuracy_figure(SPEC, find(SPEC, rows))
     assert figure.lines[0].sizes == (100, 400)
-    assert plots.draw_accuracy(figure, "x").startswith(PNG)
+
+
+def curve_over(seeds):
+    around = np.linspace(-0.004, 0.004, len(seeds)) * (-1) ** np.arange(len(seeds))
+    table = curve("ulm+domain", {n: 1 - 2 * n**-0.4 for n in (100, 200, 400, 800, 1600)}, around)
+    return extrapolate(scores_of(table), "ulm+domain", (100, 200, 400, 800, 1600), num_draws=100)
+
+
+def test_what_is_extrapolated_begins_where_the_line_ends_and_holds_every_form():
+    region = region_of(curve_over((0, 1, 2)))
+    assert (region.regime, region.sizes[0]) == ("ulm+domain", pytest.approx(1600))
+    assert region.sizes[-1] == pytest.approx(3200)
+    assert {name for name, _ in region.forms} >= {"power law", "power law with floor"}
+    for _, means in region.forms:
+        for low, mean, high in zip(region.lows, means, region.highs, strict=True):
+            assert low < mean < high
+
+
+def test_over_two_seeds_only_the_forms_themselves_span_the_region():
+    region = region_of(curve_over((0, 1)))
+    for index, low in enumerate(region.lows):
+        assert low == min(means[index] for _, means in region.forms)
+    assert region_of(None) is None
 
 
 def test_nothing_finished_is_an_empty_figure():

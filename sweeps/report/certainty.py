@@ -1,0 +1,88 @@
+"""Certainty: how sure the comparisons of the answer are (pure).
+
+Claims and agreement come in; a section goes out.
+"""
+
+from sweeps.answer.agreement import Agreement
+from sweeps.answer.claims import Claim, claims_of
+from sweeps.answer.paired import PairedTest
+from sweeps.report.blocks import Block, Section, Table, Text
+from sweeps.report.evidence import Evidence
+from sweeps.report.phrases import NONE, counted, number, point_name, with_interval
+
+_HEADER = (
+    "compared with",
+    "points",
+    "seeds above",
+    "P(better)",
+    "seeds for a claim",
+    "right alone",
+    "wrong alone",
+    "McNemar p",
+)
+
+
+def certainty_section(evidence: Evidence) -> Section | None:
+    """The leading regime at its largest size against every other; None without a comparison."""
+    top = evidence.top
+    claims = () if top is None else claims_of(evidence.scores, top)
+    if top is None or not claims:
+        return None
+    blocks: list[Block] = [
+        Text(text=f"{point_name(top)} domain documents, seed by seed against the others:"),
+        Table(header=_HEADER, lines=tuple(_line(claim) for claim in claims)),
+        Text(text=_how_to_read(claims), is_soft=True),
+    ]
+    if evidence.findings.agreement is not None:
+        blocks.append(Text(text=_agreement(evidence.findings.agreement)))
+    return Section(title="How sure is that?", blocks=tuple(blocks))
+
+
+def _line(claim: Claim) -> tuple[str, ...]:
+    found = claim.difference
+    ties = f", {found.ties} equal" if found.ties else ""
+    return (
+        point_name(found.second),
+        with_interval(found.accuracy),
+        f"{found.wins} of {found.num_seeds}{ties}",
+        _probability(claim),
+        NONE if claim.seeds_needed is None else number(claim.seeds_needed),
+        *_test(claim.test),
+    )
+
+
+def _probability(claim: Claim) -> str:
+    found = claim.difference.probability
+    if found.interval is None:
+        return f"{found.value:.2f}"
+    return f"{found.value:.2f} [{found.interval.low:.2f}, {found.interval.high:.2f}]"
+
+
+def _test(test: PairedTest | None) -> tuple[str, str, str]:
+    if test is None:
+        return NONE, NONE, NONE
+    found = test.combined
+    p_value = "< 0.001" if found.mid < 0.001 else f"{found.mid:.3f}"
+    return number(found.first_only), number(found.second_only), p_value
+
+
+def _how_to_read(claims: tuple[Claim, ...]) -> str:
+    text = (
+        "P(better) is the chance of scoring higher at a new seed, with its exact interval; only "
+        "where that leaves one half out is it called better, for which six seeds that agree are "
+        "the fewest. Seeds for a claim: Noether's number, if P is what was seen."
+    )
+    if any(claim.test is not None for claim in claims):
+        text += (
+            " Right alone and wrong alone count the test documents that tell the two apart, over "
+            "all seeds; McNemar's p asks whether these trained models differ on new documents, not "
+            "whether new seeds would."
+        )
+    return text
+
+
+def _agreement(found: Agreement) -> str:
+    return (
+        f"{counted(found.num_seeds, 'seed')} put {number(found.num_points)} points in order with "
+        f"Kendall's W = {found.concordance:.2f}: 1 is the same order at every seed, 0 none at all."
+    )

@@ -1,0 +1,92 @@
+"""Evidence: everything a report is made from, gathered once.
+
+A sweep's paths, spec and trial records come in; rows, scores, findings, what is extrapolated and
+what was searched go out in one value that every section reads from.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from sweeps.answer.extrapolation import Extrapolation, extrapolate
+from sweeps.answer.findings import Findings, find, make_sweep_scores
+from sweeps.answer.predictions import load_hits
+from sweeps.answer.results import ResultRow, make_rows, open_ledger
+from sweeps.answer.scores import Point, Scores
+from sweeps.answer.search_curves import SearchCurve, search_curve
+from sweeps.answer.tried import SearchPanel, search_panels
+from sweeps.paths import SweepPaths
+from sweeps.search.records import TrialRecord
+from sweeps.spec.cells import Cell, make_cells
+from sweeps.spec.values import SweepSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Evidence:
+    """What a report is made from.
+
+    Args:
+        paths: Where the sweep lies.
+        spec: Its spec.
+        cells: Its cells.
+        attempts: Every attempt its ledger remembers.
+        rows: One row per cell of the grid.
+        scores: Their scores.
+        findings: What was found.
+        model: The leading regime beyond its largest size; None where too little is finished.
+        panels: What the searches tried.
+        environment: What it ran with, name → text.
+    """
+
+    paths: SweepPaths
+    spec: SweepSpec
+    cells: tuple[Cell, ...]
+    attempts: tuple[TrialRecord, ...]
+    rows: tuple[ResultRow, ...]
+    scores: Scores
+    findings: Findings
+    model: Extrapolation | None
+    panels: tuple[SearchPanel, ...]
+    environment: Mapping[str, str]
+
+    @classmethod
+    def gather(
+        cls,
+        paths: SweepPaths,
+        spec: SweepSpec,
+        records: Iterable[TrialRecord],
+        environment: Mapping[str, str],
+    ) -> Self:
+        """Read predictions and compute everything."""
+        attempts, cells = tuple(records), make_cells(spec)
+        rows = make_rows(spec, cells, attempts)
+        hits = load_hits(paths, rows)
+        scores, findings = make_sweep_scores(spec, rows, hits), find(spec, rows, hits)
+        lead = findings.lead
+        latest = open_ledger(spec, cells, attempts)[0].records
+        return cls(
+            paths=paths,
+            spec=spec,
+            cells=cells,
+            attempts=attempts,
+            rows=rows,
+            scores=scores,
+            findings=findings,
+            model=None if lead is None else extrapolate(scores, lead.regime, spec.sizes),
+            panels=search_panels(spec, cells, latest),
+            environment=environment,
+        )
+
+    @property
+    def search_curves(self) -> tuple[SearchCurve, ...]:
+        """What one more trial would have brought, one curve per panel that tells."""
+        return tuple(curve for panel in self.panels if (curve := search_curve(panel)) is not None)
+
+    @property
+    def top(self) -> Point | None:
+        """The leading regime at its largest finished size; None where none is finished."""
+        lead = self.findings.lead
+        if lead is None:
+            return None
+        sizes = [n for regime, n in self.scores.points if regime == lead.regime and n is not None]
+        return lead.regime, max(sizes)

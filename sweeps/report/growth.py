@@ -1,0 +1,135 @@
+"""Growth: what more domain text brings, where curves meet, and what lies beyond (pure).
+
+Findings and an extrapolation come in; two sections go out.
+"""
+
+from collections.abc import Iterator
+
+from sweeps.answer.crossings import Crossing
+from sweeps.answer.extrapolation import Extrapolation, FittedForm, range_of
+from sweeps.answer.findings import Findings
+from sweeps.report.blocks import Block, Bullets, Section, Table, Text
+from sweeps.report.evidence import Evidence
+from sweeps.report.phrases import NONE, needed_text, number, percent, rounded, span, with_interval
+
+
+def growth_section(findings: Findings) -> Section:
+    """Share of the gain, what a doubling brings, where curves meet."""
+    blocks: list[Block] = [
+        Text(
+            text="What `ulm+domain` adds to `ulm` at the largest size counts as the whole gain.",
+            is_soft=True,
+        )
+    ]
+    if findings.gain.undefined is not None:
+        blocks.append(Text(text=f"Not defined: {findings.gain.undefined}."))
+    else:
+        blocks += [_gain_table(findings), *_needed(findings)]
+    lead = findings.lead
+    if lead is not None and lead.by_step:
+        lines = tuple(
+            (number(d.start), number(d.end), with_interval(d.accuracy)) for d in lead.by_step
+        )
+        blocks += [
+            Text(text=f"What a doubling of the domain text brings `{lead.regime}`, in points:"),
+            Table(header=("from", "to", "per doubling"), lines=lines, num_text=0),
+        ]
+    meetings = tuple(_meetings(findings))
+    if meetings:
+        blocks += [Text(text="Where curves meet, read off between the measured sizes:")]
+        blocks += [Bullets(items=meetings)]
+    return Section(title="Share of the gain", blocks=tuple(blocks))
+
+
+def _gain_table(findings: Findings) -> Table:
+    """Share of the gain by size."""
+    gain = findings.gain
+    lines = [
+        (
+            number(size),
+            "100 % (by definition)" if size == gain.largest else with_interval(share, unit=" %"),
+            str(share.num_seeds),
+        )
+        for size, share in gain.shares
+    ]
+    return Table(
+        header=("domain documents", "share of the gain", "seeds"), lines=tuple(lines), num_text=0
+    )
+
+
+def _needed(findings: Findings) -> list[Block]:
+    items = tuple(
+        f"{100 * needed.share:.0f} % of the gain: {needed_text(needed)}."
+        for needed in findings.gain.needed
+    )
+    return [Bullets(items=items)] if items else []
+
+
+def _meetings(findings: Findings) -> Iterator[str]:
+    lead, overtaking = findings.lead, findings.overtaking
+    if lead is not None and lead.over_bow is not None:
+        yield f"`{lead.regime}` passes `bow` {_where(lead.over_bow)}."
+    if lead is not None and lead.passage is not None:
+        passage = lead.passage
+        yield f"`{lead.regime}` passes {100 * passage.target:.0f} % {_where(passage.crossing)}."
+    if overtaking is not None:
+        yield f"`domain` overtakes `ulm+domain` {_where(overtaking)}."
+
+
+def _where(crossing: Crossing) -> str:
+    sure = "" if crossing.interval is None else f" (95 %: {span(crossing.interval)})"
+    if crossing.documents is None:
+        return f"nowhere up to {number(crossing.largest)} documents{sure}"
+    if crossing.is_at_most:
+        return f"at {number(crossing.smallest)} documents or fewer, the smallest size{sure}"
+    return f"at about {rounded(crossing.documents)} documents{sure}"
+
+
+def beyond_section(evidence: Evidence) -> Section | None:
+    """What forms of the curve say beyond the largest size; None where nothing has a size axis."""
+    lead = evidence.findings.lead
+    if lead is None:
+        return None
+    model = evidence.model
+    if model is None:
+        text = (
+            "Not extrapolated: three sizes that the same seeds have finished are the fewest that "
+            f"tell how `{lead.regime}` goes on."
+        )
+        return Section(title="Beyond the largest size", blocks=(Text(text=text),))
+    return Section(title="Beyond the largest size", blocks=_beyond(model))
+
+
+def _beyond(model: Extrapolation) -> tuple[Block, ...]:
+    largest, twice = model.sizes[-1], 2 * model.sizes[-1]
+    header = ("form", "error", f"misses {number(largest)} by", f"at {number(twice)}", "95 %")
+    lines = tuple(_form_line(found, twice) for found in model.fitted)
+    said = model.accuracy_at(twice)
+    if not said:
+        text = "No form predicts the largest size it was not shown: nothing is extrapolated."
+    else:
+        ends = range_of(said)
+        text = (
+            f"At {number(twice)} documents, twice the largest measured size, `{model.regime}` "
+            f"should score {percent(ends.low)} to {percent(ends.high)}: the range over "
+            "every form below and its interval, not one of them."
+        )
+    return (
+        Text(text=text),
+        Table(header=header, lines=lines, num_text=2),
+        Text(
+            text="Every form was also fitted without the largest size and asked for it: that is "
+            "its miss, in points. A form that misses it badly is not used. Three sizes tell "
+            "only forms with two parameters apart, four those with a floor.",
+            is_soft=True,
+        ),
+    )
+
+
+def _form_line(found: FittedForm, size: int) -> tuple[str, ...]:
+    miss = NONE if found.held_out_error is None else f"{100 * found.held_out_error:+.1f}"
+    if found.is_refuted:
+        return (found.form.name, found.form.formula, miss, "not used", NONE)
+    said = found.predict(size)
+    ends = f"{percent(said.interval.low)} to {percent(said.interval.high)}"
+    return (found.form.name, found.form.formula, miss, percent(said.value), ends)

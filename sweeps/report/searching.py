@@ -1,0 +1,128 @@
+"""Searching: which learning rates were tried, which were as good, and whether it was enough.
+
+Panels of trials come in; a section with its figures goes out.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from sweeps.answer.search_curves import (
+    RateSensitivity,
+    SearchCurve,
+    Verdict,
+    rate_sensitivities,
+)
+from sweeps.answer.tried import SearchPanel
+from sweeps.report.blocks import Block, Bullets, Fold, Gallery, Plot, Section, Table, Text
+from sweeps.report.canvas import to_svg
+from sweeps.report.evidence import Evidence
+from sweeps.report.phrases import NONE, counted, joined, number
+from sweeps.report.search_plots import draw_expected, draw_panel, range_of_scores
+from sweeps.spec.cells import Stage
+
+NAMES = {Stage.LANGUAGE_MODEL: "language model", Stage.CLASSIFIER: "classifier"}
+_WORDS = {
+    Verdict.ENOUGH: "enough",
+    Verdict.NOT_ENOUGH: "not enough, the last trial still brought a gain",
+    Verdict.UNKNOWN: "unknown, fewer than three trials",
+}
+
+
+def searching_section(evidence: Evidence) -> Section | None:
+    """The section; None where nothing was searched."""
+    if not evidence.panels:
+        return None
+    curves = evidence.search_curves
+    blocks: list[Block] = []
+    if curves:
+        blocks += [Bullets(items=tuple(_verdicts(curves))), _expected(curves)]
+    for stage, panels in _by_stage(evidence.panels):
+        blocks.append(_tried(stage, panels, len(evidence.spec.sizes)))
+    sensitivities = rate_sensitivities(evidence.spec, evidence.panels)
+    if sensitivities:
+        note = Text(
+            text="As good as the best: within one standard error of it (of the held-out labels "
+            "for classifiers, over seeds for language models). Edge counts the seeds whose best "
+            "rate lies at the end of the searched range.",
+            is_soft=True,
+        )
+        blocks.append(
+            Fold(
+                title="Which learning rates are as good as the best, by size",
+                blocks=(note, sensitivity_table(sensitivities)),
+            )
+        )
+    return Section(title="Was the search enough?", blocks=tuple(blocks))
+
+
+def _by_stage(panels: Sequence[SearchPanel]) -> list[tuple[Stage, list[SearchPanel]]]:
+    return [(stage, list(group)) for stage, group in groupby(panels, key=lambda p: p.stage)]
+
+
+def _verdicts(curves: Sequence[SearchCurve]) -> list[str]:
+    """One sentence per stage and verdict, regimes taken together."""
+    sentences = []
+    for stage in NAMES:
+        for verdict in Verdict:
+            own = [c for c in curves if c.stage is stage and c.verdict is verdict]
+            if own:
+                regimes = joined(f"`{curve.regime}`" for curve in own)
+                sentences.append(f"{NAMES[stage]} of {regimes}: {_WORDS[verdict]}.")
+    return [sentence[0].upper() + sentence[1:] for sentence in sentences]
+
+
+def _expected(curves: Sequence[SearchCurve]) -> Gallery:
+    plots = []
+    for stage, name in NAMES.items():
+        own = [curve for curve in curves if curve.stage is stage]
+        if own:
+            what = "validation loss" if stage is Stage.LANGUAGE_MODEL else "validation accuracy (%)"
+            alt = f"Expected best {what} of the {name} after k trials: " + "; ".join(
+                f"{curve.regime} from {curve.expected[0]:.2f} to {curve.expected[-1]:.2f}"
+                for curve in own
+            )
+            title = f"{name}: {what}"
+            plots.append(Plot(svg=to_svg(draw_expected(own, title), alt), alt=alt))
+    return Gallery(
+        plots=tuple(plots),
+        is_large=True,
+        caption="Expected best validation score after so many trials, mean over the studies of a "
+        "regime. A line that is flat at its end has searched enough.",
+    )
+
+
+def _tried(stage: Stage, panels: Sequence[SearchPanel], num_sizes: int) -> Gallery:
+    scores = range_of_scores(panels)
+    name = NAMES[stage]
+    what = "loss (nats per token)" if stage is Stage.LANGUAGE_MODEL else "accuracy (%)"
+    plots = []
+    for panel in panels:
+        trials = sum(len(study) for study in panel.studies)
+        alt = (
+            f"{name} of {panel.regime}: validation {what} of {counted(trials, 'trial')} "
+            f"against the searched value, {panel.searched.low:g} to {panel.searched.high:g}"
+        )
+        plots.append(Plot(svg=to_svg(draw_panel(panel, num_sizes, scores), alt), alt=alt))
+    return Gallery(
+        plots=tuple(plots),
+        caption=f"Validation {what} of every {name} that was tried. A line is one cell; "
+        "the stronger its colour, the more domain documents; ringed: chosen; hollow: stopped "
+        "early; cross: diverged or broken; grey lines: the ends of the searched range.",
+    )
+
+
+def sensitivity_table(sensitivities: Sequence[RateSensitivity]) -> Table:
+    """Best rate and rates as good, by stage, regime and size."""
+    lines = tuple(
+        (
+            NAMES[found.stage],
+            found.regime,
+            NONE if found.size is None else number(found.size),
+            f"{found.best:.2g}",
+            f"{found.low:.2g} to {found.high:.2g}",
+            f"{found.num_at_edge} of {found.num_studies}",
+        )
+        for found in sensitivities
+    )
+    header = ("stage", "regime", "documents", "best", "as good", "at an edge")
+    return Table(header=header, lines=lines, num_text=2)

@@ -1,0 +1,180 @@
+"""Sections: the report in the order in which it is read.
+
+Evidence comes in; a page of sections goes out: the answer with its figure, what speaks against it,
+how sure it is, what more text brings, what it cost, what was searched, what goes wrong, and at the
+end, folded, everything that was measured.
+"""
+
+from sweeps.answer.findings import Findings
+from sweeps.report import series
+from sweeps.report.blocks import Block, Bullets, Fold, Page, Plot, Section, Text
+from sweeps.report.canvas import to_png, to_svg
+from sweeps.report.caveats import caveats
+from sweeps.report.certainty import certainty_section
+from sweeps.report.curve_plots import NARROW, WIDE, draw_curves
+from sweeps.report.evidence import Evidence
+from sweeps.report.growth import beyond_section, growth_section
+from sweeps.report.mistaken import mistaken_section
+from sweeps.report.money import money_section
+from sweeps.report.phrases import number, percent
+from sweeps.report.searching import searching_section
+from sweeps.report.sentences import answer, state_of
+from sweeps.report.tables import cells_table, data_table, environment_table, means_table
+
+ACCURACY_FILE = "accuracy.png"
+_SHOWN_SENTENCES = 4
+_LOSSES_INCHES = (WIDE[0], 3.2), (NARROW[0], 3.4)
+
+
+def make_page(evidence: Evidence) -> Page:
+    """The report of one sweep."""
+    spec, rows = evidence.spec, evidence.rows
+    sections = (
+        answer_section(evidence),
+        Section(
+            title="Before you believe it",
+            blocks=(Bullets(items=caveats(spec, rows, evidence.search_curves)),),
+        ),
+        _scores(evidence),
+        certainty_section(evidence),
+        growth_section(evidence.findings),
+        beyond_section(evidence),
+        money_section(evidence),
+        searching_section(evidence),
+        mistaken_section(evidence),
+        _cells(evidence),
+        _made_with(evidence),
+    )
+    return Page(
+        title=spec.name,
+        subtitle=(
+            f"How much unlabelled domain text pays off with {number(spec.labels.train)} labels? "
+            f"{state_of(rows)}"
+        ),
+        sections=tuple(section for section in sections if section is not None),
+    )
+
+
+def answer_section(evidence: Evidence) -> Section:
+    """The sentence, the figure, and the rest of the answer."""
+    first, *rest = answer(evidence.spec, evidence.findings, evidence.rows)
+    blocks: list[Block] = [Text(text=first, is_lead=True)]
+    if evidence.findings.curves:
+        blocks.append(accuracy_plot(evidence))
+    if rest:
+        blocks.append(Bullets(items=tuple(rest[:_SHOWN_SENTENCES])))
+    if len(rest) > _SHOWN_SENTENCES:
+        more = Bullets(items=tuple(rest[_SHOWN_SENTENCES:]))
+        blocks.append(Fold(title="More comparisons in words", blocks=(more,)))
+    return Section(title="Answer", blocks=tuple(blocks))
+
+
+def accuracy_plot(evidence: Evidence) -> Plot:
+    """Accuracy against size, for a page and for a phone."""
+    figure = series.accuracy_figure(evidence.spec, evidence.findings, evidence.model)
+    alt = _alt(evidence.findings)
+    wide, narrow = (
+        to_svg(draw_curves(figure, "{:.1f} %", inches=inches), alt) for inches in (WIDE, NARROW)
+    )
+    return Plot(
+        svg=wide, narrow=narrow, alt=alt, caption=_caption(evidence, figure), file=ACCURACY_FILE
+    )
+
+
+def accuracy_png(evidence: Evidence) -> bytes | None:
+    """The same as a picture with a title; None while nothing is finished."""
+    figure = series.accuracy_figure(evidence.spec, evidence.findings, evidence.model)
+    if figure.is_empty:
+        return None
+    title = ("Test accuracy (%) by domain documents", subtitle(evidence.findings))
+    return to_png(draw_curves(figure, "{:.1f} %", title=title))
+
+
+def band(findings: Findings) -> str:
+    """What brackets and bands are, in a few words; empty where there are none."""
+    documents = "test documents" if findings.draws_documents else ""
+    if findings.num_seeds == 1:
+        return f"95 % interval over {documents}" if documents else ""
+    seeds = f"95 % interval over {findings.num_seeds} seeds"
+    return f"{seeds} and {documents}" if documents else seeds
+
+
+def subtitle(findings: Findings) -> str:
+    """What lines, bands and dots are."""
+    if findings.num_seeds == series.WITHOUT_BAND:
+        return "mean over 2 seeds; dots: single seeds; for a band they are too few"
+    shown = band(findings)
+    return f"mean over seeds; band: {shown}; dots: single seeds" if shown else "one seed"
+
+
+def _caption(evidence: Evidence, figure: series.CurveFigure) -> str:
+    text = subtitle(evidence.findings)
+    text = (
+        f"Test accuracy in percent: {text}. Level lines are regimes without a size axis, their "
+        "seeds at the left: `bow` is TF-IDF with logistic regression, `scratch` the classifier "
+        "with a random encoder."
+    )
+    if figure.region is not None:
+        spread = (
+            "between the forms of the curve alone"
+            if evidence.findings.num_seeds == series.WITHOUT_BAND
+            else "what the forms of the curve and their intervals allow"
+        )
+        text += f" Hatched: extrapolated, {spread}."
+    return text
+
+
+def _alt(findings: Findings) -> str:
+    said = []
+    for regime in dict.fromkeys(point.regime for point in findings.curves):
+        own = [point for point in findings.curves if point.regime == regime]
+        values = ", ".join(
+            percent(p.accuracy.value) + ("" if p.size is None else f" at {number(p.size)}")
+            for p in own
+        )
+        said.append(f"{regime} {values}")
+    return "Test accuracy against domain documents: " + "; ".join(said)
+
+
+def _scores(evidence: Evidence) -> Section | None:
+    findings = evidence.findings
+    if not findings.curves:
+        return None
+    shown = band(findings)
+    note = f"Mean test accuracy in percent{', with the ' + shown if shown else ''}."
+    blocks: list[Block] = [Text(text=note, is_soft=True), means_table(evidence.spec, findings)]
+    losses = series.loss_figure(evidence.spec, evidence.rows)
+    if not losses.is_empty:
+        alt = "Validation loss of the chosen language models against domain documents"
+        wide, narrow = (
+            to_svg(draw_curves(losses, "{:.2f}", inches=inches), alt) for inches in _LOSSES_INCHES
+        )
+        caption = f"{alt}, nats per token; mean over seeds, dots: single seeds."
+        blocks.append(Plot(svg=wide, narrow=narrow, alt=alt, caption=caption))
+    return Section(title="Scores", blocks=tuple(blocks))
+
+
+def _cells(evidence: Evidence) -> Section:
+    note = (
+        "Settings are those the search chose: peak learning rates, the divisor of the "
+        "classifier's from one layer group to the one below (decay), and the inverse "
+        "regularisation of `bow` (C). Steps and time are of the chosen language model, the chosen "
+        "classifier and the final fit; the whole search is under Cost. In full precision: "
+        "`results.csv` beside this page."
+    )
+    fold = Fold(
+        title=f"All {len(evidence.rows)} cells with their settings",
+        blocks=(Text(text=note, is_soft=True), cells_table(evidence.rows)),
+    )
+    return Section(title="Cells", blocks=(fold,))
+
+
+def _made_with(evidence: Evidence) -> Section:
+    machine = environment_table(evidence.environment)
+    return Section(
+        title="Made with",
+        blocks=(
+            data_table(evidence.spec, evidence.rows),
+            Fold(title="Versions, machine, fingerprints", blocks=(machine,)),
+        ),
+    )

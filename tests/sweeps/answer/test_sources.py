@@ -1,0 +1,63 @@
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from sweeps.answer import sources
+from sweeps.answer.sources import read_embedding, read_texts
+from sweeps.paths import SweepPaths
+from tests.sweeps.example_sweep import example_spec
+from ulm.text.corpora import CorpusSource
+from ulm.text.tokens import prepare_tokens
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return SweepPaths(storage=str(tmp_path), name="x")
+
+
+def test_the_names_of_an_encoders_files_are_those_it_is_saved_under():
+    from ulm.model import encoder
+
+    for name in ("WEIGHTS_FILE", "MANIFEST_FILE", "EMBEDDING"):
+        assert getattr(sources, name) == getattr(encoder, name)
+
+
+def test_an_embedding_is_read_without_a_model(paths):
+    folder = paths.encoders / "key"
+    folder.mkdir(parents=True)
+    rows = np.arange(6, dtype=np.float32).reshape(3, 2)
+    save_file({sources.EMBEDDING: rows, "bias": np.zeros(3)}, folder / sources.WEIGHTS_FILE)
+    (folder / sources.MANIFEST_FILE).write_text(json.dumps({"vocabulary": ["a", "b", "c"]}))
+    found = read_embedding(paths, "key")
+    assert found.words == ("a", "b", "c")
+    assert found.rows.tolist() == rows.tolist()
+
+
+def test_an_encoder_that_is_not_here_or_is_damaged_is_none(paths):
+    assert read_embedding(paths, "key") is None
+    folder = paths.encoders / "key"
+    folder.mkdir(parents=True)
+    (folder / sources.MANIFEST_FILE).write_text("{}")
+    (folder / sources.WEIGHTS_FILE).write_bytes(b"half a file")
+    assert read_embedding(paths, "key") is None
+
+
+def test_texts_come_from_the_token_array_of_the_corpus(paths, tmp_path):
+    for part, label, text in (
+        ("train", "bad", "Dull."),
+        ("train", "good", "Fine."),
+        ("test", "bad", "It was BAD, really bad!"),
+        ("test", "good", "It's good."),
+    ):
+        folder = tmp_path / "corpus" / part / label
+        folder.mkdir(parents=True)
+        (folder / "0.txt").write_text(text)
+    source = CorpusSource(kind="folder", path=tmp_path / "corpus")
+    spec = example_spec(corpus=source)
+    assert read_texts(paths, spec, [2]) is None
+    tokens = prepare_tokens(source, paths.tokens, processes=1)
+    found = read_texts(paths, spec, range(tokens.num_documents))
+    assert "It was BAD, really bad!" in found.by_document.values()
+    assert found.label_names == ("bad", "good")
