@@ -96,10 +96,9 @@ install_packages() { # from a copy: a build leaves folders in its source, which 
   for file in pyproject.toml constraints.txt README.md LICENSE ulm sweeps cluster; do
     cp -R "$project/$file" "$copy/"
   done
+  "$python" -m pip uninstall --quiet --yes ulm-sweeps 2>/dev/null # same version number, other code
   "$python" -m pip install --quiet --disable-pip-version-check --no-input \
     --constraint "$project/constraints.txt" ${options[@]+"${options[@]}"} "$copy"
-  "$python" -m pip install --quiet --disable-pip-version-check --no-input \
-    --no-deps --force-reinstall "$copy" # same version number, other code
   rm -rf "$copy"
   printf '%s' "$wanted" >"$state/installed"
 }

@@ -15,7 +15,8 @@ PYTHON = """#!/bin/bash
 case "$1 $2" in
   "--version "*) echo "Python 3.12.1" ;;
   "-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
-  "-m pip") echo "$*" >> "$HOME/pip.log"; ls "${@: -1}" >> "$HOME/source.log" ;;
+  "-m pip") echo "$*" >> "$HOME/pip.log"
+    [ "$3" = uninstall ] || ls "${@: -1}" >> "$HOME/source.log" ;;
 esac
 """
 
@@ -94,15 +95,15 @@ def test_shellcheck_finds_nothing(script):
 def test_packages_are_installed_at_the_pinned_versions_into_a_venv(home):
     set_up(home, SWEEP_EXTRAS="aws")
     first, second = pip_calls(home)
-    assert f"--constraint {home}/ulm-sweeps/constraints.txt" in first
-    assert f"--requirement {home}/ulm-sweeps/cluster/requirements/aws.txt" in first
-    assert "--no-deps --force-reinstall" in second
+    assert "uninstall --quiet --yes ulm-sweeps" in first, "the version number is the same"
+    assert f"--constraint {home}/ulm-sweeps/constraints.txt" in second
+    assert f"--requirement {home}/ulm-sweeps/cluster/requirements/aws.txt" in second
     assert (home / ".ulm-sweeps/venv/bin/python").exists()
 
 
 def test_the_package_is_built_from_a_copy_and_the_clone_stays_as_it_was(home):
     set_up(home)
-    source = pip_calls(home)[0].split()[-1]
+    source = pip_calls(home)[-1].split()[-1]
     assert not source.startswith(str(home / "ulm-sweeps"))
     assert {"pyproject.toml", "sweeps", "ulm"} <= set((home / "source.log").read_text().split())
     assert not Path(source).exists()
