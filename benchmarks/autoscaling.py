@@ -137,8 +137,8 @@ def grow_and_shrink(workers: int, sizes: Sequence[int], seeds: int) -> Growth:
     import ray
 
     bring_up_loopback()
-    folder = Path("/tmp")
-    os.environ |= {"HOME": str(folder), "OMP_NUM_THREADS": "1"}
+    folder = Path.home()
+    os.environ["OMP_NUM_THREADS"] = "1"
     spec = folder / "spec.yaml"
     spec.write_text(SPEC.format(sizes=list(sizes), seeds=seeds), encoding="utf-8")
     with fake_cluster(configuration(workers, cpus=1, idle_minutes=0.1), folder):

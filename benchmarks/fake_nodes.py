@@ -14,6 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def why_no_namespaces() -> str | None:
 
 
 def in_namespaces(command: Sequence[str], timeout_seconds: float) -> str:
-    """Run a command with processes, network and /tmp of its own.
+    """Run a command with processes, a network and a home of its own.
 
     Returns:
         Its stdout.
@@ -127,13 +128,14 @@ def in_namespaces(command: Sequence[str], timeout_seconds: float) -> str:
         RuntimeError: It failed; with its stderr.
         subprocess.TimeoutExpired: It took too long, and was ended with all it had started.
     """
-    shell = 'mount -t tmpfs tmpfs /tmp && exec "$@"'
-    done = subprocess.run(
-        (*NAMESPACES, "sh", "-c", shell, "sh", *command),
-        capture_output=True,
-        text=True,
-        timeout=timeout_seconds,
-    )
+    with tempfile.TemporaryDirectory(prefix="n", dir="/tmp") as home:  # paths of sockets are short
+        done = subprocess.run(
+            (*NAMESPACES, *command),
+            env={**os.environ, "HOME": home, "RAY_TMPDIR": home},
+            capture_output=True,
+            text=True,
+            timeout=timeout_seconds,
+        )
     if done.returncode:
         raise RuntimeError(f"{command[-1]}: exit code {done.returncode}\n{done.stderr}")
     return done.stdout
