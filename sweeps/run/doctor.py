@@ -15,10 +15,13 @@ from sweeps.errors import ClusterError, StorageError, TrackingError
 from sweeps.finding import Finding
 from sweeps.paths import SweepPaths, is_uri
 from sweeps.record.tracking import check_tracking
+from sweeps.run.absent import absent_workers
+from sweeps.run.autoscaler import autoscaler_config
 from sweeps.run.cluster import cluster_address, open_ray
 from sweeps.run.health import Expected, judge
 from sweeps.run.nodes import (
     StorageTry,
+    addresses,
     alive_nodes,
     listens_beyond_one_machine,
     probe_nodes,
@@ -80,9 +83,11 @@ def examine_cluster(
     arrays = () if spec is None else tuple(_token_arrays(spec))
     with open_ray() as ray:
         driver, *nodes = _diagnose(ray, storage, fully=True, arrays=arrays)
+        config = autoscaler_config(ray.get_runtime_context().gcs_address)
+        absent = absent_workers(config, addresses(ray))
     if tracking is not None:
         driver = replace(driver, findings=(_tracking(tracking), *driver.findings))
-    return (driver, *nodes)
+    return (driver, *nodes, *(_missing(name, why) for name, why in absent.items()))
 
 
 def require_fit_nodes(ray: Any, storage: str) -> None:
@@ -134,6 +139,10 @@ def _try(stack: ExitStack, storage: str | None) -> tuple[StorageTry | None, tupl
     except StorageError as error:
         return None, (Finding(what="storage", result="failed", detail=str(error)),)
     return tried, (Finding(what="storage", result="ok", detail="read and written"),)
+
+
+def _missing(node: str, why: str) -> Diagnosis:
+    return Diagnosis(node=node, findings=(Finding(what="answer", result="failed", detail=why),))
 
 
 def _tracking(uri: str) -> Finding:

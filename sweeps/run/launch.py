@@ -8,6 +8,7 @@ head names. What a stopped run leaves is complete: the next call goes on from th
 
 import time
 import uuid
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.live.progress import RunListener
 from sweeps.paths import SweepPaths
 from sweeps.record.tracking import check_tracking
+from sweeps.run.absent import absent_workers
 from sweeps.run.autoscaler import autoscaler_config
 from sweeps.run.backup import Backup
 from sweeps.run.capacity import Slots, current_capacity, largest_capacity, slots
@@ -24,6 +26,7 @@ from sweeps.run.context import TrialContext
 from sweeps.run.doctor import require_fit_nodes
 from sweeps.run.driver import driver_lock, terminated_like_interrupt
 from sweeps.run.memory import MemoryPeak, MemoryWatch
+from sweeps.run.nodes import addresses
 from sweeps.run.prepare import prepare_context, pretrained_general
 from sweeps.run.probe import find_versions
 from sweeps.run.recovery import take_back
@@ -96,7 +99,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         stack.enter_context(Backup(paths, listener.message))
         session = RunSession(spec, paths, listener, tokens=tokens, general=general)
         stack.callback(session.close)
-        session.train(lambda control: run_trials(control, context, paths))
+        session.train(lambda control: run_trials(control, context, paths, listener.message))
         wall_seconds = time.perf_counter() - begin
         facts = session.keep_facts(wall_seconds, watch.peak)
         files = session.answer(facts)
@@ -111,13 +114,16 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
     )
 
 
-def run_trials(control: Control, context: TrialContext, paths: SweepPaths) -> None:
+def run_trials(
+    control: Control, context: TrialContext, paths: SweepPaths, tell: Callable[[str], None]
+) -> None:
     """Run everything the control hands out, on Ray.
 
     Args:
         control: What comes next.
         context: What every trial of the sweep shares.
         paths: Where Tune keeps checkpoints of running trials.
+        tell: Hears which workers are missing; the sweep goes on without them.
 
     Raises:
         ClusterError: The cluster does not answer, or one of its nodes is not fit.
@@ -129,7 +135,10 @@ def run_trials(control: Control, context: TrialContext, paths: SweepPaths) -> No
         from sweeps.search.searcher import Bridge
 
         versions = _required_versions(ray, paths)
-        free = _slots(context.spec, ray)
+        config = autoscaler_config(ray.get_runtime_context().gcs_address)
+        for name, why in absent_workers(config, addresses(ray)).items():
+            tell(f"a worker is missing, {name}: {why}")
+        free = _slots(context.spec, ray, config)
         bridge = Bridge(control, context.spec, max_total=free.total, max_neural=free.neural)
         tuner = make_tuner(bridge, make_trainable(context, versions), paths)
         with terminated_like_interrupt():  # Ray has put a handler of its own in between
@@ -186,8 +195,7 @@ def make_tuner(bridge: "Bridge", trainable: "Trainable", paths: SweepPaths) -> A
     )
 
 
-def _slots(spec: SweepSpec, ray: Any) -> Slots:
+def _slots(spec: SweepSpec, ray: Any, config: Mapping[str, Any] | None) -> Slots:
     """Trials to have handed out at once: as many as the largest cluster has room for."""
-    config = autoscaler_config(ray.get_runtime_context().gcs_address)
     maximum = None if config is None else largest_capacity(config)
     return slots(spec, current_capacity(ray.nodes()), maximum)

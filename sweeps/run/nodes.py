@@ -89,6 +89,11 @@ def alive_nodes(ray: Any) -> tuple[Node, ...]:
     return tuple(node for node in ray.nodes() if node["Alive"])
 
 
+def addresses(ray: Any) -> set[str]:
+    """Addresses of the nodes that are alive."""
+    return {node["NodeManagerAddress"] for node in alive_nodes(ray)}
+
+
 def label_of(node: Node) -> str:
     """How a node is called in messages: its name and its address."""
     address, host, name = (
