@@ -1,8 +1,8 @@
 """The table that benchmark scripts share: what, against what, what was to be reached, measured.
 
 A script ends with `print_table` over `Row` values; `bench.py` runs scripts one after the other,
-reads their rows back with `read_rows` and prints them as one table. A `Ratio` is a speed-up measured
-interleaved: the two sides take turns, so that a slow minute of the machine hits both.
+reads their rows back with `read_rows` and prints them as one table. A `Ratio` is a speed-up
+measured interleaved: the two sides take turns, so that a slow minute of the machine hits both.
 """
 
 import os
