@@ -56,6 +56,9 @@ SpecPath = Annotated[Path, typer.Argument(help="A YAML file, or a packaged spec:
 RunFolder = Annotated[
     str, typer.Argument(help="Folder of a sweep: runs/demo, or s3://bucket/runs/demo.")
 ]
+RunFolders = Annotated[
+    list[str], typer.Argument(help="Folder of a sweep; two or more are shown side by side.")
+]
 Storage = Annotated[str | None, typer.Option(help="Folder or s3://, gs:// URI of the sweeps.")]
 Settings = Annotated[
     list[str] | None,
@@ -162,14 +165,23 @@ def status(
 
 
 @app.command()
-def report(folder: RunFolder) -> None:
-    """Write the report of a sweep anew from what is recorded."""
-    paths, spec = opening.open_sweep(folder)
+def report(folders: RunFolders) -> None:
+    """Write the report of a sweep anew from what is recorded; of several, them side by side."""
+    sweeps = [opening.open_sweep(folder) for folder in folders]
 
     from sweeps.answer.predictions import fetch_predictions
+
+    for paths, _ in sweeps:
+        fetch_predictions(paths)
+    if len(sweeps) > 1:
+        from sweeps.report.comparison import write_comparison
+
+        recorded = [(*opened, opening.ledger_of(*opened).attempts) for opened in sweeps]
+        typer.echo(f"report: {write_comparison(recorded)}")
+        return
     from sweeps.report.page import write_report
 
-    fetch_predictions(paths)
+    ((paths, spec),) = sweeps
     write_report(paths, spec, opening.ledger_of(paths, spec).attempts)
     typer.echo(f"report: {paths.report_html}")
 

@@ -6,6 +6,7 @@ local disk) and `shared` names the counterpart of a local path on the shared sto
 URI (`?endpoint_override=...`) stay at its end, wherever a place below it is named.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -178,6 +179,10 @@ class SweepPaths:
     def results_csv(self) -> Path:
         """One row per cell."""
         return self.report / "results.csv"
+
+    def comparison_html(self, others: Sequence[str]) -> Path:
+        """A page that shows this sweep beside others, given by name."""
+        return self.report / f"beside-{'-and-'.join(others)}.html"
 
     @property
     def report_stamp(self) -> Path:

@@ -100,14 +100,13 @@ def _name_ends(axes: Any, figure: CurveFigure, text: str, *, is_narrow: bool) ->
         )
 
 
-def _keep_in_view(axes: Any, figure: CurveFigure) -> None:
-    """The measured lines decide what is seen: an interval or a form may run out of the picture."""
+def view_of(figure: CurveFigure) -> tuple[float, float]:
+    """The most that is seen: an interval or a form may run out of it, the measured lines do not."""
     values = [v for line in figure.lines for v in (*line.means, *(y for _, y in line.dots))]
     values += [v for level in figure.levels for v in (level.mean, *level.dots)]
     least, most = min(values), max(values)
-    height = max(most - least, 1e-3)
-    low, high = axes.get_ylim()
-    axes.set_ylim(max(low, least - 0.35 * height), min(high, most + 0.35 * height))
+    margin = 0.35 * max(most - least, 1e-3)
+    return least - margin, most + margin
 
 
 def _right(figure: CurveFigure, *, is_narrow: bool) -> float:
@@ -124,6 +123,7 @@ def draw_curves(
     *,
     inches: tuple[float, float] = WIDE,
     title: Sequence[str] = (),
+    limits: tuple[float, float] | None = None,
 ) -> Any:
     """Lines over domain size.
 
@@ -132,6 +132,7 @@ def draw_curves(
         text: How a value is written at the end of a line, e.g. `{:.1f} %`.
         inches: Width and height, `WIDE` or `NARROW`.
         title: Title and subtitle; none where the page has them.
+        limits: Ends of the vertical axis; None for those that show every line.
     """
     drawn, is_narrow = canvas(*inches), inches[0] < WIDE[0]
     axes = drawn.subplots()
@@ -149,7 +150,8 @@ def draw_curves(
         _draw_region(axes, figure.region)
     for line in figure.lines:
         _draw_line(axes, line)
-    _keep_in_view(axes, figure)
+    (least, most), (low, high) = view_of(figure), axes.get_ylim()
+    axes.set_ylim(*(limits or (max(low, least), min(high, most))))
     room(axes)
     _name_ends(axes, figure, text, is_narrow=is_narrow)
     if title:

@@ -10,7 +10,7 @@ from sweeps.answer.scores import Point
 from sweeps.answer.worth import Worth, worth_over
 from sweeps.report.blocks import Block, Section, Table, Text
 from sweeps.report.evidence import Evidence
-from sweeps.report.phrases import NONE, duration, joined, number, point_name, with_interval
+from sweeps.report.phrases import NONE, duration, grouped, number, point_name, with_interval
 from sweeps.spec.spaces import accelerator
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
@@ -80,7 +80,7 @@ def _hours(seconds: float) -> str:
 def _worth(worth: Sequence[Worth], reference: Point) -> list[Block]:
     """A line for what gains something over a reference, the others in a sentence."""
     gaining = [found for found in worth if found.seconds_per_point is not None]
-    others = joined(point_name(w.gain.first) for w in worth if w.seconds_per_point is None)
+    others = grouped(w.gain.first for w in worth if w.seconds_per_point is None)
     name = point_name(reference)
     blocks: list[Block] = []
     if gaining:

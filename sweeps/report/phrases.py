@@ -43,6 +43,17 @@ def point_name(point: Point) -> str:
     return f"`{regime}`" if size is None else f"`{regime}` at {number(size)}"
 
 
+def grouped(points: Iterable[Point]) -> str:
+    """Points by regime: `domain` at 100 and 400, `ulm`."""
+    sizes: dict[str, list[int]] = {}
+    for regime, size in points:
+        sizes.setdefault(regime, []).extend([] if size is None else [size])
+    return joined(
+        f"`{regime}`" + (f" at {joined(map(number, sorted(own)))}" if own else "")
+        for regime, own in sizes.items()
+    )
+
+
 def with_interval(estimate: Estimate, unit: str = "") -> str:
     """A share in hundredths, e.g. `81.5 [80.9, 82.1]`; without interval where there is none."""
     value = f"{100 * estimate.value:.1f}{unit}"

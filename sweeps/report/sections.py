@@ -72,7 +72,7 @@ def answer_section(evidence: Evidence) -> Section:
 def accuracy_plot(evidence: Evidence) -> Plot:
     """Accuracy against size, for a page and for a phone."""
     figure = series.accuracy_figure(evidence.spec, evidence.findings, evidence.model)
-    alt = _alt(evidence.findings)
+    alt = f"Test accuracy against domain documents: {describe_curves(evidence.findings)}"
     wide, narrow = (
         to_svg(draw_curves(figure, "{:.1f} %", inches=inches), alt) for inches in (WIDE, NARROW)
     )
@@ -124,7 +124,8 @@ def _caption(evidence: Evidence, figure: series.CurveFigure) -> str:
     return text
 
 
-def _alt(findings: Findings) -> str:
+def describe_curves(findings: Findings) -> str:
+    """The means of every regime in words, for people who do not see the figure."""
     said = []
     for regime in dict.fromkeys(point.regime for point in findings.curves):
         own = [point for point in findings.curves if point.regime == regime]
@@ -133,7 +134,7 @@ def _alt(findings: Findings) -> str:
             for p in own
         )
         said.append(f"{regime} {values}")
-    return "Test accuracy against domain documents: " + "; ".join(said)
+    return "; ".join(said)
 
 
 def _scores(evidence: Evidence) -> Section | None:

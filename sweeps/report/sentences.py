@@ -14,6 +14,7 @@ from sweeps.answer.statistics import Difference
 from sweeps.report.headline import headline
 from sweeps.report.phrases import (
     counted,
+    grouped,
     joined,
     needed_text,
     number,
@@ -71,8 +72,8 @@ def _pays_off(spec: SweepSpec, findings: Findings) -> list[str]:
         return []
     if below:
         sentences.append(
-            f"Not above it: {_grouped(below)}. A regime that does not beat that line is not worth "
-            "a GPU."
+            f"Not above it: {grouped(found.first for found in below)}. A regime that does not beat "
+            "that line is not worth a GPU."
         )
     return sentences
 
@@ -98,18 +99,6 @@ def _start_text(start: Difference) -> str:
     doubt = interval is None or interval.includes_zero
     hedge = ", which these seeds do not tell apart from nothing" if doubt else ""
     return f"`{regime}`{where}{there} {points_text(start)}{hedge}"
-
-
-def _grouped(differences: Sequence[Difference]) -> str:
-    """Points by regime: `domain` at 100 and 400, `ulm`."""
-    sizes: dict[str, list[int]] = {}
-    for found in differences:
-        regime, size = found.first
-        sizes.setdefault(regime, []).extend([] if size is None else [size])
-    return joined(
-        f"`{regime}`" + (f" at {joined(map(number, sorted(own)))}" if own else "")
-        for regime, own in sizes.items()
-    )
 
 
 def _growth(findings: Findings) -> list[str]:

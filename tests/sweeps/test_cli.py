@@ -351,6 +351,13 @@ def test_report_is_written_from_the_records(sweep, run_folder, monkeypatch):
     assert (paths.folder, spec.name, records) == (run_folder, "demo", ())
 
 
+def test_two_folders_are_reported_side_by_side(sweep, run_folder, monkeypatch):
+    monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of())
+    result = sweep("report", run_folder, run_folder)
+    assert result.stdout == f"report: {run_folder}/report/beside-demo.html\n"
+    assert "2 sweeps side by side" in (run_folder / "report" / "beside-demo.html").read_text()
+
+
 @pytest.mark.parametrize(("result", "code"), [("ok", 0), ("note", 0), ("failed", 2)])
 def test_check_exits_2_only_where_something_would_stop_a_run(sweep, monkeypatch, result, code):
     finding = Finding(what="corpus", result=result, detail="what to do")

@@ -1,0 +1,256 @@
+"""Comparison: two or more sweeps side by side on one page.
+
+Paths, spec and records of each sweep come in; one self-contained file goes out: their answers,
+their curves on one scale, what differs between their specs, their scores, gains and costs. Sweeps
+need not share seeds or documents, so no difference between them is tested.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweeps.answer.costs import costs
+from sweeps.answer.crossings import Crossing
+from sweeps.answer.scores import Point
+from sweeps.paths import SweepPaths
+from sweeps.report.blocks import Block, Bullets, Fold, Gallery, Page, Plot, Section, Table, Text
+from sweeps.report.canvas import to_svg
+from sweeps.report.caveats import caveats
+from sweeps.report.curve_plots import NARROW, draw_curves, view_of
+from sweeps.report.evidence import Evidence
+from sweeps.report.page import render_html, write_whole
+from sweeps.report.phrases import (
+    NONE,
+    duration,
+    joined,
+    number,
+    point_name,
+    rounded,
+    span,
+    with_interval,
+)
+from sweeps.report.sections import describe_curves
+from sweeps.report.sentences import answer, state_of
+from sweeps.report.series import accuracy_figure
+from sweeps.search.records import TrialRecord
+from sweeps.spec.load import spec_to_json
+from sweeps.spec.spaces import accelerator
+from sweeps.spec.values import SweepSpec
+from ulm.regimes import Regime
+
+_NOT_COMPARED = ("name", "storage", "tracking")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Named:
+    """A sweep and what it is called here: its name, or its folder where two have the same."""
+
+    name: str
+    evidence: Evidence
+
+
+def write_comparison(
+    recorded: Sequence[tuple[SweepPaths, SweepSpec, Iterable[TrialRecord]]],
+) -> Path:
+    """Write the page beside the report of the first sweep; returns its path.
+
+    Args:
+        recorded: Paths, spec and trial records of two or more sweeps.
+    """
+    gathered = [Evidence.gather(paths, spec, records, {}) for paths, spec, records in recorded]
+    names = Counter(evidence.spec.name for evidence in gathered)
+    sweeps = [
+        Named(
+            name=evidence.spec.name
+            if names[evidence.spec.name] == 1
+            else str(evidence.paths.folder),
+            evidence=evidence,
+        )
+        for evidence in gathered
+    ]
+    first, *others = gathered
+    path = first.paths.comparison_html([evidence.spec.name for evidence in others])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, render_html(comparison_page(sweeps)))
+    return path
+
+
+def comparison_page(sweeps: Sequence[Named]) -> Page:
+    """The page of two or more sweeps."""
+    names = joined(sweep.name for sweep in sweeps)
+    sections = (
+        Section(title="Answers", blocks=tuple(_answers(sweeps))),
+        _differences(sweeps),
+        Section(
+            title="Scores",
+            blocks=(
+                Text(text="Mean test accuracy in percent, with its 95 % interval.", is_soft=True),
+                _table("regime and domain documents", sweeps, _points(sweeps), _score),
+            ),
+        ),
+        Section(
+            title="How much text",
+            blocks=(_table("domain documents for", sweeps, tuple(_NEEDS), _need),),
+        ),
+        Section(title="Cost", blocks=(_costs(sweeps),)),
+        Section(title="Before you believe it", blocks=tuple(_caveats(sweeps))),
+    )
+    return Page(title=names, subtitle=f"{len(sweeps)} sweeps side by side", sections=sections)
+
+
+def _answers(sweeps: Sequence[Named]) -> Iterator[Block]:
+    for sweep in sweeps:
+        yield Text(text=f"`{sweep.name}`: {state_of(sweep.evidence.rows)}", is_soft=True)
+        yield Text(
+            text=answer(sweep.evidence.spec, sweep.evidence.findings, sweep.evidence.rows)[0],
+            is_lead=True,
+        )
+    plots = tuple(_plots([sweep for sweep in sweeps if sweep.evidence.findings.curves]))
+    if plots:
+        yield Gallery(
+            plots=plots,
+            is_large=True,
+            caption="Test accuracy in percent by domain documents, on one scale; lines are means "
+            "over seeds, level lines regimes without a size axis.",
+        )
+
+
+def _plots(sweeps: Sequence[Named]) -> Iterator[Plot]:
+    figures = [
+        accuracy_figure(sweep.evidence.spec, sweep.evidence.findings, sweep.evidence.model)
+        for sweep in sweeps
+    ]
+    views = [view_of(figure) for figure in figures]
+    for sweep, figure in zip(sweeps, figures, strict=True):
+        limits = min(low for low, _ in views), max(high for _, high in views)
+        alt = f"{sweep.name}: {describe_curves(sweep.evidence.findings)}"
+        title = (sweep.name, f"{number(sweep.evidence.spec.labels.train)} labels")
+        drawn = draw_curves(figure, "{:.1f} %", inches=NARROW, title=title, limits=limits)
+        yield Plot(svg=to_svg(drawn, alt), alt=alt)
+
+
+def _differences(sweeps: Sequence[Named]) -> Section:
+    specs = [_flat(json.loads(spec_to_json(sweep.evidence.spec))) for sweep in sweeps]
+    keys = [key for key in dict.fromkeys(k for spec in specs for k in spec) if _is_compared(key)]
+    lines = tuple(
+        (f"`{key}`", *values)
+        for key in keys
+        if len(set(values := tuple(spec.get(key, NONE) for spec in specs))) > 1
+    )
+    block: Block = Text(text="Their specs say the same.")
+    if lines:
+        header = ("key", *(sweep.name for sweep in sweeps))
+        block = Table(header=header, lines=lines, num_text=len(header))
+    return Section(title="What differs", blocks=(block,))
+
+
+def _is_compared(key: str) -> bool:
+    return key.partition(".")[0] not in _NOT_COMPARED
+
+
+def _flat(value: Any, key: str = "") -> dict[str, str]:
+    """Dotted keys and their values as text."""
+    if not isinstance(value, dict):
+        return {key: ", ".join(map(str, value)) if isinstance(value, list) else str(value)}
+    found: dict[str, str] = {}
+    for name, inner in value.items():
+        found |= _flat(inner, f"{key}.{name}" if key else name)
+    return found
+
+
+def _table(
+    what: str,
+    sweeps: Sequence[Named],
+    lines: Sequence[Any],
+    value: Callable[[Evidence, Any], tuple[str, str]],
+) -> Table:
+    """One column per sweep; `value` gives the name of a line and what a sweep has for it."""
+    return Table(
+        header=(what, *(sweep.name for sweep in sweeps)),
+        lines=tuple(
+            (
+                value(sweeps[0].evidence, line)[0],
+                *(value(sweep.evidence, line)[1] for sweep in sweeps),
+            )
+            for line in lines
+        ),
+    )
+
+
+def _points(sweeps: Sequence[Named]) -> list[Point]:
+    """Every point of any sweep, in the order of regimes and sizes."""
+    order = [regime.value for regime in Regime]
+    points = {point for sweep in sweeps for point in sweep.evidence.scores.points}
+    return sorted(points, key=lambda point: (order.index(point[0]), point[1] or 0))
+
+
+def _score(evidence: Evidence, point: Point) -> tuple[str, str]:
+    found = evidence.findings.curve_point(*point)
+    return point_name(point), NONE if found is None else with_interval(found.accuracy)
+
+
+def _share(index: int) -> Callable[[Evidence], str]:
+    def text(evidence: Evidence) -> str:
+        needed = evidence.findings.gain.needed
+        if len(needed) <= index:
+            return NONE
+        found = needed[index]
+        least = "at most " if found.is_at_most else ""
+        sure = "" if found.interval is None else f" [{span(found.interval)}]"
+        return f"{least}{rounded(found.documents)}{sure}"
+
+    return text
+
+
+def _crossing(found: Crossing | None) -> str:
+    if found is None:
+        return NONE
+    sure = "" if found.interval is None else f" [{span(found.interval)}]"
+    if found.documents is None:
+        return f"more than {number(found.largest)}{sure}"
+    return f"{'at most ' if found.is_at_most else ''}{rounded(found.documents)}{sure}"
+
+
+_NEEDS: dict[str, Callable[[Evidence], str]] = {
+    "75 % of the gain": _share(0),
+    "90 % of the gain": _share(1),
+    "passing `bow`": lambda e: _crossing(e.findings.lead.over_bow if e.findings.lead else None),
+    "`domain` overtaking `ulm+domain`": lambda e: _crossing(e.findings.overtaking),
+}
+
+
+def _need(evidence: Evidence, name: str) -> tuple[str, str]:
+    return name, _NEEDS[name](evidence)
+
+
+def _costs(sweeps: Sequence[Named]) -> Table:
+    lines = []
+    for sweep in sweeps:
+        total = costs(sweep.evidence.spec, sweep.evidence.cells, sweep.evidence.attempts)[-1]
+        hours = total.spent.accelerator_seconds / 3600
+        lines.append(
+            (
+                sweep.name,
+                number(total.num_cells),
+                number(total.num_trials),
+                number(total.tokens),
+                duration(total.seconds),
+                f"{hours:.2g} {accelerator(sweep.evidence.spec)}",
+            )
+        )
+    header = ("sweep", "cells", "trials", "tokens", "time, all trials", "hours")
+    return Table(header=header, lines=tuple(lines))
+
+
+def _caveats(sweeps: Sequence[Named]) -> Iterator[Block]:
+    yield Text(
+        text="The sweeps may differ in seeds, documents and machine: only what stands under one "
+        "name was compared seed by seed."
+    )
+    for sweep in sweeps:
+        notes = caveats(sweep.evidence.spec, sweep.evidence.rows, sweep.evidence.search_curves)
+        if notes:
+            yield Fold(title=sweep.name, blocks=(Bullets(items=notes),))
