@@ -7,6 +7,7 @@ kept, everything is stopped, and the launcher raises it.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -272,12 +273,18 @@ class SweepScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Keep the reason; the searcher hears of the end next."""
-        error = trial.get_error()
+        error = _error_text(trial)
         if error is not None:
             self._bridge.reasons[trial.trial_id] = _reason(error)
 
 
-def _reason(error: BaseException) -> str:
-    """The last line of an error that came from a worker, which names its cause."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+def _error_text(trial: Trial) -> str | None:
+    """What Tune wrote of a trial's errors on this machine; `get_error` looks on the storage."""
+    file = trial.error_file
+    return None if file is None else Path(file).read_text(encoding="utf-8")
+
+
+def _reason(errors: str) -> str:
+    """The cause of the last error where the trial's own code raised it, else that it vanished."""
+    _, raised_in, *trace = errors.rpartition("Failure # ")[2].splitlines()
+    return trace[-1].strip() if "ray::" in raised_in and trace else VANISHED

@@ -35,13 +35,10 @@ pytestmark = pytest.mark.ray
 
 
 class FakeTrial:
-    def __init__(self, trial_id, error=None):
+    def __init__(self, trial_id, error_file=None):
         self.trial_id = trial_id
         self.status = "PENDING"
-        self._error = error
-
-    def get_error(self):
-        return self._error
+        self.error_file = error_file
 
 
 class FakeTune:
@@ -58,6 +55,32 @@ class FakeTune:
     def stop_trial(self, trial):
         self.stopped.append(trial.trial_id)
         self._searcher.on_trial_complete(trial.trial_id)
+
+
+RAISED = """\
+Failure # {} (occurred at 2026-11-25_19-33-13)
+\x1b[36mray::ImplicitFunc.train()\x1b[39m (pid=9829, ip=192.0.2.2, repr=train)
+  File "trial.py", line 57, in train
+ValueError: {}
+"""
+DIED = """\
+Failure # {} (occurred at 2026-11-25_19-33-13)
+The actor died unexpectedly before finishing this task.
+\tpid: 9829
+The process died; the largest there were: ray::ImplicitFunc.train
+"""
+
+
+@pytest.fixture
+def failing(tmp_path):
+    """A trial of which Tune wrote down these errors."""
+
+    def build(trial_id, errors):
+        file = tmp_path / "error.txt"
+        file.write_text(errors, encoding="utf-8")
+        return FakeTrial(trial_id, str(file))
+
+    return build
 
 
 @pytest.fixture
@@ -188,13 +211,23 @@ def test_a_trial_whose_worker_vanished_is_started_before_new_ones(make, listen):
     assert scheduler.choose_trial_to_run(tune) is None
 
 
-def test_a_vanished_worker_is_told_once_with_the_trial_and_the_reason(listen):
+@pytest.mark.parametrize(
+    ("errors", "reason"),
+    [
+        (RAISED.format(1, "no word"), "ValueError: no word"),
+        (RAISED.format(1, "no word") + DIED.format(2), "its worker vanished"),
+        (DIED.format(1) + RAISED.format(2, "no label"), "ValueError: no label"),
+    ],
+)
+def test_an_error_in_a_trial_is_told_once_with_the_trial_and_its_cause(
+    listen, failing, errors, reason
+):
     from sweeps.search.searcher import Bridge, SweepScheduler, SweepSearcher
 
     listener, spec = SilentListener(), tiny_spec(**SMALL)
     control = open_control(spec, InMemoryStudies(), listener=listener)
     bridge = Bridge(control, spec, max_total=4, max_neural=4)
-    trial = FakeTrial("a", RuntimeError("trace\nhealth check failed"))
+    trial = failing("a", errors)
     SweepSearcher(bridge).suggest("a")
     listen(bridge).on_trial_start(1, [], trial)
     for _ in range(2):
@@ -202,9 +235,7 @@ def test_a_vanished_worker_is_told_once_with_the_trial_and_the_reason(listen):
         listen(bridge).on_trial_recover(2, [], trial)
     key = bridge.keys["a"]
     label = {cell.id: cell.label for cell in make_cells(spec)}[key.study.cell_id]
-    assert listener.messages == [
-        f"{label}, classifier 0: goes on from its last epoch; health check failed"
-    ]
+    assert listener.messages == [f"{label}, classifier 0: goes on from its last epoch; {reason}"]
 
 
 def test_bow_asks_for_no_gpu(make):
@@ -215,15 +246,15 @@ def test_bow_asks_for_no_gpu(make):
     assert held == {"bow": (2, 0.0), "scratch": (2, 0.5)}
 
 
-def test_a_crash_that_tune_gave_up_on_keeps_its_last_line_and_may_be_asked_again(make):
+def test_a_crash_that_tune_gave_up_on_keeps_its_cause_and_may_be_asked_again(make, failing):
     control, searcher, scheduler, bridge = make(tiny_spec(**SMALL))
     searcher.suggest("a")
     key = bridge.keys["a"]
-    scheduler.on_trial_error(None, FakeTrial("a", RuntimeError("trace\n  OSError: disk is full\n")))
+    scheduler.on_trial_error(None, failing("a", RAISED.format(1, "no word")))
     searcher.on_trial_complete("a", error=True)
     record = control.ledger.latest(key)
     assert (record.state, record.retryable) == (TrialState.FAILED, True)
-    assert record.failure == "OSError: disk is full"
+    assert record.failure == "ValueError: no word"
 
 
 def test_a_failure_told_as_a_value_is_for_good(make):
