@@ -18,6 +18,8 @@ from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary
 
 WORD = re.compile(r"\w\w")
 """scikit-learn's idea of a word: at least two letters or digits."""
+NO_GRAM = np.array([-1])
+"""The one feature, which no document holds, of documents without a word."""
 
 
 def _is_word(vocabulary: Vocabulary) -> NDArray[np.bool_]:
@@ -89,7 +91,8 @@ def train_bag_of_words(
     from sklearn.linear_model import LogisticRegression
 
     is_word = _is_word(vocabulary)
-    features = np.unique(_grams(train, is_word)[1])
+    grams = np.unique(_grams(train, is_word)[1])
+    features = grams if len(grams) else NO_GRAM  # e.g. emoji alone: the classes' shares are left
     counts = _count(train, is_word, features)
     weighting = TfidfTransformer(sublinear_tf=True).fit(counts)
     regression = LogisticRegression(C=inverse_regularization, max_iter=1000)

@@ -58,3 +58,10 @@ def test_a_document_without_a_known_word_gets_the_prior():
     model = train_bag_of_words(_encode(TEXTS, vocabulary), LABELS, vocabulary=vocabulary)
     empty = Documents(ids=np.array([2], np.int32), offsets=np.array([0, 1]))
     assert model.predict(empty)[0, 1] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_documents_without_a_single_word_leave_the_shares_of_the_classes():
+    texts = ["xxbos ! !", "xxbos ?", "xxbos !", "xxbos ? ?"]
+    documents = _encode(texts, vocabulary := _vocabulary(texts))
+    model = train_bag_of_words(documents, np.array([0, 1, 1, 1]), vocabulary=vocabulary)
+    np.testing.assert_allclose(model.predict(documents)[:, 1], 0.75, atol=1e-3)
