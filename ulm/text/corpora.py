@@ -89,8 +89,7 @@ class CorpusSource:
             if field.name not in meaningful and value != field.default:
                 raise CorpusError(
                     f"{field.name} has no effect on kind {self.kind!r}"
-                    f"{' with a part_column' if self.part_column else ''}, found {value!r}; remove "
-                    f"it"
+                    f"{' with a part_column' if self.part_column else ''}, found {value}; remove it"
                 )
         if "path" in meaningful and self.path is None:
             raise CorpusError(f"kind {self.kind!r} needs a path, found none; add it")
@@ -179,9 +178,11 @@ class Corpus:
             )
         known = self._classes(Part.LABELLED)
         if unknown := sorted(set(self._classes(Part.TEST)) - set(known)):
+            repeats = f" beside {self.num_dropped} repeats of test documents, which are left out"
             raise CorpusError(
                 f"{self.name}: labels of the test part must occur in train, found {unknown} where "
-                f"train has {known}; mend the labels or add documents to train"
+                f"train has {known}{repeats if self.num_dropped else ''}; mend the labels or add "
+                f"documents to train"
             )
 
     def _classes(self, part: Part) -> list[str]:

@@ -6,7 +6,8 @@ choice does not depend on the order of rows.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ulm.text.listing import NO_LABEL, Listing, Part
 from ulm.text.rows import READERS, Columns, Row, csv_records
 from ulm.text.texts import PackedTexts
 
+LARGEST_NUM_CLASSES = int(np.iinfo(np.int16).max)
 PART_NAMES = {"train": Part.LABELLED, "unlabelled": Part.UNLABELLED, "test": Part.TEST}
 
 
@@ -72,27 +74,42 @@ def split_test(
 
     Args:
         texts: N documents.
-        labels: int16 [N], `NO_LABEL` for none.
+        labels: int16 [N], `NO_LABEL` for none; each class has two documents or more.
         share: part of the labelled documents, 0 < share < 1.
         seed: changes the draw; the order of rows does not.
 
     Returns:
         int64, sorted indices of the test documents, at least one of each class.
-
-    Raises:
-        CorpusError: where a class has a single document.
     """
     chosen = []
     for label in np.unique(labels[labels != NO_LABEL]):
         documents = np.flatnonzero(labels == label)
-        if len(documents) < 2:
-            raise CorpusError(
-                f"each class needs 2 labelled documents, one of them for testing, class number "
-                f"{label} has 1; add documents or remove the class"
-            )
         count = min(max(1, round(share * len(documents))), len(documents) - 1)
         chosen.append(_hash_order(texts, documents, seed)[:count])
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, dtype=np.int64)
+
+
+def _check_classes(
+    path: Path, columns: Columns, counts: Mapping[str, int], *, num_rows: int
+) -> None:
+    column = f"{path}: column {columns.label!r}"
+    if columns.label is not None and not counts:
+        raise CorpusError(
+            f"{column} must hold some labels, found none in {num_rows} rows; fill it, or set "
+            f"label_column to null for text without labels"
+        )
+    if len(counts) > LARGEST_NUM_CLASSES:
+        raise CorpusError(
+            f"{column} must hold at most {LARGEST_NUM_CLASSES} classes, found {len(counts)} in "
+            f"{num_rows} rows; name the column of the labels in label_column"
+        )
+    alone = sorted(name for name, count in counts.items() if count == 1)
+    if alone and columns.part is None:
+        more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
+        raise CorpusError(
+            f"{column}: each class needs 2 documents, one of them for testing, found one of "
+            f"{alone[0]!r}{more}; add documents, remove the class, or name another label_column"
+        )
 
 
 def read_table(path: Path, kind: str, columns: Columns, *, test_share: float, seed: int) -> Listing:
@@ -107,16 +124,13 @@ def read_table(path: Path, kind: str, columns: Columns, *, test_share: float, se
 
     Raises:
         CorpusError: missing columns, broken rows, bytes that are not UTF-8, no labels where a label
-            column was named.
+            column was named, or a class of which no document can be set aside for testing.
     """
     rows = _Rows(path, kind, columns)
     texts = PackedTexts(rows.texts())
-    names = tuple(sorted({label for label in rows.labels if label is not None}))
-    if columns.label is not None and not names:
-        raise CorpusError(
-            f"{path}: column {columns.label!r} must hold some labels, found none in {len(texts)} "
-            f"rows; fill it, or set label_column to null for text without labels"
-        )
+    counts = Counter(label for label in rows.labels if label is not None)
+    _check_classes(path, columns, counts, num_rows=len(texts))
+    names = tuple(sorted(counts))
     number_of = {name: number for number, name in enumerate(names)}
     labels = np.array(
         [NO_LABEL if label is None else number_of[label] for label in rows.labels], dtype=np.int16

@@ -62,7 +62,7 @@ class TestSource:
         ("options", "message"),
         [
             ({"kind": "imbd"}, "did you mean 'imdb'"),
-            ({"kind": "imdb", "path": Path("x")}, "path has no effect on kind 'imdb'"),
+            ({"kind": "imdb", "path": Path("x")}, "path has no effect on kind 'imdb', found x;"),
             ({"kind": "imdb", "documents": 10}, "documents has no effect"),
             ({"kind": "folder"}, "needs a path"),
             (
@@ -211,10 +211,21 @@ class TestTables:
         with pytest.raises(CorpusError, match=message):
             open_corpus(table(path, part_column=None))
 
-    def test_a_class_of_one_document_can_not_be_split(self, tmp_path):
-        rows = [("a", "good"), ("b", "good"), ("c", "bad")]
+    @pytest.mark.parametrize(
+        ("labels", "found"), [("ggb", "found one of 'b';"), ("abcdd", "of 'a' \\(and 2 more\\);")]
+    )
+    def test_a_class_of_one_document_is_named_where_a_test_part_is_drawn(
+        self, tmp_path, labels, found
+    ):
+        rows = [(f"review {i}", label) for i, label in enumerate(labels)]
         path = write_csv(tmp_path / "few.csv", rows, "text,label")
-        with pytest.raises(CorpusError, match="each class needs 2 labelled documents"):
+        with pytest.raises(CorpusError, match=f"few.csv: column 'label': .*2 documents.*{found}"):
+            open_corpus(table(path, part_column=None))
+
+    def test_a_column_of_numbers_is_not_taken_for_labels(self, tmp_path):
+        rows = [(f"review {i}", str(i)) for i in range(32_768)]
+        path = write_csv(tmp_path / "numbers.csv", rows, "text,label")
+        with pytest.raises(CorpusError, match="at most 32767 classes, found 32768 in 32768 rows"):
             open_corpus(table(path, part_column=None))
 
     def test_a_text_file_is_not_parquet(self, tmp_path):
@@ -319,6 +330,12 @@ class TestCorpus:
             (tmp_path / name).unlink()
         plain = open_corpus(CorpusSource(kind="folder", path=tmp_path))
         assert plain.fingerprint == corpus.fingerprint
+
+    def test_a_pool_of_repeated_test_documents_is_named_as_such(self, tmp_path):
+        rows = [("one and the same", "ab"[i % 2]) for i in range(10)]
+        path = write_csv(tmp_path / "same.csv", rows, "text,label")
+        with pytest.raises(CorpusError, match=r"train has \[\] beside 8 repeats of test documents"):
+            open_corpus(table(path, part_column=None))
 
     def test_copies_within_the_pool_stay(self, tmp_path):
         write_tree(tmp_path, REVIEWS | {"unsup/1_0.txt": "some film"})
