@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sweeps.spec.general import WIKITEXT103_SIZES, GeneralSpec
-from sweeps.spec.rules import require
+from sweeps.spec.rules import require, require_at_least
 from sweeps.spec.searches import SearchSpec
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource
+
+_ALL_DROPPED = "it multiplies ULMFiT's dropouts, of which none may reach 1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,10 +79,8 @@ class ModelSpec:
     vocabulary_rule: Literal["union", "subset"] = "union"
 
     def __post_init__(self) -> None:
-        for name in ("embedding", "hidden", "layers", "minimum_count"):
-            value = getattr(self, name)
-            require(value >= 1, f"{name} must be at least 1, found {value}")
-        require(self.vocabulary >= 20, f"vocabulary must be at least 20, found {self.vocabulary}")
+        require_at_least(1, self, "embedding", "hidden", "layers", "minimum_count")
+        require_at_least(20, self, "vocabulary")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,11 +107,9 @@ class LanguageModelSpec:
     precision: Literal["fp32", "bf16"] = "fp32"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "bptt"):
-            value = getattr(self, name)
-            require(value >= 1, f"{name} must be at least 1, found {value}")
-        require(self.minimum_steps >= 0, f"minimum_steps must be >= 0, found {self.minimum_steps}")
-        require(self.dropout >= 0, f"dropout must be >= 0, found {self.dropout}")
+        require_at_least(1, self, "epochs", "batch", "bptt")
+        require_at_least(0, self, "minimum_steps", "dropout", "weight_decay")
+        require(self.dropout < 4, f"dropout must be below 4, found {self.dropout}: {_ALL_DROPPED}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,11 +138,15 @@ class ClassifierSpec:
     ensemble: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "bptt", "maximum_tokens", "ensemble"):
-            value = getattr(self, name)
-            require(value >= 1, f"{name} must be at least 1, found {value}")
-        require(self.minimum_steps >= 0, f"minimum_steps must be >= 0, found {self.minimum_steps}")
-        require(self.dropout >= 0, f"dropout must be >= 0, found {self.dropout}")
+        require_at_least(1, self, "epochs", "bptt", "ensemble")
+        require_at_least(2, self, "batch")  # batch normalisation compares documents
+        require_at_least(0, self, "minimum_steps", "dropout", "weight_decay")
+        require(self.dropout < 2, f"dropout must be below 2, found {self.dropout}: {_ALL_DROPPED}")
+        require(
+            self.maximum_tokens >= 2 * self.bptt,
+            f"maximum_tokens must be at least twice bptt ({self.bptt}), found "
+            f"{self.maximum_tokens}: documents of a batch may end a window apart",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,8 +157,11 @@ class ResourceSpec:
     gpus: float = 0.0
 
     def __post_init__(self) -> None:
-        require(self.cpus >= 1, f"cpus must be at least 1, found {self.cpus}")
-        require(self.gpus >= 0, f"gpus must be >= 0, found {self.gpus}")
+        require_at_least(1, self, "cpus")
+        require(
+            0 <= self.gpus <= 1 or (self.gpus > 1 and self.gpus == int(self.gpus)),
+            f"gpus must be a share up to 1 or a whole number, found {self.gpus}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,7 +210,8 @@ class SweepSpec:
     """One sweep: the grid, how its cells train, what their studies search, where it runs.
 
     Args:
-        name: Folder, experiment and study prefix; letters, digits, `-`, `_`, `.`.
+        name: Folder, experiment and study prefix; letters, digits, `-`, `_`, `.`; a letter or digit
+            first, for `..` is another folder.
         corpus: The domain corpus.
         general: The general language model.
         labels: The label budget.
@@ -239,10 +245,10 @@ class SweepSpec:
     retries: int = 3
 
     def __post_init__(self) -> None:
-        allowed = set("-_.")
         require(
-            bool(self.name) and all(c.isalnum() or c in allowed for c in self.name),
-            f"name must be letters, digits, '-', '_' or '.', found {self.name!r}",
+            self.name[:1].isalnum() and all(c.isalnum() or c in "-_." for c in self.name),
+            "name must be letters, digits, '-', '_' or '.', a letter or digit first, found "
+            f"{self.name!r}",
         )
         require(bool(self.sizes), "sizes must name at least one size")
         require(bool(self.regimes), "regimes must name at least one regime")
@@ -259,7 +265,7 @@ class SweepSpec:
         )
         require(min(self.seeds) >= 0, f"seeds must be >= 0, found {min(self.seeds)}")
         self._check_general_model()
-        require(self.retries >= 0, f"retries must be >= 0, found {self.retries}")
+        require_at_least(0, self, "retries")
 
     def _check_general_model(self) -> None:
         if self.general.kind != "wikitext-103":
