@@ -18,6 +18,11 @@ from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage
 from ulm.regimes import Regime
 
+_QUOTED = (
+    "Both quote test documents: where these are confidential, so is this page, and its copy in the "
+    "tracking record."
+)
+
 
 def mistaken_section(evidence: Evidence) -> Section | None:
     """The section; None where no regime with a size axis is finished."""
@@ -65,6 +70,8 @@ def _documents(evidence: Evidence, regime: str, found: Mistakes) -> tuple[Block,
     if found.surest:
         title = f"Wrong, and sure of it, at {number(found.sizes[-1])} documents"
         blocks.append(Fold(title=title, blocks=tuple(_surest(d, texts) for d in found.surest)))
+    if found.learnt or found.surest:
+        blocks.append(Text(text=_QUOTED, is_soft=True))
     return tuple(blocks)
 
 

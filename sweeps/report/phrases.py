@@ -24,6 +24,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def digits(value: float, count: int = 2) -> str:
+    """A value with some significant digits and no exponent, e.g. `0.0043`, `130`."""
+    return f"{float(f'{value:.{count}g}'):,.12g}"
+
+
 def joined(parts: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     listed = list(parts)

@@ -16,7 +16,7 @@ from sweeps.answer.tried import SearchPanel
 from sweeps.report.blocks import Block, Bullets, Fold, Gallery, Plot, Section, Table, Text
 from sweeps.report.canvas import to_svg
 from sweeps.report.evidence import Evidence
-from sweeps.report.phrases import NONE, counted, joined, number
+from sweeps.report.phrases import NONE, counted, digits, joined, number
 from sweeps.report.search_plots import draw_expected, draw_panel, range_of_scores
 from sweeps.spec.cells import Stage
 
@@ -118,8 +118,8 @@ def sensitivity_table(sensitivities: Sequence[RateSensitivity]) -> Table:
             NAMES[found.stage],
             found.regime,
             NONE if found.size is None else number(found.size),
-            f"{found.best:.2g}",
-            f"{found.low:.2g} to {found.high:.2g}",
+            digits(found.best),
+            f"{digits(found.low)} to {digits(found.high)}",
             f"{found.num_at_edge} of {found.num_studies}",
         )
         for found in sensitivities

@@ -3,13 +3,13 @@
 Rows and findings come in; a header and lines of text go out. A missing number is `–`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sweeps.answer.findings import Findings
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Estimate
 from sweeps.report.blocks import Table
-from sweeps.report.phrases import NONE, duration, number, percent, with_interval
+from sweeps.report.phrases import NONE, digits, duration, number, percent, with_interval
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
@@ -22,8 +22,15 @@ def _share(value: float | None) -> str:
     return NONE if value is None else percent(value)
 
 
-def _digits(value: float | None, digits: int) -> str:
-    return NONE if value is None else f"{value:.{digits}g}"
+def _digits(value: float | None) -> str:
+    return NONE if value is None else digits(value)
+
+
+def _range(values: Iterable[float], text: Callable[[float], str]) -> str:
+    """`a to b`, or one value where all are said alike."""
+    known = sorted(values)
+    low, high = text(known[0]), text(known[-1])
+    return low if low == high else f"{low} to {high}"
 
 
 def _mean(estimate: Estimate | None, num_seeds: int) -> str:
@@ -75,10 +82,10 @@ def cells_table(rows: Sequence[ResultRow]) -> Table:
             _share(row.test_accuracy),
             _share(row.validation_accuracy),
             NONE if row.lm_loss is None else f"{row.lm_loss:.3f}",
-            _digits(row.lm_learning_rate, 2),
-            _digits(row.classifier_learning_rate, 2),
-            _digits(row.decay, 2),
-            _digits(row.inverse_regularization, 2),
+            _digits(row.lm_learning_rate),
+            _digits(row.classifier_learning_rate),
+            _digits(row.decay),
+            _digits(row.inverse_regularization),
             _count(row.best_epoch),
             _count(row.steps),
             duration(row.seconds),
@@ -104,9 +111,9 @@ def data_table(spec: SweepSpec, rows: Sequence[ResultRow]) -> Table:
     ]
     for own in (smallest, largest if len(spec.sizes) > 1 else []):
         if own:
-            words = sorted({number(row.vocabulary or 0) for row in own})
-            known = sorted(percent(row.coverage or 0.0) for row in own)
-            text = f"{words[0]} to {words[-1]} words, {known[0]} to {known[-1]} of test tokens"
+            words = _range((row.vocabulary or 0 for row in own), number)
+            known = _range((row.coverage or 0.0 for row in own), percent)
+            text = f"{words} words, {known} of the test tokens"
             lines.append((f"vocabulary at {number(own[0].size or 0)}", text))
     return Table(header=("what", "value"), lines=tuple(lines), num_text=2)
 

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from benchmarks.coverage import LARGEST, SIZES, claims, coverage, simulate, simulated_claims
+from sweeps.answer.findings import find
 from sweeps.answer.gain import share_of_gain
+from sweeps.report.headline import headline
+from sweeps.spec.values import LabelSpec
+from tests.sweeps.answer.sweep_scores import rows_of
+from tests.sweeps.example_sweep import example_spec
 
 SWEEPS = 150  # a share of .95 then has a standard error of 1.8 %
 
@@ -28,6 +33,17 @@ def test_the_published_headline_is_recovered_from_a_simulated_grid():
     assert needed.interval.low < 0.33 * LARGEST < needed.interval.high
     third = dict(gain.shares)[16_000].interval, dict(gain.shares)[32_000].interval
     assert third[0].low < 0.75 < third[1].high
+
+
+def test_the_published_headline_is_read_in_words(monkeypatch):
+    monkeypatch.setattr("benchmarks.coverage.CELL_SD", 1e-9)
+    spec = example_spec(sizes=SIZES, seeds=(0, 1, 2), labels=LabelSpec(train=500))
+    scores = simulate(np.random.default_rng(0), 3, 0)
+    rows = rows_of({p: scores.paired(p)[0] for p in scores.points})
+    text = headline(spec, find(spec, rows))
+    assert text.startswith("With 500 labels, `ulm+domain` passes 85 % from ")
+    assert "three quarters of the gain needs 33 % of your text" in text
+    assert text.endswith(" use TF-IDF.")
 
 
 def test_without_noise_the_headline_is_exact(monkeypatch):

@@ -1,0 +1,219 @@
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from sweeps.answer import sources
+from sweeps.answer.results import make_rows
+from sweeps.paths import SweepPaths
+from sweeps.report.blocks import Bullets, Fold, Quote, Table, Text
+from sweeps.report.certainty import certainty_section
+from sweeps.report.evidence import Evidence
+from sweeps.report.growth import beyond_section, growth_section
+from sweeps.report.mistaken import mistaken_section
+from sweeps.report.money import money_section
+from sweeps.report.phrases import digits, grouped
+from sweeps.report.searching import searching_section
+from sweeps.report.sections import make_page
+from sweeps.spec.cells import Stage, make_cells
+from tests.sweeps.example_sweep import example_records, example_spec
+from ulm.regimes import Regime
+from ulm.text.corpora import CorpusSource, Part
+from ulm.text.tokens import prepare_tokens
+
+SPEC = example_spec(sizes=(100, 200, 400, 800, 1600), seeds=(0, 1, 2))
+RECORDS = example_records(SPEC)
+
+
+def gathered(folder, spec=SPEC, records=RECORDS):
+    return Evidence.gather(SweepPaths(storage=str(folder), name=spec.name), spec, records, {})
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory):
+    return gathered(tmp_path_factory.mktemp("nothing-kept"))
+
+
+def every(blocks, kind):
+    """All blocks of a kind, folded ones too."""
+    found = [block for block in blocks if isinstance(block, kind)]
+    for fold in (block for block in blocks if isinstance(block, Fold)):
+        found += every(fold.blocks, kind)
+    return found
+
+
+def text_of(section):
+    bullets = [item for block in every(section.blocks, Bullets) for item in block.items]
+    return " ".join([block.text for block in every(section.blocks, Text)] + bullets)
+
+
+def test_the_leader_is_compared_with_every_regime_and_its_next_smaller_size(evidence):
+    section = certainty_section(evidence)
+    (table,) = every(section.blocks, Table)
+    assert [line[0] for line in table.lines] == [
+        "`bow`",
+        "`scratch`",
+        "`ulm`",
+        "`domain` at 1,600",
+        "`ulm+domain` at 800",
+    ]
+    scratch = table.lines[1]
+    assert scratch[2:5] == ("3 of 3", "1.00 [0.29, 1.00]", "8")
+    assert scratch[5:] == ("–", "–", "–"), "no predictions, no test"
+    assert "McNemar" not in text_of(section)
+    assert "Kendall's W = 0.9" in text_of(section)
+
+
+def test_the_section_on_growth_says_where_curves_meet(evidence):
+    text = text_of(growth_section(evidence.findings))
+    assert "`ulm+domain` passes `bow` at about 1,1" in text
+    assert "`domain` overtakes `ulm+domain` nowhere up to 1,600 documents" in text
+    assert "75 % of the gain: about 680 domain documents" in text
+
+
+def test_every_form_is_shown_with_its_miss_and_a_refuted_one_is_not_used(evidence):
+    section = beyond_section(evidence)
+    (table,) = every(section.blocks, Table)
+    assert len(table.lines) == 4
+    (refuted,) = [line for line in table.lines if line[3] == "not used"]
+    assert float(refuted[2]) < -1
+    assert "At 3,200 documents, twice the largest measured size" in text_of(section)
+
+
+def test_two_sizes_are_not_extrapolated(tmp_path):
+    spec = example_spec(sizes=(100, 400))
+    section = beyond_section(gathered(tmp_path, spec, example_records(spec)))
+    assert text_of(section).startswith("Not extrapolated: three sizes")
+
+
+def test_a_point_has_a_price_only_where_something_is_gained(evidence):
+    section = money_section(evidence)
+    _, worth = every(section.blocks, Table)
+    assert [line[0] for line in worth.lines] == ["`ulm+domain` at 1,600"]
+    assert "No gain over `bow`: `scratch`, `ulm`, `domain` at 100, 200, 400" in text_of(section)
+
+
+def test_the_search_is_judged_by_stage_and_its_rates_are_folded_away(evidence):
+    section = searching_section(evidence)
+    text = text_of(section)
+    assert "Language model of `domain` and `ulm+domain`: unknown, fewer than three trials." in text
+    (fold,) = [block for block in section.blocks if isinstance(block, Fold)]
+    (table,) = every(fold.blocks, Table)
+    assert len(table.lines) == 2 * 5 + 3 + 2 * 5
+
+
+def test_nothing_finished_has_no_sections_that_need_a_score(tmp_path):
+    page = make_page(gathered(tmp_path, records=()))
+    titles = [section.title for section in page.sections]
+    assert titles == [
+        "Answer",
+        "Before you believe it",
+        "Share of the gain",
+        "Cost",
+        "Cells",
+        "Made with",
+    ]
+
+
+def test_what_is_not_at_hand_is_named(evidence):
+    text = text_of(mistaken_section(evidence))
+    assert "Not shown: the predictions of `ulm+domain` are not at hand" in text
+    assert "the encoders of `ulm` and `ulm+domain` are not both on this machine" in text
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A sweep whose predictions, tokens and encoders are there, its test documents few."""
+    storage = tmp_path_factory.mktemp("kept")
+    for part, label, texts in (
+        ("train", "bad", ["Dull."]),
+        ("train", "good", ["Fine."]),
+        ("test", "bad", ["Slow and DULL.", "It is <b>never</b> good!"]),
+        ("test", "good", ["Xxfine."]),
+    ):
+        folder = storage / "corpus" / part / label
+        folder.mkdir(parents=True)
+        for number, text in enumerate(texts):
+            (folder / f"{number}.txt").write_text(text)
+    spec = example_spec(corpus=CorpusSource(kind="folder", path=storage / "corpus"))
+    records = example_records(spec)
+    paths = SweepPaths(storage=str(storage), name=spec.name)
+    tokens = prepare_tokens(spec.corpus, paths.tokens, processes=1)
+    _keep_predictions(paths, spec, records, tokens)
+    _keep_encoders(paths, records)
+    return gathered(storage, spec, records)
+
+
+def _keep_predictions(paths, spec, records, tokens):
+    """Of the largest size everything is right but the last document, of others nothing is."""
+    test = np.flatnonzero(tokens.parts == Part.TEST)
+    labels = tokens.labels[test].astype(int)
+    paths.predictions_folder.mkdir(parents=True)
+    for row in make_rows(spec, make_cells(spec), records):
+        right = np.arange(len(test)) < len(test) - 1 if row.size == 1600 else np.zeros(len(test))
+        of_label = np.where(right, 0.9, 0.2)
+        probabilities = np.zeros((len(test), 2), dtype=np.float32)
+        probabilities[np.arange(len(test)), labels] = of_label
+        probabilities[np.arange(len(test)), 1 - labels] = 1 - of_label
+        np.savez(
+            paths.predictions(row.cell),
+            documents=test,
+            labels=labels,
+            probabilities=probabilities,
+        )
+
+
+def _keep_encoders(paths, records):
+    words = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(100)]
+    rng = np.random.default_rng(0)
+    keys = {r.encoder for r in records if r.key.study.stage is Stage.FINAL and r.encoder}
+    for key in keys:
+        folder = paths.encoders / key
+        folder.mkdir(parents=True)
+        rows = rng.normal(size=(100, 4)).astype(np.float32)
+        save_file({sources.EMBEDDING: rows}, folder / sources.WEIGHTS_FILE)
+        (folder / sources.MANIFEST_FILE).write_text(json.dumps({"vocabulary": words}))
+
+
+def test_documents_that_more_text_sets_right_are_shown_with_their_text(kept):
+    section = mistaken_section(kept)
+    learnt, wrong, _ = [block for block in section.blocks if isinstance(block, Fold)]
+    assert "sets 2 of 3 test documents right" in text_of(section)
+    assert "at all 2 seeds; 0 go the other way, and 1 are wrong at every" in text_of(section)
+    texts = {quote.text for quote in every(learnt.blocks, Quote)}
+    assert "Slow and DULL." in texts
+    assert "given a probability of 20.0 % at 100, 20.0 % at 400, 90.0 % at 1,600" in (
+        learnt.blocks[0].note
+    )
+    (mistaken,) = every(wrong.blocks, Quote)
+    assert mistaken.note == "Class `good`, called `bad` with 80.0 %."
+
+
+def test_words_that_moved_are_shown_with_their_neighbours(kept):
+    fold = mistaken_section(kept).blocks[-1]
+    (table,) = every(fold.blocks, Table)
+    assert fold.title == "Words whose neighbours moved most between `ulm` and `ulm+domain`"
+    assert len(table.lines) == 10
+    assert all(len(line[2].split(", ")) == 6 for line in table.lines)
+
+
+def test_without_both_regimes_no_words_are_compared(tmp_path):
+    spec = example_spec(regimes=(Regime.BOW, Regime.DOMAIN))
+    section = mistaken_section(gathered(tmp_path, spec, example_records(spec)))
+    assert "neighbours" not in text_of(section)
+
+
+def test_predictions_of_all_cells_allow_mcnemars_test(kept):
+    (table,) = every(certainty_section(kept).blocks, Table)
+    assert all(line[-1] != "–" for line in table.lines)
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.00432, "0.0043"), (131.2, "130"), (1e4, "10,000")])
+def test_settings_have_no_exponents(value, text):
+    assert digits(value) == text
+
+
+def test_points_are_named_by_regime():
+    points = [("domain", 400), ("domain", 100), ("ulm", None)]
+    assert grouped(points) == "`domain` at 100 and 400 and `ulm`"
