@@ -28,13 +28,11 @@ class Book:
         wanted: Trials it may spend.
         latest: Number → latest attempt.
         replaced: Ended attempts that a later one took the place of.
-        losses: Number → attempts lost in this run.
     """
 
     wanted: int
     latest: dict[int, TrialRecord] = field(default_factory=dict)
     replaced: list[TrialRecord] = field(default_factory=list)
-    losses: dict[int, int] = field(default_factory=dict)
 
     @property
     def num_running(self) -> int:
@@ -122,17 +120,11 @@ class Books:
         return self._end(key, at, state=TrialState.FAILED, failure=reason)
 
     def lost(self, key: TrialKey, reason: str, at: float) -> bool:
-        """A trial's worker vanished or broke. Returns whether that is new.
+        """The run ended before a trial did; the next asks it again. Returns whether that is new.
 
-        The trial is asked again, `spec.retries` times in one run; then it is FAILED.
+        That a worker vanished is no such event: the runner repeats the trial, and counts.
         """
-        if self.running(key) is None:
-            return False
-        losses = self._books[key.study].losses
-        losses[key.number] = losses.get(key.number, 0) + 1
-        if losses[key.number] <= self._spec.retries:
-            return self._end(key, at, state=TrialState.LOST, failure=reason)
-        return self.gave_up(key, f"gave up after {losses[key.number]} attempts: {reason}", at)
+        return self._end(key, at, state=TrialState.LOST, failure=reason)
 
     def gave_up(self, key: TrialKey, reason: str, at: float) -> bool:
         """A trial broke as often as this run repeats it. Returns whether that is new."""

@@ -196,15 +196,19 @@ class Control:
         elif self.ledger.finished(key, outcome, self._clock()):
             self._keep_end(key)
 
-    def fail(self, key: TrialKey, reason: str, *, lost: bool = False) -> None:
-        """A trial failed for good, or was lost with its worker and may be asked again."""
-        event = self.ledger.lost if lost else self.ledger.failed
-        if event(key, reason, self._clock()):
+    def fail(self, key: TrialKey, reason: str) -> None:
+        """A trial failed for good, e.g. diverged."""
+        if self.ledger.failed(key, reason, self._clock()):
             self._keep_end(key)
 
     def give_up(self, key: TrialKey, reason: str) -> None:
         """A trial broke as often as the runner repeats it; the next run asks it again."""
         if self.ledger.gave_up(key, reason, self._clock()):
+            self._keep_end(key)
+
+    def lose(self, key: TrialKey, reason: str) -> None:
+        """The run ends before a trial does; the next run asks it again."""
+        if self.ledger.lost(key, reason, self._clock()):
             self._keep_end(key)
 
     def tell_spent(self, now: float = 0.0) -> None:
@@ -217,7 +221,7 @@ class Control:
         """End what still runs as LOST, to be asked again by the next run, and let go of storage."""
         for record in self.records:
             if record.state is TrialState.RUNNING:
-                self.fail(record.key, reason, lost=True)
+                self.lose(record.key, reason)
         self._studies.close()
 
     def _hand_out(self, wanted: NextTrial, *, waits: bool) -> TrialRequest:

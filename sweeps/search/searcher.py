@@ -178,7 +178,7 @@ class SweepSearcher(Searcher):
         elif FAILURE in result:
             bridge.control.fail(key, result[FAILURE])
         elif MISFIT in result:
-            bridge.control.fail(key, result[MISFIT], lost=True)
+            bridge.control.lose(key, result[MISFIT])
             bridge.unfit = ClusterError(result[MISFIT])
 
 
@@ -269,7 +269,7 @@ class SweepScheduler(FIFOScheduler):
         for trial_id in trial_ids:
             key = self._bridge.forget(trial_id)
             if key is not None:
-                self._bridge.control.fail(key, reason, lost=True)
+                self._bridge.control.lose(key, reason)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Keep the reason; the searcher hears of the end next."""

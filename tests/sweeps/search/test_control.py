@@ -113,27 +113,37 @@ def test_repeated_attempts_keep_their_hyperparameters():
     control = open_control(spec, InMemoryStudies())
     run_all(control, at_most=3)
     first = control.next_request()
-    control.fail(first.key, "worker vanished", lost=True)
+    control.lose(first.key, "withdrawn")
     second = control.next_request()
     assert (second.key.number, second.key.attempt) == (first.key.number, 1)
     assert second.params == first.params
 
 
-def test_a_trial_lost_more_often_than_retries_fails_in_this_run_and_is_asked_again_in_the_next():
-    spec = tiny_spec(retries=1, **SMALL)
+def test_a_trial_that_broke_for_its_run_is_asked_again_by_the_next():
+    spec = tiny_spec(**SMALL)
     studies = InMemoryStudies()
     control = open_control(spec, studies)
-    for _ in range(2):
-        request = control.next_request()
-        control.fail(request.key, "worker vanished", lost=True)
-    record = control.ledger.latest(request.key)
-    assert record.state is TrialState.FAILED
-    assert record.failure == "gave up after 2 attempts: worker vanished"
+    request = control.next_request()
+    control.give_up(request.key, "worker vanished")
+    assert control.ledger.latest(request.key).state is TrialState.FAILED
+    assert control.next_request().key.study != request.key.study
 
     control = open_control(spec, studies)
     again = control.next_request()
     assert (again.key.study, again.key.number) == (request.key.study, request.key.number)
-    assert again.key.attempt == 2
+    assert again.key.attempt == 1
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_run_that_is_stopped_says_of_no_trial_that_it_broke(retries):
+    spec = tiny_spec(retries=retries, **SMALL)
+    studies = InMemoryStudies()
+    for _ in range(retries + 1):
+        control = open_control(spec, studies)
+        request = control.next_request()
+        control.close("the run was stopped")
+        stopped = control.ledger.latest(request.key)
+        assert (stopped.state, stopped.failure) == (TrialState.LOST, "the run was stopped")
 
 
 def test_diverged_values_are_failed_suggestions_and_are_never_asked_again(reopen):

@@ -1,9 +1,6 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from simulation import outcome_of, tiny_search, tiny_spec
 
 from sweeps.search.decisions import CellState
@@ -15,7 +12,6 @@ from sweeps.search.records import (
     TrialKey,
     TrialRecord,
     TrialRequest,
-    TrialState,
 )
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.cost import trial_cost
@@ -241,107 +237,6 @@ def test_fewer_trials_than_recorded_keep_what_is_there():
     fewer = new_ledger(few, records=ledger.records)
     assert fewer.chosen(study).key.number == 3
     assert fewer.next_trial(study) is None
-
-
-class LedgerMachine(RuleBasedStateMachine):
-    """Workers that finish, fail, vanish and speak twice; drivers that start anew from records."""
-
-    @initialize(parallel=st.integers(1, 2), models=st.integers(1, 2), classifiers=st.integers(1, 3))
-    def open(self, parallel, models, classifiers):
-        search = tiny_search(
-            language_models=models, classifiers=classifiers, parallel_trials=parallel
-        )
-        self.spec = tiny_spec(search=search, **ONE)
-        self.ledger = new_ledger(self.spec)
-        self.running = []
-        self.ended = []
-        self.attempts = {}
-        self.time = 0.0
-
-    @precondition(lambda self: self.ledger.ready(0))
-    @rule(data=st.data(), rate=st.floats(1e-3, 1e-1))
-    def ask(self, data, rate):
-        study = data.draw(st.sampled_from(self.ledger.ready(0)))
-        request = ask(self.ledger, study, at=self.time, rate=rate)
-        self.attempts.setdefault((study, request.key.number), []).append(request.key.attempt)
-        self.running.append(request)
-
-    @precondition(lambda self: self.running)
-    @rule(data=st.data(), end=st.sampled_from(["finish", "fail", "prune", "lose"]))
-    def end(self, data, end):
-        request = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
-        self.time += 1
-        if end == "finish":
-            assert self.ledger.finished(request.key, outcome_of(request), self.time)
-        elif end == "fail":
-            assert self.ledger.failed(request.key, "diverged", self.time)
-        elif end == "prune":
-            assert self.ledger.pruned(request.key, self.time)
-        else:
-            assert self.ledger.lost(request.key, "vanished", self.time)
-        self.ended.append(request)
-
-    @precondition(lambda self: self.ended)
-    @rule(data=st.data())
-    def speak_twice(self, data):
-        request = data.draw(st.sampled_from(self.ended))
-        before = self.ledger.records
-        assert not self.ledger.finished(request.key, outcome_of(request), self.time)
-        assert not self.ledger.lost(request.key, "again", self.time)
-        assert self.ledger.records == before
-
-    @rule()
-    def restart_driver(self):
-        records = [
-            replace(record, state=TrialState.LOST, ended_at=self.time)
-            if record.state is TrialState.RUNNING
-            else record
-            for record in self.ledger.records
-        ]
-        self.ledger = new_ledger(self.spec, records=records)
-        self.ended += self.running
-        self.running = []
-
-    @invariant()
-    def no_study_runs_more_than_it_may_or_counts_more_than_it_wants(self):
-        for book in self.ledger._books.values():
-            assert book.num_running <= self.spec.search.parallel_trials
-            counted = [record for record in book.latest.values() if record.state.counts]
-            assert len(counted) <= book.wanted
-
-    @invariant()
-    def what_is_kept_between_questions_is_what_a_ledger_opened_anew_finds(self):
-        books = self.ledger._books.values()
-        records = [record for book in books for record in book.latest.values()]
-        anew = new_ledger(self.spec, records=records)
-        assert self.ledger.ready(0) == anew.ready(0)
-        assert self.ledger.num_running == sum(book.num_running for book in books)
-
-    @invariant()
-    def attempts_of_a_trial_never_repeat(self):
-        for attempts in self.attempts.values():
-            assert attempts == sorted(set(attempts))
-
-    @invariant()
-    def later_stages_are_based_on_the_choice_that_stands(self):
-        for record in self.ledger.records:
-            basis = self.ledger.basis(record.key.study)
-            assert basis is not None
-            assert basis.carries(record)
-
-    def teardown(self):
-        if not hasattr(self, "ledger"):
-            return
-        for request in self.running:
-            self.ledger.finished(request.key, outcome_of(request), self.time)
-        while ready := self.ledger.ready(0):
-            finish(self.ledger, ready[0])
-        states = {self.ledger.cell_status(c, 0).state for c in make_cells(self.spec)}
-        assert states <= {CellState.FINISHED, CellState.FAILED}
-
-
-TestLedgerMachine = LedgerMachine.TestCase
-TestLedgerMachine.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
 
 
 @pytest.mark.parametrize("stage", list(Stage))

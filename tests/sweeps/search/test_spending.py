@@ -85,7 +85,7 @@ def test_attempts_that_were_asked_again_stay_in_the_ledger_across_drivers():
     control = open_control(spec, studies, clock=clock)
     lost = control.next_request()
     clock.now += 100.0
-    control.fail(lost.key, "vanished", lost=True)
+    control.lose(lost.key, "withdrawn")
     again = control.next_request()
     clock.now += 10.0
     control.finish(again.key, outcome_of(again))
