@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from sweeps import opening
 from sweeps.errors import SweepError
+from sweeps.passwords import redact_uri
 from ulm.errors import UlmError
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ class _Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except (SweepError, UlmError) as error:
-            typer.echo(str(error), err=True)
+            typer.echo(redact_uri(str(error)), err=True)
             raise typer.Exit(USER_MISTAKE) from None
         except KeyboardInterrupt:
-            command = shlex.join(["sweep", *sys.argv[1:]])
+            command = redact_uri(shlex.join(["sweep", *sys.argv[1:]]))
             typer.echo(f"interrupted; go on with: {command}", err=True)
             raise typer.Exit(INTERRUPTED) from None
 

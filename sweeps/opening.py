@@ -92,7 +92,7 @@ def ledger_of(paths: "SweepPaths", spec: "SweepSpec") -> "Ledger":
 
 def rate_of(paths: "SweepPaths", spec: "SweepSpec") -> float | None:
     """FLOP per second of its finished language models; None where there are none."""
-    if not paths.ledger_db.is_file():
+    if not paths.spec_json.is_file():
         return None
     from sweeps.answer.costs import recorded_rate
 

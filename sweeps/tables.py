@@ -216,7 +216,7 @@ def _trained(summary: "RunSummary") -> str:
 
 def _record(paths: "SweepPaths", spec: SweepSpec) -> str:
     """Where the MLflow record is seen: a server's address, or the line that opens a database."""
-    from sweeps.record.environment import redact_uri
+    from sweeps.passwords import redact_uri
 
     uri = redact_uri(spec.tracking.uri or paths.mlflow_uri)
     is_server = uri.startswith(("http://", "https://", "databricks"))

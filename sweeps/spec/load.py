@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from sweeps.errors import SpecError
+from sweeps.passwords import without_passwords
 from sweeps.spec.meaning import JSON, to_json
 from sweeps.spec.nodes import compose, is_unsaid, override
 from sweeps.spec.reader import SpecReader
@@ -116,8 +117,11 @@ def _read(
 
 
 def spec_to_json(spec: SweepSpec) -> str:
-    """The spec as JSON text, every default written out; `spec_from_json` gives an equal spec."""
-    return json.dumps(_nested(spec), indent=2, ensure_ascii=False)
+    """The spec as JSON text, every default written out and passwords left out.
+
+    `spec_from_json` gives an equal spec, but for passwords.
+    """
+    return json.dumps(_nested(without_passwords(spec)), indent=2, ensure_ascii=False)
 
 
 def _nested(value: object) -> JSON:

@@ -5,7 +5,7 @@ import pytest
 
 from sweeps.answer.results import make_rows
 from sweeps.record.book import RunBook, first_section
-from sweeps.record.environment import describe_environment, redact_uri
+from sweeps.record.environment import describe_environment
 from sweeps.record.runs import RunStatus, curve_runs, trial_run
 from sweeps.search.records import Progress, TrialState
 from sweeps.spec.cells import Stage, make_cells
@@ -130,20 +130,6 @@ def test_a_password_of_a_uri_is_in_no_param_and_no_tag():
     assert "hunter2" not in repr(runs)
     assert "hunter2" not in book.spec_text()
     assert json.loads(book.spec_text())["name"] == spec.name
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("http://me:pw@host:5000/x", "http://***@host:5000/x"),
-        ("failed: postgresql://u:p@h/db?a=1", "failed: postgresql://***@h/db?a=1"),
-        ("http://h/?password=pw&b=2", "http://h/?password=***&b=2"),
-        ("sqlite:////a/b@c.db", "sqlite:////a/b@c.db"),
-        ("postgresql://me:p@ss/word@host/db", "postgresql://***@host/db"),
-    ],
-)
-def test_uris_are_shown_without_user_and_password(text, shown):
-    assert redact_uri(text) == shown
 
 
 def test_the_note_is_the_report_up_to_its_second_heading():
