@@ -17,6 +17,7 @@ from sweeps.storage import write_below
 
 # The last table, and row of it, that Optuna writes when it makes its tables.
 LAST_TABLE = "alembic_version"
+CONNECT_SECONDS = 15  # to a server; without a limit a host that drops packets holds a run up
 
 
 class _Connection(sqlite3.Connection):
@@ -30,7 +31,9 @@ class _Connection(sqlite3.Connection):
 
 def connect_arguments(url: str) -> dict[str, Any]:
     """Arguments of the driver's `connect`."""
-    return {"timeout": 60.0, "factory": _Connection} if url.startswith("sqlite") else {}
+    if url.startswith("sqlite"):
+        return {"timeout": 60.0, "factory": _Connection}
+    return {"connect_timeout": CONNECT_SECONDS} if url.startswith("postgresql") else {}
 
 
 def is_made(url: str) -> bool:
@@ -50,7 +53,8 @@ def is_made(url: str) -> bool:
 
 
 def _has_tables(url: str) -> bool:
-    engine = create_engine(url, poolclass=NullPool)
+    arguments = {} if url.startswith("sqlite") else connect_arguments(url)
+    engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
     try:
         with engine.connect() as connection:
             if not inspect(connection).has_table(LAST_TABLE):
@@ -65,8 +69,19 @@ def unusable(url: str, error: Exception) -> StorageError:
     reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
     return StorageError(
         f"the ledger must be a database that can be opened, found {_shown(url)} ({reason}): "
-        "check `ledger.url`, the folder's permissions and the database's driver"
+        f"check `ledger.url`{_to_look_at(url)}"
     )
+
+
+def _to_look_at(url: str) -> str:
+    if url.startswith("sqlite"):
+        return " and the folder's permissions"
+    if url.startswith("postgresql"):
+        return (
+            ', the server, the driver (pip install "ulm-sweeps[postgresql]") and the password, '
+            "which no record keeps: in the URL of the spec, in PGPASSWORD or in ~/.pgpass"
+        )
+    return "; a sqlite:/// or postgresql:// URL"
 
 
 def _shown(url: str) -> str:

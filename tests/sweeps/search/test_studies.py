@@ -31,15 +31,19 @@ STUDY = StudyKey(cell_id="scratch-s0-12345678", stage=Stage.CLASSIFIER)
 MEANING = {"labels.train": 10, "search.classifier.decay": {"range": [1, 4]}}
 
 
-@pytest.fixture(params=["memory", "optuna"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def reopen(request, tmp_path):
     opened = []
     memory = InMemoryStudies("tiny")
+    url, name = f"sqlite:///{tmp_path / 'ledger.db'}", "tiny"
+    if request.param == "postgresql":
+        postgres = request.getfixturevalue("postgres")
+        url, name = postgres.database("ledgers"), request.node.name  # one database, many sweeps
 
     def studies():
         if request.param == "memory":
             return memory
-        opened.append(OptunaStudies(f"sqlite:///{tmp_path / 'ledger.db'}", "tiny"))
+        opened.append(OptunaStudies(url, name))
         return opened[-1]
 
     yield studies
@@ -230,3 +234,4 @@ def test_a_ledger_that_can_not_be_opened_says_so_without_its_password(tmp_path):
     with pytest.raises(StorageError, match="database that can be opened") as caught:
         OptunaStudies("postgresql://user:secret@127.0.0.1:1/ledger", "tiny")
     assert "secret" not in str(caught.value)
+    assert "in PGPASSWORD or in ~/.pgpass" in str(caught.value)
