@@ -19,6 +19,7 @@ from sweeps.search.spending import Spent
 from sweeps.spec.values import SweepSpec
 
 LINE_SECONDS = 3.0
+PACE_SHARE = 0.05  # of the time, at most, goes to finding out how far a large sweep is
 
 
 class RunListener(Protocol):
@@ -93,6 +94,7 @@ class PlainProgress:
         self._stream = stream
         self._clock = clock
         self._last_line: float | None = None
+        self._next_pace = float("-inf")
 
     def preparing(self, what: str, done: int, total: int) -> None:
         """Write how far a preparation is."""
@@ -113,9 +115,10 @@ class PlainProgress:
             self._tell(record, words.epoch(record))
 
     def trial_ended(self, record: TrialRecord) -> None:
-        """Write how a trial ended and how far the sweep is."""
+        """Write how a trial ended and, unless that was just written, how far the sweep is."""
         self._board.put(record)
-        self._tell(record, f"{words.ending(record)} ({self._pace()})")
+        pace = f" ({self._pace()})" if self._clock() >= self._next_pace else ""
+        self._tell(record, f"{words.ending(record)}{pace}")
 
     def spent(self, spent: Spent) -> None:
         """Have it in the next line on an ended trial."""
@@ -133,11 +136,13 @@ class PlainProgress:
         return self._last_line is None or self._clock() - self._last_line >= LINE_SECONDS
 
     def _pace(self) -> str:
-        """Share done, time left and what was spent, in words."""
+        """Share done, time left and what was spent, in words; looks at every trial."""
+        begin = time.perf_counter()
         elapsed = 0.0 if self._began is None else self._clock() - self._began
         done = f"{100 * self._board.share_done:.0f} % done after {words.duration(elapsed)}"
         left = None if self._board.is_over else forecast(self._board)
         pace = done if left is None else f"{done}, {left}"
+        self._next_pace = self._clock() + (time.perf_counter() - begin) / PACE_SHARE
         return "; ".join(filter(None, (pace, words.spending(self._board.spec, self._board.spent))))
 
     def _tell(self, record: TrialRecord, what: str) -> None:

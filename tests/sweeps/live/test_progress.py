@@ -97,6 +97,17 @@ def test_plain_progress_is_one_line_per_event_cell_first(plain, clock):
     assert lines[5:] == ["report written"]
 
 
+def test_plain_progress_of_fast_trials_says_now_and_then_how_far_the_sweep_is(plain, clock):
+    listener, stream = plain
+    for _ in range(3):
+        listener.trial_started(STARTED)
+        listener.trial_ended(replace(STARTED, state=TrialState.PRUNED))
+    clock.now += 10
+    listener.trial_ended(replace(STARTED, state=TrialState.PRUNED))
+    ends = [line for line in stream.getvalue().splitlines() if ": pruned" in line]
+    assert ["% done" in line for line in ends] == [True, False, False, True]
+
+
 def test_plain_progress_writes_epochs_only_every_few_seconds(plain, clock):
     listener, stream = plain
     listener.trial_started(STARTED)
@@ -123,6 +134,7 @@ def test_what_was_spent_and_wasted_follows_every_ended_trial(clock):
     listener.trial_ended(FINISHED)
     assert "CPU time" not in stream.getvalue()
     listener.spent(Spent(accelerator_seconds=1000.0, wasted_seconds=60.0))
+    clock.now += 10
     listener.trial_ended(FINISHED)
     assert stream.getvalue().endswith("; CPU time 17 min, 60 s of it wasted, cost 1.00)\n")
 
