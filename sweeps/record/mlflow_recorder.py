@@ -10,7 +10,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from sweeps.paths import SweepPaths
 from sweeps.record.book import RunBook
 from sweeps.record.environment import user_name
-from sweeps.record.queued_recorder import QueuedRecorder
+from sweeps.record.queued_recorder import QueuedRecorder, RunStore
 from sweeps.record.runs import TOTALS, Point, Run, RunStatus
 from sweeps.record.tracking import make_whole
 from sweeps.spec.cells import Cell
@@ -130,6 +130,10 @@ class MlflowStore:
         """After a failed call: what the store holds is unknown until the next `connect`."""
         self._client = None
         self._known.clear()
+
+    def close(self) -> None:
+        """As `forget`."""
+        self.forget()
 
     def _learn_runs(self, client: Any) -> None:
         token = None
@@ -267,6 +271,7 @@ class MlflowRecorder(QueuedRecorder):
         paths: The sweep's paths.
         environment: Names and texts kept as tags of the sweep's run.
         close_seconds: `close` gives up when the server took nothing for so long.
+        make_store: Makes what calls the server, from the settings of `MlflowStore`.
     """
 
     def __init__(
@@ -277,9 +282,10 @@ class MlflowRecorder(QueuedRecorder):
         paths: SweepPaths,
         environment: Mapping[str, str] | None = None,
         close_seconds: float = 30.0,
+        make_store: Callable[..., RunStore] = MlflowStore,
     ) -> None:
         is_local = spec.tracking.uri is None
-        store = MlflowStore(
+        store = make_store(
             uri=paths.mlflow_uri if is_local else str(spec.tracking.uri),
             experiment=spec.name,
             artifacts=paths.mlartifacts if is_local else None,

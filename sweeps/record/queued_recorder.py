@@ -40,6 +40,9 @@ class RunStore(Protocol):
     def forget(self) -> None:
         """Drop what is known of the server: a call has failed."""
 
+    def close(self) -> None:
+        """Let go of the server; nothing is called afterwards."""
+
 
 class QueuedRecorder:
     """A `Recorder` over a store.
@@ -92,6 +95,7 @@ class QueuedRecorder:
         """See `Recorder`."""
         self._guard(lambda: self._put(self._book.close()))
         left = self._background.close(self._close_seconds)
+        self._store.close()
         if left:
             _log.warning(
                 "%s: %d runs could not be recorded; the ledger has them: run the sweep again when "

@@ -23,6 +23,7 @@ from sweeps.paths import SweepPaths
 from sweeps.record.environment import describe_environment
 from sweeps.record.late_recorder import LateRecorder
 from sweeps.record.mlflow_recorder import MlflowRecorder
+from sweeps.record.store_process import StoreProcess
 from sweeps.report.freshness import confirm_record, digest_of, fresh_files, is_recorded
 from sweeps.run.memory import MemoryPeak
 from sweeps.search.control import Control
@@ -71,7 +72,11 @@ class RunSession:
         studies = OptunaStudies(spec.ledger.url or paths.ledger_url, spec.name)
         self._recorder = LateRecorder(
             lambda: MlflowRecorder(
-                spec=spec, cells=self._cells, paths=paths, environment=self._environment
+                spec=spec,
+                cells=self._cells,
+                paths=paths,
+                environment=self._environment,
+                make_store=StoreProcess,
             )
         )
         self._has_published = False

@@ -381,6 +381,9 @@ class FlakyStore:
     def forget(self):
         self.forgotten += 1
 
+    def close(self):
+        assert self.runs, "nothing is called afterwards"
+
 
 def test_an_outage_costs_no_run():
     store = FlakyStore()

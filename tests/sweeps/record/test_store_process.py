@@ -1,0 +1,77 @@
+import os
+import pickle
+import signal
+import subprocess
+
+import pytest
+
+from sweeps.record.runs import Run, RunStatus
+from sweeps.record.store_process import COMMAND, StoreError, StoreProcess
+
+
+def run_of(number, **changes):
+    key = f"trial/{number}"
+    return Run(key=key, kind="trial", name=key, status=RunStatus.FINISHED, **changes)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return {
+        "uri": f"sqlite:///{tmp_path / 'mlflow.db'}",
+        "experiment": "tiny",
+        "artifacts": tmp_path / "artifacts",
+        "common_tags": {},
+    }
+
+
+@pytest.fixture
+def store(settings):
+    made = StoreProcess(**settings)
+    yield made
+    made.close()
+
+
+def keys_in(settings):
+    from sweeps.record.mlflow_recorder import open_client
+
+    client = open_client(settings["uri"])
+    experiment = client.get_experiment_by_name("tiny")
+    found = client.search_runs([experiment.experiment_id])
+    return sorted(run.data.tags["ulm.key"] for run in found)
+
+
+def test_a_process_that_was_killed_is_replaced_and_no_run_is_doubled(store, settings, tmp_path):
+    store.apply(run_of(0), None)
+    os.kill(store._process.pid, signal.SIGKILL)
+    with pytest.raises(StoreError, match="has ended"):
+        store.apply(run_of(1), None)
+    store.forget()
+    for number in range(2):
+        store.apply(run_of(number), None)
+    store.attach_text(run_of(0), "note.txt", "a note")
+    assert keys_in(settings) == ["trial/0", "trial/1"]
+    assert [file.read_text() for file in tmp_path.rglob("note.txt")] == ["a note"]
+
+
+def test_the_error_of_a_call_comes_back_as_its_text_and_the_process_goes_on(store):
+    for _ in range(2):
+        with pytest.raises(StoreError, match="has no attribute 'nothing'"):
+            store._call("nothing")
+
+
+def test_a_store_that_is_closed_leaves_no_process(store):
+    with pytest.raises(StoreError):
+        store._call("nothing")
+    process = store._process
+    store.close()
+    assert process.poll() is not None
+    store.close()
+
+
+def test_the_process_ends_when_its_driver_is_gone():
+    process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    pickle.dump({"uri": "", "experiment": "", "artifacts": None, "common_tags": {}}, process.stdin)
+    process.stdin.close()
+    assert process.wait(timeout=60) == 0
+    assert process.stdout.read() == b""
+    process.stdout.close()
