@@ -104,6 +104,7 @@ def size_mistake(spec: SweepSpec, volumes: Volumes) -> str | None:
 def _stored(source: CorpusSource, cache: Path) -> CorpusVolume | None:
     if not cache.is_dir():
         return None
+    from ulm.errors import TokenError
     from ulm.text.corpora import Part
     from ulm.text.stamps import recall, stamp_source
     from ulm.text.tokens import load_tokens
@@ -112,7 +113,10 @@ def _stored(source: CorpusSource, cache: Path) -> CorpusVolume | None:
     folder = None if stamp is None else recall(cache, stamp)
     if folder is None or not folder.is_dir():
         return None
-    array = load_tokens(folder)
+    try:
+        array = load_tokens(folder)
+    except TokenError:  # damaged: a run makes it anew
+        return None
     num_test = int((array.parts == Part.TEST).sum())
     return CorpusVolume(
         tokens_per_document=array.num_tokens() / array.num_documents,

@@ -1,10 +1,12 @@
 """A token array on disk: how its folder is written, checked and read.
 
 `TokenChunk` values stream in and are appended to one file; a folder appears whole by renaming, its
-manifest written last. Loading maps the arrays into memory and compares the size of each file with
-the manifest, so that a folder cut short by a full disk is noticed before it is used.
+manifest written last. Loading maps the arrays into memory and compares the size and digest of each
+file with the manifest, so that a folder that a disk or a copy has damaged is noticed before it is
+used.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -93,6 +95,7 @@ class ChunkWriter:
             "cost": asdict(cost),
             "versions": {name: version(name) for name in ("fastai", "spacy", "numpy")},
             "bytes": {path.name: path.stat().st_size for path in sorted(self.folder.iterdir())},
+            "sha256": {path.name: _digest(path) for path in sorted(self.folder.iterdir())},
         }
         (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
 
@@ -109,37 +112,41 @@ class ChunkWriter:
         self._raw.unlink()
 
 
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def folder_name(corpus: Corpus) -> str:
     """Return the content address of a corpus: name, fingerprint and rules."""
     return f"{corpus.name}-{corpus.fingerprint[:16]}-{RULES_VERSION}"
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read and check the manifest of a token folder.
+    """Read and check the manifest of a token folder, and every file it names.
 
     Raises:
-        TokenError: where it is missing, of another format, or a file has another size than it says.
+        TokenError: where it is missing, damaged, of another format, or a file is not as it says.
     """
     path = folder / MANIFEST
+    remedy = f"remove the folder {folder} and start again"
     if not path.is_file():
-        raise TokenError(
-            f"{folder}: a token folder needs a {MANIFEST}, found none; remove the folder {folder} "
-            f"and start again"
-        )
-    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if manifest["format"] != FORMAT:
-        raise TokenError(
-            f"{folder}: format must be {FORMAT}, found {manifest['format']}; remove the folder "
-            f"{folder} and start again"
-        )
-    for name, size_bytes in manifest["bytes"].items():
+        raise TokenError(f"{folder}: a token folder needs a {MANIFEST}, found none; {remedy}")
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found, sizes = manifest["format"], dict(manifest["bytes"])
+        digests = dict(manifest.get("sha256", {}))  # earlier versions wrote none
+    except (ValueError, KeyError, TypeError) as error:
+        raise TokenError(f"{path} must be a manifest, found {error!r}; {remedy}") from error
+    if found != FORMAT:
+        raise TokenError(f"{folder}: format must be {FORMAT}, found {found}; {remedy}")
+    for name, size_bytes in sizes.items():
         file = folder / name
         found_bytes = file.stat().st_size if file.is_file() else 0
         if found_bytes != size_bytes:
-            raise TokenError(
-                f"{file} must have {size_bytes} bytes, found {found_bytes}; remove the folder "
-                f"{folder} and start again"
-            )
+            raise TokenError(f"{file} must have {size_bytes} bytes, found {found_bytes}; {remedy}")
+        if name in digests and _digest(file) != digests[name]:
+            raise TokenError(f"{file} must be as it was written, found other bytes; {remedy}")
     return manifest
 
 
@@ -157,8 +164,12 @@ def read_types(folder: Path) -> tuple[str, ...]:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a folder has a manifest, which is written last."""
-    return (folder / MANIFEST).is_file()
+    """Whether a folder is there and as it was written; reads all of it."""
+    try:
+        read_manifest(folder)
+    except TokenError:
+        return False
+    return True
 
 
 def publish(temporary: Path, folder: Path) -> None:

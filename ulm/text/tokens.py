@@ -6,6 +6,7 @@ later by one lookup table, so that cells with different vocabularies share the a
 is never repeated.
 """
 
+import logging
 import os
 import shutil
 import time
@@ -31,6 +32,8 @@ from ulm.text.token_folder import (
     read_types,
 )
 from ulm.text.tokeniser import default_processes, peak_memory_bytes, tokenise_all
+
+_log = logging.getLogger(__name__)
 
 # Documents gathered at a time: bounds the index arrays to a few megabytes.
 BLOCK_DOCUMENTS = 4096
@@ -186,7 +189,7 @@ def load_tokens(folder: Path) -> TokenArray:
         folder: what `TokenArray.folder` says.
 
     Raises:
-        TokenError: where the folder is missing, half-written or cut short.
+        TokenError: where the folder is missing, half-written or damaged.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -236,6 +239,8 @@ def _make(
         obtain(folder)
     if is_whole(folder):
         return folder
+    if folder.exists():
+        _log.warning("%s is not as it was written, and is made anew", folder)
     # Under the lock, whatever is half-written was left by a process that died.
     for left in cache.glob(f".{corpus.name}-*.tmp"):
         shutil.rmtree(left)
@@ -251,7 +256,12 @@ def _make(
 
 def _recalled(cache: Path, stamp: str | None) -> TokenArray | None:
     folder = None if stamp is None else recall(cache, stamp)
-    return load_tokens(folder) if folder is not None and is_whole(folder) else None
+    if folder is None:
+        return None
+    try:
+        return load_tokens(folder)
+    except TokenError:
+        return None
 
 
 def prepare_tokens(
@@ -264,9 +274,9 @@ def prepare_tokens(
 ) -> TokenArray:
     """Tokenise a corpus once with fastai's tokeniser and rules, or load what was made before.
 
-    A second start recognises the source by the outside of its files and reads no text. Processes
-    that start together wait for each other. Tokens are the strings of
-    `fastai.text.core.tokenize_texts`.
+    A second start recognises the source by the outside of its files and reads no text. A stored
+    array that is damaged is made anew. Processes that start together wait for each other. Tokens
+    are the strings of `fastai.text.core.tokenize_texts`.
 
     Args:
         source: where the documents come from.
@@ -278,7 +288,7 @@ def prepare_tokens(
 
     Raises:
         CorpusError: where the source can not be opened or breaks a rule.
-        TokenError: where a stored array is cut short, or a worker dies.
+        TokenError: where a worker dies.
     """
     if processes is not None and processes < 1:
         raise TokenError(f"processes must be at least 1, found {processes}; leave it out")

@@ -1,5 +1,6 @@
 """Token arrays: what is stored, how it is read, and what a half-written or cut folder does."""
 
+import json
 import pickle
 import subprocess
 import sys
@@ -137,6 +138,27 @@ class TestFolder:
         with pytest.raises(TokenError, match=rf"{name} must have .*remove the folder .*tiny"):
             load_tokens(folder)
 
+    @pytest.mark.parametrize("name", ["ids.npy", "types.json", "labels.npy"])
+    def test_a_file_of_which_a_bit_has_changed_is_noticed(self, tmp_path, name):
+        folder = write(tmp_path / "tiny")
+        flip_a_bit(folder / name)
+        with pytest.raises(TokenError, match=rf"{name} must be as it was written"):
+            load_tokens(folder)
+
+    def test_a_manifest_that_is_none_is_noticed(self, tmp_path):
+        folder = write(tmp_path / "tiny")
+        for text in ("{", "[]", "{}", '{"format": 1, "bytes": 3}'):
+            (folder / "manifest.json").write_text(text)
+            with pytest.raises(TokenError, match="must be a manifest, found"):
+                load_tokens(folder)
+
+    def test_a_folder_of_an_earlier_version_is_read_without_digests(self, tmp_path):
+        folder = write(tmp_path / "tiny")
+        told = json.loads((folder / "manifest.json").read_text())
+        del told["sha256"]
+        (folder / "manifest.json").write_text(json.dumps(told))
+        assert load_tokens(folder).num_documents == 5
+
     def test_a_missing_file_is_noticed(self, tmp_path):
         folder = write(tmp_path / "tiny")
         (folder / "labels.npy").unlink()
@@ -153,6 +175,12 @@ class TestFolder:
         path.write_text(path.read_text().replace('"format": 1', '"format": 0'))
         with pytest.raises(TokenError, match="format must be 1, found 0"):
             load_tokens(folder)
+
+
+def flip_a_bit(file):
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
 
 
 def folder_source(path, num_documents=8) -> CorpusSource:
@@ -222,6 +250,18 @@ class TestPrepare:
         again = prepare_tokens(source, cache)
         assert again.types == first.types
         assert not list(cache.glob(".*.tmp"))
+
+    @pytest.mark.parametrize("name", ["ids.npy", "manifest.json"])
+    def test_a_damaged_array_is_made_anew_and_told(self, source, tmp_path, name, caplog):
+        first = prepare_tokens(source, tmp_path / "cache")
+        tokens = np.array(first.ids)
+        (first.folder / name).write_bytes((first.folder / name).read_bytes()[:-1])
+        again = prepare_tokens(source, tmp_path / "cache")
+        assert again.folder == first.folder
+        assert np.array_equal(again.ids, tokens)
+        assert [record.getMessage() for record in caplog.records] == [
+            f"{first.folder} is not as it was written, and is made anew"
+        ]
 
     def test_a_failure_leaves_nothing_behind(self, source, tmp_path):
         def stop(done, total):
