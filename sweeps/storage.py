@@ -9,6 +9,8 @@ import os
 import socket
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -73,11 +75,8 @@ def put_bytes(content: bytes, place: str) -> None:
         OSError: It can not be written.
     """
     files, path = open_place(place)
-    target = _beside(files, path)
-    with files.open_output_stream(target) as stream:
+    with _beside(files, path) as target, files.open_output_stream(target) as stream:
         stream.write(content)
-    if target != path:
-        files.move(target, path)
 
 
 def put_file(local: Path, place: str) -> None:
@@ -89,10 +88,8 @@ def put_file(local: Path, place: str) -> None:
     from pyarrow.fs import copy_files
 
     files, path = open_place(place)
-    target = _beside(files, path)
-    copy_files(str(local), target, destination_filesystem=files)
-    if target != path:
-        files.move(target, path)
+    with _beside(files, path) as target:
+        copy_files(str(local), target, destination_filesystem=files)
 
 
 def get_file(place: str, local: Path) -> None:
@@ -105,12 +102,32 @@ def get_file(place: str, local: Path) -> None:
 
     files, path = open_place(place)
     info = files.get_file_info(path)
-    beside = local.with_name(f"{local.name}.{uuid.uuid4().hex[:8]}.part")
     local.parent.mkdir(parents=True, exist_ok=True)
-    copy_files(path, str(beside), source_filesystem=files)
-    if info.mtime_ns is not None:
-        os.utime(beside, ns=(info.mtime_ns, info.mtime_ns))
-    beside.replace(local)
+    with _part_of(local) as beside:
+        copy_files(path, str(beside), source_filesystem=files)
+        if info.mtime_ns is not None:
+            os.utime(beside, ns=(info.mtime_ns, info.mtime_ns))
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file of this machine so that it appears whole.
+
+    Raises:
+        OSError: It can not be written.
+    """
+    with _part_of(file) as beside:
+        beside.write_bytes(content)
+
+
+def remove_file(place: str) -> None:
+    """Delete a file; one that is missing is no error.
+
+    Raises:
+        OSError: It can not be deleted.
+    """
+    files, path = open_place(place)
+    if files.get_file_info(path).is_file:
+        files.delete_file(path)
 
 
 def remove_folder(place: str) -> None:
@@ -126,12 +143,26 @@ def remove_folder(place: str) -> None:
         files.delete_dir(path)
 
 
-def _beside(files: "FileSystem", path: str) -> str:
-    """Where a file is written before it is renamed; an object store needs neither."""
+@contextmanager
+def _beside(files: "FileSystem", path: str) -> Iterator[str]:
+    """Where to write a file before it is renamed; an object store needs neither."""
     if files.type_name != "local":
-        return path
+        yield path
+        return
     files.create_dir(str(Path(path).parent), recursive=True)
-    return f"{path}.{uuid.uuid4().hex[:8]}.part"
+    with _part_of(Path(path)) as beside:
+        yield str(beside)
+
+
+@contextmanager
+def _part_of(file: Path) -> Iterator[Path]:
+    """Where to write a file before it is renamed; nothing is left where that fails."""
+    beside = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        yield beside
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def unreadable(place: str, error: Exception) -> StorageError:
@@ -167,8 +198,8 @@ def write_below(folder: Path) -> None:
         OSError: It is no folder, or can not be written.
     """
     nearest = next(place for place in (folder, *folder.parents) if place.exists())
-    with tempfile.TemporaryFile(dir=nearest):
-        pass
+    with tempfile.TemporaryFile(dir=nearest) as file:
+        file.write(b"check" * 1024)  # a full disk still takes a name
 
 
 def _check_secrets(storage: str) -> None:

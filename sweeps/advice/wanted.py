@@ -18,6 +18,7 @@ from sweeps.errors import QuestionError
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import published_volume
+from sweeps.storage import write_whole
 
 MOST_SEEDS = 29  # what a claim at P(A > B) = .75 needs; more is not proposed
 MARK = "# Written by `sweep advise`: "
@@ -125,6 +126,4 @@ def check_writable(file: Path) -> None:
 
 def write_spec(spec: SweepSpec, wanted: Wanted, file: Path) -> None:
     """Write the extended spec; the file appears whole."""
-    beside = file.with_name(file.name + ".part")
-    beside.write_text(spec_text(spec, wanted), encoding="utf-8")
-    beside.replace(file)
+    write_whole(file, spec_text(spec, wanted).encode())

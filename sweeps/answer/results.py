@@ -17,6 +17,7 @@ from sweeps.search.ledger import Ledger
 from sweeps.search.records import StudyKey, TrialRecord
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.values import SweepSpec
+from sweeps.storage import write_whole
 from ulm.regimes import Regime
 
 TIMING_COLUMNS = ("seconds", "search_seconds", "accelerator_seconds")
@@ -247,10 +248,8 @@ def to_csv(rows: Iterable[ResultRow]) -> str:
 
 
 def write_csv(rows: Iterable[ResultRow], path: Path) -> None:
-    """Write the table so that it appears whole: beside, then renamed."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(to_csv(rows), encoding="utf-8")
-    beside.replace(path)
+    """Write the table so that it appears whole."""
+    write_whole(path, to_csv(rows).encode())
 
 
 def _optional(parse: Callable[[str], object]) -> Callable[[str], object]:

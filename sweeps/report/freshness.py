@@ -17,6 +17,7 @@ from sweeps.paths import SweepPaths
 from sweeps.search.records import TrialRecord
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.values import SweepSpec
+from sweeps.storage import write_whole
 
 
 def digest_of(paths: SweepPaths, spec: SweepSpec, records: Iterable[TrialRecord]) -> str:
@@ -34,7 +35,7 @@ def digest_of(paths: SweepPaths, spec: SweepSpec, records: Iterable[TrialRecord]
 def remember(paths: SweepPaths, digest: str, files: Sequence[Path]) -> None:
     """Keep what the files of a report were made from; called when all of them are written."""
     told = {"digest": digest, "files": [file.name for file in files]}
-    paths.report_stamp.write_text(json.dumps(told), encoding="utf-8")
+    write_whole(paths.report_stamp, json.dumps(told).encode())
 
 
 def confirm_record(paths: SweepPaths, record: str) -> None:
@@ -43,7 +44,7 @@ def confirm_record(paths: SweepPaths, record: str) -> None:
         told = json.loads(paths.report_stamp.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
-    paths.report_stamp.write_text(json.dumps({**told, "record": record}), encoding="utf-8")
+    write_whole(paths.report_stamp, json.dumps({**told, "record": record}).encode())
 
 
 def is_recorded(paths: SweepPaths, digest: str, record: str) -> bool:

@@ -25,6 +25,7 @@ from sweeps.report.sections import accuracy_png, make_page
 from sweeps.report.sentences import answer
 from sweeps.search.records import TrialRecord
 from sweeps.spec.values import SweepSpec
+from sweeps.storage import write_whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,13 +84,6 @@ def render_html(page: Page) -> bytes:
 def render_markdown(page: Page) -> bytes:
     """A page as Markdown; figures with a file of their own are linked."""
     return _templates().get_template("page.md.jinja").render(page=page).encode()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_bytes(content)
-    beside.replace(path)
 
 
 def _summary(paths: SweepPaths) -> dict[str, str]:

@@ -32,7 +32,7 @@ from sweeps.search.studies import OptunaStudies
 from sweeps.spec.cells import Cell, make_cells
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.values import SweepSpec
-from sweeps.storage import remove_folder
+from sweeps.storage import remove_folder, write_whole
 from ulm.text.tokens import TokenArray
 
 
@@ -87,7 +87,7 @@ class RunSession:
                 spec, self._cells, studies, self._recorder, listener, general_encoder=general
             )
             undo.pop_all()
-        _write(paths.spec_json, spec_to_json(spec))
+        write_whole(paths.spec_json, spec_to_json(spec).encode())
 
     def train(self, run_trials: Callable[[Control], None]) -> None:
         """Run what is missing; where nothing is, `run_trials` is not called."""
@@ -112,7 +112,7 @@ class RunSession:
             "peak_memory": str(peak),
             "peak": asdict(peak),
         }
-        _write(self._paths.summary_json, json.dumps(facts, indent=2))
+        write_whole(self._paths.summary_json, json.dumps(facts, indent=2).encode())
         return facts
 
     def answer(self, facts: dict[str, Any]) -> tuple[Path, ...]:
@@ -168,8 +168,11 @@ class RunSession:
 
     def close(self) -> None:
         """End what still runs, and wait within limits for the recorder."""
-        self.control.close()
-        if self._recorder.close() and self._has_published and self._record_is_here:
+        try:
+            self.control.close()
+        finally:
+            is_recorded = self._recorder.close()
+        if is_recorded and self._has_published and self._record_is_here:
             confirm_record(self._paths, self._paths.mlflow_uri)
 
 
@@ -184,9 +187,3 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f"{path.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)

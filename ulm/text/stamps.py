@@ -80,5 +80,8 @@ def remember(cache: Path, stamp: str, folder: Path) -> None:
     path = _index_file(cache, stamp)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(f".{os.getpid()}.tmp")
-    beside.write_text(json.dumps({"folder": folder.name}), encoding="utf-8")
-    os.replace(beside, path)
+    try:
+        beside.write_text(json.dumps({"folder": folder.name}), encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

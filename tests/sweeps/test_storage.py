@@ -1,0 +1,71 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from sweeps import storage
+from sweeps.errors import StorageError
+from sweeps.paths import SweepPaths
+from sweeps.storage import check_storage, get_file, put_bytes, put_file, remove_file, write_whole
+
+
+def names(folder):
+    return sorted(file.name for file in folder.iterdir())
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """A disk that takes names and no bytes."""
+
+    def write(file, content):
+        file.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+
+
+def test_a_file_that_can_not_be_written_whole_stays_as_it_was_and_leaves_no_part(tmp_path, full):
+    (tmp_path / "file").write_text("before")
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(tmp_path / "file", b"after")
+    assert (tmp_path / "file").read_text() == "before"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_copy_that_breaks_leaves_no_part(tmp_path, monkeypatch):
+    def copy(source, target, **options):
+        Path(target).write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pyarrow.fs.copy_files", copy)
+    (tmp_path / "file").write_text("content")
+    with pytest.raises(OSError, match="No space left"):
+        put_file(tmp_path / "file", str(tmp_path / "there" / "file"))
+    with pytest.raises(OSError, match="No space left"):
+        get_file(str(tmp_path / "file"), tmp_path / "here" / "file")
+    assert names(tmp_path / "there") == names(tmp_path / "here") == []
+
+
+def test_what_is_put_is_there_and_what_is_removed_is_not(tmp_path):
+    place = str(tmp_path / "a" / "file")
+    put_bytes(b"content", place)
+    assert names(tmp_path / "a") == ["file"]
+    remove_file(place)
+    remove_file(place)
+    assert names(tmp_path / "a") == []
+
+
+def test_a_full_disk_is_found_before_a_sweep_begins(tmp_path, monkeypatch):
+    class Full:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def write(self, content):
+            raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(storage.tempfile, "TemporaryFile", lambda dir: Full())
+    with pytest.raises(StorageError, match="No space left on device"):
+        check_storage(SweepPaths(storage=str(tmp_path), name="tiny"))
