@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from sweeps import opening
+from sweeps.disk import full_disk, is_full
 from sweeps.errors import SweepError
 from sweeps.passwords import redact_uri
 from ulm.errors import UlmError
@@ -37,6 +38,11 @@ class _Verbs(TyperGroup):
             return super().invoke(ctx)
         except (SweepError, UlmError) as error:
             typer.echo(redact_uri(str(error)), err=True)
+            raise typer.Exit(USER_MISTAKE) from None
+        except OSError as error:
+            if not is_full(error):
+                raise
+            typer.echo(str(full_disk(os.getcwd())), err=True)
             raise typer.Exit(USER_MISTAKE) from None
         except KeyboardInterrupt:
             command = redact_uri(shlex.join(["sweep", *sys.argv[1:]]))

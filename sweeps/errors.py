@@ -6,6 +6,8 @@
         ├── SpecError              every mistake of one spec, as `file:line: key: message` lines
         ├── MeaningError           the spec no longer means what the recorded cells mean
         ├── StorageError           a run folder, ledger or store that cannot be read or written
+        │   ├── DamagedError       files are not what was written
+        │   └── LostEncoderError   an encoder of the store is gone or damaged
         ├── TrackingError          the MLflow server cannot be reached at start
         ├── ClusterError           the cluster does not answer, or a node of it is not fit
         ├── QuestionError          an option of `sweep advise` asks for what cannot be
@@ -39,6 +41,23 @@ class MeaningError(SweepError):
 
 class StorageError(SweepError):
     """A run folder, ledger or encoder store cannot be read or written."""
+
+
+class DamagedError(StorageError):
+    """Files of shared storage are not what was written: cut short, or with other bytes."""
+
+
+class LostEncoderError(StorageError):
+    """An encoder that was in the store is gone or damaged.
+
+    Args:
+        key: Its store key.
+        reason: What was found.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        self.key = key
+        super().__init__(f"encoder {key} {reason}")
 
 
 class TrackingError(SweepError):

@@ -4,12 +4,12 @@ Recorders share it, so that the in-memory one and MLflow show the same runs. Cal
 runs that changed.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sweeps.answer.results import ResultRow, group_by_cell
+from sweeps.clock import steady_time
 from sweeps.record.runs import Point, Run, RunStatus, cell_run, curve_runs, trial_run
 from sweeps.search.records import TrialKey, TrialRecord
 from sweeps.search.spending import Spent
@@ -59,7 +59,7 @@ class RunBook:
         spec: SweepSpec,
         cells: Sequence[Cell],
         environment: Mapping[str, str] | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady_time,
     ) -> None:
         self._spec = spec
         self._cells = {cell.id: cell for cell in cells}

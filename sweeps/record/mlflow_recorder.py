@@ -8,13 +8,13 @@ points can be altered. So an outage, a kill or a second start costs calls and no
 
 import logging
 import os
-import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sweeps.clock import steady_time
 from sweeps.paths import SweepPaths
 from sweeps.record.book import RunBook
 from sweeps.record.environment import user_name
@@ -73,7 +73,7 @@ def _ids(points: Iterable[Point]) -> set[tuple[str, int, str]]:
 
 
 def _milliseconds(seconds: float | None) -> int:
-    return int(1000 * (time.time() if seconds is None else seconds))
+    return int(1000 * (steady_time() if seconds is None else seconds))
 
 
 def _common_tags(commit: str | None) -> dict[str, str]:

@@ -21,7 +21,7 @@ from sweeps.report.canvas import to_svg
 from sweeps.report.caveats import caveats
 from sweeps.report.curve_plots import NARROW, draw_curves, view_of
 from sweeps.report.evidence import Evidence
-from sweeps.report.page import render_html, write_whole
+from sweeps.report.page import render_html
 from sweeps.report.phrases import (
     NONE,
     duration,
@@ -39,6 +39,7 @@ from sweeps.search.records import TrialRecord
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.spaces import accelerator
 from sweeps.spec.values import SweepSpec
+from sweeps.storage import write_whole
 from ulm.regimes import Regime
 
 _NOT_COMPARED = ("name", "storage", "tracking")

@@ -4,6 +4,8 @@ All that determines an encoder goes in as JSON and becomes its key; an encoder f
 is reused by any trial, seed or sweep instead of being trained. A folder, `s3://` and `gs://` work
 alike (pyarrow.fs). An encoder appears whole: its summary is written last, and one without a
 summary is not there. What is there stays: a second worker that trained the same key saves nothing.
+Whoever reads an encoder compares its digests; one that is damaged loses its summary, so that it is
+no longer there, and whoever needs it hears that it is lost.
 """
 
 import hashlib
@@ -15,14 +17,14 @@ from typing import Any, Protocol
 
 from pyarrow import ArrowException
 
-from sweeps.errors import StorageError
+from sweeps.errors import DamagedError, LostEncoderError
 from sweeps.paths import below, is_uri
 from sweeps.run.node_cache import NodeCache
-from sweeps.run.shared_folder import CONTENTS_FILE, contents_of, find_contents
+from sweeps.run.shared_folder import CONTENTS_FILE, Contents, find_contents, is_intact, seal
 from sweeps.spec.meaning import JSON
-from sweeps.storage import get_file, info_of, put_file, read_bytes, unreadable
+from sweeps.storage import get_file, info_of, put_file, read_bytes, remove_file, unreadable
 from ulm.model.architecture import Architecture
-from ulm.model.encoder import MANIFEST_FILE, WEIGHTS_FILE, Encoder
+from ulm.model.encoder import MANIFEST_FILE, WEIGHTS_FILE, Encoder, EncoderError
 
 SUMMARY_FILE = "summary.json"
 
@@ -51,7 +53,7 @@ class Encoders(Protocol):
             keep: Keep it in memory for later trials of this process.
 
         Raises:
-            StorageError: There is none.
+            LostEncoderError: There is none, or it is damaged.
         """
         ...
 
@@ -59,7 +61,7 @@ class Encoders(Protocol):
         """What was saved beside the encoder of a key: numbers of its training.
 
         Raises:
-            StorageError: There is none.
+            LostEncoderError: There is none, or it is damaged.
         """
         ...
 
@@ -92,30 +94,25 @@ class EncoderStore:
             return kept
         if not self.has(key):
             raise self._missing(key)
-        encoder = self._read(key, keep)
+        try:
+            encoder = self._read(key, keep)
+        except (DamagedError, EncoderError) as error:
+            raise self._withdraw(key, error) from error
         if keep:
             _KEPT[self._root, key] = encoder
         return encoder
 
     def summary(self, key: str) -> dict[str, Any]:
         """See `Encoders.summary`."""
-        try:
-            summary: dict[str, Any] = json.loads(read_bytes(self._file(key, SUMMARY_FILE)))
-        except OSError as error:
-            raise self._missing(key) from error
-        return summary
+        return self._read_json(key, SUMMARY_FILE)
 
     def architecture(self, key: str) -> Architecture:
         """Sizes of the encoder of a key; its weights are not read.
 
         Raises:
-            StorageError: There is none.
+            LostEncoderError: There is none, or its manifest is damaged.
         """
-        try:
-            manifest = json.loads(read_bytes(self._file(key, MANIFEST_FILE)))
-        except OSError as error:
-            raise self._missing(key) from error
-        return Architecture(**manifest["architecture"])
+        return Architecture(**self._read_json(key, MANIFEST_FILE)["architecture"])
 
     def save(self, key: str, encoder: Encoder, summary: Mapping[str, Any]) -> None:
         """See `Encoders.save`."""
@@ -124,22 +121,42 @@ class EncoderStore:
         with tempfile.TemporaryDirectory(prefix="encoder-") as name:
             local = Path(name)
             encoder.save(local)
-            contents = contents_of(local, (WEIGHTS_FILE, MANIFEST_FILE))
-            (local / CONTENTS_FILE).write_text(contents.text, encoding="utf-8")
             (local / SUMMARY_FILE).write_text(json.dumps(dict(summary)), encoding="utf-8")
+            seal(local)
             for file in (WEIGHTS_FILE, MANIFEST_FILE, CONTENTS_FILE, SUMMARY_FILE):
                 put_file(local / file, self._file(key, file))
 
     def _read(self, key: str, keep: bool) -> Encoder:
         place = self._place(key)
+        contents = find_contents(place)  # earlier versions wrote none
         if not is_uri(place):
-            return Encoder.load(Path(place))
-        if keep and find_contents(place) is not None:  # earlier versions wrote none
+            return _checked(Path(place), contents)
+        if keep and contents is not None:
             return Encoder.load(NodeCache().fetch(place))
         with tempfile.TemporaryDirectory(prefix="encoder-") as local:
-            for file in (WEIGHTS_FILE, MANIFEST_FILE):
+            for file in (WEIGHTS_FILE, MANIFEST_FILE) if contents is None else contents.files:
                 get_file(self._file(key, file), Path(local) / file)
-            return Encoder.load(Path(local))
+            return _checked(Path(local), contents)
+
+    def _read_json(self, key: str, name: str) -> dict[str, Any]:
+        """A small file of an encoder, its digest compared."""
+        try:
+            content = read_bytes(self._file(key, name))
+        except OSError as error:
+            raise self._missing(key) from error
+        try:
+            contents = find_contents(self._place(key))
+            if contents is not None and not contents.tells(name, content):
+                raise DamagedError(f"{name} does not have the digest it was written with")
+            read: dict[str, Any] = json.loads(content)
+        except ValueError as error:
+            raise self._withdraw(key, error) from error
+        return read
+
+    def _withdraw(self, key: str, error: Exception) -> LostEncoderError:
+        """Take a damaged encoder out of the store: without its summary it is not there."""
+        remove_file(self._file(key, SUMMARY_FILE))
+        return LostEncoderError(key, f"in {self._root} is damaged ({error})")
 
     def _place(self, key: str) -> str:
         return below(self._root, key)
@@ -147,11 +164,14 @@ class EncoderStore:
     def _file(self, key: str, name: str) -> str:
         return below(self._root, key, name)
 
-    def _missing(self, key: str) -> StorageError:
-        return StorageError(
-            f"an encoder that a trial starts from must be in the store, found none with key {key} "
-            f"under {self._root}: run the sweep with the storage it was trained on"
-        )
+    def _missing(self, key: str) -> LostEncoderError:
+        return LostEncoderError(key, f"is no longer in {self._root}")
+
+
+def _checked(folder: Path, contents: Contents | None) -> Encoder:
+    if contents is not None and not is_intact(folder, contents):
+        raise DamagedError(f"{folder} does not have the digests it was written with")
+    return Encoder.load(folder)
 
 
 class InMemoryEncoders:
@@ -179,5 +199,5 @@ class InMemoryEncoders:
 
     def _entry(self, key: str) -> tuple[Encoder, str]:
         if key not in self._encoders:
-            raise StorageError(f"an encoder must be in the store, found none with key {key}")
+            raise LostEncoderError(key, "is not in the store")
         return self._encoders[key]

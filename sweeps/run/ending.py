@@ -2,31 +2,52 @@
 
 A function that trains comes in; an outcome, or the text of a failure that another attempt would not
 mend, goes out. Training that runs out of memory is tried once more in the same process, each batch
-in two parts: half the memory and the same gradient (`ulm.training.accumulation`).
+in two parts: half the memory and the same gradient (`ulm.training.accumulation`). What is no fault
+of the trial, a lost encoder, a full disk or a damaged token array, is said under a name of its own:
+the trial does not count, and is asked again when that is mended.
 """
 
 import ctypes
 import gc
 from collections.abc import Callable
 
-from sweeps.search.messages import FAILURE, OUTCOME, dump
+from sweeps.disk import full_disk, is_full
+from sweeps.errors import LostEncoderError
+from sweeps.search.messages import FAILURE, LOST_ENCODER, MISFIT, OUTCOME, dump
 from sweeps.search.records import Outcome
+from ulm.errors import TokenError, UlmError
 
 PARTS = 2
 # in the text of what torch raises as a plain RuntimeError: on the CPU, and below its allocator
 OUT_OF_MEMORY = ("DefaultCPUAllocator", "out of memory")
 
 
-def ending_of(train: Callable[[int], Outcome], *, has_batches: bool = True) -> dict[str, str]:
+def ending_of(
+    train: Callable[[int], Outcome], *, place: str, has_batches: bool = True
+) -> dict[str, str]:
     """The result that a trial reports last.
 
     Args:
         train: Trains with batches cut into this many parts.
+        place: Where the trial writes, to be named when it is full.
         has_batches: Whether parts save memory; `bow` trains on all documents at once.
 
     Returns:
-        One entry, the outcome or a failure.
+        The outcome, a failure, or why no trial can go on here; with it an encoder that is lost.
     """
+    try:
+        return _ending_in_memory(train, has_batches)
+    except LostEncoderError as lost:
+        return {LOST_ENCODER: lost.key, MISFIT: str(lost)}
+    except TokenError as damaged:
+        return {MISFIT: str(damaged)}
+    except Exception as error:
+        if not is_full(error):
+            raise
+        return {MISFIT: str(full_disk(place))}
+
+
+def _ending_in_memory(train: Callable[[int], Outcome], has_batches: bool) -> dict[str, str]:
     ending, is_too_large = _attempt(train, 1)
     if is_too_large and has_batches:
         give_back_memory()
@@ -40,13 +61,14 @@ def ending_of(train: Callable[[int], Outcome], *, has_batches: bool = True) -> d
 
 def _attempt(train: Callable[[int], Outcome], parts: int) -> tuple[dict[str, str], bool]:
     """The ending and whether memory did not suffice; no frame of the training is left."""
-    from ulm.errors import UlmError
     from ulm.training.listener import TrainingDiverged
 
     try:
         return {OUTCOME: dump(train(parts))}, False
     except TrainingDiverged as error:
         return {FAILURE: f"diverged: {error}"}, False
+    except TokenError:
+        raise  # the array was whole when the run began
     except UlmError as error:
         return {FAILURE: str(error)}, False
     except (MemoryError, RuntimeError) as error:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.disk import told_when_full
 from sweeps.live.progress import RunListener
 from sweeps.paths import SweepPaths
 from sweeps.record.tracking import check_tracking
@@ -25,6 +26,7 @@ from sweeps.run.cluster import cluster_address, open_ray
 from sweeps.run.context import TrialContext
 from sweeps.run.doctor import require_fit_nodes
 from sweeps.run.driver import driver_lock, terminated_like_interrupt
+from sweeps.run.leftovers import remove_leftovers
 from sweeps.run.memory import MemoryPeak, MemoryWatch
 from sweeps.run.nodes import addresses
 from sweeps.run.prepare import prepare_context, pretrained_general
@@ -86,6 +88,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
     begin = time.perf_counter()
     paths = SweepPaths.of(spec)
     with ExitStack() as stack:
+        stack.enter_context(told_when_full(paths))
         stack.enter_context(terminated_like_interrupt())
         watch = stack.enter_context(MemoryWatch())
         check_storage(paths)
@@ -96,6 +99,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         context, tokens = prepare_context(spec, paths, listener)
         general = pretrained_general(spec, paths, listener)
         stack.enter_context(driver_lock(paths))
+        remove_leftovers(paths)
         stack.enter_context(Backup(paths, listener.message))
         session = RunSession(spec, paths, listener, tokens=tokens, general=general)
         stack.callback(session.close)
@@ -172,9 +176,12 @@ def make_tuner(bridge: "Bridge", trainable: "Trainable", paths: SweepPaths) -> A
     from ray import tune
 
     from sweeps.run.trial import resources_of
+    from sweeps.search.hangs import HangCallback
     from sweeps.search.searcher import SweepCallback, SweepScheduler, SweepSearcher
 
-    spec = bridge.spec
+    spec, callbacks = bridge.spec, [SweepCallback(bridge)]
+    if spec.budget.trial_hours is not None:
+        callbacks.append(HangCallback(bridge, spec.budget.trial_hours))
     return tune.Tuner(
         tune.with_resources(trainable, resources_of),
         tune_config=tune.TuneConfig(
@@ -189,7 +196,7 @@ def make_tuner(bridge: "Bridge", trainable: "Trainable", paths: SweepPaths) -> A
             name=f"{spec.name}-{uuid.uuid4().hex[:8]}",
             storage_path=paths.shared(paths.ray),
             verbose=0,
-            callbacks=[SweepCallback(bridge)],
+            callbacks=callbacks,
             failure_config=tune.FailureConfig(max_failures=spec.retries),
         ),
     )

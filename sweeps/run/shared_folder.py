@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pyarrow import ArrowException
 
-from sweeps.errors import StorageError
+from sweeps.errors import DamagedError, StorageError
 from sweeps.paths import below
 from sweeps.storage import get_file, info_of, put_bytes, put_file, read_bytes, unreadable
 
@@ -52,6 +52,11 @@ class Contents:
         """The contents as `contents.json` holds them."""
         told = {name: asdict(self.files[name]) for name in sorted(self.files)}
         return json.dumps({"format": 1, "files": told}, indent=2)
+
+    def tells(self, name: str, content: bytes) -> bool:
+        """Whether a file of these bytes is as told; one of which nothing is told always is."""
+        told = self.files.get(name)
+        return told is None or told.sha256 == hashlib.sha256(content).hexdigest()
 
     @property
     def digest(self) -> str:
@@ -95,6 +100,20 @@ def is_intact(folder: Path, contents: Contents) -> bool:
         return False
 
 
+def seal(folder: Path) -> None:
+    """Write the contents of a local folder into it."""
+    (folder / CONTENTS_FILE).write_text(contents_of(folder).text, encoding="utf-8")
+
+
+def is_sealed(folder: Path) -> bool:
+    """Whether a local folder is as it was when it was sealed."""
+    try:
+        contents = Contents.parse((folder / CONTENTS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return is_intact(folder, contents)
+
+
 def put_folder(folder: Path, place: str) -> None:
     """Put a folder on shared storage; one that is there whole stays as it is.
 
@@ -119,13 +138,19 @@ def find_contents(place: str) -> Contents | None:
     """The contents of a folder on shared storage; None where none is there whole.
 
     Raises:
-        StorageError: The storage can not be read, or holds something else there.
+        StorageError: The storage can not be read.
+        DamagedError: It holds something else there.
     """
     file = below(place, CONTENTS_FILE)
     try:
         return None if info_of(file) is None else Contents.parse(read_bytes(file).decode())
-    except (OSError, ArrowException, ValueError) as error:
+    except (OSError, ArrowException) as error:
         raise unreadable(place, error) from error
+    except ValueError as error:
+        raise DamagedError(
+            f"{file} must hold sizes and digests, found something else ({error}): remove {place} "
+            "from the storage and run again, it is then made anew"
+        ) from error
 
 
 def get_folder(place: str, folder: Path, contents: Contents) -> None:
@@ -137,7 +162,8 @@ def get_folder(place: str, folder: Path, contents: Contents) -> None:
         contents: What it holds.
 
     Raises:
-        StorageError: It can not be fetched, or arrived damaged twice.
+        StorageError: It can not be fetched.
+        DamagedError: It arrived damaged twice.
     """
     for _ in range(ATTEMPTS):
         beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
@@ -153,7 +179,7 @@ def get_folder(place: str, folder: Path, contents: Contents) -> None:
             raise unreadable(place, error) from error
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-    raise StorageError(
+    raise DamagedError(
         f"files of shared storage must have the digests of their {CONTENTS_FILE}, found others in "
         f"{place}, twice, on {socket.gethostname()}: remove that folder from the storage and run "
         "again, it is then made anew"

@@ -18,6 +18,7 @@ from sweeps.run.context import TrialContext
 from sweeps.run.ending import ending_of
 from sweeps.run.health import SET_UP_AGAIN, find_misfits
 from sweeps.run.probe import find_versions
+from sweeps.run.shared_folder import is_sealed, seal
 from sweeps.search.messages import (
     CPUS,
     GPUS,
@@ -101,12 +102,14 @@ def run_on_worker(request: TrialRequest, context: TrialContext) -> None:
     with ExitStack() as stack:
         checkpoint = tune.get_checkpoint()
         folder = None if checkpoint is None else stack.enter_context(checkpoint.as_directory())
-        resume_from = None if folder is None else Path(folder)
+        # A damaged state is none: the trial starts anew, and comes to the same numbers.
+        resume_from = Path(folder) if folder is not None and is_sealed(Path(folder)) else None
         report = reporter(checkpoint)
         last = ending_of(
             lambda parts: run_trial(
                 request, context, store, report, resume_from=resume_from, accumulation=parts
             ),
+            place=context.encoders,
             has_batches=request.cell.regime != Regime.BOW,
         )
     tune.report(last)
@@ -131,6 +134,8 @@ def reporter(resumed: Any) -> Callable[[Progress, Callable[[Path], None]], bool]
         with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
             save(Path(folder))
             is_saved = any(Path(folder).iterdir())
+            if is_saved:
+                seal(Path(folder))
             checkpoint = tune.Checkpoint.from_directory(folder) if is_saved else None
             tune.report({PROGRESS: dump(progress)}, checkpoint=checkpoint)
         if is_saved and before is not None and (resumed is None or before.path != resumed.path):

@@ -56,7 +56,8 @@ class Books:
         self._cells: Mapping[str, Cell] = {cell.id: cell for cell in cells}
         self._spent_seconds = 0.0
         self._running: dict[TrialKey, TrialRecord] = {}
-        self._changed: set[str] = set()  # cells in which a trial was asked or ended
+        self._changed: set[str] = set()  # cells in which a trial was asked, ended or spoiled
+        self._spoiled: set[TrialKey] = set()  # finished, but their encoders are gone
         self._books = {
             StudyKey(cell_id=cell.id, stage=stage): Book(wanted=num_trials(spec, cell, stage))
             for cell in cells
@@ -129,6 +130,29 @@ class Books:
     def gave_up(self, key: TrialKey, reason: str, at: float) -> bool:
         """A trial broke as often as this run repeats it. Returns whether that is new."""
         return self._end(key, at, state=TrialState.FAILED, failure=reason, retryable=True)
+
+    def encoder_lost(self, encoder: str) -> bool:
+        """An encoder is gone or damaged: the trial that trained it is asked again.
+
+        Not kept beyond this run: what is gone is found to be gone by the next one.
+
+        Args:
+            encoder: Its store key.
+
+        Returns:
+            Whether a trial of the sweep trains it; else it came from outside.
+        """
+        records = [
+            record
+            for book in self._books.values()
+            for record in (*book.replaced, *book.latest.values())
+            if record.outcome is not None and record.outcome.artifacts.get("encoder") == encoder
+        ]
+        for record in records:
+            if self.latest(record.key) is record:
+                self._spoiled.add(record.key)
+                self._changed.add(record.key.study.cell_id)
+        return bool(records)
 
     def running(self, key: TrialKey) -> TrialRecord | None:
         """The record of a running trial; None for unknown, ended and replaced attempts."""

@@ -7,15 +7,15 @@ call. All is synchronous and on one thread; times come from `clock`.
 """
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
-from typing import Protocol
 
+from sweeps.clock import steady_time
 from sweeps.record.recorder import Recorder
 from sweeps.search.decisions import NextTrial
 from sweeps.search.ledger import Ledger
+from sweeps.search.listener import TrialListener
 from sweeps.search.records import (
     Outcome,
     Progress,
@@ -24,7 +24,6 @@ from sweeps.search.records import (
     TrialRequest,
     TrialState,
 )
-from sweeps.search.spending import Spent
 from sweeps.search.suggestions import Pruning, Question, Studies
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.cost import trial_cost
@@ -41,25 +40,6 @@ class Answer(Enum):
 
     WAIT = "wait"  # running trials must end first
     DONE = "done"  # no trial can be wanted any more in this run
-
-
-class TrialListener(Protocol):
-    """Hears of trials; `sweeps.live.progress.RunListener` is one."""
-
-    def trial_started(self, record: TrialRecord) -> None:
-        """A trial was handed out."""
-
-    def trial_progress(self, record: TrialRecord) -> None:
-        """A trial finished an epoch."""
-
-    def trial_ended(self, record: TrialRecord) -> None:
-        """A trial finished, was pruned, failed or was lost."""
-
-    def spent(self, spent: Spent) -> None:
-        """What the sweep's trials have held until now."""
-
-    def message(self, text: str) -> None:
-        """Anything else worth a line."""
 
 
 def _every_cell(cell: Cell) -> bool:
@@ -90,7 +70,7 @@ class Control:
         recorder: Recorder,
         listener: TrialListener,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady_time,
         general_encoder: str | None = None,
     ) -> None:
         self._spec = spec
@@ -201,6 +181,17 @@ class Control:
         if self.ledger.failed(key, reason, self._clock()):
             self._keep_end(key)
 
+    def encoder_lost(self, encoder: str, reason: str) -> bool:
+        """An encoder is gone or damaged: the trial that trained it is asked again.
+
+        Returns:
+            Whether a trial of this sweep trains it; else it came from outside.
+        """
+        is_ours = self.ledger.encoder_lost(encoder)
+        if is_ours:
+            self._listener.message(f"{reason}; it is trained again")
+        return is_ours
+
     def give_up(self, key: TrialKey, reason: str) -> None:
         """A trial broke as often as the runner repeats it; the next run asks it again."""
         if self.ledger.gave_up(key, reason, self._clock()):
@@ -219,10 +210,12 @@ class Control:
 
     def close(self, reason: str = "the run was stopped") -> None:
         """End what still runs as LOST, to be asked again by the next run, and let go of storage."""
-        for record in self.records:
-            if record.state is TrialState.RUNNING:
-                self.lose(record.key, reason)
-        self._studies.close()
+        try:
+            for record in self.records:
+                if record.state is TrialState.RUNNING:
+                    self.lose(record.key, reason)
+        finally:
+            self._studies.close()
 
     def _hand_out(self, wanted: NextTrial, *, waits: bool) -> TrialRequest:
         cell = self._cells[wanted.key.study.cell_id]

@@ -100,8 +100,7 @@ class Ledger(Books):
 
     def next_trial(self, study: StudyKey) -> NextTrial | None:
         """The trial a study wants now; None when it is done, full or waiting for another."""
-        book = self._books[study]
-        basis = self.basis(study)
+        book, basis = self._books[study], self.basis(study)
         if basis is None or self.is_done(study):
             return None
         if book.num_running >= self._spec.search.parallel_trials:
@@ -258,12 +257,13 @@ class Ledger(Books):
         return Basis(encoder=best.outcome.artifacts["encoder"])
 
     def _current(self, study: StudyKey) -> dict[int, TrialRecord]:
-        """Latest attempts by number, those on a choice that was replaced left out."""
+        """Latest attempts by number; those on a choice that was replaced, and spoiled ones, not."""
         latest = self._books[study].latest
         basis = self.basis(study)
         if basis is None:
             return latest
-        return {number: record for number, record in latest.items() if basis.carries(record)}
+        left = ((n, record) for n, record in latest.items() if record.key not in self._spoiled)
+        return {number: record for number, record in left if basis.carries(record)}
 
     def _trial(
         self, study: StudyKey, number: int, basis: Basis, lost: TrialRecord | None

@@ -14,7 +14,9 @@ from sweeps.spec.cells import Cell, Stage
 REQUEST, CPUS, GPUS = "request", "cpus", "gpus"
 """Keys of a trial's configuration."""
 PROGRESS, OUTCOME, FAILURE, MISFIT = "progress", "outcome", "failure", "misfit"
-"""Keys of a trial's results: one of them in each."""
+"""Keys of a trial's results: one of them in each; MISFIT is why no trial can go on where it is."""
+LOST_ENCODER = "lost_encoder"
+"""Beside MISFIT: the store key of what the trial starts from; only that is in the way."""
 
 
 def dump_request(request: TrialRequest) -> str:

@@ -21,6 +21,7 @@ from sweeps.search.messages import (
     CPUS,
     FAILURE,
     GPUS,
+    LOST_ENCODER,
     MISFIT,
     OUTCOME,
     PROGRESS,
@@ -36,6 +37,7 @@ from ulm.regimes import Regime
 
 BUDGET_SPENT = "the budget was spent while it waited for a node"
 VANISHED = "its worker vanished"
+TOO_LONG = "its worker held it for longer than budget.trial_hours"
 
 
 class Bridge:
@@ -62,6 +64,7 @@ class Bridge:
         self.waiting: set[str] = set()
         self.returning: dict[str, Trial] = {}
         self.reasons: dict[str, str] = {}
+        self.overdue: set[str] = set()
 
     def fits(self, cell: Cell) -> bool:
         """Whether one more trial of a cell has a slot."""
@@ -74,6 +77,7 @@ class Bridge:
         self.neural.discard(trial_id)
         self.waiting.discard(trial_id)
         self.returning.pop(trial_id, None)
+        self.overdue.discard(trial_id)
         return self.keys.pop(trial_id, None)
 
     def guarded(self, act: Callable[[], Any], otherwise: Any) -> Any:
@@ -178,8 +182,12 @@ class SweepSearcher(Searcher):
         elif FAILURE in result:
             bridge.control.fail(key, result[FAILURE])
         elif MISFIT in result:
-            bridge.control.lose(key, result[MISFIT])
-            bridge.unfit = ClusterError(result[MISFIT])
+            reason, encoder = result[MISFIT], result.get(LOST_ENCODER)
+            if encoder is None:
+                bridge.unfit = ClusterError(reason)
+            elif not bridge.control.encoder_lost(encoder, reason):
+                bridge.unfit = ClusterError(f"{reason}: run again, it is then put there anew")
+            bridge.control.lose(key, reason)
 
 
 class SweepCallback(Callback):
@@ -274,8 +282,10 @@ class SweepScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Keep the reason; the searcher hears of the end next."""
         error = _error_text(trial)
-        if error is not None:
-            self._bridge.reasons[trial.trial_id] = _reason(error)
+        is_overdue = trial.trial_id in self._bridge.overdue
+        self._bridge.overdue.discard(trial.trial_id)
+        if is_overdue or error is not None:
+            self._bridge.reasons[trial.trial_id] = TOO_LONG if is_overdue else _reason(error or "")
 
 
 def _error_text(trial: Trial) -> str | None:

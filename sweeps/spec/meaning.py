@@ -55,7 +55,7 @@ _GROUPS: dict[KeyKind, dict[str, str]] = {
         "": "order storage retries",
         "search": "parallel_trials",
         "resources": "cpus gpus",
-        "budget": "hours accelerator_hours price_per_accelerator_hour",
+        "budget": "hours accelerator_hours trial_hours price_per_accelerator_hour",
         "tracking": "uri",
         "ledger": "url",
     },

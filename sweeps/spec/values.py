@@ -172,16 +172,19 @@ class BudgetSpec:
         hours: Wall hours of one `run`.
         accelerator_hours: Sum over trials of seconds × accelerators (CPUs where `gpus` is 0), lost
             and failed attempts included.
+        trial_hours: Hours a worker may hold a trial. One that takes longer is taken to hang: it is
+            ended, and the trial goes on from its last epoch on another, as after a crash.
         price_per_accelerator_hour: Money for one, in any currency; shows what was spent and stops
             nothing.
     """
 
     hours: float | None = None
     accelerator_hours: float | None = None
+    trial_hours: float | None = None
     price_per_accelerator_hour: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("hours", "accelerator_hours"):
+        for name in ("hours", "accelerator_hours", "trial_hours"):
             value = getattr(self, name)
             require(value is None or value > 0, f"{name} must be above 0, found {value}")
         price = self.price_per_accelerator_hour

@@ -13,6 +13,7 @@ ONLY_IN = {
     "mlflow": {"sweeps/record/mlflow_recorder.py"},
     "ray": {
         "sweeps/search/searcher.py",
+        "sweeps/search/hangs.py",
         "sweeps/run/launch.py",
         "sweeps/run/cluster.py",  # joins or starts Ray, for runs and for the doctor
         "sweeps/run/trial.py",

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.run.shared_folder import is_sealed
 from sweeps.run.trial import reporter
 from sweeps.search.records import Progress
 
@@ -85,3 +86,19 @@ def test_a_checkpoint_that_can_not_be_deleted_ends_no_trial(session, tmp_path):
     shutil.rmtree(Path(made.newest.path))
     epochs(report, 1)
     assert names(tmp_path) == ["checkpoint_2"]
+
+
+def test_a_checkpoint_is_sealed_so_that_damage_to_any_file_is_seen(session):
+    made = session()
+    epochs(reporter(None), 1)
+    folder = Path(made.newest.path)
+    assert is_sealed(folder)
+    for file in sorted(folder.iterdir()):
+        content = file.read_bytes()
+        for damaged in (content[:-1], bytes([content[0] ^ 1]) + content[1:]):
+            file.write_bytes(damaged)
+            assert not is_sealed(folder), file.name
+        file.unlink()
+        assert not is_sealed(folder), file.name
+        file.write_bytes(content)
+    assert is_sealed(folder)

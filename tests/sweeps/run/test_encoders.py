@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from sweeps.errors import StorageError
+from sweeps.errors import LostEncoderError
 from sweeps.run import encoders
-from sweeps.run.encoders import EncoderStore, InMemoryEncoders, key_for
+from sweeps.run.encoders import SUMMARY_FILE, EncoderStore, InMemoryEncoders, key_for
 from sweeps.run.shared_folder import CONTENTS_FILE
 from ulm.model.architecture import Architecture
 from ulm.model.encoder import MANIFEST_FILE, WEIGHTS_FILE, random_encoder
@@ -45,10 +45,10 @@ def test_an_encoder_comes_back_whole_with_its_summary(store):
 
 
 def test_an_encoder_that_is_not_there_is_named(store):
-    with pytest.raises(StorageError, match="none with key missing"):
-        store.load("missing")
-    with pytest.raises(StorageError, match="none with key missing"):
-        store.summary("missing")
+    for read in (store.load, store.summary):
+        with pytest.raises(LostEncoderError, match=r"encoder missing is no.* in .*") as caught:
+            read("missing")
+        assert caught.value.key == "missing"
 
 
 def test_saving_the_same_key_again_leaves_one_whole_encoder(store):
@@ -70,7 +70,7 @@ def test_sizes_are_known_without_reading_the_weights(tmp_path):
     store.save("k", small_encoder(), {})
     (tmp_path / "k" / WEIGHTS_FILE).unlink()
     assert store.architecture("k") == Architecture(embedding=4, hidden=6, layers=2)
-    with pytest.raises(StorageError, match="none with key missing"):
+    with pytest.raises(LostEncoderError, match="encoder missing"):
         store.architecture("missing")
 
 
@@ -129,3 +129,52 @@ def test_an_encoder_of_an_earlier_version_is_read_without_contents(tmp_path, mon
     store.save("old", small_encoder(), {})
     (tmp_path / "bucket" / "old" / CONTENTS_FILE).unlink()
     assert store.load("old", keep=True).vocabulary == small_encoder().vocabulary
+
+
+def cut(content):
+    return content[:-1]
+
+
+def flip(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+DAMAGED = [
+    (EncoderStore.load, WEIGHTS_FILE),
+    (EncoderStore.load, MANIFEST_FILE),
+    (EncoderStore.load, CONTENTS_FILE),
+    (EncoderStore.summary, SUMMARY_FILE),
+    (EncoderStore.architecture, MANIFEST_FILE),
+]
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+@pytest.mark.parametrize("damage", [cut, flip])
+@pytest.mark.parametrize(("read", "name"), DAMAGED)
+def test_a_damaged_encoder_is_named_and_is_there_no_longer_until_it_is_trained_again(
+    tmp_path, read, name, damage, scheme
+):
+    store = EncoderStore(f"{scheme}{tmp_path}")
+    store.save("k", small_encoder(), {"n": 1})
+    file = tmp_path / "k" / name
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(LostEncoderError, match=r"encoder k in .* is damaged") as caught:
+        read(store, "k")
+    assert caught.value.key == "k"
+    assert not store.has("k")
+    store.save("k", small_encoder(), {"n": 1})
+    assert store.has("k")
+    assert store.load("k").vocabulary == small_encoder().vocabulary
+    assert store.summary("k") == {"n": 1}
+
+
+def test_a_damaged_encoder_to_keep_is_named_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "node"))
+    store = EncoderStore(f"file://{tmp_path}/bucket")
+    store.save("general", small_encoder(), {})
+    file = tmp_path / "bucket" / "general" / WEIGHTS_FILE
+    file.write_bytes(flip(file.read_bytes()))
+    with pytest.raises(LostEncoderError, match="encoder general in"):
+        store.load("general", keep=True)
+    assert not store.has("general")

@@ -1,5 +1,6 @@
 """What a trial's last report says, above all where memory does not suffice."""
 
+import errno
 import gc
 import weakref
 from dataclasses import replace
@@ -8,18 +9,20 @@ import pytest
 import torch
 from tiny import context_of, tiny_spec
 
+from sweeps.errors import LostEncoderError
 from sweeps.run.encoders import InMemoryEncoders
 from sweeps.run.ending import ending_of
 from sweeps.run.stages import run_trial
-from sweeps.search.messages import FAILURE, OUTCOME, load_outcome
+from sweeps.search.messages import FAILURE, LOST_ENCODER, MISFIT, OUTCOME, load_outcome
 from sweeps.search.records import Outcome, StudyKey, TrialKey, TrialRequest
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import ClassifierSpec, LanguageModelSpec
-from ulm.errors import UlmError
+from ulm.errors import TokenError, UlmError
 from ulm.training.listener import TrainingDiverged
 
 pytestmark = pytest.mark.torch
 
+PLACE = "/storage"
 TOO_LARGE = [
     MemoryError("no room"),
     torch.OutOfMemoryError("CUDA out of memory"),
@@ -45,14 +48,14 @@ class FakeTraining:
 @pytest.mark.parametrize("error", TOO_LARGE, ids=str)
 def test_training_that_runs_out_of_memory_is_tried_again_in_parts(error):
     training = FakeTraining(error)
-    ending = ending_of(training)
+    ending = ending_of(training, place=PLACE)
     assert load_outcome(ending[OUTCOME]).metrics == {"parts": 2.0}
     assert training.parts == [1, 2]
 
 
 def test_the_second_time_it_fails_with_the_reason_and_the_remedy():
     training = FakeTraining(MemoryError("no room"), MemoryError("still none"), MemoryError())
-    (reason,) = ending_of(training).values()
+    (reason,) = ending_of(training, place=PLACE).values()
     assert reason == (
         "out of memory: still none, also with half the batch at a time: lower `batch`"
     )
@@ -61,7 +64,9 @@ def test_the_second_time_it_fails_with_the_reason_and_the_remedy():
 
 def test_bow_which_has_no_batches_is_not_tried_again():
     training = FakeTraining(MemoryError("no room"))
-    assert ending_of(training, has_batches=False) == {FAILURE: "out of memory: no room"}
+    assert ending_of(training, place=PLACE, has_batches=False) == {
+        FAILURE: "out of memory: no room"
+    }
     assert training.parts == [1]
 
 
@@ -74,13 +79,13 @@ def test_bow_which_has_no_batches_is_not_tried_again():
 )
 def test_what_another_attempt_would_not_mend_is_a_failure_at_once(error, reason):
     training = FakeTraining(error)
-    assert ending_of(training) == {FAILURE: reason}
+    assert ending_of(training, place=PLACE) == {FAILURE: reason}
     assert training.parts == [1]
 
 
 def test_any_other_error_is_raised_for_the_runner_to_repeat_the_trial():
     with pytest.raises(RuntimeError, match="cuDNN"):
-        ending_of(FakeTraining(RuntimeError("cuDNN error")))
+        ending_of(FakeTraining(RuntimeError("cuDNN error")), place=PLACE)
 
 
 def test_nothing_of_the_first_attempt_is_held_during_the_second():
@@ -100,7 +105,7 @@ def test_nothing_of_the_first_attempt_is_held_during_the_second():
         finally:
             gc.enable()
 
-    assert load_outcome(ending_of(train)[OUTCOME]).value == 1.0
+    assert load_outcome(ending_of(train, place=PLACE)[OUTCOME]).value == 1.0
 
 
 def test_a_trial_in_parts_scores_the_same_under_the_same_key_and_says_so(tmp_path):
@@ -131,3 +136,13 @@ def test_a_trial_in_parts_scores_the_same_under_the_same_key_and_says_so(tmp_pat
         for name in ("validation_loss", "validation_accuracy"):
             assert parts.metrics[name] == pytest.approx(whole.metrics[name], abs=1e-5)
         assert replace(parts, metrics={}).value == pytest.approx(whole.value, abs=1e-5)
+
+
+def test_what_is_no_fault_of_the_trial_does_not_count_as_its_failure():
+    lost = ending_of(FakeTraining(LostEncoderError("k", "is damaged")), place=PLACE)
+    assert lost == {LOST_ENCODER: "k", MISFIT: "encoder k is damaged"}
+    cut = ending_of(FakeTraining(TokenError("ids.npy must have 9 bytes")), place=PLACE)
+    assert cut == {MISFIT: "ids.npy must have 9 bytes"}
+    full = ending_of(FakeTraining(OSError(errno.ENOSPC, "No space left on device")), place=PLACE)
+    assert set(full) == {MISFIT}
+    assert "GiB in /storage" in full[MISFIT]

@@ -137,7 +137,7 @@ def test_contents_that_are_something_else_are_refused(cache, place, tmp_path):
     file = tmp_path / "bucket" / "array" / CONTENTS_FILE
     for text in ("{}", "[]", "no JSON", json.dumps({"files": {"../x": {}}})):
         file.write_text(text)
-        with pytest.raises(StorageError, match="shared storage must be readable"):
+        with pytest.raises(StorageError, match="must hold sizes and digests, found something"):
             cache.fetch(place)
     outside = {"files": {"../x": {"size_bytes": 1, "sha256": ""}}}
     with pytest.raises(ValueError, match="names must be plain"):

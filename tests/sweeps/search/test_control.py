@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from simulation import (
@@ -15,13 +16,15 @@ from simulation import (
 )
 
 from sweeps.errors import MeaningError
-from sweeps.search.control import Answer
+from sweeps.record.recorder import ListRecorder
+from sweeps.search.control import Answer, Control
 from sweeps.search.decisions import CellState
 from sweeps.search.records import Progress, TrialState
 from sweeps.search.studies import OptunaStudies
 from sweeps.search.suggestions import InMemoryStudies
 from sweeps.spec.cells import Stage, make_cells
-from sweeps.spec.values import LabelSpec
+from sweeps.spec.general import GeneralSpec
+from sweeps.spec.values import BudgetSpec, LabelSpec
 from ulm.regimes import Regime
 
 
@@ -286,3 +289,69 @@ def test_a_runner_without_room_for_the_most_urgent_trial_gets_the_next_that_fits
     request = control.next_request(fits=lambda cell: cell.regime == Regime.BOW)
     assert request.cell.regime == Regime.BOW
     assert control.next_request(fits=lambda cell: False) is Answer.WAIT
+
+
+def test_a_trial_whose_encoder_is_lost_is_repeated_alone_and_the_table_stays(reopen):
+    spec = tiny_spec(sizes=(10,), seeds=(0,))
+    control = open_control(spec, reopen())
+    total = run_all(control)
+    before = table(control)
+    made = [r for r in control.records if r.outcome and r.outcome.artifacts.get("encoder")]
+    for encoder in sorted({record.encoder for record in control.records} - {None}):
+        assert control.encoder_lost(encoder, f"encoder {encoder} is damaged")
+        makers = [record for record in made if record.outcome.artifacts["encoder"] == encoder]
+        request = control.next_request()
+        assert (request.key.study, request.key.number) == (
+            makers[0].key.study,
+            makers[0].key.number,
+        )
+        assert request.key.attempt == makers[0].key.attempt + 1
+        run_trial(control, request)
+        assert control.next_request() is Answer.DONE
+    assert table(control) == before
+    control.close()
+    again = open_control(spec, reopen())
+    assert (again.num_recorded, again.has_work, table(again)) == (total, False, before)
+
+
+def test_trials_wait_for_an_encoder_that_was_lost_under_them():
+    spec = tiny_spec(regimes=(Regime.DOMAIN,), sizes=(10,), seeds=(0,))
+    listener = SilentListener()
+    control = open_control(spec, InMemoryStudies(), listener=listener)
+    run_all(control, at_most=2)
+    request = control.next_request()
+    assert request.key.study.stage is Stage.CLASSIFIER
+    assert control.encoder_lost(request.encoder, "encoder k is gone")
+    control.lose(request.key, "encoder k is gone")
+    assert listener.messages == ["encoder k is gone; it is trained again"]
+    again = control.next_request()
+    assert again.key.study.stage is Stage.LANGUAGE_MODEL
+    assert control.encoder_lost(request.encoder, "told twice, while it is trained")
+    assert control.next_request() is Answer.WAIT
+    run_trial(control, again)
+    after = control.next_request()
+    assert (after.key.study, after.key.number) == (request.key.study, request.key.number)
+    assert after.key.attempt == request.key.attempt + 1
+    assert after.params == request.params
+
+
+def test_an_encoder_that_no_trial_trains_came_from_outside():
+    spec = tiny_spec(regimes=(Regime.ULM,), general=GeneralSpec(kind="encoder", path=Path("e")))
+    control = open_control(spec, InMemoryStudies(), general_encoder="theirs")
+    request = control.next_request()
+    assert request.encoder == "theirs"
+    assert not control.encoder_lost("theirs", "encoder theirs is gone")
+
+
+def test_times_do_not_jump_with_the_clock_of_the_machine(monkeypatch):
+    spec = tiny_spec(budget=BudgetSpec(hours=1.0), **SMALL)
+    cells = make_cells(spec)
+    recorder = ListRecorder(spec=spec, cells=cells)
+    control = Control(spec, cells, InMemoryStudies(), recorder, SilentListener())
+    request = control.next_request()
+    for jump in (86_400.0, -86_400.0):
+        monkeypatch.setattr("time.time", lambda jump=jump: 1e9 + jump)
+        assert not control.is_over_budget
+    run_trial(control, request)
+    record = control.ledger.latest(request.key)
+    assert 0 <= record.ended_at - record.started_at < 3600

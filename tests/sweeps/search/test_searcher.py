@@ -1,4 +1,5 @@
 import pickle
+from types import SimpleNamespace
 
 import pytest
 from simulation import (
@@ -15,6 +16,7 @@ from sweeps.search.messages import (
     CPUS,
     FAILURE,
     GPUS,
+    LOST_ENCODER,
     MISFIT,
     OUTCOME,
     PROGRESS,
@@ -27,7 +29,7 @@ from sweeps.search.messages import (
 )
 from sweeps.search.records import Outcome, Progress, TrialState
 from sweeps.search.suggestions import InMemoryStudies
-from sweeps.spec.cells import make_cells
+from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import BudgetSpec, ResourceSpec
 from ulm.regimes import Regime
 
@@ -38,6 +40,7 @@ class FakeTrial:
     def __init__(self, trial_id, error_file=None):
         self.trial_id = trial_id
         self.status = "PENDING"
+        self.temporary_state = SimpleNamespace(ray_actor=f"actor {trial_id}")
         self.error_file = error_file
 
 
@@ -320,3 +323,57 @@ def test_tune_can_pickle_its_plug_ins_without_what_they_hold(make, listen):
     _, searcher, scheduler, bridge = make(tiny_spec(**SMALL))
     for each in (searcher, scheduler, listen(bridge)):
         assert vars(pickle.loads(pickle.dumps(each))) == {}
+
+
+def test_a_lost_encoder_that_the_sweep_trains_ends_no_run(make):
+    spec = tiny_spec(regimes=(Regime.DOMAIN,), sizes=(10,), seeds=(0,))
+    control, searcher, _, bridge = make(spec)
+    for name in "ab":
+        request = load_request(searcher.suggest(name)[REQUEST])
+        searcher.on_trial_complete(name, result={OUTCOME: dump(outcome_of(request))})
+    request = load_request(searcher.suggest("c")[REQUEST])
+    told = {MISFIT: "encoder k is damaged", LOST_ENCODER: request.encoder}
+    searcher.on_trial_complete("c", result=told)
+    assert (bridge.error, bridge.unfit) == (None, None)
+    assert control.ledger.latest(request.key).state is TrialState.LOST
+    again = load_request(searcher.suggest("d")[REQUEST])
+    assert (again.key.study.stage, again.key.attempt) == (Stage.LANGUAGE_MODEL, 1)
+
+
+def test_a_lost_encoder_from_outside_ends_the_run_with_the_remedy(make):
+    control, searcher, _, bridge = make(tiny_spec(**SMALL))
+    request = load_request(searcher.suggest("a")[REQUEST])
+    told = {MISFIT: "encoder k is damaged", LOST_ENCODER: "k"}
+    searcher.on_trial_complete("a", result=told)
+    assert str(bridge.unfit) == "encoder k is damaged: run again, it is then put there anew"
+    assert control.ledger.latest(request.key).state is TrialState.LOST
+
+
+def test_a_worker_that_takes_too_long_is_killed_once_and_its_trial_goes_on(make, failing):
+    from sweeps.search.hangs import HangCallback
+
+    _, searcher, scheduler, bridge = make(tiny_spec(**SMALL))
+    now, killed = [0.0], []
+    hangs = HangCallback(bridge, 1.0, clock=lambda: now[0], kill=killed.append)
+    trials = [failing(name, RAISED.format(1, "no word")) for name in "ab"]
+    for trial in trials:
+        searcher.suggest(trial.trial_id)
+    hangs.on_trial_start(1, trials, trials[0])
+    now[0] = 3000.0
+    hangs.on_trial_start(1, trials, trials[1])
+    for trial in trials:
+        trial.status = "RUNNING"
+    for seconds in (3600.0, 3601.0, 3602.0):
+        now[0] = seconds
+        hangs.on_step_begin(2, trials)
+    assert killed == ["actor a"]
+    for trial in trials:
+        scheduler.on_trial_error(None, trial)
+    assert bridge.reasons == {
+        "a": "its worker held it for longer than budget.trial_hours",
+        "b": "ValueError: no word",
+    }
+    hangs.on_trial_start(3, trials, trials[0])
+    now[0] = 6601.0
+    hangs.on_step_begin(4, trials)
+    assert killed == ["actor a", "actor b"], "every worker has the whole time"
