@@ -147,6 +147,11 @@ class SweepPaths:
         return self.folder / "ray"
 
     @property
+    def temporary(self) -> Path:
+        """Temporary files of the driver; gone when a run has ended."""
+        return self.folder / "temporary"
+
+    @property
     def predictions_folder(self) -> Path:
         """Per-document test predictions of `final`, one file per cell."""
         return self.folder / "predictions"

@@ -26,7 +26,7 @@ from sweeps.run.cluster import cluster_address, open_ray
 from sweeps.run.context import TrialContext
 from sweeps.run.doctor import require_fit_nodes
 from sweeps.run.driver import driver_lock, terminated_like_interrupt
-from sweeps.run.leftovers import remove_leftovers
+from sweeps.run.leftovers import remove_leftovers, temporary_files_in
 from sweeps.run.memory import MemoryPeak, MemoryWatch
 from sweeps.run.nodes import addresses
 from sweeps.run.prepare import prepare_context, pretrained_general
@@ -100,6 +100,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         general = pretrained_general(spec, paths, listener)
         stack.enter_context(driver_lock(paths))
         remove_leftovers(paths)
+        stack.enter_context(temporary_files_in(paths.temporary))
         stack.enter_context(Backup(paths, listener.message))
         session = RunSession(spec, paths, listener, tokens=tokens, general=general)
         stack.callback(session.close)

@@ -1,14 +1,15 @@
 """Leftovers: what a run that was killed could not delete, deleted by the next one.
 
-The paths of a sweep come in, of which the caller holds the driver's lock: half-written files and
-the checkpoints of trials that nobody will go on with. The encoder store is shared: another sweep
-may be writing there, so a half-written file goes once nobody has written to it for an hour.
+The paths of a sweep come in, of which the caller holds the lock: temporary and half-written
+files go, and the checkpoints of trials that nobody will go on with. The encoder store is shared:
+another sweep may be writing there, so a half-written file goes once it is idle for an hour.
 """
 
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sweeps.paths import SweepPaths
@@ -20,9 +21,23 @@ IDLE_SECONDS = 3600.0
 def remove_leftovers(paths: SweepPaths) -> None:
     """Delete what earlier runs of a sweep left half-written in folders of this machine."""
     shutil.rmtree(paths.ray, ignore_errors=True)
+    shutil.rmtree(paths.temporary, ignore_errors=True)
     for left in (*paths.folder.rglob(PART), *_idle(paths.encoders)):
         with suppress(OSError):  # another one deletes it too
             left.unlink()
+
+
+@contextmanager
+def temporary_files_in(folder: Path) -> Iterator[None]:
+    """Temporary files of this process lie in a folder for the length of a block, and go with it."""
+    before = tempfile.tempdir
+    folder.mkdir(exist_ok=True)
+    tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _idle(folder: Path) -> Iterator[Path]:

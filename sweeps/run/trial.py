@@ -17,6 +17,7 @@ from typing import Any
 from sweeps.run.context import TrialContext
 from sweeps.run.ending import ending_of
 from sweeps.run.health import SET_UP_AGAIN, find_misfits
+from sweeps.run.leftovers import temporary_files_in
 from sweeps.run.probe import find_versions
 from sweeps.run.shared_folder import is_sealed, seal
 from sweeps.search.messages import (
@@ -100,6 +101,8 @@ def run_on_worker(request: TrialRequest, context: TrialContext) -> None:
     torch.set_num_threads(context.spec.resources.cpus)
     store = EncoderStore(context.encoders)
     with ExitStack() as stack:
+        # Tune makes this folder for the trial: what a killed worker leaves there, the next deletes.
+        stack.enter_context(temporary_files_in(Path.cwd() / "temporary"))
         checkpoint = tune.get_checkpoint()
         folder = None if checkpoint is None else stack.enter_context(checkpoint.as_directory())
         # A damaged state is none: the trial starts anew, and comes to the same numbers.
