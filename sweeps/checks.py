@@ -36,19 +36,19 @@ def _guarded(what: str, check: Callable[[SweepSpec], Finding], spec: SweepSpec) 
 
 
 def _check_corpus(spec: SweepSpec) -> Finding:
+    from sweeps.run.draws import check_draws
     from ulm.text.corpora import Part, open_corpus
-    from ulm.text.subsets import make_subset, sample_test
 
     corpus = open_corpus(spec.corpus)
-    num_labels, largest = spec.labels.train, spec.sizes[-1]
-    make_subset(
-        corpus.parts, corpus.labels, num_labels=num_labels, size=largest, seed=spec.seeds[0]
+    check_draws(spec, corpus.parts, corpus.labels)
+    num_tests = int((corpus.parts == Part.TEST).sum())
+    num_scored = num_tests if spec.test.documents is None else spec.test.documents
+    detail = (
+        f"{len(corpus) - num_tests:,} documents for training, {num_scored:,} scored, classes "
+        f"{', '.join(corpus.label_names)}"
     )
-    test = sample_test(
-        corpus.parts, corpus.labels, documents=spec.test.documents, seed=spec.seeds[0]
-    )
-    pool = int((corpus.parts != Part.TEST).sum())
-    detail = f"{pool:,} documents for training, {len(test):,} scored, {corpus.label_names}"
+    if corpus.num_dropped:
+        detail += f"; {corpus.num_dropped:,} more repeat a test document and are left out"
     return Finding(what="corpus", result="ok", detail=detail)
 
 
@@ -61,10 +61,12 @@ def _check_general(spec: SweepSpec) -> Finding:
         return Finding(what=what, result="note", detail=detail)
     if spec.general.kind == "encoder":
         return _check_encoder(spec)
+    from sweeps.run.draws import check_general
     from ulm.text.corpora import open_corpus
 
     assert spec.general.source is not None, "neither weights nor an encoder: a corpus"
     corpus = open_corpus(spec.general.source)
+    check_general(len(corpus))
     detail = f"{len(corpus):,} documents of {corpus.name} to pretrain on"
     return Finding(what=what, result="ok", detail=detail)
 

@@ -9,7 +9,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.run.context import Indices
+from sweeps.run.draws import Indices
 from sweeps.run.job import Job, rate
 from sweeps.run.predictions import predict_test, score_test
 from sweeps.search.records import Outcome

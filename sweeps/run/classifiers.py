@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sweeps.run.context import Indices
+from sweeps.run.draws import Indices
 from sweeps.run.job import STATE_FILE, EpochTeller, Job, rate
 from sweeps.search.records import Outcome
 from sweeps.spec.cells import Stage

@@ -2,8 +2,7 @@
 
 A picklable `TrialContext` travels to the workers; there `Materials` opens the token arrays (mapped
 into memory, once per process; from a bucket fetched first, once per machine) and answers which
-documents, labels and words a cell may use. All draws depend on the cell's seed alone, so regimes at
-one seed see the same documents and labels, and a sweep under another name the same numbers.
+documents, labels and words a cell may use.
 """
 
 import hashlib
@@ -15,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.paths import below
+from sweeps.run.draws import Draws, Indices
 from sweeps.run.node_cache import NodeCache
 from sweeps.spec.cells import Cell
 from sweeps.spec.values import SweepSpec
 from ulm.seeding import seed_for
-from ulm.text.subsets import Split, Subset, fold_labels, make_subset, sample_test, split_labels
+from ulm.text.subsets import Split
 from ulm.text.tokens import Documents, TokenArray, load_tokens
 from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary, count_vocabulary, coverage, lookup
-
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +71,9 @@ class Materials:
             assert context.general is not None, "a general cell has a general corpus"
         folder = context.general if cell.is_general and context.general else context.domain
         self.tokens = _tokens(folder, context.tokens)
+        self._draws = Draws(
+            spec=context.spec, cell=cell, parts=self.tokens.parts, labels=self.tokens.labels
+        )
 
     @property
     def num_classes(self) -> int:
@@ -84,42 +85,22 @@ class Materials:
         """Documents the cell may read: its subset, or the whole general corpus."""
         if self._cell.is_general:
             return np.arange(self.tokens.num_documents, dtype=np.int64)
-        return self._subset.documents
+        return self._draws.subset.documents
 
     @property
     def labelled(self) -> Indices:
         """Documents whose labels the cell may use."""
-        return self._subset.labelled
-
-    @property
-    def _subset(self) -> Subset:
-        labels = self._spec.labels.train
-        return make_subset(
-            self.tokens.parts,
-            self.tokens.labels,
-            num_labels=labels,
-            size=self._cell.size or labels,
-            seed=self._cell.seed,
-        )
+        return self._draws.subset.labelled
 
     @property
     def test(self) -> Indices:
         """Documents that `final` scores."""
-        return sample_test(
-            self.tokens.parts,
-            self.tokens.labels,
-            documents=self._spec.test.documents,
-            seed=self._cell.seed,
-        )
+        return self._draws.test
 
     @property
     def label_splits(self) -> tuple[Split, ...]:
         """Labels to train and to choose on: one held-out share, or folds."""
-        labels, seed = self._spec.labels, self.seed("labels")
-        if labels.folds is not None:
-            return fold_labels(self.labelled, self.tokens.labels, folds=labels.folds, seed=seed)
-        split = split_labels(self.labelled, self.tokens.labels, share=labels.validation, seed=seed)
-        return (split,)
+        return self._draws.label_splits
 
     def seed(self, purpose: str) -> int:
         """A seed that all regimes and trials of the cell's seed share for a purpose."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from sweeps.run.context import Indices, Materials, TrialContext
+from sweeps.run.context import Materials, TrialContext
+from sweeps.run.draws import Indices
 from sweeps.run.encoders import Encoders
 from sweeps.search.records import Progress, TrialRequest
 from ulm.model.architecture import Architecture

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.paths import below
-from sweeps.run.context import Indices
+from sweeps.run.draws import Indices
 from sweeps.run.job import Job
 from sweeps.search.records import Outcome
 from sweeps.storage import put_bytes

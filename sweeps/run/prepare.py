@@ -15,13 +15,13 @@ from sweeps.errors import SweepError
 from sweeps.live.progress import RunListener
 from sweeps.passwords import without_passwords
 from sweeps.paths import SweepPaths
-from sweeps.run.context import Materials, TrialContext
+from sweeps.run.context import TrialContext
+from sweeps.run.draws import check_draws, check_general
 from sweeps.run.shared_folder import find_contents, get_folder, put_folder
 from sweeps.spec.cells import make_cells
 from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import size_mistake, stored_volumes
 from ulm.text.corpora import CorpusSource
-from ulm.text.subsets import language_model_split
 from ulm.text.tokens import TokenArray, prepare_tokens
 
 if TYPE_CHECKING:
@@ -52,27 +52,15 @@ def prepare_context(
         encoders=paths.shared(paths.encoders),
         predictions=paths.shared(paths.predictions_folder),
     )
-    check_materials(context)
+    check_draws(spec, domain.parts, domain.labels)
+    if general is not None:
+        check_general(general.num_documents)
     arrays = (domain,) if general is None else (domain, general)
     if not paths.is_remote:
         return context, arrays
     for array in arrays:
         put_folder(array.folder, paths.shared(array.folder))
     return replace(context, tokens=paths.shared(paths.tokens)), arrays
-
-
-def check_materials(context: TrialContext) -> None:
-    """Draw what every cell will be given, so that a mistake is known before the first trial.
-
-    Raises:
-        UlmError: Too few labels or documents, or no test part.
-    """
-    for cell in make_cells(context.spec):
-        materials = Materials(context, cell)
-        if cell.is_general or cell.size is not None:
-            language_model_split(materials.documents)
-        if not cell.is_general:
-            _ = materials.label_splits, materials.test
 
 
 def pretrained_general(spec: SweepSpec, paths: SweepPaths, listener: RunListener) -> str | None:

@@ -177,9 +177,10 @@ class RunSession:
 
 
 def cost_of(tokens: TokenArray) -> str:
-    """What making a token array took, in words."""
-    cost = tokens.cost
-    return f"{cost.wall_seconds:.0f} s, peak {cost.peak_gib:.2f} GiB, {cost.processes} processes"
+    """What making a token array took and left out, in words."""
+    cost, dropped = tokens.cost, tokens.num_dropped
+    text = f"{cost.wall_seconds:.0f} s, peak {cost.peak_gib:.2f} GiB, {cost.processes} processes"
+    return text + (f", without {dropped:,} repeats of test documents" if dropped else "")
 
 
 def _read(path: Path) -> dict[str, Any]:

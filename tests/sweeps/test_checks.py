@@ -46,6 +46,8 @@ def test_a_sound_sweep_passes_and_leaves_nothing_behind(tmp_path):
         ({"labels__train": "39", "sizes": "[39]"}, "labels must not exceed"),
         ({"sizes": "[10, 33]"}, "33"),
         ({"test__documents": "9"}, "9"),
+        ({"labels__folds": "5"}, "5 folds needs 5 labelled documents of each class"),
+        ({"labels__validation": "0.05"}, "validation must hold a label of each of the 2 classes"),
     ],
 )
 def test_a_corpus_that_cannot_serve_is_one_message(overrides, message):
@@ -53,6 +55,13 @@ def test_a_corpus_that_cannot_serve_is_one_message(overrides, message):
     assert findings["corpus"].result == "failed"
     assert message in findings["corpus"].detail
     assert findings["storage"].result == "ok"
+
+
+def test_documents_that_are_left_out_are_counted():
+    ten_times = ROWS + "a review 0,bad\n" * 9  # of which two are drawn for testing
+    Path("reviews.csv").write_text(ten_times, encoding="utf-8")
+    detail = findings_of()["corpus"].detail
+    assert detail.endswith("; 8 more repeat a test document and are left out"), detail
 
 
 def test_text_that_is_not_utf8_is_found():

@@ -3,14 +3,14 @@ import signal
 
 import numpy as np
 import pytest
-from tiny import context_of, tiny_spec
+from tiny import tiny_spec
 
 from sweeps.errors import StorageError, SweepError
 from sweeps.live.progress import QuietProgress
 from sweeps.paths import SweepPaths
 from sweeps.run.driver import driver_lock, terminated_like_interrupt
 from sweeps.run.memory import GIB, MemoryPeak, MemoryWatch
-from sweeps.run.prepare import check_materials, prepare_context, pretrained_general
+from sweeps.run.prepare import prepare_context, pretrained_general
 from sweeps.spec.general import GeneralSpec
 from sweeps.spec.values import LabelSpec
 from ulm.errors import UlmError
@@ -102,11 +102,6 @@ def test_a_size_beyond_a_pool_that_is_known_is_refused_before_anything_is_tokeni
     with pytest.raises(SweepError, match=r"pool of 1,080 documents, found 1,000,000; leave"):
         prepare_context(spec, paths, QuietProgress())
     assert not paths.tokens.exists()
-
-
-def test_every_seed_is_checked(tmp_path):
-    context = context_of(tiny_spec(tmp_path, seeds=(0, 1)), tmp_path / "tokens")
-    check_materials(context)
 
 
 @pytest.mark.torch

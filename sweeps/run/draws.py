@@ -1,0 +1,101 @@
+"""Draws: which documents and labels each cell is given, from the parts and labels of a corpus.
+
+A spec, a cell and two arrays come in; indices of documents go out. All draws depend on the cell's
+seed alone, so regimes at one seed see the same documents and labels, and a sweep under another name
+the same numbers. `check_draws` makes all of them before the first trial, and before any text is
+tokenised where it is asked to: what a corpus can not give is known then.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeps.spec.cells import Cell, make_cells
+from sweeps.spec.values import SweepSpec
+from ulm.seeding import seed_for
+from ulm.text.subsets import (
+    Split,
+    Subset,
+    fold_labels,
+    language_model_split,
+    make_subset,
+    sample_test,
+    split_labels,
+)
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Draws:
+    """What one cell of the grid is given of the domain corpus.
+
+    Args:
+        spec: The sweep.
+        cell: The cell.
+        parts: uint8 [N], part of each document.
+        labels: int16 [N], label of each document.
+    """
+
+    spec: SweepSpec
+    cell: Cell
+    parts: NDArray[np.uint8]
+    labels: NDArray[np.int16]
+
+    @property
+    def subset(self) -> Subset:
+        """Documents the cell may read, and those whose labels it may use."""
+        num_labels = self.spec.labels.train
+        return make_subset(
+            self.parts,
+            self.labels,
+            num_labels=num_labels,
+            size=self.cell.size or num_labels,
+            seed=self.cell.seed,
+        )
+
+    @property
+    def label_splits(self) -> tuple[Split, ...]:
+        """Labels to train and to choose on: one held-out share, or folds."""
+        budget, labelled = self.spec.labels, self.subset.labelled
+        seed = seed_for("labels", self.cell.seed)
+        if budget.folds is not None:
+            return fold_labels(labelled, self.labels, folds=budget.folds, seed=seed)
+        return (split_labels(labelled, self.labels, share=budget.validation, seed=seed),)
+
+    @property
+    def test(self) -> Indices:
+        """Documents that `final` scores."""
+        return sample_test(
+            self.parts, self.labels, documents=self.spec.test.documents, seed=self.cell.seed
+        )
+
+
+def check_draws(spec: SweepSpec, parts: NDArray[np.uint8], labels: NDArray[np.int16]) -> None:
+    """Draw what every cell of the grid will be given.
+
+    Args:
+        spec: The sweep.
+        parts: uint8 [N], part of each document of the domain corpus.
+        labels: int16 [N], label of each.
+
+    Raises:
+        SubsetError: Too few labels or documents, or no test part.
+    """
+    for cell in make_cells(spec):
+        if cell.is_general:
+            continue
+        draws = Draws(spec=spec, cell=cell, parts=parts, labels=labels)
+        if cell.size is not None:
+            language_model_split(draws.subset.documents)
+        _ = draws.label_splits, draws.test
+
+
+def check_general(num_documents: int) -> None:
+    """Draw the validation part of the general corpus.
+
+    Raises:
+        SubsetError: Too few documents.
+    """
+    language_model_split(np.arange(num_documents, dtype=np.int64))
