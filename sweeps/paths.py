@@ -6,6 +6,7 @@ local disk) and `shared` names the counterpart of a local path on the shared sto
 URI (`?endpoint_override=...`) stay at its end, wherever a place below it is named.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ class SweepPaths:
         if self.is_remote:
             normal = below(self.storage)
         else:
-            normal = str(Path(self.storage).expanduser().absolute())
+            normal = os.path.abspath(Path(self.storage).expanduser())
         object.__setattr__(self, "storage", normal)
 
     @classmethod

@@ -8,6 +8,7 @@ imported.
 import getpass
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -84,6 +85,6 @@ def describe_environment() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": f"{_processor()}, {os.cpu_count()} logical cores",
         "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
-        "command": redact_uri(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+        "command": redact_uri(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
     }
     return {name: text for name, text in found.items() if text}

@@ -23,6 +23,12 @@ def test_every_path_is_absolute_and_below_the_storage(tmp_path, monkeypatch):
         assert path.is_relative_to(tmp_path / "runs")
 
 
+def test_a_storage_beside_the_working_directory_is_named_without_detours(tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    assert SweepPaths(storage="../runs", name="demo").folder == tmp_path / "runs" / "demo"
+
+
 def test_no_two_files_share_a_path():
     values = list(all_paths(LOCAL).values())
     assert len(set(values)) == len(values)

@@ -1,4 +1,5 @@
 import json
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -135,6 +136,13 @@ def test_a_password_of_a_uri_is_in_no_param_and_no_tag():
 def test_the_note_is_the_report_up_to_its_second_heading():
     page = "# Demo\n\n## Answer\n\nMore helps.\n\n## Cells\n\ntable"
     assert first_section(page) == "# Demo\n\n## Answer\n\nMore helps.\n"
+
+
+def test_the_command_of_the_environment_can_be_given_to_a_shell_again(monkeypatch):
+    words = ["/usr/bin/sweep", "run", "my spec.yaml", "--set", "sizes=[100, 400]"]
+    monkeypatch.setattr("sys.argv", words)
+    command = describe_environment()["command"]
+    assert shlex.split(command) == ["sweep", *words[1:]]
 
 
 def test_the_environment_names_versions_and_hardware():
