@@ -10,6 +10,8 @@ from pathlib import Path
 
 from sweeps.answer.results import ResultRow, group_by_cell
 from sweeps.clock import steady_time
+from sweeps.record.datasets import Dataset, part_of
+from sweeps.record.notes import first_section, sweep_note
 from sweeps.record.runs import Point, Run, RunStatus, cell_run, curve_runs, trial_run
 from sweeps.search.records import TrialKey, TrialRecord
 from sweeps.search.spending import Spent
@@ -19,7 +21,6 @@ from sweeps.spec.meaning import KIND_OF_KEY, KeyKind, digest, flatten, to_json
 from sweeps.spec.values import SweepSpec
 
 _SECRET_KEYS = ("tracking.uri", "ledger.url")  # may carry a password: never recorded
-_MAX_NOTE = 5000  # characters; MLflow refuses tags above 8000
 
 
 def sweep_key(spec: SweepSpec) -> str:
@@ -37,12 +38,6 @@ def spec_texts(spec: SweepSpec, kinds: Iterable[KeyKind]) -> dict[str, str]:
     }
 
 
-def first_section(markdown: str) -> str:
-    """A Markdown page up to its second `## ` heading: title and answer."""
-    parts = markdown.split("\n## ")
-    return "\n## ".join(parts[:2])[:_MAX_NOTE]
-
-
 class RunBook:
     """What the runs of a sweep should be, from what it was told so far.
 
@@ -50,6 +45,7 @@ class RunBook:
         spec: The sweep's spec.
         cells: All its cells; records of other cells are ignored.
         environment: Tags of the sweep's run, e.g. git commit and versions.
+        datasets: The sweep's corpora, the domain's first.
         clock: Unix seconds.
     """
 
@@ -59,11 +55,13 @@ class RunBook:
         spec: SweepSpec,
         cells: Sequence[Cell],
         environment: Mapping[str, str] | None = None,
+        datasets: Sequence[Dataset] = (),
         clock: Callable[[], float] = steady_time,
     ) -> None:
         self._spec = spec
         self._cells = {cell.id: cell for cell in cells}
         self._environment = dict(environment or {})
+        self._datasets = tuple(datasets)
         self._clock = clock
         self._started_at = clock()
         self._records: dict[TrialKey, TrialRecord] = {}
@@ -86,8 +84,9 @@ class RunBook:
                 **{f"spec.{key}": text for key, text in open_keys.items()},
                 **{f"env.{key}": text[:500] for key, text in self._environment.items()},
                 "ulm.cells": f"{finished} of {len(self._rows)} finished" if self._rows else "",
-                "mlflow.note.content": self._note,
+                "mlflow.note.content": sweep_note(self._note),
             },
+            datasets=self._datasets,
             started_at=self._begin,
             ended_at=None if status is RunStatus.RUNNING else self._clock(),
         )
@@ -137,11 +136,16 @@ class RunBook:
             self._note = first_section(note.read_text(encoding="utf-8"))
         records = group_by_cell(self._records.values())
         cells = [
-            cell_run(row, self._cells[row.cell], records.get(row.cell, []))
+            self._cell_run(row, records.get(row.cell, []))
             for row in rows
             if row.cell in self._cells and (row.is_finished or row.is_failed)
         ]
         return (*cells, *curve_runs(self._spec, rows), self.sweep_run())
+
+    def _cell_run(self, row: ResultRow, records: Sequence[TrialRecord]) -> Run:
+        cell = self._cells[row.cell]
+        read = tuple(part_of(dataset, cell) for dataset in self._datasets[:1])
+        return cell_run(row, cell, records, read)
 
     def close(self) -> tuple[Run, ...]:
         """What still runs, as killed, and the sweep's run: finished once every cell has ended."""

@@ -6,9 +6,6 @@ less is completed; one that contradicts is deleted and made anew, because neithe
 points can be altered. So an outage, a kill or a second start costs calls and nothing else.
 """
 
-import logging
-import os
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,44 +14,18 @@ from typing import Any
 from sweeps.clock import steady_time
 from sweeps.paths import SweepPaths
 from sweeps.record.book import RunBook
+from sweeps.record.datasets import Dataset
 from sweeps.record.environment import user_name
+from sweeps.record.mlflow_client import dataset_input, open_client
 from sweeps.record.queued_recorder import QueuedRecorder, RunStore
 from sweeps.record.runs import TOTALS, Point, Run, RunStatus
-from sweeps.record.tracking import make_whole
+from sweeps.record.views import EXPERIMENT, experiment_tags
 from sweeps.spec.cells import Cell
 from sweeps.spec.values import SweepSpec
-
-_log = logging.getLogger(__name__)
 
 KEY_TAG = "ulm.key"
 DIGEST_TAG = "ulm.digest"
 _MAX_METRICS, _MAX_PARAMS, _PAGE = 800, 90, 1000  # MLflow takes 1,000, 100 and 1,000 in all
-_SETTINGS = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # default 120
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # default 7; the background thread retries instead
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_CONFIGURE_LOGGING": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-
-
-def open_client(uri: str) -> Any:
-    """A client, with mlflow's own log lines and telemetry off and short timeouts.
-
-    Args:
-        uri: Tracking URI; a SQLite file is created with its schema where it is missing.
-    """
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
-    for logger in ("mlflow", "alembic", "urllib3.connectionpool"):
-        logging.getLogger(logger).setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from mlflow.tracking import MlflowClient
-
-        make_whole(uri, MlflowClient)
-        return MlflowClient(tracking_uri=uri)
 
 
 @dataclass(slots=True)
@@ -96,15 +67,23 @@ class MlflowStore:
         experiment: Experiment name; created where it is missing.
         artifacts: Folder of artifacts for a local store; None leaves the place to the server.
         common_tags: Tags every run carries.
+        page: Tags of the experiment; what is there already stays, a person may have changed it.
     """
 
     def __init__(
-        self, *, uri: str, experiment: str, artifacts: Path | None, common_tags: dict[str, str]
+        self,
+        *,
+        uri: str,
+        experiment: str,
+        artifacts: Path | None,
+        common_tags: dict[str, str],
+        page: Mapping[str, str] | None = None,
     ) -> None:
         self._uri = uri
         self._experiment_name = experiment
         self._artifacts = artifacts
         self._common_tags = common_tags
+        self._page = dict(page or {})
         self._client: Any = None
         self._experiment = ""
         self._known: dict[str, _Known] = {}
@@ -123,6 +102,9 @@ class MlflowStore:
             if found.lifecycle_stage == "deleted":
                 client.restore_experiment(identity)
         self._experiment = identity
+        for name, text in self._page.items():
+            if found is None or name not in found.tags:
+                client.set_experiment_tag(identity, name, text)
         self._learn_runs(client)
         self._client = client
 
@@ -222,8 +204,15 @@ class MlflowStore:
         while len(params) > _MAX_PARAMS:
             self._client.log_batch(known.run_id, params=params[:_MAX_PARAMS])
             params = params[_MAX_PARAMS:]
+        if run.datasets:
+            self._client.log_inputs(
+                known.run_id, [dataset_input(dataset) for dataset in run.datasets]
+            )
         # MLflow writes the tags of a call last: the digest vouches for all that came before
-        tags = [RunTag(*item) for item in {**run.tags, DIGEST_TAG: run.digest}.items()]
+        tags = [
+            RunTag(name, text.replace(EXPERIMENT, self._experiment))
+            for name, text in {**run.tags, DIGEST_TAG: run.digest}.items()
+        ]
         self._client.log_batch(known.run_id, metrics, params, tags)
         known.digest = run.digest
         known.points = _ids(run.points) | {p for p in held if p[0] in TOTALS} | _ids(totals)
@@ -270,6 +259,7 @@ class MlflowRecorder(QueuedRecorder):
         cells: All its cells.
         paths: The sweep's paths.
         environment: Names and texts kept as tags of the sweep's run.
+        datasets: The sweep's corpora, the domain's first.
         close_seconds: `close` gives up when the server took nothing for so long.
         make_store: Makes what calls the server, from the settings of `MlflowStore`.
     """
@@ -281,6 +271,7 @@ class MlflowRecorder(QueuedRecorder):
         cells: Sequence[Cell],
         paths: SweepPaths,
         environment: Mapping[str, str] | None = None,
+        datasets: Sequence[Dataset] = (),
         close_seconds: float = 30.0,
         make_store: Callable[..., RunStore] = MlflowStore,
     ) -> None:
@@ -290,6 +281,7 @@ class MlflowRecorder(QueuedRecorder):
             experiment=spec.name,
             artifacts=paths.mlartifacts if is_local else None,
             common_tags=_common_tags((environment or {}).get("git_commit")),
+            page=experiment_tags(),
         )
-        book = RunBook(spec=spec, cells=cells, environment=environment)
+        book = RunBook(spec=spec, cells=cells, environment=environment, datasets=datasets)
         super().__init__(name="mlflow", book=book, store=store, close_seconds=close_seconds)

@@ -11,9 +11,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import isfinite, log10
+from math import isfinite
 
+from sweeps.answer.colours import COLOURS
 from sweeps.answer.results import ResultRow
+from sweeps.record.datasets import Dataset
+from sweeps.record.notes import cell_note, curve_note, trial_note
 from sweeps.search.records import Progress, TrialRecord, TrialState
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.values import SweepSpec
@@ -99,6 +102,7 @@ class Run:
         totals: Numbers that grow while the run goes on, as they stand: a store keeps every one it
             was given, and none of them contradicts another.
         tags: May change.
+        datasets: What it has read.
         started_at: Unix seconds.
         ended_at: Unix seconds; None while it runs.
     """
@@ -111,6 +115,7 @@ class Run:
     points: tuple[Point, ...] = ()
     totals: tuple[Point, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    datasets: tuple[Dataset, ...] = ()
     started_at: float = 0.0
     ended_at: float | None = None
 
@@ -119,6 +124,7 @@ class Run:
         """Hash (16 hex digits) of what the run says; times and status are not part of it."""
         points = sorted((p.name, p.step, repr(p.value)) for p in (*self.points, *self.totals))
         content = [self.name, sorted(self.params.items()), points, sorted(self.tags.items())]
+        content += [[dataset.digest, dataset.context] for dataset in self.datasets]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
@@ -165,6 +171,14 @@ def _outcome_points(record: TrialRecord, stage: Stage) -> Iterator[Point]:
             yield Point(name=whole, step=0, value=float(value), at=record.ended_at)
 
 
+def _shown(regime: str, note: str) -> dict[str, str]:
+    """Tags that MLflow's pages show: the description, and the colour in charts."""
+    tags = {"mlflow.note.content": note}
+    if regime in COLOURS:
+        tags["mlflow.runColor"] = COLOURS[regime]
+    return tags
+
+
 def _cell_params(cell: Cell) -> dict[str, object]:
     return {"regime": cell.regime, "size": cell.size, "seed": cell.seed}
 
@@ -174,6 +188,7 @@ def trial_run(record: TrialRecord, cell: Cell) -> Run:
     key, stage = record.key, record.key.study.stage
     name = f"{cell.label} {_SHORT[stage]} #{key.number}"
     tags = {"ulm.cell": cell.id, "ulm.state": record.state.value}
+    tags |= _shown(cell.regime, trial_note(record, cell))
     if record.failure:
         tags["ulm.failure"] = record.failure[:500]
     if record.outcome is not None:
@@ -197,7 +212,12 @@ def trial_run(record: TrialRecord, cell: Cell) -> Run:
     )
 
 
-def cell_run(row: ResultRow, cell: Cell, records: Sequence[TrialRecord]) -> Run:
+def cell_run(
+    row: ResultRow,
+    cell: Cell,
+    records: Sequence[TrialRecord],
+    datasets: tuple[Dataset, ...] = (),
+) -> Run:
     """The run of one finished or failed cell: chosen settings, scores, cost."""
     values = {name: getattr(row, name) for name in CELL_METRICS}
     ends = [record.ended_at for record in records if record.ended_at is not None]
@@ -214,7 +234,12 @@ def cell_run(row: ResultRow, cell: Cell, records: Sequence[TrialRecord]) -> Run:
             for name, value in values.items()
             if value is not None
         ),
-        tags={"ulm.cell": cell.id, "ulm.state": row.status[:500]},
+        tags={
+            "ulm.cell": cell.id,
+            "ulm.state": row.status[:500],
+            **_shown(cell.regime, cell_note(row, cell)),
+        },
+        datasets=datasets,
         started_at=min(starts, default=0.0),
         ended_at=ended_at,
     )
@@ -233,13 +258,9 @@ def curve_runs(spec: SweepSpec, rows: Sequence[ResultRow]) -> tuple[Run, ...]:
     runs = []
     for (regime, seed), own in groups.items():
         points = [
-            point
+            Point(name="test_accuracy", step=size, value=row.test_accuracy or 0.0)
             for row in own
             for size in (spec.sizes if row.size is None else (row.size,))
-            for point in (
-                Point(name="test_accuracy", step=size, value=row.test_accuracy or 0.0),
-                Point(name="log10_size", step=size, value=log10(size)),
-            )
         ]
         runs.append(
             Run(
@@ -248,7 +269,8 @@ def curve_runs(spec: SweepSpec, rows: Sequence[ResultRow]) -> tuple[Run, ...]:
                 name=f"{regime} seed {seed}",
                 status=RunStatus.FINISHED,
                 params={"regime": regime, "seed": str(seed)},
-                points=tuple(sorted(points, key=lambda p: (p.step, p.name))),
+                points=tuple(sorted(points, key=lambda point: point.step)),
+                tags=_shown(regime, curve_note(regime, seed)),
             )
         )
     return tuple(runs)

@@ -45,7 +45,7 @@ def _probe(uri: str, timeout_seconds: float) -> Callable[[], object]:
         timeout = {"connect_timeout": max(1, int(timeout_seconds))}
         engine = create_engine(uri, connect_args=timeout)
         return lambda: engine.connect().close()
-    from sweeps.record.mlflow_recorder import open_client
+    from sweeps.record.mlflow_client import open_client
 
     client = open_client(uri)
     return lambda: client.search_experiments(max_results=1)

@@ -12,15 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ulm.regimes import Regime
+from sweeps.answer.colours import COLOURS
 
-COLOURS = {
-    Regime.BOW.value: "#1a1a1a",
-    Regime.SCRATCH.value: "#a2588a",  # Okabe & Ito's #cc79a7, darker so that thin text is legible
-    Regime.ULM.value: "#007a59",  # their #009e73, for the same reason
-    Regime.DOMAIN.value: "#0072b2",
-    Regime.ULM_DOMAIN.value: "#d55e00",
-}
 INK, SOFT, FAINT, ALARM = "#333333", "#5e5e5e", "#d9d9d9", "#b00020"
 PAPER = "#fefefe"
 VARIABLES = {

@@ -7,7 +7,8 @@ named at its end, not in a box. What is extrapolated is hatched and lies beyond 
 from collections.abc import Sequence
 from typing import Any
 
-from sweeps.report.canvas import COLOURS, PAPER, SOFT, canvas, plain, room, size_axis, titles
+from sweeps.answer.colours import COLOURS
+from sweeps.report.canvas import PAPER, SOFT, canvas, plain, room, size_axis, titles
 from sweeps.report.series import CurveFigure, Line, Region, spread
 from ulm.regimes import Regime
 

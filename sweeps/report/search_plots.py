@@ -7,9 +7,10 @@ side by side as far as its width allows. More domain text is a stronger colour.
 from collections.abc import Sequence
 from typing import Any
 
+from sweeps.answer.colours import COLOURS
 from sweeps.answer.search_curves import SearchCurve
 from sweeps.answer.tried import SearchPanel, Tried
-from sweeps.report.canvas import ALARM, COLOURS, FAINT, INK, canvas, plain, room
+from sweeps.report.canvas import ALARM, FAINT, INK, canvas, plain, room
 from sweeps.report.curve_plots import DASHES, MARKERS
 from sweeps.report.series import spread
 from sweeps.spec.cells import Stage

@@ -20,6 +20,7 @@ from sweeps.answer.results import make_rows
 from sweeps.errors import StorageError
 from sweeps.live.progress import RunListener
 from sweeps.paths import SweepPaths
+from sweeps.record.datasets import dataset_of
 from sweeps.record.environment import describe_environment
 from sweeps.record.late_recorder import LateRecorder
 from sweeps.record.mlflow_recorder import MlflowRecorder
@@ -77,6 +78,10 @@ class RunSession:
                 paths=paths,
                 environment=self._environment,
                 make_store=StoreProcess,
+                datasets=[
+                    dataset_of(array, role)
+                    for array, role in zip(tokens, ("domain", "general"), strict=False)
+                ],
             )
         )
         self._has_published = False

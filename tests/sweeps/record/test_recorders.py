@@ -13,10 +13,13 @@ from sweeps.answer.results import make_rows
 from sweeps.errors import TrackingError
 from sweeps.paths import SweepPaths
 from sweeps.record.book import RunBook, sweep_key
-from sweeps.record.mlflow_recorder import MlflowRecorder, open_client
+from sweeps.record.datasets import Dataset
+from sweeps.record.mlflow_client import open_client
+from sweeps.record.mlflow_recorder import MlflowRecorder
 from sweeps.record.queued_recorder import QueuedRecorder
 from sweeps.record.recorder import ListRecorder
 from sweeps.record.tracking import check_tracking, make_whole
+from sweeps.record.views import experiment_tags
 from sweeps.search.records import TrialState
 from sweeps.search.spending import Spent
 from sweeps.spec.cells import make_cells
@@ -28,6 +31,10 @@ SPEC = example_spec(regimes=(Regime.BOW, Regime.DOMAIN), sizes=(100, 400), seeds
 CELLS = make_cells(SPEC)
 RECORDS = example_records(SPEC)
 ROWS = make_rows(SPEC, CELLS, RECORDS)
+
+CORPUS = Dataset(
+    name="reviews", digest="1a2b3c", source="{}", profile='{"documents": 9}', context="domain"
+)
 
 
 def started(record):
@@ -76,7 +83,9 @@ class OnMlflow:
         shutil.copy(database, self.paths.mlflow_db)
 
     def open(self):
-        return MlflowRecorder(spec=SPEC, cells=CELLS, paths=self.paths, close_seconds=60)
+        return MlflowRecorder(
+            spec=SPEC, cells=CELLS, paths=self.paths, datasets=[CORPUS], close_seconds=60
+        )
 
     def kill(self, recorder):
         assert recorder.flush(60)
@@ -333,10 +342,46 @@ def test_the_report_is_attached_and_its_answer_is_the_description(mlflow_place, 
     recorder.close()
     client, listed = place.listed()
     (sweep,) = [run for run in listed if run.data.tags["kind"] == "sweep"]
-    assert sweep.data.tags["mlflow.note.content"] == "# Example\n\n## Answer\n\nText helps.\n"
+    note = sweep.data.tags["mlflow.note.content"]
+    assert note.startswith("# Example\n\n## Answer\n\nText helps.\n")
+    assert f"](#/experiments/{sweep.info.experiment_id}/runs?viewStateShareKey=ulm-curves" in note
     assert sweep.data.tags["mlflow.user"]
     names = [file.path for file in client.list_artifacts(sweep.info.run_id)]
     assert names == ["report.md", "spec.json"]
+
+
+def test_the_sweep_and_its_cells_name_the_corpus_they_read_once(mlflow_place):
+    for _ in range(2):
+        recorder = mlflow_place.open()
+        recorder.reconcile(RECORDS)
+        recorder.publish(ROWS, ())
+        assert recorder.close()
+    _, listed = mlflow_place.listed()
+    read = {
+        run.info.run_name: [
+            (entry.dataset.name, entry.dataset.digest, entry.tags[0].value)
+            for entry in run.inputs.dataset_inputs
+        ]
+        for run in listed
+        if run.data.tags["kind"] in ("sweep", "cell")
+    }
+    assert read == {
+        "example": [("reviews", "1a2b3c", "domain")],
+        "bow seed 0": [("reviews", "1a2b3c", "labels alone, seed 0")],
+        "domain n=100 seed 0": [("reviews", "1a2b3c", "100 documents, seed 0")],
+        "domain n=400 seed 0": [("reviews", "1a2b3c", "400 documents, seed 0")],
+    }
+
+
+def test_the_experiment_has_its_views_and_keeps_those_that_a_person_changed(mlflow_place):
+    assert mlflow_place.open().close()
+    client = open_client(mlflow_place.uri)
+    before = client.get_experiment_by_name(SPEC.name)
+    assert before.tags.items() >= experiment_tags().items()
+    name = next(iter(set(experiment_tags()) - {"mlflow.experimentKind"}))
+    client.set_experiment_tag(before.experiment_id, name, "mine")
+    assert mlflow_place.open().close()
+    assert client.get_experiment_by_name(SPEC.name).tags[name] == "mine"
 
 
 def test_a_dead_server_neither_raises_nor_delays_and_is_said_at_the_end(tmp_path, caplog):
