@@ -31,3 +31,20 @@ class TokenError(UlmError):
 
 class VocabularyError(UlmError):
     """A vocabulary that breaks a rule: a word twice, specials not first, a size too small."""
+
+
+def require_at_least(least: int, value: object, *names: str) -> None:
+    """Hold fields of a value to a smallest number.
+
+    Args:
+        least: The smallest number allowed.
+        value: Has the fields.
+        names: Names of the fields.
+
+    Raises:
+        UlmError: One is smaller.
+    """
+    for name in names:
+        found = getattr(value, name)
+        if found < least:
+            raise UlmError(f"{name} must be at least {least}, found {found}")

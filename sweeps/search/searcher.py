@@ -296,5 +296,6 @@ def _error_text(trial: Trial) -> str | None:
 
 def _reason(errors: str) -> str:
     """The cause of the last error where the trial's own code raised it, else that it vanished."""
-    _, raised_in, *trace = errors.rpartition("Failure # ")[2].splitlines()
-    return trace[-1].strip() if "ray::" in raised_in and trace else VANISHED
+    lines = errors.rpartition("Failure # ")[2].splitlines()
+    is_raised = len(lines) > 2 and "ray::" in lines[1]
+    return lines[-1].strip() if is_raised else VANISHED

@@ -17,19 +17,3 @@ def require(condition: bool, message: str) -> None:
     """
     if not condition:
         raise ValueError(message)
-
-
-def require_at_least(least: int, value: object, *names: str) -> None:
-    """Hold fields of a value to a smallest number.
-
-    Args:
-        least: The smallest number allowed.
-        value: Has the fields.
-        names: Names of the fields.
-
-    Raises:
-        ValueError: One is smaller.
-    """
-    for name in names:
-        found = getattr(value, name)
-        require(found >= least, f"{name} must be at least {least}, found {found}")

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sweeps.spec.general import WIKITEXT103_SIZES, GeneralSpec
-from sweeps.spec.rules import require, require_at_least
+from sweeps.spec.rules import require
 from sweeps.spec.searches import SearchSpec
+from ulm.errors import require_at_least
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource
 

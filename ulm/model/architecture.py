@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ulm.errors import UlmError, require_at_least
+
 State = list[tuple[Tensor, Tensor]]
 """Hidden and cell state of each layer, each of shape [1, B, H or E]."""
 
@@ -36,9 +38,7 @@ class Architecture:
     layers: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("embedding", "hidden", "layers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+        require_at_least(1, self, "embedding", "hidden", "layers")
 
     @property
     def layer_sizes(self) -> tuple[tuple[int, int], ...]:
@@ -66,7 +66,7 @@ class Dropouts:
         for name in ("input", "hidden", "weight", "embedding", "output"):
             value = getattr(self, name)
             if not 0 <= value < 1:
-                raise ValueError(
+                raise UlmError(
                     f"dropout {name} must be in [0, 1), found {value}: lower the multiplier"
                 )
 

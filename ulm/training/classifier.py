@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ulm.errors import require_at_least
 from ulm.model.architecture import (
     CLASSIFIER_DROPOUTS,
     AwdLstm,
@@ -77,6 +78,12 @@ class ClassifierSettings:
     weight_decay: float = 0.01
     precision: Literal["fp32", "bf16"] = "fp32"
     accumulation: int = 1
+
+    def __post_init__(self) -> None:
+        require_at_least(1, self, "epochs", "bptt", "accumulation")
+        require_at_least(2, self, "batch")  # batch normalisation compares documents
+        # the windows that are pooled hold a part of every document
+        require_at_least(2 * self.bptt, self, "maximum_tokens")
 
 
 def build_classifier(

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ulm.errors import UlmError, require_at_least
 from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS, LanguageModel, State
 from ulm.model.encoder import Encoder, build_language_model, encoder_of
 from ulm.seeding import seed_for
@@ -64,6 +65,9 @@ class LanguageModelSettings:
     clip: float | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     accumulation: int = 1
+
+    def __post_init__(self) -> None:
+        require_at_least(1, self, "epochs", "batch", "bptt", "accumulation")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -237,7 +241,13 @@ def train_language_model(
 
     Raises:
         TrainingDiverged: The loss is no longer finite.
+        UlmError: There is no word to predict in one of the parts.
     """
+    for part, documents in (("train", train), ("validation", validation)):
+        if len(documents.ids) < 2:
+            raise UlmError(
+                f"{part} documents must hold 2 tokens, one to predict, found {len(documents.ids)}"
+            )
     where = torch.device(device)
     steps = num_windows(len(train.ids), batch=settings.batch, bptt=settings.bptt)
     num_epochs = epochs_for(

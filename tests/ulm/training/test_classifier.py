@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from tests.ulm.fastai_reference import WORDS, random_documents, small_encoder
+from ulm.errors import UlmError
 from ulm.text.tokens import Documents
 from ulm.training.batches import by_length, pad_documents
 from ulm.training.classifier import ClassifierSettings, build_classifier, train_classifier
@@ -153,3 +154,27 @@ def test_scoring_batches_hold_every_document_once():
     rows = np.concatenate(list(by_length(lengths, batch=2)))
     assert sorted(rows) == list(range(5))
     assert list(lengths[rows]) == [9, 7, 7, 5, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, found 0"),
+        ({"batch": 1}, "batch must be at least 2, found 1"),
+        ({"bptt": 70, "maximum_tokens": 139}, "maximum_tokens must be at least 140, found 139"),
+    ],
+)
+def test_settings_that_can_not_train_are_refused(changes, message):
+    with pytest.raises(UlmError, match=message):
+        ClassifierSettings(**changes)
+
+
+@pytest.mark.parametrize("bptt", [3, 7])
+def test_every_document_is_pooled_however_few_tokens_are_read(bptt):
+    settings = ClassifierSettings(bptt=bptt, maximum_tokens=2 * bptt)
+    model = build_classifier(small_encoder(), num_classes=2, settings=settings, seed=0).eval()
+    for longest in range(1, 5 * bptt):
+        lengths = [longest, *range(longest, 0, -1)]
+        documents = [np.full(length, 20, np.int32) for length in lengths]
+        ids = torch.from_numpy(pad_documents(documents, bptt=bptt))
+        assert torch.isfinite(model(ids, lengths)[0]).all(), longest

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.ulm.fastai_reference import SMALL, WORDS, random_documents, small_encoder
+from ulm.errors import UlmError
 from ulm.model.encoder import random_encoder
 from ulm.text.tokens import Documents
 from ulm.training.batches import bucketed, num_windows, stream
@@ -124,3 +125,16 @@ def test_buckets_hold_every_document_once_and_never_one_alone():
     assert min(map(len, batches)) > 1
     for rows in batches:
         assert list(lengths[rows]) == sorted(lengths[rows], reverse=True)
+
+
+def test_settings_that_can_not_train_are_refused():
+    with pytest.raises(UlmError, match="epochs must be at least 1, found 0"):
+        LanguageModelSettings(epochs=0)
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_part_without_a_word_to_predict_is_refused(part):
+    parts = [counting_documents(4, seed=1), counting_documents(4, seed=2)]
+    parts[part] = Documents(ids=np.array([2], np.int32), offsets=np.array([0, 1]))
+    with pytest.raises(UlmError, match="documents must hold 2 tokens, one to predict, found 1"):
+        train_language_model(random_encoder(SMALL, WORDS, seed=0), *parts, SETTINGS, seed=3)
