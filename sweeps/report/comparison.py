@@ -7,10 +7,11 @@ need not share seeds or documents, so no difference between them is tested.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from sweeps.answer.costs import costs
 from sweeps.answer.crossings import Crossing
@@ -42,6 +43,7 @@ from sweeps.spec.values import SweepSpec
 from sweeps.storage import write_whole
 from ulm.regimes import Regime
 
+Said: TypeAlias = Callable[[Evidence], str]
 _NOT_COMPARED = ("name", "storage", "tracking")
 
 
@@ -89,12 +91,12 @@ def comparison_page(sweeps: Sequence[Named]) -> Page:
             title="Scores",
             blocks=(
                 Text(text="Mean test accuracy in percent, with its 95 % interval.", is_soft=True),
-                _table("regime and domain documents", sweeps, _points(sweeps), _score),
+                _table("regime and domain documents", sweeps, _scores(sweeps)),
             ),
         ),
         Section(
             title="How much text",
-            blocks=(_table("domain documents for", sweeps, tuple(_NEEDS), _need),),
+            blocks=(_table("domain documents for", sweeps, _NEEDS),),
         ),
         Section(title="Cost", blocks=(_costs(sweeps),)),
         Section(title="Before you believe it", blocks=tuple(_caveats(sweeps))),
@@ -162,48 +164,36 @@ def _flat(value: Any, key: str = "") -> dict[str, str]:
     return found
 
 
-def _table(
-    what: str,
-    sweeps: Sequence[Named],
-    lines: Sequence[Any],
-    value: Callable[[Evidence, Any], tuple[str, str]],
-) -> Table:
-    """One column per sweep; `value` gives the name of a line and what a sweep has for it."""
+def _table(what: str, sweeps: Sequence[Named], lines: Mapping[str, Said]) -> Table:
+    """One column per sweep; every line has a name and says something of each."""
     return Table(
         header=(what, *(sweep.name for sweep in sweeps)),
         lines=tuple(
-            (
-                value(sweeps[0].evidence, line)[0],
-                *(value(sweep.evidence, line)[1] for sweep in sweeps),
-            )
-            for line in lines
+            (name, *(said(sweep.evidence) for sweep in sweeps)) for name, said in lines.items()
         ),
     )
 
 
-def _points(sweeps: Sequence[Named]) -> list[Point]:
-    """Every point of any sweep, in the order of regimes and sizes."""
+def _scores(sweeps: Sequence[Named]) -> dict[str, Said]:
+    """A line for every point of any sweep, in the order of regimes and sizes."""
     order = [regime.value for regime in Regime]
     points = {point for sweep in sweeps for point in sweep.evidence.scores.points}
-    return sorted(points, key=lambda point: (order.index(point[0]), point[1] or 0))
+    ordered = sorted(points, key=lambda point: (order.index(point[0]), point[1] or 0))
+    return {point_name(point): partial(_score, point) for point in ordered}
 
 
-def _score(evidence: Evidence, point: Point) -> tuple[str, str]:
+def _score(point: Point, evidence: Evidence) -> str:
     found = evidence.findings.curve_point(*point)
-    return point_name(point), NONE if found is None else with_interval(found.accuracy)
+    return NONE if found is None else with_interval(found.accuracy)
 
 
-def _share(index: int) -> Callable[[Evidence], str]:
-    def text(evidence: Evidence) -> str:
-        needed = evidence.findings.gain.needed
-        if len(needed) <= index:
-            return NONE
-        found = needed[index]
-        least = "at most " if found.is_at_most else ""
-        sure = "" if found.interval is None else f" [{span(found.interval)}]"
-        return f"{least}{rounded(found.documents)}{sure}"
-
-    return text
+def _share(share: float, evidence: Evidence) -> str:
+    found = next((n for n in evidence.findings.gain.needed if n.share == share), None)
+    if found is None:
+        return NONE
+    least = "at most " if found.is_at_most else ""
+    sure = "" if found.interval is None else f" [{span(found.interval)}]"
+    return f"{least}{rounded(found.documents)}{sure}"
 
 
 def _crossing(found: Crossing | None) -> str:
@@ -215,16 +205,12 @@ def _crossing(found: Crossing | None) -> str:
     return f"{'at most ' if found.is_at_most else ''}{rounded(found.documents)}{sure}"
 
 
-_NEEDS: dict[str, Callable[[Evidence], str]] = {
-    "75 % of the gain": _share(0),
-    "90 % of the gain": _share(1),
+_NEEDS: dict[str, Said] = {
+    "75 % of the gain": partial(_share, 0.75),
+    "90 % of the gain": partial(_share, 0.9),
     "passing `bow`": lambda e: _crossing(e.findings.lead.over_bow if e.findings.lead else None),
     "`domain` overtaking `ulm+domain`": lambda e: _crossing(e.findings.overtaking),
 }
-
-
-def _need(evidence: Evidence, name: str) -> tuple[str, str]:
-    return name, _NEEDS[name](evidence)
 
 
 def _costs(sweeps: Sequence[Named]) -> Table:
