@@ -56,8 +56,9 @@ class ReportFiles:
 
 
 def words(text: str) -> Markup:
-    """Escaped text with what stands between backticks as code."""
-    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(text)))
+    """Escaped text, names between backticks as code, no line broken between number and percent."""
+    unbroken = re.sub(r"(\d) %", "\\1\N{NO-BREAK SPACE}%", html.escape(text))
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", unbroken))
 
 
 def _cell(text: str) -> str:

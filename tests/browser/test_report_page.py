@@ -76,7 +76,8 @@ def test_the_page_opens_with_its_sentence_and_its_figure_and_asks_for_nothing(op
     visit = open_page(report.html.as_uri())
     assert_still(visit)
     lead = visit.page.locator(".lead").first
-    assert lead.inner_text() == report.answer[0].replace("`", "")
+    said = lead.inner_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert said == report.answer[0].replace("`", "")
     figure = visit.page.get_by_role("img", name=re.compile("^Test accuracy against domain"))
     (shown,) = [each for each in figure.all() if each.is_visible()]
     box = shown.bounding_box()
