@@ -62,7 +62,7 @@ def outlook_at(
         return _within(scores, regime, known, size, hours)
     if model is None or not model.trusted:
         return (
-            "it lies beyond the measured sizes, and four sizes and two seeds are the fewest "
+            "it lies beyond the measured sizes, and three sizes and two seeds are the fewest "
             "that allow an extrapolation"
         )
     if size > model.limit:

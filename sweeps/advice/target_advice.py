@@ -98,8 +98,8 @@ def _beyond(
     wanted = wanted_sizes(spec, question.budget_documents)
     if model is None or not model.trusted or question.target is None:
         return said(
-            f"{begin}, and fewer than four sizes tell no form of the curve from another: no answer "
-            "beyond them; add sizes.",
+            f"{begin}, and fewer than three sizes tell no form of the curve from another: no "
+            "answer beyond them; add sizes.",
             wanted=wanted,
         )
     predictions = model.documents_for(question.target)

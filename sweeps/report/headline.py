@@ -2,10 +2,12 @@
 
 Findings come in, one sentence goes out: the accuracy that is passed, the share of the gain, where
 more text stops paying, where the bag of words is better. A clause whose interval does not support
-it is left out; with one seed there is none.
+it is left out; where that leaves none, it says how the largest size stands to the references. With
+one seed there is no sentence.
 """
 
 from sweeps.answer.findings import Findings, Growth
+from sweeps.answer.statistics import Difference
 from sweeps.report.phrases import number, rounded, span
 from sweeps.spec.values import SweepSpec
 
@@ -21,7 +23,8 @@ def headline(spec: SweepSpec, findings: Findings) -> str | None:
     lead = findings.lead
     if lead is None:
         return None
-    clauses = (*_passing(lead), *_share(findings), *_enough(lead), *_below(findings, lead))
+    clauses = [*_passing(lead), *_share(findings), *_enough(lead), *_below(findings, lead)]
+    clauses = clauses or _standing(findings, lead)
     if not clauses:
         return None
     return f"With {number(spec.labels.train)} labels, {'; '.join(clauses)}."
@@ -75,3 +78,26 @@ def _below(findings: Findings, lead: Growth) -> list[str]:
     if len(ends) == len(sized) and max(ends) < 0:
         return [f"up to {number(crossing.largest)} documents use TF-IDF"]
     return []
+
+
+def _standing(findings: Findings, lead: Growth) -> list[str]:
+    """The largest size against the bag of words, else against `ulm`, where they differ surely."""
+    for differences, name in ((findings.against_bow, "TF-IDF"), (findings.domain_text, "`ulm`")):
+        sized = [d for d in differences if d.first[0] == lead.regime]
+        if sized and (text := _against(max(sized, key=lambda d: d.first[1] or 0), name)):
+            return [text]
+    return []
+
+
+def _against(found: Difference, name: str) -> str | None:
+    interval, seeds = found.accuracy.interval, found.num_seeds
+    if interval is None or interval.includes_zero or seeds < 2:
+        return None
+    low, high = sorted(abs(100 * end) for end in (interval.low, interval.high))
+    is_above = found.accuracy.value > 0
+    text = (
+        f"`{found.first[0]}` with {number(found.first[1] or 0)} documents is "
+        f"{abs(100 * found.accuracy.value):.1f} points {'above' if is_above else 'below'} {name} "
+        f"(95 %: {low:.1f}–{high:.1f})"
+    )
+    return f"{text}; from how many on it pays {seeds} seeds do not tell" if is_above else text

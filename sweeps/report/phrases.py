@@ -94,7 +94,7 @@ def rounded(documents: float) -> str:
 def span(interval: Interval) -> str:
     """An interval of documents, e.g. `1,900–3,700`, with its open ends in words."""
     if interval.low == 0 and interval.high == inf:
-        return "not within the measured range"
+        return "anywhere"
     if interval.low == 0:
         return f"below {rounded(interval.high)}"
     if interval.high == inf:

@@ -116,11 +116,14 @@ def _caption(evidence: Evidence, figure: series.CurveFigure) -> str:
     )
     if figure.region is not None:
         spread = (
-            "between the forms of the curve alone"
+            "what lies between them"
             if evidence.findings.num_seeds == series.WITHOUT_BAND
-            else "what the forms of the curve and their intervals allow"
+            else "what they and their intervals allow"
         )
-        text += f" Hatched: extrapolated, {spread}."
+        text += (
+            " Beyond the dotted line it is extrapolated: dashed, a form of the curve each; "
+            f"hatched, {spread}."
+        )
     return text
 
 

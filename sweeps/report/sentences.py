@@ -60,8 +60,9 @@ def _pays_off(spec: SweepSpec, findings: Findings) -> list[str]:
     below = [d for d in findings.against_bow if d.accuracy.value <= 0]
     starts = _starts(findings)
     if starts:
-        regimes = "; ".join(_start_text(start) for start in starts)
-        sentences = [f"{labels}, mean accuracy passes the line of {line} with {regimes}."]
+        first, *others = (_start_text(start) for start in starts)
+        sentences = [f"{labels}, mean accuracy passes the line of {line} with {first}."]
+        sentences += [f"It also passes it with {other}." for other in others]
     elif below:
         nearest = max(below, key=lambda found: found.accuracy.value)
         sentences = [
@@ -79,7 +80,7 @@ def _pays_off(spec: SweepSpec, findings: Findings) -> list[str]:
 
 
 def _starts(findings: Findings) -> list[Difference]:
-    """Per regime the smallest size from which every measured one is above `bow`."""
+    """Per regime the smallest size from which every measured one is above `bow`, best first."""
     by_regime: dict[str, list[Difference]] = {}
     for found in findings.against_bow:
         by_regime.setdefault(found.first[0], []).append(found)
@@ -88,7 +89,7 @@ def _starts(findings: Findings) -> list[Difference]:
         ascending = sorted(group, key=lambda found: found.first[1] or 0)
         above = list(takewhile(lambda found: found.accuracy.value > 0, reversed(ascending)))
         starts += above[-1:]
-    return starts
+    return sorted(starts, key=lambda start: -start.accuracy.value)
 
 
 def _start_text(start: Difference) -> str:

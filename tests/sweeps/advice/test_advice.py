@@ -69,7 +69,10 @@ def test_each_clause_is_left_out_where_its_interval_does_not_support_it():
     own = {
         p: np.roll([0.03, -0.05, 0.02], i) + np.mean(v) for i, (p, v) in enumerate(TABLE.items())
     }
-    assert headline_of(own) is None
+    assert headline_of(own).startswith("With 100 labels, `ulm+domain` with 1,600 documents is 4.1 ")
+    assert headline_of(own).endswith("; from how many on it pays 3 seeds do not tell.")
+    doubtful = {**own, ("bow", None): (0.7, 0.9, 0.85), ("ulm", None): (0.7, 0.95, 0.9)}
+    assert headline_of(doubtful) is None
     growing = headline_of(table_of({n: 0.7 + 0.04 * k for k, n in enumerate(SIZES)}))
     assert "less than half a point" not in growing
     above = headline_of(table_of(MEANS, bow=0.7))
@@ -99,7 +102,7 @@ def test_documents_are_said_in_two_digits(documents, text):
         (1900, 3700, "1,900–3,700"),
         (0, 400, "below 400"),
         (900, float("inf"), "900 or more"),
-        (0, float("inf"), "not within the measured range"),
+        (0, float("inf"), "anywhere"),
     ],
 )
 def test_open_ends_are_said_in_words(low, high, text):
