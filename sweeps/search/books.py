@@ -140,7 +140,8 @@ class Books:
             encoder: Its store key.
 
         Returns:
-            Whether a trial of the sweep trains it; else it came from outside.
+            Whether it is trained again; not where it came from outside, or was lost `spec.retries`
+            times in this run already: its store is no place to keep it.
         """
         records = [
             record
@@ -148,6 +149,8 @@ class Books:
             for record in (*book.replaced, *book.latest.values())
             if record.outcome is not None and record.outcome.artifacts.get("encoder") == encoder
         ]
+        if len(self._spoiled.intersection(record.key for record in records)) > self._spec.retries:
+            return False
         for record in records:
             if self.latest(record.key) is record:
                 self._spoiled.add(record.key)

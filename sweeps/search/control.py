@@ -185,7 +185,7 @@ class Control:
         """An encoder is gone or damaged: the trial that trained it is asked again.
 
         Returns:
-            Whether a trial of this sweep trains it; else it came from outside.
+            Whether it is trained again: it is one of this sweep's, and not lost all the time.
         """
         is_ours = self.ledger.encoder_lost(encoder)
         if is_ours:

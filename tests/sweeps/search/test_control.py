@@ -335,6 +335,17 @@ def test_trials_wait_for_an_encoder_that_was_lost_under_them():
     assert after.params == request.params
 
 
+def test_an_encoder_that_is_lost_again_and_again_is_given_up():
+    spec = tiny_spec(regimes=(Regime.DOMAIN,), sizes=(10,), seeds=(0,), retries=2)
+    control = open_control(spec, InMemoryStudies())
+    run_all(control)
+    encoder = control.records[-1].encoder
+    for _ in range(spec.retries + 1):
+        assert control.encoder_lost(encoder, "encoder k is damaged")
+        run_all(control)
+    assert not control.encoder_lost(encoder, "encoder k is damaged")
+
+
 def test_an_encoder_that_no_trial_trains_came_from_outside():
     spec = tiny_spec(regimes=(Regime.ULM,), general=GeneralSpec(kind="encoder", path=Path("e")))
     control = open_control(spec, InMemoryStudies(), general_encoder="theirs")
