@@ -177,10 +177,11 @@ def make_tuner(bridge: "Bridge", trainable: "Trainable", paths: SweepPaths) -> A
     from ray import tune
 
     from sweeps.run.trial import resources_of
+    from sweeps.run.trial_folders import TrialFolders
     from sweeps.search.hangs import HangCallback
     from sweeps.search.searcher import SweepCallback, SweepScheduler, SweepSearcher
 
-    spec, callbacks = bridge.spec, [SweepCallback(bridge)]
+    spec, callbacks = bridge.spec, [SweepCallback(bridge), TrialFolders()]
     if spec.budget.trial_hours is not None:
         callbacks.append(HangCallback(bridge, spec.budget.trial_hours))
     return tune.Tuner(

@@ -17,6 +17,7 @@ ONLY_IN = {
         "sweeps/run/launch.py",
         "sweeps/run/cluster.py",  # joins or starts Ray, for runs and for the doctor
         "sweeps/run/trial.py",
+        "sweeps/run/trial_folders.py",
         "sweeps/run/autoscaler.py",  # reads a RayCluster with the code of Ray's own autoscaler
     },
 }
