@@ -18,7 +18,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m "not cluster" -n 2 --dist loadgroup
 
 cluster-test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m cluster
+	$(BIN)/python -m pytest tests/cluster -m cluster
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

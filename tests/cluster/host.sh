@@ -4,7 +4,7 @@
 # Out: nothing; it becomes sshd. Decision: what the host may write (home, /tmp, /etc, the Python
 # environment) is its own, and the clone is hidden, so that it has only what the launcher gives it.
 #
-# HOST_NAME, HOST_ADDRESS    of this host
+# HOST_NAME                  of this host
 # HOSTS                      lines of /etc/hosts for all of them
 # SITE, HOST                 folder of all hosts, and of this one
 # CLONE, VENV, PYTHONS       the repository, its environment, and the folder of the interpreter
@@ -49,7 +49,9 @@ rm -f /etc/resolv.conf
 printf 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n' >/etc/resolv.conf
 printf '127.0.0.1 localhost\n%s\n' "$HOSTS" >/etc/hosts
 install -m 600 /run/site/keys/host /run/host_key
-printf '%s\n' "ListenAddress $HOST_ADDRESS" 'HostKey /run/host_key' 'PidFile none' 'UsePAM no' \
+# The images of clouds have another name for a user who may do everything.
+echo "ubuntu:x:0:0::$home:/bin/bash" >>/etc/passwd
+printf '%s\n' 'HostKey /run/host_key' 'PidFile none' 'UsePAM no' \
   'PasswordAuthentication no' 'PermitRootLogin prohibit-password' 'MaxStartups 50' \
   'AuthorizedKeysFile .ssh/authorized_keys' >/run/sshd_config
 exec /usr/sbin/sshd -D -e -f /run/sshd_config

@@ -5,18 +5,19 @@
 """
 
 import json
-import time
 from collections import Counter
+from importlib.metadata import distribution
 
 import pytest
 import yaml
-from hosts import ROOT, SHARED, Site, obstacle
+from hosts import LIMIT_SECONDS, ROOT, SHARED, Site, obstacle, wait
 
 from sweeps.paths import SweepPaths
 from sweeps.search.records import TrialState
 from sweeps.search.studies import OptunaStudies
 
 OBSTACLE = obstacle()
+NAMES = ("head", "worker-1", "worker-2")
 NAME = "demo"
 SMALL = (
     *("--set", "sizes=[100, 200]"),
@@ -24,14 +25,16 @@ SMALL = (
     *("--set", "seeds=4"),
     *("--set", "language_model.minimum_steps=150"),
     *("--set", "classifier.epochs=8"),
+    *("--set", "search.classifier.trials=2"),
+    *("--set", "search.bow.trials=1"),
 )
+RUN = ("run", f"sweeps/specs/{NAME}.yaml", *SMALL)
 STORAGE_TO_FILL_IN = "/FILL-IN/shared/ulm-sweeps"
 LITTLE = "--num-cpus=1 --object-store-memory=100000000"
-LIMIT_SECONDS = 600.0  # far above what any step takes on an idle machine
 
 
 def test_the_cluster_file_that_is_tried_is_the_shipped_one_with_the_blanks_filled_in(tmp_path):
-    site = Site(folder=tmp_path, names=("head", "worker-1", "worker-2"))
+    site = Site(folder=tmp_path, names=NAMES)
     shipped, filled = shipped_file(), filled_in(site)
     assert "FILL-IN" not in json.dumps(filled)
     for key in set(shipped) - {"provider", "auth", "setup_commands"}:
@@ -42,22 +45,25 @@ def test_the_cluster_file_that_is_tried_is_the_shipped_one_with_the_blanks_fille
 @pytest.mark.slow
 @pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE))
 def test_a_sweep_outlives_a_worker_its_driver_and_its_client(tmp_path, step):
-    site = Site(folder=tmp_path / "site", names=("head", "worker-1", "worker-2"))
+    site = Site(folder=tmp_path / "site", names=NAMES)
     sweep = Launched(site)
     try:
-        with step("three hosts"):
+        with step("three hosts, and one that refuses the key"):
             site.start()
+            site.boot(site.add("stranger", "10.77.0.99/24"), key=site.host_key)
         with step("ray up"):
             sweep.up()
         with step("all nodes joined"):
-            wait(lambda: sweep.num_nodes() == 3)
+            wait(lambda: sweep.num_nodes() == len(NAMES))
         with step("ray submit: plan of a spec with a space in its name"):
             sweep.plan_a_name_with_a_space()
+        with step("ray submit: workers that are not fit are named, nothing is trained"):
+            sweep.name_the_unfit()
         tell_the_story(sweep, step)
         with step("ray down"):
             sweep.ray("down", "-y", "FILE")
             assert not sweep.runs_ray("head")
-        with step("a worker that misses its head for a minute ends Ray too"):
+        with step("a worker that misses its head ends Ray too"):
             wait(lambda: not sweep.runs_ray("worker-1"))
     finally:
         site.stop()
@@ -65,10 +71,10 @@ def test_a_sweep_outlives_a_worker_its_driver_and_its_client(tmp_path, step):
 
 def tell_the_story(sweep, step):
     """From the first submission to the fetched report, with everything lost once in between."""
-    run = ("run", f"sweeps/specs/{NAME}.yaml", *SMALL)
     with step("ray submit --tmux, client gone: trials end on every host"):
-        sweep.submit(*run, tmux=True)
-        wait(lambda: sweep.nodes_of_finished() == set(sweep.site.names), sweep.terminal)
+        sweep.submit(*RUN, tmux=True)
+        wait(lambda: sweep.nodes_of_finished() == set(NAMES), sweep.terminal)
+        assert "a worker is missing, 10.77.0.99: it refuses the key" in sweep.terminal()
     with step("a worker vanishes: its trial ends on another host"):
         running = sweep.running()
         assert running
@@ -80,8 +86,9 @@ def tell_the_story(sweep, step):
         before = sweep.finished()
         assert len(before) < sweep.num_wanted(), "the sweep is too small to be interrupted"
     with step("ray submit again: only what is missing is trained"):
-        shown = sweep.submit(*run)
+        shown = sweep.submit(*RUN)
         after = sweep.finished()
+        assert "a worker is missing, 10.77.0.12: it can not be reached" in shown
         assert f"trained {len(after) - len(before)} trials, {len(before)} were recorded" in shown
         assert before.items() <= after.items()
         assert sweep.finished_more_than_once() == []
@@ -111,10 +118,11 @@ class Launched:
 
     def ray(self, *words):
         """A command of Ray on the client, where FILE stands for the cluster file."""
-        named = [str(self.file) if word == "FILE" else word for word in words]
-        done = self.site.on_client("ray", *named, seconds=LIMIT_SECONDS)
-        assert done.returncode == 0, done.stdout[-6000:]
-        return done.stdout
+        return self.site.ray(*(str(self.file) if word == "FILE" else word for word in words))
+
+    def on(self, name, command):
+        done = self.site.on_host(name, command)
+        assert done.returncode == 0, done.stdout
 
     def submit(self, *words, tmux=False):
         options = ("--tmux",) if tmux else ()
@@ -128,6 +136,24 @@ class Launched:
         )
         shown = self.submit("plan", f"{SHARED}/{name}", "--set", "sizes=[100, 200]")
         assert "spaced: plan" in shown
+
+    def name_the_unfit(self):
+        """For one submission, a worker can not write the storage and another has an old library."""
+        installed = distribution("optuna")
+        file = installed.locate_file(f"optuna-{installed.version}.dist-info/METADATA")
+        self.on("worker-1", f"mount -o remount,bind,ro {SHARED}")
+        self.on("worker-2", f"sed -i 's/^Version: .*/Version: 4.0.0/' {file}")
+        words = ("submit", str(self.file), "sweeps/sweep.py", "--", *RUN)
+        done = self.site.on_client("ray", *words, seconds=LIMIT_SECONDS)
+        assert done.returncode != 0
+        assert (
+            "every node must be fit for the sweep, 2 findings; nothing was trained" in done.stdout
+        )
+        assert f"worker-1 (10.77.0.11): it can not write {SHARED}" in done.stdout
+        assert "worker-2 (10.77.0.12): optuna is 4.0.0 and" in done.stdout
+        assert self.records() == ()
+        self.on("worker-1", f"mount -o remount,bind,rw {SHARED}")
+        self.on("worker-2", f"sed -i 's/^Version: 4.0.0$/Version: {installed.version}/' {file}")
 
     def num_nodes(self):
         """Nodes alive, as Ray on the head sees them."""
@@ -150,8 +176,7 @@ class Launched:
         owner = self.paths.driver_lock.with_suffix(".json")
         told = json.loads(owner.read_text(encoding="utf-8"))
         assert told["host"] == "head"
-        killed = self.site.on_host("head", f"kill -9 {told['process']}")
-        assert killed.returncode == 0, killed.stdout
+        self.on("head", f"kill -9 {told['process']}")
 
     def records(self):
         """Every attempt of every trial, superseded ones too."""
@@ -212,12 +237,3 @@ def filled_in(site):
             f"{command} {LITTLE}" if "ray start" in command else command for command in config[key]
         ]
     return config
-
-
-def wait(is_so, shown=str):
-    """Wait until something is so; the limit is far above what it takes."""
-    end = time.monotonic() + LIMIT_SECONDS
-    while not is_so():
-        if time.monotonic() > end:
-            pytest.fail(f"not so after {LIMIT_SECONDS:.0f} s: {shown()}")
-        time.sleep(1.0)
