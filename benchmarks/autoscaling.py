@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fake_nodes import bring_up_loopback, configuration, fake_cluster, in_namespaces
+from table import machine
 
 ROOT = Path(__file__).parents[1]
 SAMPLE_SECONDS = 0.25
@@ -268,7 +269,7 @@ def main() -> None:
         print(json.dumps(asdict(grow_and_shrink(**size))))
         return
     growth = measure(**size, timeout_seconds=1200.0)
-    print(table(growth))
+    print(machine("ray", "optuna", "torch"), table(growth), sep="\n\n")
     if asked.figure is not None:
         draw(growth, asked.figure)
 

@@ -15,7 +15,7 @@ def autoscaling(monkeypatch):
     import autoscaling
 
     yield autoscaling
-    for name in ("autoscaling", "fake_nodes"):
+    for name in ("autoscaling", "fake_nodes", "table"):
         sys.modules.pop(name, None)
 
 
