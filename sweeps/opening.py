@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from sweeps.paths import SweepPaths
     from sweeps.search.ledger import Ledger
     from sweeps.search.records import TrialRecord
+    from sweeps.spec.rates import Rates
     from sweeps.spec.values import SweepSpec
+    from sweeps.spec.volume import Volumes
 
 
 def load_asked(path: Path, storage: str | None, settings: list[str] | None) -> "SweepSpec":
@@ -90,10 +92,22 @@ def ledger_of(paths: "SweepPaths", spec: "SweepSpec") -> "Ledger":
     return read_ledger(paths, spec)
 
 
-def rate_of(paths: "SweepPaths", spec: "SweepSpec") -> float | None:
-    """FLOP per second of its finished language models; None where there are none."""
-    if not paths.spec_json.is_file():
-        return None
-    from sweeps.answer.costs import recorded_rate
+def rates_of(
+    paths: "SweepPaths", spec: "SweepSpec", volumes: "Volumes", *, is_here: bool
+) -> "Rates | None":
+    """What its trials took, else what this machine was measured to; None where neither is known.
 
-    return recorded_rate(spec, records_of(paths, spec))
+    Args:
+        paths: Of the sweep.
+        spec: The sweep.
+        volumes: Sizes of its corpora.
+        is_here: Whether it would run on this machine.
+    """
+    from sweeps.answer.costs import recorded_rates
+    from sweeps.run.calibration import calibrated
+
+    if paths.spec_json.is_file():
+        recorded = recorded_rates(spec, records_of(paths, spec), volumes)
+        if recorded is not None:
+            return recorded
+    return calibrated(spec, volumes, paths) if is_here else None

@@ -196,6 +196,11 @@ class SweepPaths:
         return self.folder / "report.json"
 
     @property
+    def rates_json(self) -> Path:
+        """What was measured of the machines that planned with this storage."""
+        return self.root / "rates.json"
+
+    @property
     def tokens(self) -> Path:
         """Token arrays, shared by all sweeps of this storage."""
         return self.root / "tokens"

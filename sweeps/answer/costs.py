@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from sweeps.answer.results import open_ledger, trial_seconds
 from sweeps.search.records import TrialRecord
 from sweeps.search.spending import Spent, sum_of
-from sweeps.spec.cells import Cell, Stage
-from sweeps.spec.cost import measured_rate
+from sweeps.spec.cells import Cell, make_cells
+from sweeps.spec.cost import trial_load
+from sweeps.spec.rates import Rates
 from sweeps.spec.values import SweepSpec
+from sweeps.spec.volume import Volumes
+from ulm.regimes import Regime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,15 +48,31 @@ def _sum(records: Iterable[TrialRecord], name: str) -> int:
     return int(sum(r.outcome.metrics.get(name, 0) for r in records if r.outcome is not None))
 
 
-def recorded_rate(spec: SweepSpec, records: Iterable[TrialRecord]) -> float | None:
-    """FLOP per second of the language models that are recorded as finished; None of none."""
-    outcomes = [
-        record.outcome
-        for record in records
-        if record.key.study.stage is Stage.LANGUAGE_MODEL and record.outcome is not None
-    ]
-    return measured_rate(
-        spec, [(o.metrics.get("tokens", 0.0), o.metrics.get("seconds", 0.0)) for o in outcomes]
+def recorded_rates(
+    spec: SweepSpec, records: Iterable[TrialRecord], volumes: Volumes
+) -> Rates | None:
+    """Rates of a sweep's finished language models and classifiers; None before there are both.
+
+    Args:
+        spec: The sweep.
+        records: Its trials.
+        volumes: Sizes of its corpora, which say what each trial did.
+    """
+    cells = {cell.id: cell for cell in make_cells(spec)}
+    flop, seconds = {True: 0.0, False: 0.0}, {True: 0.0, False: 0.0}
+    for record in records:
+        cell = cells.get(record.key.study.cell_id)
+        if record.outcome is None or cell is None or cell.regime == Regime.BOW:
+            continue
+        load = trial_load(spec, cell, record.key.study.stage, volumes)
+        flop[load.is_language_model] += load.flop
+        seconds[load.is_language_model] += record.outcome.metrics.get("seconds", 0.0)
+    if not all(seconds.values()):
+        return None
+    return Rates(
+        language_model=flop[True] / seconds[True],
+        classifier=flop[False] / seconds[False],
+        basis="measured in this sweep",
     )
 
 

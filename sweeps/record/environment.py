@@ -59,7 +59,8 @@ def git_commit() -> str | None:
     return commit + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -83,7 +84,7 @@ def describe_environment() -> dict[str, str]:
         "python": platform.python_version(),
         **{library: _version(library) for library in LIBRARIES},
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "processor": f"{_processor()}, {os.cpu_count()} logical cores",
+        "processor": f"{processor()}, {os.cpu_count()} logical cores",
         "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
         "command": redact_uri(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
     }

@@ -2,23 +2,21 @@
 
 A spec, a cell and a stage come in; a load and its seconds go out. Time is FLOP over a rate: a
 language model costs 6 × (LSTM weights + embedding × vocabulary) FLOP a token, forward and backward,
-a classifier 6 × LSTM weights (experiment.md: 265 MFLOP at 400/1152/3 and 60k words). The rate is
-what was measured in this sweep, else a stated default; the same arithmetic orders the ledger's
-work, where only the ratios matter.
+a classifier 6 × LSTM weights (experiment.md: 265 MFLOP at 400/1152/3 and 60k words). The rates are
+measured, else stated defaults; the same arithmetic orders the ledger's work, where only the ratios
+matter.
 """
 
 import itertools
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sweeps.spec.cells import Cell, Stage
+from sweeps.spec.rates import Rates, default_rates
 from sweeps.spec.values import SweepSpec
-from sweeps.spec.volume import Volumes, published_volumes
+from sweeps.spec.volume import CorpusVolume, Volumes, published_volumes
 from ulm.regimes import Regime
 
-GPU_FLOP_PER_SECOND = 14.6e12  # fastai reports 55,000 tokens/s at 265 MFLOP in fp16; GPU not named
-CPU_FLOP_PER_SECOND = 50e9  # a core in fp32: 27e9 measured for small models, 86e9 for 400/1152/3
 BOW_TOKENS_PER_SECOND = 1.8e6  # TF-IDF (1, 2): 25,000 reviews in 4 s
 TRIAL_SECONDS = 1.0  # start of a trial: request, data, record
 VALIDATION_SHARE = 0.1  # of a cell's documents, kept back from its language models
@@ -34,12 +32,14 @@ class TrialLoad:
         tokens: Tokens trained on.
         flop: Floating-point operations, validation and test included.
         seconds: Seconds that do not depend on the matrix rate.
+        is_language_model: Whether the FLOP are those of a language model.
     """
 
     steps: int = 0
     tokens: int = 0
     flop: float = 0.0
     seconds: float = TRIAL_SECONDS
+    is_language_model: bool = False
 
 
 def lstm_weights(spec: SweepSpec) -> int:
@@ -49,9 +49,19 @@ def lstm_weights(spec: SweepSpec) -> int:
     return sum(4 * o * (i + o) for i, o in itertools.pairwise(widths))
 
 
-def language_model_flop_per_token(spec: SweepSpec) -> float:
-    """FLOP of one training token of a language model, forward and backward."""
-    return 6.0 * (lstm_weights(spec) + spec.model.embedding * spec.model.vocabulary)
+def language_model_flop_per_token(spec: SweepSpec, vocabulary: int | None = None) -> float:
+    """FLOP of one training token of a language model, forward and backward.
+
+    Args:
+        spec: The sweep.
+        vocabulary: Its words, where it is not full.
+    """
+    return 6.0 * (lstm_weights(spec) + spec.model.embedding * (vocabulary or spec.model.vocabulary))
+
+
+def vocabulary_size(spec: SweepSpec, volume: CorpusVolume, tokens: int) -> int:
+    """Words of the vocabulary that so many tokens of a corpus give."""
+    return min(spec.model.vocabulary, volume.words(tokens, spec.model.minimum_count))
 
 
 def trial_load(
@@ -77,18 +87,23 @@ def _language_model_load(spec: SweepSpec, cell: Cell, volumes: Volumes) -> Trial
     shape = spec.language_model
     if cell.is_general:
         assert volumes.general is not None, "a general cell has a corpus"
-        tokens = volumes.general.pool_tokens
+        volume, tokens = volumes.general, volumes.general.pool_tokens
         epochs, minimum_steps = spec.general.epochs, spec.general.minimum_steps
     else:
         assert cell.size is not None, "a language model has a size"
-        tokens = int(cell.size * volumes.domain.tokens_per_document)
+        volume, tokens = volumes.domain, int(cell.size * volumes.domain.tokens_per_document)
         epochs, minimum_steps = shape.epochs, shape.minimum_steps
     train = int(tokens * (1 - VALIDATION_SHARE))
     steps_per_epoch = max(1, math.ceil(train / (shape.batch * shape.bptt)))
     epochs = max(epochs, math.ceil(minimum_steps / steps_per_epoch))
-    per_token = language_model_flop_per_token(spec)
+    per_token = language_model_flop_per_token(spec, vocabulary_size(spec, volume, tokens))
     seen = epochs * (train + (tokens - train) * FORWARD_SHARE)
-    return TrialLoad(steps=epochs * steps_per_epoch, tokens=epochs * train, flop=per_token * seen)
+    return TrialLoad(
+        steps=epochs * steps_per_epoch,
+        tokens=epochs * train,
+        flop=per_token * seen,
+        is_language_model=True,
+    )
 
 
 def _classifier_load(spec: SweepSpec, stage: Stage, volumes: Volumes) -> TrialLoad:
@@ -123,25 +138,11 @@ def documents_scored(spec: SweepSpec, volumes: Volumes) -> int:
     return spec.test.documents or volumes.domain.test_documents or 25_000
 
 
-def default_rate(spec: SweepSpec) -> float:
-    """FLOP per second of one trial with what the spec gives it."""
-    if spec.resources.gpus > 0:
-        return GPU_FLOP_PER_SECOND * spec.resources.gpus
-    return CPU_FLOP_PER_SECOND * spec.resources.cpus
-
-
-def measured_rate(spec: SweepSpec, trained: Iterable[tuple[float, float]]) -> float | None:
-    """FLOP per second of finished language models, from (tokens, seconds) of each; None of none."""
-    pairs = [(tokens, seconds) for tokens, seconds in trained if seconds > 0]
-    if not pairs:
-        return None
-    tokens = sum(pair[0] for pair in pairs)
-    return language_model_flop_per_token(spec) * tokens / sum(pair[1] for pair in pairs)
-
-
-def trial_seconds(spec: SweepSpec, load: TrialLoad, rate: float | None = None) -> float:
-    """Estimated wall seconds of a trial at a rate in FLOP/s, the default one where left out."""
-    return load.seconds + load.flop / (rate or default_rate(spec))
+def trial_seconds(spec: SweepSpec, load: TrialLoad, rates: Rates | None = None) -> float:
+    """Estimated wall seconds of a trial; at the default rates where they are left out."""
+    rates = rates or default_rates(spec)
+    rate = rates.language_model if load.is_language_model else rates.classifier
+    return load.seconds + load.flop / rate
 
 
 def trial_cost(spec: SweepSpec, cell: Cell, stage: Stage) -> float:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from sweeps.spec.cells import GENERAL, Cell, Stage, make_cells
 from sweeps.spec.cost import (
-    default_rate,
     documents_scored,
     language_model_flop_per_token,
     lstm_weights,
     trial_load,
     trial_seconds,
 )
+from sweeps.spec.rates import Rates, default_rates
 from sweeps.spec.spaces import accelerators, num_trials
 from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import Volumes, published_volumes, size_mistake
@@ -87,35 +87,35 @@ class SweepPlan:
 
 
 def plan_sweep(
-    spec: SweepSpec, *, volumes: Volumes | None = None, rate: float | None = None
+    spec: SweepSpec, *, volumes: Volumes | None = None, rates: Rates | None = None
 ) -> SweepPlan:
     """Add up what every trial of a sweep does.
 
     Args:
         spec: The sweep.
         volumes: Corpus sizes (`stored_volumes`); published ones where left out.
-        rate: Measured FLOP/s of a trial (`measured_rate`); a default where left out.
+        rates: Measured ones; defaults where left out.
     """
     known = volumes or published_volumes(spec)
     cells = make_cells(spec)
     names = [name for name in (GENERAL, *spec.regimes) if any(c.regime == name for c in cells)]
     rows = tuple(
-        _regime_plan(spec, [cell for cell in cells if cell.regime == name], known, rate)
+        _regime_plan(spec, [cell for cell in cells if cell.regime == name], known, rates)
         for name in names
     )
     return SweepPlan(
         name=spec.name,
         regimes=rows,
-        chain_hours=_chain_seconds(spec, cells, known, rate) / 3600,
+        chain_hours=_chain_seconds(spec, cells, known, rates) / 3600,
         storage_gib=_storage_bytes(spec, rows, known) / GIB,
         peak_gib=BASE_GIB + _peak_bytes(spec) / GIB,
-        assumptions=_assumptions(spec, known, rate),
+        assumptions=_assumptions(spec, known, rates),
         warnings=tuple(filter(None, [size_mistake(spec, known)])),
     )
 
 
 def _regime_plan(
-    spec: SweepSpec, cells: Sequence[Cell], volumes: Volumes, rate: float | None
+    spec: SweepSpec, cells: Sequence[Cell], volumes: Volumes, rates: Rates | None
 ) -> RegimePlan:
     trials = dict.fromkeys(Stage, 0)
     tokens, steps, seconds = 0, 0, 0.0
@@ -125,7 +125,7 @@ def _regime_plan(
             trials[stage] += count
             steps += count * load.steps
             tokens += count * load.tokens if stage is Stage.LANGUAGE_MODEL else 0
-            seconds += count * trial_seconds(spec, load, rate)
+            seconds += count * trial_seconds(spec, load, rates)
     regime = cells[0].regime
     return RegimePlan(
         regime=regime,
@@ -139,13 +139,13 @@ def _regime_plan(
 
 
 def _chain_seconds(
-    spec: SweepSpec, cells: Sequence[Cell], volumes: Volumes, rate: float | None
+    spec: SweepSpec, cells: Sequence[Cell], volumes: Volumes, rates: Rates | None
 ) -> float:
     """The longest cell, its trials one after the other, behind the general model it waits for."""
     own = {
         cell.id: sum(
             math.ceil(num_trials(spec, cell, stage) / spec.search.parallel_trials)
-            * trial_seconds(spec, trial_load(spec, cell, stage, volumes), rate)
+            * trial_seconds(spec, trial_load(spec, cell, stage, volumes), rates)
             for stage in cell.stages
         )
         for cell in cells
@@ -174,16 +174,17 @@ def _peak_bytes(spec: SweepSpec) -> float:
     return 4.0 * (5 * _parameters(spec) + shape.batch * shape.bptt * per_token)
 
 
-def _assumptions(spec: SweepSpec, volumes: Volumes, rate: float | None) -> tuple[str, ...]:
-    where = "GPU" if spec.resources.gpus > 0 else "CPU"
-    origin = "measured in this sweep" if rate else f"the default for this {where} share"
-    per_second = rate or default_rate(spec)
-    lines = [f"{per_second / 1e9:,.0f} GFLOP/s a trial, {origin}"]
-    lines.append(f"{language_model_flop_per_token(spec) / 1e6:,.0f} MFLOP per language-model token")
+def _assumptions(spec: SweepSpec, volumes: Volumes, rates: Rates | None) -> tuple[str, ...]:
+    rates = rates or default_rates(spec)
+    lines = [
+        f"{rates.language_model / 1e9:,.1f} GFLOP/s a language model, "
+        f"{rates.classifier / 1e9:,.1f} a classifier, {rates.basis}"
+    ]
+    lines.append(f"{language_model_flop_per_token(spec) / 1e6:,.1f} MFLOP per language-model token")
     volume = volumes.domain
     lines.append(f"{volume.tokens_per_document:,.0f} tokens a domain document, {volume.basis}")
     if volumes.general:
         tokens = volumes.general.pool_tokens / 1e6
         lines.append(f"{tokens:,.1f} M tokens of general text, {volumes.general.basis}")
-    lines.append("no trial is pruned and every vocabulary is full: true costs are lower")
+    lines.append("no trial is pruned: true costs are lower")
     return tuple(lines)

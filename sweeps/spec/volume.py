@@ -7,9 +7,17 @@ preferred, and read through `ulm` only then.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from sweeps.spec.values import SweepSpec
 from ulm.text.corpora import CorpusSource
+
+if TYPE_CHECKING:
+    from ulm.text.tokens import TokenArray
+
+HEAPS = 30.0  # distinct words over the square root of tokens: IMDB has 11,500 in 500 reviews
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,18 +28,31 @@ class CorpusVolume:
         tokens_per_document: Mean over documents, fastai's tokens.
         pool_documents: Documents that language models may see; None where unknown.
         test_documents: Documents of the test part; None where unknown.
+        growth: (tokens, distinct words in them) of growing samples; Heaps' law where empty.
         basis: Where the numbers are from.
     """
 
     tokens_per_document: float
     pool_documents: int | None = None
     test_documents: int | None = None
+    growth: tuple[tuple[int, int], ...] = ()
     basis: str = "assumed"
 
     @property
     def pool_tokens(self) -> int:
         """Tokens of the whole pool; of 25,000 documents where the pool is unknown."""
         return int((self.pool_documents or 25_000) * self.tokens_per_document)
+
+    def words(self, tokens: int, minimum_count: int = 1) -> int:
+        """Distinct words that so many tokens hold `minimum_count` times or more.
+
+        Word frequencies fall as 1 / rank (Zipf), so a c-th of the words occurs c times.
+        """
+        found: float = HEAPS * tokens**0.5
+        if self.growth:
+            sampled, distinct = np.log(np.array(self.growth, float)).T
+            found = float(np.exp(np.interp(np.log(max(1, tokens)), sampled, distinct)))
+        return max(1, round(found / minimum_count))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +75,13 @@ _KNOWN = {
 }
 
 
+_GROWTH = {
+    "synthetic": ((2_416, 406), (4_682, 536), (18_969, 773), (76_509, 874), (237_573, 889)),
+    "synthetic-general": ((2_345, 265), (4_700, 329), (9_513, 360)),
+}
+"""Of the generated languages."""
+
+
 def published_volume(source: CorpusSource) -> CorpusVolume:
     """What is known of a source without reading it; IMDB's document length where nothing is."""
     if source.kind in _KNOWN:
@@ -62,7 +90,11 @@ def published_volume(source: CorpusSource) -> CorpusVolume:
             pool = source.documents + (test or 0)
         basis = f"known statistics of {source.kind}"
         return CorpusVolume(
-            tokens_per_document=tokens, pool_documents=pool, test_documents=test, basis=basis
+            tokens_per_document=tokens,
+            pool_documents=pool,
+            test_documents=test,
+            growth=_GROWTH.get(source.kind, ()),
+            basis=basis,
         )
     return CorpusVolume(
         tokens_per_document=285.0,
@@ -122,5 +154,13 @@ def _stored(source: CorpusSource, cache: Path) -> CorpusVolume | None:
         tokens_per_document=array.num_tokens() / array.num_documents,
         pool_documents=array.num_documents - num_test,
         test_documents=num_test or None,
+        growth=_growth(array),
         basis=f"the token array {folder.name}",
     )
+
+
+def _growth(array: "TokenArray") -> tuple[tuple[int, int], ...]:
+    """Tokens and distinct words of the first documents of a shuffled order."""
+    order = np.random.default_rng(0).permutation(array.num_documents)
+    counts = [array.counts(order[:number]) for number in (50, 200, 800, 3_200, 12_800)]
+    return tuple((int(count.sum()), int((count > 0).sum())) for count in counts)

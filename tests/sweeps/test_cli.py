@@ -208,17 +208,19 @@ def test_plan_takes_overrides_and_warns(sweep):
     assert "--set must be KEY=VALUE, found 'seeds'" in result.stderr
 
 
-def test_plan_uses_the_rate_of_recorded_language_models(sweep, run_folder, monkeypatch):
+def test_plan_uses_the_rates_of_recorded_trials(sweep, run_folder, monkeypatch):
     spec = load_spec("demo")
     cell = next(c for c in make_cells(spec) if c.regime == "domain")
-    record = TrialRecord(
-        key=TrialKey(study=StudyKey(cell_id=cell.id, stage=Stage.LANGUAGE_MODEL), number=0),
-        params={},
-        state=TrialState.FINISHED,
-        outcome=Outcome(value=4.0, metrics={"tokens": 1e6, "seconds": 100.0}),
-    )
-    SweepPaths.at(run_folder).ledger_db.touch()
-    monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of(record))
+    records = [
+        TrialRecord(
+            key=TrialKey(study=StudyKey(cell_id=cell.id, stage=stage), number=0),
+            params={},
+            state=TrialState.FINISHED,
+            outcome=Outcome(value=4.0, metrics={"seconds": 100.0}),
+        )
+        for stage in (Stage.LANGUAGE_MODEL, Stage.CLASSIFIER)
+    ]
+    monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of(*records))
     result = sweep("plan", "demo", "--storage", run_folder.parent)
     assert "measured in this sweep" in result.stdout
 

@@ -5,17 +5,15 @@ import pytest
 
 from sweeps.spec.cells import GENERAL, Stage, make_cells
 from sweeps.spec.cost import (
-    CPU_FLOP_PER_SECOND,
-    GPU_FLOP_PER_SECOND,
-    default_rate,
     language_model_flop_per_token,
-    measured_rate,
     trial_cost,
     trial_load,
     trial_seconds,
+    vocabulary_size,
 )
 from sweeps.spec.load import load_spec
 from sweeps.spec.plan import plan_sweep
+from sweeps.spec.rates import CPU_FLOP_PER_SECOND, GPU_FLOP_PER_SECOND, Rates, default_rates
 from sweeps.spec.searches import NeuralSearch, Range, SearchSpec
 from sweeps.spec.spaces import num_trials
 from sweeps.spec.values import LabelSpec, TestSpec
@@ -78,21 +76,34 @@ def test_flop_per_token_is_that_of_the_design(imdb):
     assert 6 * 400 * 60_000 / whole == pytest.approx(0.54, abs=0.01)
 
 
-def test_time_is_flop_over_rate(imdb):
-    load = trial_load(imdb, cell_of(imdb, "domain", 4000), Stage.LANGUAGE_MODEL)
-    assert trial_seconds(imdb, load, 1e12) == pytest.approx(load.seconds + load.flop / 1e12)
-    assert default_rate(imdb) == GPU_FLOP_PER_SECOND
+def test_time_is_flop_over_the_rate_of_its_kind(imdb):
+    rates = Rates(language_model=1e12, classifier=2e12, basis="told by a test")
+    cell = cell_of(imdb, "domain", 4000)
+    for stage, rate in ((Stage.LANGUAGE_MODEL, 1e12), (Stage.CLASSIFIER, 2e12)):
+        load = trial_load(imdb, cell, stage)
+        assert trial_seconds(imdb, load, rates) == pytest.approx(load.seconds + load.flop / rate)
+
+
+def test_default_rates_are_those_of_the_share_a_trial_has(imdb):
+    assert default_rates(imdb).language_model == GPU_FLOP_PER_SECOND
     on_cpus = replace(imdb, resources=replace(imdb.resources, cpus=4, gpus=0))
-    assert default_rate(on_cpus) == 4 * CPU_FLOP_PER_SECOND
+    assert default_rates(on_cpus).classifier == 4 * CPU_FLOP_PER_SECOND
 
 
-def test_the_rate_is_measured_from_finished_language_models(imdb):
-    per_token = language_model_flop_per_token(imdb)
-    assert measured_rate(imdb, [(1000, 2.0), (3000, 2.0), (5, 0.0)]) == per_token * 1000
-    assert measured_rate(imdb, []) is None
-    fast = plan_sweep(imdb, rate=1e15)
+def test_the_plan_says_what_rates_it_rests_on(imdb):
+    fast = plan_sweep(imdb, rates=Rates(language_model=1e15, classifier=1e15, basis="a test"))
     assert fast.total.hours < plan_sweep(imdb).total.hours
-    assert "measured in this sweep" in fast.assumptions[0]
+    assert fast.assumptions[0].endswith("a classifier, a test")
+
+
+def test_a_vocabulary_is_as_large_as_its_documents_make_it(imdb):
+    heaps = published_volumes(imdb).domain
+    assert heaps.words(500 * 294) == pytest.approx(11_500, rel=0.01)
+    assert vocabulary_size(imdb, heaps, 10**9) == imdb.model.vocabulary
+    sampled = CorpusVolume(tokens_per_document=10, growth=((100, 50), (10_000, 500)))
+    words = [sampled.words(tokens) for tokens in (10, 100, 1000, 10_000, 10**6)]
+    assert words == [50, 50, 158, 500, 500]
+    assert sampled.words(10_000, minimum_count=2) == 250
 
 
 def test_larger_cells_cost_more(imdb):
@@ -177,11 +188,15 @@ def test_token_arrays_are_preferred_where_they_are(demo, tmp_path, monkeypatch):
         def num_tokens(self):
             return 100
 
+        def counts(self, documents):
+            return np.array([len(documents), 0, 1])
+
     monkeypatch.setattr("ulm.text.stamps.recall", lambda cache, stamp: tmp_path)
     monkeypatch.setattr("ulm.text.tokens.load_tokens", lambda folder: FakeArray())
     volumes = stored_volumes(demo, tmp_path)
     assert (volumes.domain.tokens_per_document, volumes.domain.pool_documents) == (25, 3)
     assert volumes.domain.test_documents == 1
+    assert set(volumes.domain.growth) == {(5, 2)}
     domain = CorpusVolume(tokens_per_document=25.0, pool_documents=3)
     plan = plan_sweep(demo, volumes=Volumes(domain=domain, general=domain))
     assert "25 tokens a domain document" in plan.assumptions[2]

@@ -1,0 +1,190 @@
+"""Calibration: how fast this machine trains a sweep's models, measured in seconds and kept.
+
+A spec and its corpora's sizes come in, rates go out: a language model and a classifier of the
+sweep's sizes are trained on random words for a moment, by the code that trains the real ones. What
+was measured is kept below the storage, under everything it depends on, and is not measured again.
+"""
+
+import hashlib
+import json
+import math
+import os
+import platform
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sweeps.paths import SweepPaths
+from sweeps.record.environment import processor
+from sweeps.spec.cost import (
+    FORWARD_SHARE,
+    VALIDATION_SHARE,
+    language_model_flop_per_token,
+    lstm_weights,
+    vocabulary_size,
+)
+from sweeps.spec.rates import Rates
+from sweeps.spec.values import SweepSpec
+from sweeps.spec.volume import Volumes
+
+if TYPE_CHECKING:
+    from ulm.model.encoder import Encoder
+    from ulm.text.tokens import Documents
+
+SECONDS = 2.0  # for each of the two models
+BASIS = "measured on this machine"
+
+
+def calibrated(spec: SweepSpec, volumes: Volumes, paths: SweepPaths) -> Rates | None:
+    """Rates of this machine; None where a trial needs a GPU and there is none here.
+
+    Args:
+        spec: The sweep.
+        volumes: Sizes of its corpora.
+        paths: Of its storage, where rates are kept.
+    """
+    if spec.resources.gpus > 0 and not Path("/dev/nvidia0").exists():
+        return None
+    shape = _shape(spec, volumes)
+    key = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
+    kept: dict[str, Any] = {}
+    if paths.rates_json.is_file():
+        kept = json.loads(paths.rates_json.read_text(encoding="utf-8"))
+    if key not in kept:
+        kept[key] = {"rates": asdict(measure(spec, volumes)), "of": shape}
+        paths.root.mkdir(parents=True, exist_ok=True)
+        beside = paths.rates_json.with_name(f"{paths.rates_json.name}.part")
+        beside.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+        beside.replace(paths.rates_json)
+    return Rates(**kept[key]["rates"])
+
+
+def measure(spec: SweepSpec, volumes: Volumes) -> Rates:
+    """Train both models for a moment."""
+    import torch
+
+    from ulm.model.architecture import Architecture
+    from ulm.model.encoder import random_encoder
+    from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary
+
+    torch.set_num_threads(spec.resources.cpus)
+    size = max(len(SPECIAL_WORDS) + 1, _words(spec, volumes))
+    numbers = range(size - len(SPECIAL_WORDS))
+    model = spec.model
+    encoder = random_encoder(
+        Architecture(embedding=model.embedding, hidden=model.hidden, layers=model.layers),
+        Vocabulary(words=(*SPECIAL_WORDS, *(f"w{number}" for number in numbers))),
+        seed=0,
+    )
+    return Rates(
+        language_model=_language_model_rate(spec, encoder),
+        classifier=_classifier_rate(spec, encoder, volumes),
+        basis=BASIS,
+    )
+
+
+def _language_model_rate(spec: SweepSpec, encoder: "Encoder") -> float:
+    from ulm.training.language_model import LanguageModelSettings, train_language_model
+
+    shape, size = spec.language_model, len(encoder.vocabulary)
+    settings = LanguageModelSettings(
+        epochs=1,
+        batch=shape.batch,
+        bptt=shape.bptt,
+        dropout=shape.dropout,
+        precision=shape.precision,
+    )
+    per_token = language_model_flop_per_token(spec, size)
+
+    def train(steps: int) -> tuple[float, float]:
+        tokens = steps * shape.batch * shape.bptt + shape.batch
+        validation = math.ceil(tokens * VALIDATION_SHARE / (1 - VALIDATION_SHARE)) + shape.batch
+        done = train_language_model(
+            encoder,
+            _random(size, 1, tokens),
+            _random(size, 1, validation),
+            settings,
+            seed=0,
+            device=_device(spec),
+        )
+        flop = per_token * (done.summary.tokens + validation * FORWARD_SHARE)
+        return flop, done.summary.seconds
+
+    return _rate(train)
+
+
+def _classifier_rate(spec: SweepSpec, encoder: "Encoder", volumes: Volumes) -> float:
+    from ulm.training.classifier import ClassifierSettings, train_classifier
+
+    shape = spec.classifier
+    length = max(1, int(min(volumes.domain.tokens_per_document, shape.maximum_tokens)))
+    settings = ClassifierSettings(
+        epochs=shape.epochs,
+        batch=shape.batch,
+        bptt=shape.bptt,
+        maximum_tokens=shape.maximum_tokens,
+        dropout=shape.dropout,
+        precision=spec.language_model.precision,
+    )
+
+    def train(steps: int) -> tuple[float, float]:
+        epochs = min(steps, shape.epochs)  # of a step or more: layers thaw as in a real schedule
+        documents = shape.batch * max(1, steps // epochs)
+        done = train_classifier(
+            encoder,
+            _random(len(encoder.vocabulary), documents, length),
+            np.arange(documents) % 2,
+            replace(settings, epochs=epochs),
+            num_classes=2,
+            seed=0,
+            device=_device(spec),
+        )
+        return 6.0 * lstm_weights(spec) * done.summary.tokens, done.summary.seconds
+
+    return _rate(train)
+
+
+def _rate(train: Any) -> float:
+    """FLOP per second of `train(steps)`, with as many steps as fill the time."""
+    steps = 2
+    while True:
+        flop, seconds = train(steps)
+        if seconds >= SECONDS / 2:
+            return float(flop / seconds)
+        steps = math.ceil(steps * min(10.0, SECONDS / max(seconds, 1e-3)))
+
+
+def _random(words: int, documents: int, length: int) -> "Documents":
+    from ulm.text.tokens import Documents
+    from ulm.text.vocabulary import SPECIAL_WORDS
+
+    draws = np.random.default_rng(0).integers(len(SPECIAL_WORDS), words, documents * length)
+    offsets = np.arange(documents + 1, dtype=np.int64) * length
+    return Documents(ids=draws.astype(np.int32), offsets=offsets)
+
+
+def _words(spec: SweepSpec, volumes: Volumes) -> int:
+    """Words of the vocabulary of a middle size."""
+    size = spec.sizes[len(spec.sizes) // 2]
+    tokens = int(size * volumes.domain.tokens_per_document)
+    return vocabulary_size(spec, volumes.domain, tokens)
+
+
+def _device(spec: SweepSpec) -> str:
+    return "cuda" if spec.resources.gpus > 0 else "cpu"
+
+
+def _shape(spec: SweepSpec, volumes: Volumes) -> dict[str, Any]:
+    """All that the rates depend on, as JSON."""
+    return {
+        "machine": [processor(), os.cpu_count(), platform.python_version(), version("torch")],
+        "resources": asdict(spec.resources),
+        "model": asdict(spec.model),
+        "words": _words(spec, volumes),
+        "language_model": asdict(spec.language_model),
+        "classifier": asdict(spec.classifier),
+        "tokens_per_document": round(volumes.domain.tokens_per_document),
+    }

@@ -1,0 +1,63 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from sweeps.paths import SweepPaths
+from sweeps.run import calibration
+from sweeps.run.calibration import calibrated
+from sweeps.spec.load import load_spec
+from sweeps.spec.volume import published_volumes
+
+SMALL = {
+    "model": "{embedding: 8, hidden: 8, layers: 1, vocabulary: 50, minimum_count: 1}",
+    "language_model": "{epochs: 1, batch: 4, bptt: 10}",
+    "classifier": "{epochs: 2, batch: 4, bptt: 10}",
+}
+
+
+@pytest.fixture
+def spec(tmp_path, monkeypatch):
+    monkeypatch.setattr(calibration, "SECONDS", 0.02)
+    return load_spec("demo", {**SMALL, "storage": json.dumps(str(tmp_path / "runs"))})
+
+
+def rates_of(spec):
+    return calibrated(spec, published_volumes(spec), SweepPaths.of(spec))
+
+
+def test_a_machine_is_measured_once_for_a_shape_of_models(spec, monkeypatch):
+    first = rates_of(spec)
+    assert first.language_model > 0
+    assert first.classifier > 0
+    assert "this machine" in first.basis
+    measured = []
+    monkeypatch.setattr(calibration, "measure", lambda *asked: measured.append(asked) or first)
+    assert rates_of(spec) == first
+    assert not measured
+    wider = load_spec("demo", {**SMALL, "storage": json.dumps(spec.storage), "model.hidden": "9"})
+    rates_of(wider)
+    assert len(measured) == 1
+    assert rates_of(spec) == first
+
+
+def test_without_the_gpu_that_a_trial_asks_for_nothing_is_measured(spec, monkeypatch):
+    monkeypatch.setattr(calibration.Path, "exists", lambda path: False)
+    on_gpu = load_spec("demo", {**SMALL, "resources.gpus": "1"})
+    assert rates_of(on_gpu) is None
+
+
+def test_what_was_measured_is_read_without_loading_torch(spec):
+    rates_of(spec)
+    code = f"""
+import sys
+from sweeps.run import calibration
+from sweeps.paths import SweepPaths
+from sweeps.spec.load import load_spec
+from sweeps.spec.volume import published_volumes
+spec = load_spec("demo", { ({**SMALL, "storage": json.dumps(spec.storage)})!r})
+assert calibration.calibrated(spec, published_volumes(spec), SweepPaths.of(spec)) is not None
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
