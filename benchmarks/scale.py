@@ -6,205 +6,162 @@
 Workers are simulated (`simulated_workers.py`); the driver is real: this package's plug-ins of Ray
 Tune, and behind them control, ledger, Optuna studies on SQLite and the MLflow record on SQLite.
 What Tune takes beside them is measured apart, on real workers, and added to the simulated clock.
-Seconds of the driver are CPU seconds: other work on the machine does not count.
+Seconds of the driver are CPU seconds: other work on the machine does not count. After every part
+(`scale_part.py`) the driver vanishes and another goes on, as after a kill.
 """
 
 import argparse
 import platform
-import resource
+import subprocess
+import sys
 import tempfile
-import threading
-import time
 from collections import Counter
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from simulated_workers import Measured, SimulatedClock, Simulation, scale_spec
+from scale_part import earlier_parts, free_slots
+from simulated_workers import scale_spec
 
-from sweeps.live.progress import QuietProgress
-from sweeps.paths import SweepPaths
-from sweeps.record.book import RunBook
-from sweeps.record.mlflow_recorder import MlflowStore
-from sweeps.record.queued_recorder import QueuedRecorder
-from sweeps.run.capacity import Slots, current_capacity, slots
-from sweeps.search.control import Control
-from sweeps.search.studies import OptunaStudies
-from sweeps.spec.cells import make_cells
-from sweeps.spec.values import SweepSpec
-
-NODES, CPUS, GPUS = 64, 24, 8
 KINDS = ("ask", "start", "epoch", "end", "idle")
+Row = tuple[str, str]
 
 
-class CountedStore(MlflowStore):
-    """The MLflow store, its calls counted and the CPU seconds of its thread kept."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.calls: Counter[str] = Counter()
-        self.cpu_seconds = 0.0
-        self.most_waiting = 0
-
-    def connect(self) -> None:
-        """As it is, with a client that counts."""
-        if self._client is None:
-            super().connect()
-            self._client = _Counted(self._client, self.calls)
-
-    def apply(self, run: Any, parent: Any) -> None:
-        """As it is, timed."""
-        begin = time.thread_time()
-        super().apply(run, parent)
-        self.cpu_seconds += time.thread_time() - begin
-
-
-class _Counted:
-    def __init__(self, client: Any, calls: Counter[str]) -> None:
-        self._client, self._calls = client, calls
-
-    def __getattr__(self, name: str) -> Any:
-        self._calls[name] += 1
-        return getattr(self._client, name)
-
-
-class Driver:
-    """The real driver of a sweep: everything but Ray.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Whole:
+    """All parts of one sweep.
 
     Args:
-        spec: The sweep.
-        clock: The simulated one.
+        parts: As `scale_part.py` keeps them.
+        gpus: GPUs of the cluster.
+        tune_seconds: CPU seconds of Ray Tune by kind of event.
     """
 
-    def __init__(self, spec: SweepSpec, clock: SimulatedClock) -> None:
-        paths, cells = SweepPaths.of(spec), make_cells(spec)
-        paths.folder.mkdir(parents=True, exist_ok=True)
-        self.store = CountedStore(
-            uri=paths.mlflow_uri, experiment=spec.name, artifacts=paths.mlartifacts, common_tags={}
-        )
-        book = RunBook(spec=spec, cells=cells, clock=clock)
-        self._recorder = QueuedRecorder(name="mlflow", book=book, store=self.store)
-        studies = OptunaStudies(paths.ledger_url, spec.name)
-        begin = time.thread_time()
-        self.control = Control(spec, cells, studies, self._recorder, QuietProgress(), clock=clock)
-        self.open_seconds = time.thread_time() - begin
+    parts: tuple[dict[str, Any], ...]
+    gpus: int
+    tune_seconds: dict[str, float]
 
-    def close(self) -> None:
-        """As a run ends, with time for all that the record has not taken yet."""
-        self.control.close()
-        self._recorder.flush(timeout_seconds=1800.0)
-        self._recorder.close()
+    def total(self, name: str) -> Counter[str]:
+        """Numbers by kind of event, or by MLflow call, of all parts."""
+        totals: Counter[str] = Counter()
+        for part in self.parts:
+            totals.update(part[name])
+        return totals
 
+    def sum(self, name: str) -> float:
+        """A number, of all parts."""
+        return sum(float(part[name]) for part in self.parts)
 
-def free_slots(spec: SweepSpec) -> Slots:
-    """Slots of 64 nodes with eight GPUs each."""
-    node = {"Alive": True, "Resources": {"CPU": CPUS, "GPU": GPUS}}
-    return slots(spec, current_capacity([node] * NODES))
+    @property
+    def ended(self) -> int:
+        """Attempts that ended."""
+        return self.total("counts")["end"]
 
+    @property
+    def busy(self) -> list[tuple[float, int]]:
+        """(simulated seconds, busy GPUs) at every change."""
+        return [(at, count) for part in self.parts for at, count in (*part["busy"], _last(part))]
 
-def simulate(
-    folder: Path, *, seeds: int, trial_seconds: float, tune_seconds: dict[str, float]
-) -> tuple[Measured, list[tuple[str, str]]]:
-    """Run the sweep once and open its ledger again.
+    @property
+    def costs(self) -> list[tuple[int, float]]:
+        """(trials ended, CPU seconds of ours for each of the latest), along the sweep."""
+        found, ended_before = [], 0
+        for part in self.parts:
+            spent_last, ended_last = 0.0, 0
+            for _, spent, ended in part["rates"]:
+                found.append((ended_before + ended, (spent - spent_last) / (ended - ended_last)))
+                spent_last, ended_last = spent, ended
+            ended_before += part["counts"]["end"]
+        return found
 
-    Returns:
-        What the simulation measured, and rows of the table.
-    """
-    spec, clock = scale_spec(folder, seeds), SimulatedClock()
-    begin = time.process_time()
-    driver = Driver(spec, clock)
-    free = free_slots(spec)
-    simulation = Simulation(
-        driver.control,
-        spec,
-        free,
-        clock,
-        trial_seconds=trial_seconds,
-        tune_seconds=tune_seconds,
-    )
-    measured = simulation.run()
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    driver.close()
-    again = Driver(spec, clock)
-    has_work = again.control.has_work
-    again.close()
-    assert not has_work, "a finished sweep has nothing left to hand out"
-    rows = [
-        ("trials, of them on GPUs at once", f"{measured.counts['end']:,}, at most {free.neural}"),
-        *_driver_rows(measured, tune_seconds),
-        *_utilisation_rows(measured, free),
-        *_record_rows(measured, driver.store),
-        ("opening the finished ledger again", f"{again.open_seconds:.1f} CPU s"),
-        ("most memory of the driver", f"{peak_mib:,.0f} MiB"),
-        ("CPU of the whole run, MLflow included", f"{time.process_time() - begin:.0f} s"),
-        ("threads", f"{threading.active_count()}"),
-    ]
-    return measured, rows
+    def utilisation(self, begin: float, end: float) -> float:
+        """Share of the GPUs that were busy between two simulated times."""
+        total, last_at, last_busy = 0.0, 0.0, 0
+        for at, busy in [*self.busy, (end, 0)]:
+            total += last_busy * max(0.0, min(at, end) - max(last_at, begin))
+            last_at, last_busy = at, busy
+        return total / (end - begin) / self.gpus if end > begin else 0.0
 
 
-def _driver_rows(measured: Measured, tune: dict[str, float]) -> list[tuple[str, str]]:
-    trials = measured.counts["end"]
-    ours = sum(measured.seconds.values()) / trials
-    tunes = sum(tune.get(kind, 0.0) * measured.counts[kind] for kind in KINDS) / trials
-    each = ", ".join(
-        f"{kind} {1000 * measured.seconds[kind] / max(1, measured.counts[kind]):.1f}"
-        for kind in KINDS
-    )
-    (_, early, first), (_, late, last) = measured.rates[0], measured.rates[-1]
-    begun = next(spent for _, spent, ended in reversed(measured.rates) if ended <= 0.9 * last)
-    tail = last - next(end for _, _, end in reversed(measured.rates) if end <= 0.9 * last)
+def _last(part: dict[str, Any]) -> tuple[float, int]:
+    """A driver that vanishes takes its workers with it."""
+    return (part["busy"][-1][0], 0)
+
+
+def rows_of(whole: Whole) -> list[Row]:
+    """The table."""
+    parts = whole.parts
+    opened = ", ".join(f"{part['open_seconds']:.1f}" for part in parts)
+    kept = ", ".join(f"{part['recorded']:,}" for part in parts[:-1])
+    peaks = ", ".join(f"{part['peak_mib']:,.0f}" for part in parts)
     return [
-        ("driver CPU a trial: ours, and Ray Tune's beside it", f"{_ms(ours)}, {_ms(tunes)}"),
-        ("our CPU an event, ms", each),
-        ("our CPU a trial: first tenth, last tenth", _tenths(early / first, (late - begun) / tail)),
+        (
+            "trials wanted, recorded at the end",
+            f"{parts[-1]['wanted']:,}, {parts[-1]['recorded']:,}",
+        ),
+        ("drivers, one killed after the other; recorded at each kill", f"{len(parts)}; {kept}"),
+        *_driver_rows(whole),
+        *_utilisation_rows(whole),
+        *_record_rows(whole),
+        ("opening the ledger, each driver, CPU s", opened),
+        ("most memory, each driver, MiB", peaks),
+        ("CPU of all, MLflow included", f"{whole.sum('process_seconds'):.0f} s"),
     ]
 
 
-def _tenths(first: float, last: float) -> str:
-    return f"{_ms(first)}, {_ms(last)}"
+def _driver_rows(whole: Whole) -> list[Row]:
+    seconds, counts = whole.total("seconds"), whole.total("counts")
+    ours = seconds.total() / whole.ended
+    tunes = sum(whole.tune_seconds.get(kind, 0.0) * counts[kind] for kind in KINDS) / whole.ended
+    each = ", ".join(f"{kind} {1000 * seconds[kind] / max(1, counts[kind]):.1f}" for kind in KINDS)
+    whole_seconds = whole.busy[-1][0]
+    load = (seconds.total() + tunes * whole.ended) / whole_seconds
+    shortest = whole.gpus * (ours + tunes)
+    return [
+        ("driver CPU a trial: ours, Ray Tune's", f"{_ms(ours)}, {_ms(tunes)}"),
+        ("our CPU an event, ms", each),
+        ("our CPU a trial at the beginning, at the end", f"{_cost(whole, 1)}, {_cost(whole, -2)}"),
+        ("share of one core the driver needs, mean", f"{100 * load:.0f} %"),
+        (f"trials shorter than this leave some of {whole.gpus} GPUs idle", f"{shortest:.0f} s"),
+    ]
+
+
+def _cost(whole: Whole, index: int) -> str:
+    return _ms(whole.costs[index][1])
 
 
 def _ms(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms"
 
 
-def _utilisation_rows(measured: Measured, free: Slots) -> list[tuple[str, str]]:
-    whole = measured.busy[-1][0]
-    full = [at for at, busy in measured.busy if busy >= 0.98 * free.neural]
-    rows = [("simulated time of the sweep", f"{whole / 3600:.2f} h")]
+def _utilisation_rows(whole: Whole) -> list[Row]:
+    end = whole.busy[-1][0]
+    full = [at for at, busy in whole.busy if busy >= 0.98 * whole.gpus]
+    rows = [("simulated time of the sweep", f"{end / 3600:.2f} h")]
     if full:
-        share = utilisation(measured, full[0], full[-1]) / free.neural
+        share = whole.utilisation(full[0], full[-1])
         rows += [
             ("until 98 % of the GPUs were busy for the first time", f"{full[0] / 60:.1f} min"),
-            ("GPUs busy from then until the queue ran dry", f"{100 * share:.1f} %"),
+            ("GPUs busy from then until the last time they all were", f"{100 * share:.1f} %"),
         ]
-    share = utilisation(measured, 0.0, whole) / free.neural
-    return [*rows, ("GPUs busy over the whole sweep", f"{100 * share:.1f} %")]
+    return [*rows, ("GPUs busy over all", f"{100 * whole.utilisation(0.0, end):.1f} %")]
 
 
-def utilisation(measured: Measured, begin: float, end: float) -> float:
-    """Mean number of busy GPUs between two simulated times."""
-    total, last_at, last_busy = 0.0, 0.0, 0
-    for at, busy in [*measured.busy, (end, 0)]:
-        total += last_busy * max(0.0, min(at, end) - max(last_at, begin))
-        last_at, last_busy = at, busy
-    return total / (end - begin) if end > begin else 0.0
-
-
-def _record_rows(measured: Measured, store: CountedStore) -> list[tuple[str, str]]:
-    calls, trials = store.calls.total(), measured.counts["end"]
-    most = ", ".join(f"{name} {count:,}" for name, count in store.calls.most_common(3))
-    whole = measured.busy[-1][0]
+def _record_rows(whole: Whole) -> list[Row]:
+    calls, spent = whole.total("mlflow_calls"), whole.sum("mlflow_seconds")
+    most = ", ".join(f"{name} {count:,}" for name, count in calls.most_common(4))
+    each = f"{calls.total():,} ({calls.total() / whole.ended:.1f} a trial; {most})"
+    pace = f"{calls.total() / spent:.0f}, {calls.total() / whole.busy[-1][0]:.1f}"
     return [
-        ("MLflow calls", f"{calls:,} ({calls / trials:.1f} a trial; {most})"),
-        ("MLflow CPU a trial, on its own thread", _ms(store.cpu_seconds / trials)),
-        ("MLflow calls a CPU second it takes", f"{calls / store.cpu_seconds:.0f}"),
-        ("MLflow calls a simulated second it is given", f"{calls / whole:.1f}"),
+        ("MLflow calls", each),
+        ("MLflow CPU a trial, on a thread of its own", _ms(spent / whole.ended)),
+        ("MLflow calls a second: as many as it can, as many as it gets", pace),
     ]
 
 
-def draw(measured: Measured, free: Slots, file: Path) -> None:
-    """Busy GPUs over simulated time, and our CPU per trial over trials."""
+def draw(whole: Whole, file: Path) -> None:
+    """Busy GPUs over simulated time, and our CPU a trial over trials."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -213,15 +170,12 @@ def draw(measured: Measured, free: Slots, file: Path) -> None:
     figure, (left, right) = pyplot.subplots(
         1, 2, figsize=(10, 3.2), width_ratios=(3, 2), layout="constrained"
     )
-    hours = [at / 3600 for at, _ in measured.busy]
-    left.step(hours, [busy for _, busy in measured.busy], where="post", color="#1b9e77", lw=0.8)
-    left.axhline(free.neural, color="black", linewidth=0.8, linestyle=":")
-    left.set(xlabel="simulated hours", ylabel=f"GPUs busy, of {free.neural}", ylim=(0, None))
-    ended = [end for _, _, end in measured.rates]
-    spent = [seconds for _, seconds, _ in measured.rates]
-    steps = range(1, len(ended))
-    cost = [1000 * (spent[i] - spent[i - 1]) / (ended[i] - ended[i - 1]) for i in steps]
-    right.plot(ended[1:], cost, color="#d95f02", marker="o", markersize=3)
+    hours = [at / 3600 for at, _ in whole.busy]
+    left.step(hours, [busy for _, busy in whole.busy], where="post", color="#1b9e77", lw=0.8)
+    left.axhline(whole.gpus, color="black", linewidth=0.8, linestyle=":")
+    left.set(xlabel="simulated hours", ylabel=f"GPUs busy, of {whole.gpus}", ylim=(0, None))
+    ended, costs = zip(*whole.costs, strict=True)
+    right.plot(ended, [1000 * cost for cost in costs], color="#d95f02", marker="o", markersize=3)
     right.set(xlabel="trials ended", ylabel="our driver CPU, ms a trial", ylim=(0, None))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
@@ -229,31 +183,40 @@ def draw(measured: Measured, free: Slots, file: Path) -> None:
     pyplot.close(figure)
 
 
+def run_parts(folder: Path, options: list[str]) -> list[dict[str, Any]]:
+    """One driver after the other, until nothing is wanted."""
+    script = str(Path(__file__).with_name("scale_part.py"))
+    while not (parts := earlier_parts(folder)) or not parts[-1]["is_done"]:
+        subprocess.run([sys.executable, script, str(folder), *options], check=True)
+    return parts
+
+
 def main() -> None:
     """Simulate, print the table, and with `--figure` draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=52, help="195 trials each")
     parser.add_argument("--trial", type=float, default=600.0, help="mean simulated seconds")
+    parser.add_argument("--at-most", type=int, default=2500, help="trials of one driver")
     parser.add_argument("--tune-trial", type=float, default=0.0, help="CPU seconds of Ray Tune")
     parser.add_argument("--tune-epoch", type=float, default=0.0, help="CPU seconds of Ray Tune")
-    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--figure", type=Path, help="PNG to draw")
     asked = parser.parse_args()
-    tune_seconds = {"start": asked.tune_trial, "epoch": asked.tune_epoch}
+    names = ("seeds", "trial", "at-most", "tune-trial", "tune-epoch")
+    options = [f"--{name}={getattr(asked, name.replace('-', '_'))}" for name in names]
     with tempfile.TemporaryDirectory(prefix="scale-") as folder:
-        measured, rows = simulate(
-            Path(folder),
-            seeds=asked.seeds,
-            trial_seconds=asked.trial,
-            tune_seconds=tune_seconds,
-        )
-        free = free_slots(scale_spec(Path(folder), asked.seeds))
-    names = ("ray", "optuna", "mlflow", "sqlalchemy")
-    print(", ".join([f"Python {platform.python_version()}", *(f"{n} {version(n)}" for n in names)]))
+        parts = run_parts(Path(folder), options)
+    whole = Whole(
+        parts=tuple(parts),
+        gpus=free_slots(scale_spec(Path(folder), asked.seeds)).neural,
+        tune_seconds={"start": asked.tune_trial, "epoch": asked.tune_epoch},
+    )
+    libraries = [f"{name} {version(name)}" for name in ("ray", "optuna", "mlflow", "sqlalchemy")]
+    print(", ".join([f"Python {platform.python_version()}", *libraries]))
     print("\n| what | value |\n| :--- | ---: |")
-    for what, value in rows:
+    for what, value in rows_of(whole):
         print(f"| {what} | {value} |")
     if asked.figure is not None:
-        draw(measured, free, asked.figure)
+        draw(whole, asked.figure)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ from ulm.text.corpora import CorpusSource
 
 SIZES = tuple(500 * 2**power for power in range(10))
 EPOCHS = 5
+SEED_TRIALS = 195  # of `scale_spec`, a seed
+BEGIN = 1.0e9  # unix seconds of the simulation's second 0
 RATES = Range(low=1e-3, high=1e-1, log=True)
 
 
@@ -97,7 +99,7 @@ class SimulatedClock:
     """Unix seconds of the simulation."""
 
     def __init__(self) -> None:
-        self.now = 1.0e9
+        self.now = BEGIN
 
     def __call__(self) -> float:
         """Now."""
@@ -112,14 +114,13 @@ class Measured:
         seconds: By kind of event: ask, start, epoch, end, idle (asked in vain).
         counts: Events by kind.
         busy: (simulated seconds, trials that hold a GPU) at every change.
-        rates: (simulated seconds, CPU seconds so far, trials ended) every 500 trials.
+        rates: (simulated seconds, CPU seconds so far, trials ended) now and then.
     """
 
     seconds: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     busy: list[tuple[float, int]] = field(default_factory=list)
     rates: list[tuple[float, float, int]] = field(default_factory=list)
-    num_trained: int = 0
 
 
 class Simulation:
@@ -148,19 +149,18 @@ class Simulation:
         self._searcher = SweepSearcher(self._bridge)
         self._scheduler = SweepScheduler(self._bridge)
         self._callback = SweepCallback(self._bridge)
-        self._control = control
         self._clock = clock
         self._trial_seconds = trial_seconds
         self._tune_seconds = tune_seconds
         self._events: list[tuple[float, int, FakeTrial]] = []
         self._order = itertools.count()
-        self._begin = clock.now
+        self._rate_every = max(1, control.ledger.num_wanted // 40)
         self.measured = Measured()
 
-    def run(self) -> Measured:
-        """Until no trial is wanted."""
+    def run(self, at_most: int) -> Measured:
+        """Until no trial is wanted, or so many have ended."""
         finished = self._ask()
-        while self._events:
+        while self._events and self.measured.counts["end"] < at_most:
             at, _, trial = heapq.heappop(self._events)
             self._clock.now = max(self._clock.now, at)
             self._hear(trial)
@@ -168,7 +168,6 @@ class Simulation:
                 finished = self._ask()
         if self._bridge.error is not None:
             raise self._bridge.error
-        self.measured.num_trained = self._control.num_trained
         return self.measured
 
     def _ask(self) -> bool:
@@ -211,13 +210,13 @@ class Simulation:
         return _Served(kind, self._clock, self.measured, self._tune_seconds)
 
     def _note_busy(self) -> None:
-        self.measured.busy.append((self._clock.now - self._begin, len(self._bridge.neural)))
+        self.measured.busy.append((self._clock.now - BEGIN, len(self._bridge.neural)))
 
     def _note_rate(self) -> None:
         ended = self.measured.counts["end"]
-        if ended % 500 == 0:
+        if ended % self._rate_every == 0:
             spent = sum(self.measured.seconds.values())
-            self.measured.rates.append((self._clock.now - self._begin, spent, ended))
+            self.measured.rates.append((self._clock.now - BEGIN, spent, ended))
 
 
 class _Served:

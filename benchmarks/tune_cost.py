@@ -2,26 +2,30 @@
 
     python benchmarks/tune_cost.py
 
-A few hundred trials that only report run on real workers of a local Ray, through the launcher's own
-tuner. The plug-ins of this package are timed and subtracted, so what is left is Ray: Tune's
-controller, its checkpoints of the experiment, and the driver's part of every remote call. Two
-lengths of trials tell the cost of a trial from that of an epoch.
+A few hundred trials that only report, each epoch with a small checkpoint, run on real workers of a
+local Ray through the launcher's own tuner. The plug-ins of this package are timed and subtracted,
+so what is left is Ray: Tune's controller, its snapshots of the experiment, and the driver's part of
+every remote call. Two lengths of trials tell the cost of a trial from that of an epoch.
 """
 
 import argparse
 import json
-import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from local_ray import in_own_process, own_ray
+
 WORKERS = 4
 LENGTHS = (1, 6)  # epochs
+
+
+def save_little(folder: Path) -> None:
+    """A checkpoint."""
+    (folder / "state").write_bytes(b"0" * 1000)
 
 
 def report_only(num_epochs: int) -> Callable[[dict[str, Any]], None]:
@@ -31,11 +35,12 @@ def report_only(num_epochs: int) -> Callable[[dict[str, Any]], None]:
         from ray import tune
         from simulated_workers import outcome_of, progress_of
 
-        from sweeps.search.messages import OUTCOME, PROGRESS, REQUEST, dump, load_request
+        from sweeps.run.trial import reporter
+        from sweeps.search.messages import OUTCOME, REQUEST, dump, load_request
 
-        request = load_request(config[REQUEST])
+        request, report = load_request(config[REQUEST]), reporter(None)
         for epoch in range(1, num_epochs + 1):
-            tune.report({PROGRESS: dump(progress_of(request, epoch))})
+            report(progress_of(request, epoch), save_little)
         tune.report({OUTCOME: dump(outcome_of(request))})
 
     return train
@@ -45,7 +50,6 @@ def measure(seeds: int, num_epochs: int) -> dict[str, Any]:
     """Run the sweep of `scale.py`, one CPU a trial and no pruning, and count."""
     from dataclasses import replace
 
-    import ray
     from simulated_workers import scale_spec
 
     from sweeps.live.progress import QuietProgress
@@ -74,7 +78,6 @@ def measure(seeds: int, num_epochs: int) -> dict[str, Any]:
 
     ends: list[float] = []
     with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as folder:
-        os.environ |= {"HOME": folder, "RAY_TMPDIR": folder}
         spec = scale_spec(Path(folder), seeds)
         search = replace(spec.search, pruner="none")
         spec = replace(spec, resources=ResourceSpec(cpus=1, gpus=0), search=search)
@@ -82,18 +85,10 @@ def measure(seeds: int, num_epochs: int) -> dict[str, Any]:
         recorder = ListRecorder(spec=spec, cells=cells)
         control = Control(spec, cells, InMemoryStudies(), recorder, QuietProgress())
         bridge = TimedBridge(control, spec, max_total=WORKERS, max_neural=WORKERS)
-        environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}}
-        ray.init(
-            num_cpus=WORKERS,
-            include_dashboard=False,
-            log_to_driver=False,
-            object_store_memory=100 * 2**20,
-            runtime_env=environment,
-        )
-        begin = time.time()
-        make_tuner(bridge, report_only(num_epochs), SweepPaths.of(spec)).fit()
-        ray.shutdown()
-        wall_seconds = time.time() - begin
+        with own_ray(Path(folder) / "ray", WORKERS):
+            begin = time.time()
+            make_tuner(bridge, report_only(num_epochs), SweepPaths.of(spec)).fit()
+            wall_seconds = time.time() - begin
         if bridge.error is not None:
             raise bridge.error
     warm = len(ends) // 5  # the first trials pay for starting workers
@@ -110,13 +105,6 @@ def measure(seeds: int, num_epochs: int) -> dict[str, Any]:
     }
 
 
-def _in_process_of_its_own(seeds: int, num_epochs: int) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--seeds", str(seeds), "--inside", str(num_epochs)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
-
-
 def main() -> None:
     """Print one row for each length, and what follows for a trial and an epoch."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -126,7 +114,9 @@ def main() -> None:
     if asked.inside is not None:
         print(json.dumps(measure(asked.seeds, asked.inside)))
         return
-    rows = [_in_process_of_its_own(asked.seeds, length) for length in LENGTHS]
+    rows = [
+        in_own_process(__file__, "--seeds", asked.seeds, "--inside", length) for length in LENGTHS
+    ]
     print("| trials | epochs | Ray, ms a trial | first half, second half | our plug-ins | peak |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     for row in rows:

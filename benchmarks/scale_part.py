@@ -1,0 +1,166 @@
+"""One part of `scale.py`: a driver that goes on with a sweep for some trials and then vanishes.
+
+    python benchmarks/scale_part.py FOLDER --seeds 52 --at-most 2500
+
+The folder holds the sweep and what earlier parts measured; a part opens the ledger, drives
+simulated workers, and ends without closing anything, as a killed driver does. Its measurement goes
+to `part-N.json`. A part that leaves nothing to do says so in it.
+"""
+
+import argparse
+import json
+import resource
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from simulated_workers import SimulatedClock, Simulation, scale_spec
+
+from sweeps.live.progress import QuietProgress
+from sweeps.paths import SweepPaths
+from sweeps.record.book import RunBook
+from sweeps.record.mlflow_recorder import MlflowStore
+from sweeps.record.queued_recorder import QueuedRecorder
+from sweeps.run.capacity import Slots, current_capacity, slots
+from sweeps.search.control import Control
+from sweeps.search.studies import OptunaStudies
+from sweeps.spec.cells import make_cells
+from sweeps.spec.values import SweepSpec
+
+NODES, CPUS, GPUS = 64, 24, 8
+AWAY_SECONDS = 60.0  # simulated, between two drivers
+
+
+class CountedStore(MlflowStore):
+    """The MLflow store, its calls counted and the CPU seconds of its thread kept."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.calls: Counter[str] = Counter()
+        self.cpu_seconds = 0.0
+
+    def connect(self) -> None:
+        """As it is, with a client that counts."""
+        if self._client is None:
+            super().connect()
+            self._client = _Counted(self._client, self.calls)
+
+    def apply(self, run: Any, parent: Any) -> None:
+        """As it is, timed."""
+        begin = time.thread_time()
+        super().apply(run, parent)
+        self.cpu_seconds += time.thread_time() - begin
+
+
+class _Counted:
+    def __init__(self, client: Any, calls: Counter[str]) -> None:
+        self._client, self._calls = client, calls
+
+    def __getattr__(self, name: str) -> Any:
+        self._calls[name] += 1
+        return getattr(self._client, name)
+
+
+class Driver:
+    """The real driver of a sweep: everything but Ray.
+
+    Args:
+        spec: The sweep.
+        clock: The simulated one.
+    """
+
+    def __init__(self, spec: SweepSpec, clock: SimulatedClock) -> None:
+        paths, cells = SweepPaths.of(spec), make_cells(spec)
+        paths.folder.mkdir(parents=True, exist_ok=True)
+        self.store = CountedStore(
+            uri=paths.mlflow_uri, experiment=spec.name, artifacts=paths.mlartifacts, common_tags={}
+        )
+        book = RunBook(spec=spec, cells=cells, clock=clock)
+        self._recorder = QueuedRecorder(name="mlflow", book=book, store=self.store)
+        studies = OptunaStudies(paths.ledger_url, spec.name)
+        begin = time.thread_time()
+        self.control = Control(spec, cells, studies, self._recorder, QuietProgress(), clock=clock)
+        self.open_seconds = time.thread_time() - begin
+
+    def settle(self) -> None:
+        """Wait until the record has everything: what it costs is to be counted."""
+        self._recorder.flush(timeout_seconds=1800.0)
+
+
+def free_slots(spec: SweepSpec) -> Slots:
+    """Slots of 64 nodes with eight GPUs each."""
+    node = {"Alive": True, "Resources": {"CPU": CPUS, "GPU": GPUS}}
+    return slots(spec, current_capacity([node] * NODES))
+
+
+def earlier_parts(folder: Path) -> list[dict[str, Any]]:
+    """What the parts before measured, in their order."""
+    files = sorted(folder.glob("part-*.json"))
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
+def run_part(
+    folder: Path,
+    *,
+    seeds: int,
+    at_most: int,
+    trial_seconds: float,
+    tune_seconds: dict[str, float],
+) -> dict[str, Any]:
+    """Go on with the sweep of a folder until so many trials have ended, or none is wanted."""
+    before, begin = earlier_parts(folder), time.process_time()
+    spec, clock = scale_spec(folder, seeds), SimulatedClock()
+    if before:
+        clock.now = before[-1]["now"] + AWAY_SECONDS
+    driver = Driver(spec, clock)
+    simulation = Simulation(
+        driver.control,
+        spec,
+        free_slots(spec),
+        clock,
+        trial_seconds=trial_seconds,
+        tune_seconds=tune_seconds,
+    )
+    measured = simulation.run(at_most=at_most)
+    driver.settle()
+    return {
+        "seconds": dict(measured.seconds),
+        "counts": dict(measured.counts),
+        "busy": measured.busy,
+        "rates": measured.rates,
+        "now": clock.now,
+        "is_done": not driver.control.has_work and not driver.control.ledger.num_running,
+        "wanted": driver.control.ledger.num_wanted,
+        "recorded": driver.control.num_recorded,
+        "open_seconds": driver.open_seconds,
+        "mlflow_calls": dict(driver.store.calls),
+        "mlflow_seconds": driver.store.cpu_seconds,
+        "process_seconds": time.process_time() - begin,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def main() -> None:
+    """Run one part and keep what it measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seeds", type=int, required=True)
+    parser.add_argument("--at-most", type=int, required=True)
+    parser.add_argument("--trial", type=float, required=True)
+    parser.add_argument("--tune-trial", type=float, required=True)
+    parser.add_argument("--tune-epoch", type=float, required=True)
+    asked = parser.parse_args()
+    part = run_part(
+        asked.folder,
+        seeds=asked.seeds,
+        at_most=asked.at_most,
+        trial_seconds=asked.trial,
+        tune_seconds={"start": asked.tune_trial, "epoch": asked.tune_epoch},
+    )
+    file = asked.folder / f"part-{len(earlier_parts(asked.folder)):02d}.json"
+    file.write_text(json.dumps(part), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
