@@ -4,7 +4,7 @@ B batch, T time, V vocabulary, E embedding and last layer, H hidden, L layers, C
 
 Token ids go in, hidden states come out; state between windows is passed, never kept in the module.
 Same mathematics as fastai's `AWD_LSTM`, with two savings that change no result: embedding dropout
-masks only the rows looked up, and the decoder's loss is computed in chunks where torch can.
+masks only the rows looked up, and the decoder never holds the scores of all words (`decoder`).
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ulm.errors import UlmError, require_at_least
+from ulm.model.decoder import decoder_loss
 
 State = list[tuple[Tensor, Tensor]]
 """Hidden and cell state of each layer, each of shape [1, B, H or E]."""
@@ -198,13 +199,8 @@ class LanguageModel(nn.Module):
 
     def loss(self, out_BTE: Tensor, targets_BT: Tensor) -> Tensor:
         """Mean cross-entropy of the next words, in nats."""
-        out_NE, targets_N = out_BTE.flatten(0, 1), targets_BT.flatten()
         weight = self.encoder.embedding.weight
-        lowered = torch.is_autocast_enabled(out_BTE.device.type)
-        if hasattr(F, "linear_cross_entropy") and not lowered:
-            # torch >= 2.13: never holds all logits at once; in bf16 its sums lose the loss
-            return F.linear_cross_entropy(out_NE, weight, targets_N, linear_bias=self.bias)
-        return F.cross_entropy(F.linear(out_NE, weight, self.bias), targets_N)
+        return decoder_loss(out_BTE.flatten(0, 1), weight, self.bias, targets_BT.flatten())
 
     def logits(self, out_BTE: Tensor) -> Tensor:
         """Scores of every next word, [B, T, V]."""

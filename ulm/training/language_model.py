@@ -92,7 +92,19 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Non
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
-class _LanguageModelTask:
+class LanguageModelTask:
+    """A language model in training, as `run_epochs` drives it.
+
+    Args:
+        model: The model; it is trained in place.
+        train: Documents to train on.
+        validation: Documents to validate on.
+        settings: How to train.
+        seed: Seeds the order of the documents.
+        num_epochs: Epochs the schedule is laid out for.
+        device: Where the model lies.
+    """
+
     def __init__(
         self,
         model: LanguageModel,
@@ -130,7 +142,8 @@ class _LanguageModelTask:
         total = torch.zeros((), device=self.device)
         for step, begin in enumerate(windows):
             progress = (epoch - 1 + step / len(windows)) / self.num_epochs
-            loss, state = self._step(tokens, begin, state, progress)
+            window = _window(tokens, begin, self.settings.bptt)
+            loss, state = self.step(*window, state, progress)
             total += loss
             if step % STEPS_BETWEEN_CHECKS == STEPS_BETWEEN_CHECKS - 1:
                 self._check(total, epoch)
@@ -141,14 +154,24 @@ class _LanguageModelTask:
             learning_rate=self.rates[-1] * one_cycle(epoch / self.num_epochs),
         )
 
-    def _step(
-        self, tokens: Tensor, begin: int, state: State, progress: float
+    def step(
+        self, inputs: Tensor, targets: Tensor, state: State, progress: float
     ) -> tuple[Tensor, State]:
+        """One optimiser step on a window.
+
+        Args:
+            inputs: Word ids [B, T].
+            targets: Their next words [B, T].
+            state: State after the window before.
+            progress: Share of the training that is done, 0 to 1; sets rate and momentum.
+
+        Returns:
+            The mean cross-entropy, on the device, and the state after the window.
+        """
         factor = one_cycle(progress)
         self.optimizer.set_rates(
             [rate * factor for rate in self.rates], momentum=one_cycle_momentum(progress)
         )
-        inputs, targets = _window(tokens, begin, self.settings.bptt)
         loss, state = self._backward(inputs, targets, state)
         if self.settings.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
@@ -256,7 +279,7 @@ def train_language_model(
     model = build_language_model(encoder, LANGUAGE_MODEL_DROPOUTS.scaled(settings.dropout)).to(
         where
     )
-    task = _LanguageModelTask(
+    task = LanguageModelTask(
         model, train, validation, settings, seed=seed, num_epochs=num_epochs, device=where
     )
     summary = run_epochs(
