@@ -10,16 +10,17 @@ steps on both sides without dropout, from the same weights and on the same batch
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import fastai_side
 import numpy as np
 import reviews
 import torch
 from fastai_side import now
-from table import Row, interleaved, machine, print_table
+from table import Row, Side, interleaved, machine, print_table
 
 from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS, Architecture
 from ulm.model.encoder import build_language_model, random_encoder
@@ -27,6 +28,7 @@ from ulm.text.listing import Part
 from ulm.text.tokens import Documents
 from ulm.text.vocabulary import Vocabulary
 from ulm.training.language_model import LanguageModelSettings, LanguageModelTask
+from ulm.training.memory import keep_freed_memory
 
 BATCH, BPTT, RATE, DROPOUT = 64, 70, 5e-3, 0.5
 ROUNDS = 5
@@ -113,11 +115,22 @@ def our_task(
     )
 
 
-def our_epoch(task: LanguageModelTask) -> float:
-    """Seconds of one epoch."""
-    begin = now(task.device)
-    task.train_epoch(1)
-    return now(task.device) - begin
+def our_epoch(*arguments: Any, **options: Any) -> Callable[[], float]:
+    """Seconds of one epoch of `our_task`."""
+    keep_freed_memory()  # as `train_language_model` does
+    task = our_task(*arguments, **options)
+
+    def epoch() -> float:
+        begin = now(task.device)
+        task.train_epoch(1)
+        return now(task.device) - begin
+
+    return epoch
+
+
+def their_epoch(*arguments: Any, **options: Any) -> Callable[[], float]:
+    """Seconds of one epoch of fastai's learner."""
+    return partial(fastai_side.train_epoch, fastai_side.language_model(*arguments, **options), RATE)
 
 
 def measure(case: Case, device: torch.device, precision: str) -> Iterator[Row]:
@@ -125,13 +138,16 @@ def measure(case: Case, device: torch.device, precision: str) -> Iterator[Row]:
     words = reviews.vocabulary(reviews.tokens(), case.words)
     num_tokens = BATCH * BPTT * case.windows
     documents = some_documents(words, num_tokens + BATCH)
-    task = our_task(case, documents, words, device, precision=precision)
-    learner = fastai_side.language_model(
-        documents, words.words, case.sizes, batch=BATCH, bptt=BPTT, dropout=DROPOUT, device=device
-    )
     rates = [matrix_rate(device, torch.float32)]
     ratio = interleaved(
-        partial(our_epoch, task), partial(fastai_side.train_epoch, learner, RATE), rounds=ROUNDS
+        Side(partial(our_epoch, precision=precision), case, documents, words, device),
+        Side(
+            partial(their_epoch, batch=BATCH, bptt=BPTT, dropout=DROPOUT, device=device),
+            documents,
+            words.words,
+            case.sizes,
+        ),
+        rounds=ROUNDS,
     )
     rates.append(matrix_rate(device, torch.float32))
     ours, theirs = (sorted(side)[ROUNDS // 2] for side in (ratio.ours, ratio.theirs))

@@ -5,6 +5,7 @@ reads their rows back with `read_rows` and prints them as one table. A `Ratio` i
 measured interleaved: the two sides take turns, so that a slow minute of the machine hits both.
 """
 
+import multiprocessing
 import os
 import platform
 import statistics
@@ -12,10 +13,12 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 HEADER = "| what | against | reach | measured | reached |"
 RULE = "| :--- | :--- | :--- | :--- | :--- |"
+PAUSE_SECONDS = 0.5  # idle threads of the other side spin for a while
 VERDICTS = {"yes": True, "NO": False, "-": None}
 
 
@@ -83,6 +86,37 @@ def interleaved(
             if turn:
                 side.append(taken)
     return Ratio(ours=tuple(seconds[0]), theirs=tuple(seconds[1]))
+
+
+class Side:
+    """One side of a ratio in a process of its own: neither inherits the other's memory or threads.
+
+    Args:
+        make: Called there; gives the function to time.
+        arguments: What `make` is called with.
+    """
+
+    def __init__(self, make: Callable[..., Callable[[], object]], *arguments: object) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        self._process.start()
+
+    def __call__(self) -> float:
+        """Seconds of one call."""
+        time.sleep(PAUSE_SECONDS)
+        self._pipe.send(None)
+        seconds: float = self._pipe.recv()
+        return seconds
+
+
+def _serve(
+    pipe: Connection, make: Callable[..., Callable[[], object]], arguments: tuple[object, ...]
+) -> None:
+    function = make(*arguments)
+    while True:
+        pipe.recv()
+        pipe.send(timed(function))
 
 
 def timed(function: Callable[[], object]) -> float:

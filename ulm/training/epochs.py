@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ulm.seeding import seed_for
 from ulm.training.listener import EpochListener, EpochReport, SilentListener, TrainingDiverged
+from ulm.training.memory import keep_freed_memory
 from ulm.training.optimizer import GroupedAdamW
 
 
@@ -111,6 +112,7 @@ def run_epochs(
     Raises:
         TrainingDiverged: A loss is not finite.
     """
+    keep_freed_memory()
     run = _Run(task) if resume_from is None else _Run.restored(task, resume_from)
     listener = listener or SilentListener()
     for epoch in range(len(run.history) + 1, (last_epoch or num_epochs) + 1):
