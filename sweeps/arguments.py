@@ -25,7 +25,7 @@ def rejoin(words: Sequence[str], exists: Callable[[str], bool]) -> list[str]:
 
     Words are joined by one space where the first alone names nothing and the longest run of words
     names a file or folder, or where a later word closes the brackets that the first opens, as in
-    `--set sizes=[100,` `400]`. Of `--name=value` the value is looked at.
+    `--set sizes=[100,` `400]`. Of `name=value` the value is looked at too.
 
     Args:
         words: Arguments as they arrived.
@@ -45,11 +45,11 @@ def rejoin(words: Sequence[str], exists: Callable[[str], bool]) -> list[str]:
 
 def _belonging(words: Sequence[str], exists: Callable[[str], bool]) -> int:
     """How many words from the first on make one argument."""
-    if exists(_value(words[0])):
+    if _leads_somewhere(words[0], exists):
         return 1
     limit = _up_to_an_option(words)
     for count in range(limit, 1, -1):
-        if exists(_value(" ".join(words[:count]))):
+        if _leads_somewhere(" ".join(words[:count]), exists):
             return count
     for count in range(1, limit + 1):
         if _is_balanced(" ".join(words[:count])):
@@ -62,9 +62,10 @@ def _up_to_an_option(words: Sequence[str]) -> int:
     return next(options, len(words))
 
 
-def _value(word: str) -> str:
-    is_option = word.startswith("--") and "=" in word
-    return word.partition("=")[2] if is_option else word
+def _leads_somewhere(word: str, exists: Callable[[str], bool]) -> bool:
+    """Whether a word names a file or folder, or the value does that it gives to a name."""
+    name, _, value = word.partition("=")
+    return exists(word) or (" " not in name and exists(value))
 
 
 def _is_balanced(text: str) -> bool:

@@ -59,7 +59,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-SpecPath = Annotated[Path, typer.Argument(help="A YAML file, or a packaged spec: demo, imdb.")]
+SpecPath = Annotated[
+    Path, typer.Argument(help="A YAML file, or a packaged spec: demo, imdb_small, imdb.")
+]
 RunFolder = Annotated[
     str, typer.Argument(help="Folder of a sweep: runs/demo, or s3://bucket/runs/demo.")
 ]

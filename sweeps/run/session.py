@@ -99,8 +99,6 @@ class RunSession:
         if self.control.has_work:
             self._recorder.open()  # sets itself up while Ray starts
             run_trials(self.control)
-        elif not self.control.is_over_budget:
-            self._listener.message("nothing to train: every trial is recorded")
         if self.control.is_over_budget:
             self._listener.message("the budget is spent: no further trial was started")
 

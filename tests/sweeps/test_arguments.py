@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sweeps.arguments import is_found, project_folder, rejoin, sweep_folder
 
-FILES = {"my spec.yaml", "my", "a b", "a b c.yaml", "sweeps/specs/demo.yaml", "the store"}
+FILES = {"my spec.yaml", "my", "a b", "a b c.yaml", "sweeps/specs/demo.yaml", "the store", "x=y z"}
 
 
 def joined(line, files=FILES):
@@ -21,6 +21,9 @@ def joined(line, files=FILES):
         ("run a b c.yaml --quiet", ["run", "a b c.yaml", "--quiet"]),
         ("plan x --storage the store", ["plan", "x", "--storage", "the store"]),
         ("plan x --storage=the store", ["plan", "x", "--storage=the store"]),
+        ("run x --set path=a b", ["run", "x", "--set", "path=a b"]),
+        ("run x --set path=my", ["run", "x", "--set", "path=my"]),
+        ("run x=y z", ["run", "x=y z"]),
         ("run no such file.yaml", ["run", "no", "such", "file.yaml"]),
         (
             "run x --set sizes=[100, 400] --quiet",
