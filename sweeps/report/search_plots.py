@@ -66,9 +66,9 @@ def _draw_study(axes: Any, trials: Sequence[Tried], colour: str, alpha: float) -
 
 
 def range_of_scores(panels: Sequence[SearchPanel]) -> tuple[float, float] | None:
-    """Lowest and highest score of some panels, so that they share an axis; None without one."""
-    scores = [t.score for p in panels for study in p.studies for t in study if t.score is not None]
-    return (min(scores), max(scores)) if scores else None
+    """Lowest and highest score of some panels, so that they share an axis; None without two."""
+    scores = {t.score for p in panels for study in p.studies for t in study if t.score is not None}
+    return (min(scores), max(scores)) if len(scores) > 1 else None
 
 
 def draw_panel(panel: SearchPanel, num_sizes: int, scores: tuple[float, float] | None) -> Any:

@@ -106,6 +106,15 @@ def test_every_panel_of_a_stage_has_the_same_axis_and_its_trials():
     assert "var(--alarm)" in svg, "a diverged trial is a cross"
 
 
+def test_panels_whose_trials_score_alike_have_axes_of_their_own():
+    panel = next(panel for panel in PANELS if panel.stage is Stage.CLASSIFIER)
+    alike = tuple(tuple(replace(trial, score=0.5) for trial in study) for study in panel.studies)
+    panel = replace(panel, studies=alike)
+    assert range_of_scores([panel]) is None
+    low, high = draw_panel(panel, len(SPEC.sizes), None).axes[0].get_ylim()
+    assert low < 0.5 < high
+
+
 def test_more_text_is_a_stronger_colour():
     strengths = [opacity(index, 5) for index in range(5)]
     assert strengths == sorted(strengths)
