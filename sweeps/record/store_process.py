@@ -9,14 +9,18 @@ every call may be repeated, as a `RunStore`'s may.
 
 import os
 import pickle
+import sqlite3
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from sqlalchemy import Engine, event
+
 from sweeps.record.environment import describe_error
 from sweeps.record.runs import Run
+from sweeps.record.tracking import PART
 
 COMMAND = (sys.executable, "-W", "ignore", "-m", "sweeps.record.store_process")
 
@@ -119,8 +123,22 @@ def serve(calls: IO[bytes], answers: IO[bytes]) -> None:
         _send(answers, error)
 
 
+def write_ahead(connection: Any, record: Any = None) -> None:
+    """Have a new connection to SQLite write to a log beside the file and not wait for the disk.
+
+    A commit costs no seek then, where a run takes seven. What a power cut takes is made up from the
+    ledger. A database that is still being made (`make_whole`) is moved: its log would stay behind.
+    """
+    if isinstance(connection, sqlite3.Connection):
+        _, _, file = connection.execute("PRAGMA database_list").fetchone()
+        if not file.endswith(PART):
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+
+
 def main() -> None:
     """Serve the driver that started this process; what libraries print goes to stderr."""
+    event.listen(Engine, "connect", write_ahead)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:

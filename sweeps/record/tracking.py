@@ -17,6 +17,7 @@ from sweeps.passwords import redact_uri
 from sweeps.record.environment import describe_error
 
 SQLITE = "sqlite:///"
+PART = ".part"  # ends the name of a database that is being made
 
 _REMEDY = (
     "start the server or correct tracking.uri; `tracking: {uri: null}` records to SQLite beside "
@@ -110,7 +111,7 @@ def make_whole(uri: str, make: Callable[[str], object]) -> None:
     file = Path(uri.removeprefix(SQLITE))
     if file.exists():
         return
-    beside = file.with_name(f"{file.name}.part")
+    beside = file.with_name(f"{file.name}{PART}")
     beside.unlink(missing_ok=True)
     make(f"{SQLITE}{beside}")
     beside.replace(file)

@@ -1,6 +1,7 @@
 import os
 import pickle
 import signal
+import sqlite3
 import subprocess
 
 import pytest
@@ -49,6 +50,9 @@ def test_a_process_that_was_killed_is_replaced_and_no_run_is_doubled(store, sett
     for number in range(2):
         store.apply(run_of(number), None)
     store.attach_text(run_of(0), "note.txt", "a note")
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    database.close()
     assert keys_in(settings) == ["trial/0", "trial/1"]
     assert [file.read_text() for file in tmp_path.rglob("note.txt")] == ["a note"]
 
