@@ -22,6 +22,8 @@ from sweeps.spec.reader import SpecReader
 from sweeps.spec.searches import Range
 from sweeps.spec.values import SweepSpec
 
+MAX_SPEC_BYTES = 4_000_000
+
 
 def packaged_specs() -> dict[str, Path]:
     """Name → file of the specs that come with the package."""
@@ -84,6 +86,10 @@ def load_spec(
 
 def _text_of(file: Path) -> str:
     try:
+        size = file.stat().st_size
+        if size > MAX_SPEC_BYTES:
+            what = f"must have at most {MAX_SPEC_BYTES:,} bytes, found {size:,}; is it the corpus?"
+            raise SpecError([f"{file}:1: spec: {what}"])
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1

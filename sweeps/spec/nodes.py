@@ -14,10 +14,36 @@ from sweeps.errors import SpecError
 
 Node: TypeAlias = yaml.nodes.Node
 OVERRIDE = "--set"
+MAX_DEPTH = 20  # levels of nesting; a spec has five, and PyYAML composes by recursion
+
+MAX_SHOWN = 200  # characters of a value in a message
 
 
 class _SpecLoader(yaml.SafeLoader):
-    """PyYAML's safe loader with YAML 1.2's numbers: `1e-2` is one, `1:30` is not."""
+    """PyYAML's safe loader with YAML 1.2's numbers: `1e-2` is one, `1:30` is not.
+
+    It refuses what would reach the system calls and terminals of later as an error of theirs:
+    nesting without end, null characters and lone surrogates.
+    """
+
+    _depth = 0
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            self._refuse(f"is nested more than {MAX_DEPTH} levels deep", self.peek_event())
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+        node: yaml.ScalarNode = super().compose_scalar_node(anchor)
+        if "\0" in node.value or any("\ud800" <= letter <= "\udfff" for letter in node.value):
+            self._refuse("a text must hold no null characters and no lone surrogates", node)
+        return node
+
+    def _refuse(self, problem: str, place: Any) -> None:
+        raise yaml.composer.ComposerError(None, None, problem, place.start_mark)
 
 
 _SpecLoader.yaml_implicit_resolvers = {
@@ -90,6 +116,8 @@ def scalar(node: Node) -> Any:
         return yaml.constructor.SafeConstructor().construct_object(node)
     except yaml.YAMLError as error:
         raise ValueError(f"has the tag {node.tag}, which is not known here: {error}") from None
+    except (KeyError, IndexError, AttributeError):  # PyYAML's, where a tag does not fit the text
+        raise ValueError(f"must be what its tag {node.tag} says") from None
 
 
 def found(node: Node) -> str:
@@ -100,7 +128,8 @@ def found(node: Node) -> str:
         return "a list"
     if not node.value:
         return "nothing"
-    return repr(node.value) if node.tag.endswith(":str") else str(node.value)
+    text = repr(node.value) if node.tag.endswith(":str") else str(node.value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def override(root: Node, key: str, text: str) -> None:

@@ -25,6 +25,8 @@ from sweeps.spec.values import LabelSpec, SweepSpec
 from ulm.text.corpora import CorpusSource
 
 FAILED: Final = object()
+MAX_SEEDS = 10_000
+MAX_WHOLE = 2**53  # numbers below it are the same as floats and in 64 bits
 
 # What stands in for a value with a mistake where the default, or the rest of the section, could
 # break a rule between sections.
@@ -132,6 +134,8 @@ class SpecReader:
     def _tuple(self, node: Node, kind: Any, key: str) -> Any:
         if key == "seeds" and isinstance(node, yaml.ScalarNode):
             count = self._scalar(node, int, key)
+            if count is not FAILED and count > MAX_SEEDS:  # before a list of them is made
+                return self._wrong(node, key, f"must be at most {MAX_SEEDS}, found {count}")
             return count if count is FAILED else tuple(range(count))
         if not isinstance(node, yaml.SequenceNode):
             return self._wrong(node, key, f"must be a list, found {found(node)}")
@@ -165,7 +169,7 @@ class SpecReader:
             value = scalar(node)
             if kind is Path:
                 base = Path.cwd() if is_override(node) else self._base
-                return Path(os.path.normpath(base / Path(_text(value)).expanduser()))
+                return Path(os.path.normpath(base / _with_home(Path(_text(value)))))
             return _convert(value, kind)
         except ValueError as error:
             return self._wrong(node, key, f"{error}, found {found(node)}{_hint(node, kind)}")
@@ -217,6 +221,13 @@ def _text(value: Any) -> str:
     return value
 
 
+def _with_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("must start with the home of a user there is") from None
+
+
 def _convert(value: Any, kind: Any) -> Any:
     """Check a plain value against int, float, str, a Literal or an enum.
 
@@ -228,6 +239,8 @@ def _convert(value: Any, kind: Any) -> Any:
     if choices := _choices(kind):
         if value in choices:
             return value if get_origin(kind) is Literal else kind(value)
+    elif isinstance(value, int) and abs(value) >= MAX_WHOLE:
+        raise ValueError("must lie between -2^53 and 2^53")
     elif kind is int and isinstance(value, int) and not isinstance(value, bool):
         return value
     elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):

@@ -16,6 +16,8 @@ from ulm.text.corpora import CorpusSource
 
 _ALL_DROPPED = "it multiplies ULMFiT's dropouts, of which none may reach 1"
 
+MAX_NAME_BYTES = 100
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelSpec:
@@ -253,6 +255,10 @@ class SweepSpec:
             self.name[:1].isalnum() and all(c.isalnum() or c in "-_." for c in self.name),
             "name must be letters, digits, '-', '_' or '.', a letter or digit first, found "
             f"{self.name!r}",
+        )
+        require(
+            len(self.name.encode()) <= MAX_NAME_BYTES,
+            f"name must have at most {MAX_NAME_BYTES} bytes, it names folders, found {self.name!r}",
         )
         require(bool(self.sizes), "sizes must name at least one size")
         require(bool(self.regimes), "regimes must name at least one regime")
