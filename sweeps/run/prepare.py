@@ -74,7 +74,8 @@ def pretrained_general(spec: SweepSpec, paths: SweepPaths, listener: RunListener
     if not (spec.general.is_pretrained and needed):
         return None
     from sweeps.run.encoders import EncoderStore, key_for  # torch: seconds to load
-    from ulm.model.encoder import Encoder, load_wikitext103
+    from ulm.model.encoder import Encoder
+    from ulm.model.fastai_format import load_wikitext103
 
     folder = spec.general.path
     content = "wikitext-103" if folder is None else _hash_of(folder)

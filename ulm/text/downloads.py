@@ -7,7 +7,9 @@ importing fastai costs three seconds and 350 MiB, which a second start should no
 
 import configparser
 import os
+import tarfile
 from pathlib import Path
+from typing import Any
 
 from ulm.errors import CorpusError
 
@@ -40,12 +42,27 @@ def downloaded_folder(name: str) -> Path:
     return folder if folder.is_dir() else _download(name, folder)
 
 
+def unpacked(url: str, **options: Any) -> Path:
+    """What fastai's `untar_data` returns; a file that would land outside its folder is refused.
+
+    Python extracts archives trustingly before 3.14, and fastai asks for nothing else.
+    """
+    from fastai.data.external import untar_data
+
+    trusting = tarfile.TarFile.extraction_filter
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    try:
+        return Path(untar_data(url, **options))
+    finally:
+        tarfile.TarFile.extraction_filter = trusting
+
+
 def _download(name: str, folder: Path) -> Path:
-    from fastai.data.external import URLs, untar_data
+    from fastai.data.external import URLs
 
     url = getattr(URLs, URL_NAMES[name])
     try:
-        return Path(untar_data(url))
+        return unpacked(url)
     # fastdownload raises plain Exception for a corrupt file and urllib's errors for the rest.
     except Exception as error:
         raise CorpusError(

@@ -14,7 +14,8 @@ from fastai.torch_core import even_mults
 
 from tests.ulm.fastai_reference import WORDS, fastai_config, random_documents, small_encoder
 from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS
-from ulm.model.encoder import build_language_model, export_fastai
+from ulm.model.encoder import build_language_model
+from ulm.model.fastai_format import export_fastai
 from ulm.training.batches import pad_documents, stream
 from ulm.training.classifier import ClassifierSettings, build_classifier
 from ulm.training.language_model import regularised
