@@ -30,6 +30,11 @@ USER_MISTAKE = 2
 INTERRUPTED = 130
 
 
+def _printable(text: str) -> str:
+    """Without passwords, and with what no terminal can show (a file name's odd bytes) escaped."""
+    return redact_uri(text).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class _Verbs(TyperGroup):
     """Turns a user's mistake into its message and exit code 2, Ctrl-C into exit code 130."""
 
@@ -37,7 +42,7 @@ class _Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except (SweepError, UlmError) as error:
-            typer.echo(redact_uri(str(error)), err=True)
+            typer.echo(_printable(str(error)), err=True)
             raise typer.Exit(USER_MISTAKE) from None
         except OSError as error:
             if not is_full(error):

@@ -211,6 +211,10 @@ def _read_listing(source: CorpusSource) -> Listing:
             f"{source.path} must be one file of kind {source.kind}, found a folder; name the file, "
             f"or use kind folder"
         )
+    if not source.path.is_file():  # a pipe or a device would be read without end
+        raise CorpusError(
+            f"{source.path} must be one file of kind {source.kind}, found none; name a file"
+        )
     columns = Columns(text=source.text_column, label=source.label_column, part=source.part_column)
     return read_table(
         source.path, source.kind, columns, test_share=source.test_share, seed=source.seed

@@ -19,7 +19,14 @@ LAYOUT = "train/<label>/*.txt, test/<label>/*.txt and unlabelled/*.txt"
 
 
 def _text_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.txt")) if folder.is_dir() else []
+    files = sorted(folder.glob("*.txt")) if folder.is_dir() else []
+    for file in files:
+        if not file.is_file():  # a pipe or a device would be read without end
+            raise CorpusError(
+                f"{file}: each document must be a file, found a folder, a pipe or a link "
+                "that leads nowhere; remove it"
+            )
+    return files
 
 
 def _label_folders(folder: Path) -> Iterator[tuple[str, list[Path]]]:
@@ -28,6 +35,8 @@ def _label_folders(folder: Path) -> Iterator[tuple[str, list[Path]]]:
     for child in sorted(folder.iterdir()):
         if child.name in UNLABELLED_NAMES or not child.is_dir():
             continue
+        if not child.name.isprintable():
+            raise CorpusError(f"{child}: a folder is named for its label, in UTF-8; rename it")
         if files := _text_files(child):
             yield child.name, files
 

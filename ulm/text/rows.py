@@ -18,6 +18,8 @@ from typing import Any
 from ulm.errors import CorpusError
 from ulm.text.texts import decode
 
+SHOWN = 20  # columns in a message
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Columns:
@@ -49,7 +51,10 @@ def _check_columns(path: Path, found: Sequence[str], columns: Columns) -> None:
             hint = f"did you mean {nearest[0]!r}?" if nearest else "name the column in the spec"
             if name == columns.label:
                 hint += " (label_column: null says that there are no labels)"
-            raise CorpusError(f"{path}: column {name!r} is missing, found {list(found)}; {hint}")
+            shown = f"{list(found[:SHOWN])}{' and more' if len(found) > SHOWN else ''}"
+            raise CorpusError(f"{path}: column {name!r} is missing, found {shown}; {hint}")
+        if found.count(name) > 1:
+            raise CorpusError(f"{path}: column {name!r} must be there once; rename the others")
 
 
 def _field(record: dict[str, Any], name: str | None) -> str | None:
@@ -64,7 +69,7 @@ def _row(path: Path, number: int, record: dict[str, Any], columns: Columns) -> R
     if not isinstance(text, str):
         raise CorpusError(
             f"{path}: row {number}: column {columns.text!r} must hold text, "
-            f"found {type(text).__name__} {text!r}; name another text column"
+            f"found {type(text).__name__} {repr(text)[:40]}; name another text column"
         )
     return Row(text=text, label=_field(record, columns.label), part=_field(record, columns.part))
 
@@ -125,10 +130,10 @@ def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
 def _json_record(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers and nesting without end
         raise CorpusError(
             f"{path}: row {number}: each line must be one JSON object, found {line[:40]!r} "
-            f"({error}); mend or remove the line"
+            f"({str(error)[:100]}); mend or remove the line"
         ) from error
     if not isinstance(record, dict):
         raise CorpusError(
@@ -152,18 +157,32 @@ def _jsonl_rows(path: Path, columns: Columns) -> Iterator[Row]:
 
 def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:
     import pyarrow as pa
+
+    records = _parquet_records(path, columns)
+    number = 0
+    while True:
+        try:
+            record = next(records, None)
+        # Of a damaged file pyarrow raises errors of its own, of the system and of the decoder.
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise CorpusError(
+                f"{path}: must be a Parquet file of UTF-8 texts, found an error after row {number} "
+                f"({reason}); check the kind, or write the file again"
+            ) from error
+        if record is None:
+            return
+        number += 1
+        yield _row(path, number, record, columns)
+
+
+def _parquet_records(path: Path, columns: Columns) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet as pq
 
-    try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise CorpusError(f"{path}: must be a Parquet file ({error}); check the kind") from error
-    _check_columns(path, file.schema_arrow.names, columns)
-    number = 0
-    for batch in file.iter_batches(batch_size=1000, columns=list(columns.names)):
-        for record in batch.to_pylist():
-            number += 1
-            yield _row(path, number, record, columns)
+    with pq.ParquetFile(path) as file:
+        _check_columns(path, file.schema_arrow.names, columns)
+        for batch in file.iter_batches(batch_size=1000, columns=list(columns.names)):
+            yield from batch.to_pylist()
 
 
 READERS: dict[str, Callable[[Path, Columns], Iterator[Row]]] = {

@@ -39,6 +39,17 @@ def _part(path: Path, number: int, row: Row, columns: Columns) -> Part:
     return Part.UNLABELLED if row.label is None else part
 
 
+def _check_encodes(path: Path, number: int, row: Row) -> None:
+    for name in ("text", "label", "part"):
+        try:
+            (getattr(row, name) or "").encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise CorpusError(
+                f"{path}: row {number}: {name} must be UTF-8, but character {error.start} is half "
+                f"of a surrogate pair; mend the row"
+            ) from error
+
+
 class _Rows:
     """Collects labels and parts while the texts stream into their block."""
 
@@ -49,16 +60,10 @@ class _Rows:
 
     def texts(self) -> Iterator[str]:
         for number, row in enumerate(READERS[self.kind](self.path, self.columns), start=1):
+            _check_encodes(self.path, number, row)
             part = _part(self.path, number, row, self.columns)
             self.parts.append(part)
             self.labels.append(None if part is Part.UNLABELLED else row.label)
-            try:
-                row.text.encode("utf-8")
-            except UnicodeEncodeError as error:
-                raise CorpusError(
-                    f"{self.path}: row {number}: text must be UTF-8, but character {error.start} "
-                    f"is half of a surrogate pair; mend the row"
-                ) from error
             yield row.text
 
 
