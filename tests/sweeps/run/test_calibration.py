@@ -42,6 +42,15 @@ def test_a_machine_is_measured_once_for_a_shape_of_models(spec, monkeypatch):
     assert rates_of(spec) == first
 
 
+def test_rates_that_can_not_be_kept_or_read_are_measured_again(spec, tmp_path):
+    (tmp_path / "file").touch()
+    nowhere = load_spec("demo", {**SMALL, "storage": json.dumps(str(tmp_path / "file" / "runs"))})
+    assert rates_of(nowhere).language_model > 0
+    rates_of(spec)
+    SweepPaths.of(spec).rates_json.write_bytes(b"{")
+    assert rates_of(spec).language_model > 0
+
+
 def test_without_the_gpu_that_a_trial_asks_for_nothing_is_measured(spec, monkeypatch):
     monkeypatch.setattr(calibration.Path, "exists", lambda path: False)
     on_gpu = load_spec("demo", {**SMALL, "resources.gpus": "1"})
