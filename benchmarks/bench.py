@@ -14,7 +14,14 @@ from pathlib import Path
 
 from table import HEADER, RULE, Row, read_rows, summary
 
-SCRIPTS: tuple[tuple[str, ...], ...] = (("cells.py",),)
+SCRIPTS: tuple[tuple[str, ...], ...] = (
+    ("cells.py",),
+    ("trial_cost.py",),
+    ("gap.py",),
+    ("resume.py",),
+    ("plan_truth.py",),
+    ("naive_sweep.py",),
+)
 
 
 def run_script(command: tuple[str, ...]) -> list[Row]:

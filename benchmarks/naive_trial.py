@@ -141,6 +141,7 @@ def classifier(
         ),
         path=folder,
     )
+    loaders.vocab = data.words
     learner = text_classifier_learner(
         loaders,
         AWD_LSTM,

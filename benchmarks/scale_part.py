@@ -4,7 +4,8 @@
 
 The folder holds the sweep and what earlier parts measured; a part opens the ledger, drives
 simulated workers, and ends without closing anything, as a killed driver does. Its measurement goes
-to `part-N.json`. A part that leaves nothing to do says so in it.
+to `part-N.json`. A part that leaves nothing to do says so in it. MLflow is called on a thread here
+and not in a process, so that its calls and seconds can be counted.
 """
 
 import argparse
@@ -16,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from simulated_workers import SimulatedClock, Simulation, scale_spec
+from sqlalchemy import Engine, event
 
 from sweeps.live.progress import QuietProgress
 from sweeps.paths import SweepPaths
 from sweeps.record.book import RunBook
 from sweeps.record.mlflow_recorder import MlflowStore
 from sweeps.record.queued_recorder import QueuedRecorder
+from sweeps.record.store_process import write_ahead
 from sweeps.run.capacity import Slots, current_capacity, slots
 from sweeps.search.control import Control
 from sweeps.search.studies import OptunaStudies
@@ -151,6 +154,7 @@ def main() -> None:
     parser.add_argument("--tune-trial", type=float, required=True)
     parser.add_argument("--tune-epoch", type=float, required=True)
     asked = parser.parse_args()
+    event.listen(Engine, "connect", write_ahead)  # as in the process that records
     part = run_part(
         asked.folder,
         seeds=asked.seeds,
