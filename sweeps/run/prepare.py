@@ -42,6 +42,7 @@ def prepare_context(
     if mistake is not None:  # tokenising takes minutes
         raise SweepError(f"{mistake}; leave larger sizes out, or name a larger corpus")
     domain = _tokens(spec.corpus, paths, listener)
+    check_draws(spec, domain.parts, domain.labels)  # a general corpus takes longer than this one
     source = spec.general.source
     is_wanted = any(cell.is_general for cell in make_cells(spec))
     general = _tokens(source, paths, listener) if source is not None and is_wanted else None
@@ -52,7 +53,6 @@ def prepare_context(
         encoders=paths.shared(paths.encoders),
         predictions=paths.shared(paths.predictions_folder),
     )
-    check_draws(spec, domain.parts, domain.labels)
     if general is not None:
         check_general(general.num_documents)
     arrays = (domain,) if general is None else (domain, general)

@@ -94,6 +94,7 @@ def test_mistakes_about_the_corpus_are_found_before_the_sweep_has_a_folder(tmp_p
     with pytest.raises(UlmError, match="labels must not exceed"):
         prepare_context(spec, paths, QuietProgress())
     assert not paths.folder.exists()
+    assert not list(paths.tokens.glob("synthetic-general*")), "before the general corpus is read"
 
 
 def test_a_size_beyond_a_pool_that_is_known_is_refused_before_anything_is_tokenised(tmp_path):
