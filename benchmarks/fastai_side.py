@@ -97,3 +97,57 @@ def language_model(
         drop_mult=dropout or 1.0,
     )
     return learner.to_fp16() if half else learner
+
+
+def classifier(
+    train: Documents,
+    labels: Any,
+    words: tuple[str, ...],
+    sizes: Architecture,
+    *,
+    batch: int,
+    bptt: int,
+    dropout: float,
+    device: torch.device,
+    half: bool = False,
+) -> Any:
+    """A learner that trains a classifier of two classes on documents and validates on them."""
+    from functools import partial
+
+    from fastai.data.core import DataLoaders
+    from fastai.losses import CrossEntropyLossFlat
+    from fastai.text.data import SortedDL, pad_input_chunk
+    from fastai.text.learner import text_classifier_learner
+    from fastai.text.models.awdlstm import AWD_LSTM, awd_lstm_clas_config
+
+    samples = list(zip(tensors(train), torch.as_tensor(labels), strict=True))
+    options = {
+        "bs": batch,
+        "res": [int(length) for length in train.lengths],
+        "before_batch": partial(pad_input_chunk, pad_idx=1, seq_len=bptt),
+        "num_workers": 0,
+    }
+    loaders = DataLoaders(
+        SortedDL(samples, shuffle=True, **options), SortedDL(samples, **options), device=device
+    )
+    loaders.vocab = list(words)
+    learner = text_classifier_learner(
+        loaders,
+        AWD_LSTM,
+        seq_len=bptt,
+        config=config(awd_lstm_clas_config, sizes),
+        pretrained=False,
+        drop_mult=dropout,
+        n_out=2,
+        max_len=20 * bptt,
+        loss_func=CrossEntropyLossFlat(),
+    )
+    return learner.to_fp16() if half else learner
+
+
+def validate(learner: Any) -> float:
+    """Scores the validation documents; seconds."""
+    begin = now(learner.dls.device)
+    with learner.no_bar(), learner.no_logging():
+        learner.validate()
+    return now(learner.dls.device) - begin

@@ -121,11 +121,11 @@ class TrainedClassifier:
 
     def predict(self, documents: Documents) -> NDArray[np.float32]:
         """Class probabilities, [N, C], in the order of the documents."""
-        return torch.softmax(_scores(self.model, documents), -1).numpy()
+        return torch.softmax(class_scores(self.model, documents), -1).numpy()
 
 
 @torch.no_grad()
-def _scores(model: TextClassifier, documents: Documents) -> Tensor:
+def class_scores(model: TextClassifier, documents: Documents) -> Tensor:
     """Class scores [N, C] on the CPU."""
     model.eval()
     device = model.encoder.embedding.weight.device
@@ -145,7 +145,9 @@ def _batch(documents: Documents, rows: NDArray[np.int64], bptt: int) -> tuple[Te
     return torch.from_numpy(pad_documents(texts, bptt=bptt)), [len(text) for text in texts]
 
 
-class _ClassifierTask:
+class ClassifierTask:
+    """A classifier in training, as `run_epochs` drives it; see `train_classifier`."""
+
     def __init__(
         self,
         encoder: Encoder,
@@ -219,7 +221,7 @@ class _ClassifierTask:
             return None
         documents, labels = self.validation
         truth = torch.from_numpy(np.asarray(labels, np.int64))
-        scores = _scores(self.model, documents)
+        scores = class_scores(self.model, documents)
         return Validation(
             loss=float(F.cross_entropy(scores, truth)),
             accuracy=int((scores.argmax(-1) == truth).sum()) / len(truth),
@@ -274,7 +276,7 @@ def train_classifier(
     Raises:
         TrainingDiverged: The loss is no longer finite.
     """
-    task = _ClassifierTask(
+    task = ClassifierTask(
         encoder,
         train,
         labels,

@@ -1,0 +1,174 @@
+"""Training and scoring classifiers against fastai's `text_classifier_learner` and `validate`.
+
+    python benchmarks/classifier.py [--only small] [--device cuda]
+
+Training: one epoch over 400 reviews with all layers unfrozen, batch 32, windows of 70. Scoring: a
+sample of the 25,000 test reviews, batch 64 for fastai; the whole test part once by ours. Both sides
+have processes of their own and take turns.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import fastai_side
+import numpy as np
+import reviews
+import torch
+from fastai_side import now
+from language_model import CASES, DROPOUT, RATE, Case, matrix_rate
+from table import Row, Side, interleaved, machine, print_table
+
+from ulm.model.encoder import random_encoder
+from ulm.text.listing import Part
+from ulm.text.tokens import Documents
+from ulm.text.vocabulary import Vocabulary
+from ulm.training.classifier import (
+    ClassifierSettings,
+    ClassifierTask,
+    build_classifier,
+    class_scores,
+)
+from ulm.training.memory import keep_freed_memory
+
+LABELS, BATCH, BPTT = 400, 32, 70
+SCORING_BATCH = 64
+SCORED = {"small": 2500, "large": 200}
+ROUNDS = 5
+SETTINGS = ClassifierSettings(
+    batch=BATCH, bptt=BPTT, dropout=DROPOUT, learning_rate=RATE, gradual=False
+)
+
+
+def documents_of(part: Part, number: int, words: Vocabulary) -> tuple[Documents, Any]:
+    """Some reviews with their labels."""
+    array = reviews.tokens()
+    chosen = reviews.sample(array, part, number)
+    return reviews.encode(array, chosen, words), array.labels[chosen].astype(np.int64)
+
+
+def our_training(
+    case: Case, train: Documents, labels: Any, words: Vocabulary, device: torch.device
+) -> Callable[[], float]:
+    """Seconds of one epoch of ours."""
+    keep_freed_memory()  # as `train_classifier` does
+    task = ClassifierTask(
+        random_encoder(case.sizes, words, seed=0),
+        train,
+        labels,
+        None,
+        SETTINGS,
+        num_classes=2,
+        seed=0,
+        device=device,
+    )
+
+    def epoch() -> float:
+        begin = now(device)
+        task.train_epoch(1)
+        return now(device) - begin
+
+    return epoch
+
+
+def our_scoring(
+    case: Case, documents: Documents, words: Vocabulary, device: torch.device
+) -> Callable[[], float]:
+    """Seconds of scoring by ours."""
+    keep_freed_memory()
+    encoder = random_encoder(case.sizes, words, seed=0)
+    model = build_classifier(encoder, num_classes=2, settings=SETTINGS, seed=0).to(device)
+
+    def score() -> float:
+        begin = now(device)
+        class_scores(model, documents)
+        return now(device) - begin
+
+    return score
+
+
+def their_training(*arguments: Any) -> Callable[[], float]:
+    """Seconds of one epoch of fastai's."""
+    learner = _learner(*arguments, batch=BATCH)
+    learner.unfreeze()
+    return partial(fastai_side.train_epoch, learner, RATE)
+
+
+def their_scoring(*arguments: Any) -> Callable[[], float]:
+    """Seconds of `validate`."""
+    return partial(fastai_side.validate, _learner(*arguments, batch=SCORING_BATCH))
+
+
+def _learner(
+    case: Case,
+    documents: Documents,
+    labels: Any,
+    words: Vocabulary,
+    device: torch.device,
+    *,
+    batch: int,
+) -> Any:
+    return fastai_side.classifier(
+        documents,
+        labels,
+        words.words,
+        case.sizes,
+        batch=batch,
+        bptt=BPTT,
+        dropout=DROPOUT,
+        device=device,
+    )
+
+
+def measure(case: Case, device: torch.device) -> Iterator[Row]:
+    """Training and scoring of one model."""
+    words = reviews.vocabulary(reviews.tokens(), case.words)
+    train, labels = documents_of(Part.LABELLED, LABELS, words)
+    ratio = interleaved(
+        Side(our_training, case, train, labels, words, device),
+        Side(their_training, case, train, labels, words, device),
+        rounds=ROUNDS,
+    )
+    rate = matrix_rate(device, torch.float32)
+    operations = 2.0 * sum(4 * o * (i + o) for i, o in case.sizes.layer_sizes)
+    share = 3 * operations * len(train.ids) / rate / sorted(ratio.ours)[ROUNDS // 2]
+    yield Row(
+        what=f"classifier training, {case}, {LABELS} reviews",
+        against="`text_classifier_learner`",
+        reach="≥ 2 ×",
+        measured=f"{ratio}, {share:.0%} of the matrix rate {rate / 1e9:.0f} GFLOP/s",
+        reached=ratio.median >= 2,
+    )
+    number = SCORED[case.name]
+    test, truth = documents_of(Part.TEST, number, words)
+    ours = Side(our_scoring, case, test, words, device)
+    theirs = Side(their_scoring, case, test, truth, words, device)
+    ratio = interleaved(ours, theirs, rounds=ROUNDS)
+    seconds = sorted(ratio.ours)[ROUNDS // 2]
+    share = operations * len(test.ids) / rate / seconds
+    yield Row(
+        what=f"scoring, {case}, {number:,} test reviews",
+        against="its `validate`",
+        reach="≥ 3 ×",
+        measured=f"{ratio}, {share:.0%} of the matrix rate, {number / seconds:,.0f} reviews/s",
+        reached=ratio.median >= 3,
+    )
+
+
+def main() -> None:
+    """Print the rows that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=list(SCORED), nargs="*", default=list(SCORED))
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    print(machine("torch", "fastai", "numpy"), f"{torch.get_num_threads()} threads", sep=", ")
+    cases = [case for case in CASES if case.name in arguments.only]
+    begin = time.perf_counter()
+    print_table(row for case in cases for row in measure(case, torch.device(arguments.device)))
+    print(f"\n{time.perf_counter() - begin:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
