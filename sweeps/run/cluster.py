@@ -73,16 +73,31 @@ def open_ray() -> Iterator[Any]:
         if address is not None:
             ray.init(**quiet)
         else:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **quiet,
-            )
+            start_own(ray, quiet)
         try:
             yield ray
         finally:
             ray.shutdown()
+
+
+def start_own(ray: Any, quiet: dict[str, Any]) -> None:
+    """Start Ray on this machine alone.
+
+    Raises:
+        ClusterError: It does not come up.
+    """
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            **quiet,
+        )
+    except Exception as error:  # Ray raises no kind of its own where a part is not up in time
+        raise ClusterError(
+            f"Ray must start on this machine, and did not ({describe_error(error)[:150]}): "
+            "where it is busy or short of memory run again, else see its logs in RAY_TMPDIR/ray"
+        ) from error
 
 
 def check_answers(address: str, timeout_seconds: float = CONNECT_SECONDS) -> None:

@@ -3,7 +3,7 @@ import socket
 import pytest
 
 from sweeps.errors import ClusterError
-from sweeps.run.cluster import check_answers, check_joins, cluster_address, refusal
+from sweeps.run.cluster import check_answers, check_joins, cluster_address, refusal, start_own
 
 
 @pytest.fixture
@@ -74,3 +74,13 @@ def test_a_port_that_never_says_anything_is_given_up(nowhere, monkeypatch):
         check_answers(address)
         with pytest.raises(ClusterError, match=r"can not be joined .no answer in 3 s.*the port"):
             check_joins(address, timeout_seconds=3)
+
+
+class NeverUp:
+    def init(self, **options):
+        raise Exception("The current node timed out during startup.")
+
+
+def test_a_ray_that_does_not_come_up_is_one_message():
+    with pytest.raises(ClusterError, match=r"did not \(.*timed out during startup.*run again"):
+        start_own(NeverUp(), {})
