@@ -1,15 +1,12 @@
 """Passwords: kept out of what is shown and of what is recorded (pure).
 
-Texts and specs come in; the same without passwords goes out. `ledger.url` and `tracking.uri` may
+Texts and URLs come in; the same without passwords goes out. `ledger.url` and `tracking.uri` may
 hold one. What a run writes (its record of the spec, the workers' copy of it, MLflow, reports, log
 lines) passes through here; whoever reads a record later takes the password from the environment.
 """
 
 import re
-from dataclasses import replace
 from urllib.parse import parse_qsl, urlencode
-
-from sweeps.spec.values import SweepSpec
 
 _USER_INFO = re.compile(r"(?<=://)(?!/)[^\s'\"]*@(?=[^/@]*)")
 _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):\S*@")
@@ -30,13 +27,3 @@ def without_password(url: str) -> str:
     if len(kept) < len(options):
         query = urlencode(kept)
     return base + (mark + query if query else "")
-
-
-def without_passwords(spec: SweepSpec) -> SweepSpec:
-    """A spec as it may be recorded."""
-    ledger, tracking = spec.ledger, spec.tracking
-    if ledger.url is not None:
-        ledger = replace(ledger, url=without_password(ledger.url))
-    if tracking.uri is not None:
-        tracking = replace(tracking, uri=without_password(tracking.uri))
-    return replace(spec, ledger=ledger, tracking=tracking)

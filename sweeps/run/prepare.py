@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from sweeps.errors import SweepError
 from sweeps.live.progress import RunListener
-from sweeps.passwords import without_passwords
 from sweeps.paths import SweepPaths
 from sweeps.run.context import TrialContext
 from sweeps.run.draws import check_draws, check_general
 from sweeps.run.shared_folder import find_contents, get_folder, put_folder
 from sweeps.spec.cells import make_cells
+from sweeps.spec.load import without_passwords
 from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import size_mistake, stored_volumes
 from ulm.text.corpora import CorpusSource

@@ -8,14 +8,14 @@ read by the same code: what a run folder or a worker keeps of a spec passes the 
 import difflib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
 
 import yaml
 
 from sweeps.errors import SpecError
-from sweeps.passwords import without_passwords
+from sweeps.passwords import without_password
 from sweeps.spec.meaning import JSON, to_json
 from sweeps.spec.nodes import compose, is_unsaid, override
 from sweeps.spec.reader import SpecReader
@@ -120,6 +120,16 @@ def _read(
         raise SpecError(reader.mistakes)
     assert isinstance(spec, SweepSpec)
     return spec
+
+
+def without_passwords(spec: SweepSpec) -> SweepSpec:
+    """A spec as it may be recorded, and sent to workers."""
+    ledger, tracking = spec.ledger, spec.tracking
+    if ledger.url is not None:
+        ledger = replace(ledger, url=without_password(ledger.url))
+    if tracking.uri is not None:
+        tracking = replace(tracking, uri=without_password(tracking.uri))
+    return replace(spec, ledger=ledger, tracking=tracking)
 
 
 def spec_to_json(spec: SweepSpec) -> str:

@@ -7,6 +7,7 @@ nothing downstream checks again. Defaults are ULMFiT's (Howard & Ruder 2018) and
 from dataclasses import dataclass, field
 from typing import Literal
 
+from sweeps.passwords import without_password
 from sweeps.spec.general import WIKITEXT103_SIZES, GeneralSpec
 from sweeps.spec.rules import require
 from sweeps.spec.searches import SearchSpec
@@ -259,6 +260,11 @@ class SweepSpec:
         require(
             len(self.name.encode()) <= MAX_NAME_BYTES,
             f"name must have at most {MAX_NAME_BYTES} bytes, it names folders, found {self.name!r}",
+        )
+        require(
+            without_password(self.storage) == self.storage,
+            "storage must hold no password; it comes from the environment, as the storage's own "
+            "tools find it, e.g. AWS_SECRET_ACCESS_KEY",
         )
         require(bool(self.sizes), "sizes must name at least one size")
         require(bool(self.regimes), "regimes must name at least one regime")

@@ -1,5 +1,7 @@
 import pytest
+from typer.testing import CliRunner
 
+from sweeps import cli
 from sweeps.passwords import redact_uri, without_password
 from sweeps.spec.load import load_spec, spec_from_json, spec_to_json
 
@@ -33,6 +35,15 @@ def test_uris_are_shown_without_user_and_password(text, shown):
 )
 def test_a_url_is_recorded_with_its_user_and_without_its_password(url, kept):
     assert without_password(url) == kept
+
+
+@pytest.mark.parametrize("storage", ["s3://key:pw@bucket/x", "s3://bucket/x?secret_key=pw"])
+def test_a_storage_with_a_password_is_refused_without_showing_it(storage):
+    result = CliRunner().invoke(cli.app, ["plan", "demo", "--storage", storage])
+    assert result.exit_code == 2
+    assert "storage: must hold no password" in result.stderr
+    assert "AWS_SECRET_ACCESS_KEY" in result.stderr
+    assert "pw" not in result.output
 
 
 def test_what_is_kept_of_a_spec_is_the_spec_but_for_passwords():
