@@ -1,6 +1,6 @@
 """Coverage: how often 95 % intervals hold the truth, in simulated sweeps whose truth is known.
 
-Prints the table of docs/statistics.md in Markdown:
+Prints the tables of docs/statistics.md in Markdown:
 
     python benchmarks/coverage.py > docs/results/coverage.md
 
@@ -19,13 +19,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from sweeps.advice.collecting import outlook_at
 from sweeps.answer.crossings import find_crossing, overtaking, reaching
 from sweeps.answer.extrapolation import extrapolate
 from sweeps.answer.gain import share_of_gain
-from sweeps.answer.scores import Interval, Point, Scores
+from sweeps.answer.scores import LEVEL, NORMAL_QUANTILE, Interval, Point, Scores
 from sweeps.answer.statistics import difference
 
 SIZES = tuple(500 * 2**k for k in range(8))
@@ -159,8 +159,34 @@ def simulated_claims(
     return by_name
 
 
+def quantile_coverage(num_seeds: int, ratio: float) -> tuple[float, float, float]:
+    """How often q1, q2 and their mean hold (docs/statistics.md), seeds' variance / documents'."""
+    rng = np.random.default_rng(0)
+    size, freedom = 400_000, num_seeds - 1
+    seeds = ratio / (1 + ratio) * rng.chisquare(freedom, size) / freedom
+    total = seeds + 1 / (1 + ratio)
+    share, error = seeds / total, np.abs(rng.standard_normal(size))
+    wide = share * stdtrit(freedom, LEVEL) + (1 - share) * NORMAL_QUANTILE
+    narrow = stdtrit(freedom / np.maximum(share, 1e-6) ** 2, LEVEL)
+    first, second, both = (
+        float((error <= quantile * np.sqrt(total)).mean())
+        for quantile in (wide, narrow, (wide + narrow) / 2)
+    )
+    return first, second, both
+
+
+def print_quantiles() -> None:
+    """Print how often each quantile holds what it claims."""
+    print("\n| seeds | variance of seeds / documents | q1 | q2 | mean |")
+    print("| ---: | ---: | ---: | ---: | ---: |")
+    for num_seeds in (2, 3, 5, 10):
+        for ratio in (0.1, 1, 3, 10):
+            held = " | ".join(f"{100 * h:.1f} %" for h in quantile_coverage(num_seeds, ratio))
+            print(f"| {num_seeds} | {ratio:g} | {held} |")
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--sweeps", type=int, default=1000)
     chosen = arguments.parse_args()
@@ -189,6 +215,7 @@ def main() -> None:
                 f"{100 * held:.1f} % | {100 * given:.0f} % | {100 * is_open:.0f} % |"
             )
         sys.stdout.flush()
+    print_quantiles()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from sweeps.answer.findings import find
 from sweeps.answer.gain import share_of_gain
 from sweeps.answer.predictions import load_hits, read_hits
 from sweeps.answer.results import ResultRow
-from sweeps.answer.scores import Interval, make_scores, make_spread
+from sweeps.answer.scores import Interval, Spread, make_scores, make_spread
 from sweeps.answer.statistics import (
     curve_points,
     difference,
@@ -270,6 +270,38 @@ def test_seeds_with_test_documents_of_their_own_show_their_choice_already():
     own = make_scores(rows, hits, shares_documents=False).contrast([BOW], [1.0]).interval
     assert own == scores_of({BOW: (0.8, 0.81, 0.8)}).contrast([BOW], [1.0]).interval
     assert shared.low < own.low
+
+
+@pytest.mark.parametrize("num_seeds", [3, 5, 10])
+def test_the_interval_is_students_for_seeds_alone_and_normal_for_documents_alone(num_seeds):
+    alone = np.array([[1.0]])
+    nothing = np.zeros((1, 1))
+    for seeds, documents, quantile in (
+        (alone, nothing, stats.t(num_seeds - 1).ppf(0.975)),
+        (nothing, alone, stats.norm.ppf(0.975)),
+    ):
+        spread = Spread(num_seeds=num_seeds, seeds=seeds, documents=documents, is_known=True)
+        assert spread.half_widths(alone)[0] == pytest.approx(quantile)
+
+
+@pytest.mark.parametrize("num_seeds", [2, 3, 5])
+@pytest.mark.parametrize("ratio", [0.1, 1.0, 10.0])
+def test_where_seeds_and_documents_both_count_the_interval_holds_what_it_claims(num_seeds, ratio):
+    rng = np.random.default_rng(0)
+    of_seeds, of_documents = ratio / (1 + ratio), 1 / (1 + ratio)
+    seen = of_seeds * rng.chisquare(num_seeds - 1, 4000) / (num_seeds - 1)
+    spreads = (
+        Spread(
+            num_seeds=num_seeds,
+            seeds=np.array([[variance]]),
+            documents=np.array([[of_documents]]),
+            is_known=True,
+        )
+        for variance in seen
+    )
+    halves = np.array([spread.half_widths(np.ones((1, 1)))[0] for spread in spreads])
+    held = (np.abs(rng.standard_normal(4000)) <= halves).mean()
+    assert 0.93 < held < (0.985 if num_seeds == 2 else 0.97)
 
 
 def test_hits_of_some_cells_only_are_not_used():
