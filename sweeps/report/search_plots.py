@@ -27,42 +27,47 @@ def opacity(size_index: int | None, num_sizes: int) -> float:
     return _WEAKEST + (1 - _WEAKEST) * size_index / (num_sizes - 1)
 
 
-def _draw_trial(axes: Any, trial: Tried, colour: str, alpha: float) -> None:
-    if trial.score is None:
-        axes.plot(
-            trial.rate,
-            0.03,
-            marker="x",
-            color=ALARM,
-            markersize=5,
-            transform=axes.get_xaxis_transform(),
-            clip_on=False,
-        )
-        return
-    axes.scatter(
-        trial.rate,
-        trial.score,
-        s=42 if trial.is_chosen else 17,
-        facecolor="none" if trial.is_pruned else colour,
-        edgecolor=INK if trial.is_chosen else colour,
-        linewidth=1.3 if trial.is_chosen else 0.8,
-        alpha=alpha,
-        zorder=4 if trial.is_chosen else 3,
-    )
-
-
-def _draw_study(axes: Any, trials: Sequence[Tried], colour: str, alpha: float) -> None:
-    scored = [(t.rate, t.score) for t in trials if t.score is not None and not t.is_pruned]
+def _draw_marks(axes: Any, trials: Sequence[Tried], colour: str, alpha: float) -> None:
+    """Trials of one size as few collections: a large sweep has thousands."""
+    failed = [trial.rate for trial in trials if trial.score is None]
     axes.plot(
-        [rate for rate, _ in scored],
-        [score for _, score in scored],
-        color=colour,
-        linewidth=0.9,
-        alpha=0.6 * alpha,
-        zorder=2,
+        failed,
+        [0.03] * len(failed),
+        marker="x",
+        linestyle="",
+        color=ALARM,
+        markersize=5,
+        transform=axes.get_xaxis_transform(),
+        clip_on=False,
     )
-    for trial in trials:
-        _draw_trial(axes, trial, colour, alpha)
+    for is_chosen, is_pruned in ((False, False), (False, True), (True, False), (True, True)):
+        own = [t for t in trials if (t.is_chosen, t.is_pruned) == (is_chosen, is_pruned)]
+        scored = [(t.rate, t.score) for t in own if t.score is not None]
+        if scored:
+            axes.scatter(
+                *zip(*scored, strict=True),
+                s=42 if is_chosen else 17,
+                facecolor="none" if is_pruned else colour,
+                edgecolor=INK if is_chosen else colour,
+                linewidth=1.3 if is_chosen else 0.8,
+                alpha=alpha,
+                zorder=4 if is_chosen else 3,
+            )
+
+
+def _draw_size(axes: Any, studies: Sequence[Sequence[Tried]], colour: str, alpha: float) -> None:
+    """The studies of one size: a line each, and all their trials."""
+    for trials in studies:
+        scored = [(t.rate, t.score) for t in trials if t.score is not None and not t.is_pruned]
+        axes.plot(
+            [rate for rate, _ in scored],
+            [score for _, score in scored],
+            color=colour,
+            linewidth=0.9,
+            alpha=0.6 * alpha,
+            zorder=2,
+        )
+    _draw_marks(axes, [trial for trials in studies for trial in trials], colour, alpha)
 
 
 def range_of_scores(panels: Sequence[SearchPanel]) -> tuple[float, float] | None:
@@ -96,8 +101,10 @@ def draw_panel(panel: SearchPanel, num_sizes: int, scores: tuple[float, float] |
     if scores is not None:
         axes.set_ylim(*scores)
         room(axes, 0.08)
-    for study in panel.studies:
-        _draw_study(axes, study, COLOURS[panel.regime], opacity(study[0].size_index, num_sizes))
+    indices = sorted({study[0].size_index for study in panel.studies}, key=lambda i: i or 0)
+    for index in indices:
+        own = [study for study in panel.studies if study[0].size_index == index]
+        _draw_size(axes, own, COLOURS[panel.regime], opacity(index, num_sizes))
     name = "C" if panel.regime == Regime.BOW else "learning rate"
     axes.set_xlabel(name, fontsize=9, color=INK)
     axes.set_title(panel.regime, fontsize=10, color=COLOURS[panel.regime], loc="left", pad=4)
