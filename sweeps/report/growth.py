@@ -7,38 +7,48 @@ from collections.abc import Iterator
 
 from sweeps.answer.crossings import Crossing
 from sweeps.answer.extrapolation import Extrapolation, FittedForm, range_of
-from sweeps.answer.findings import Findings
+from sweeps.answer.findings import Findings, Growth
 from sweeps.report.blocks import Block, Bullets, Section, Table, Text
 from sweeps.report.evidence import Evidence
 from sweeps.report.phrases import NONE, needed_text, number, percent, rounded, span, with_interval
+from ulm.regimes import Regime
 
 
-def growth_section(findings: Findings) -> Section:
-    """Share of the gain, what a doubling brings, where curves meet."""
-    blocks: list[Block] = [
-        Text(
-            text="What `ulm+domain` adds to `ulm` at the largest size counts as the whole gain.",
-            is_soft=True,
-        )
-    ]
-    if findings.gain.undefined is not None:
-        blocks.append(Text(text=f"Not defined: {findings.gain.undefined}."))
-    else:
-        blocks += [_gain_table(findings), *_needed(findings)]
-    lead = findings.lead
-    if lead is not None and lead.by_step:
-        lines = tuple(
-            (number(d.start), number(d.end), with_interval(d.accuracy)) for d in lead.by_step
-        )
-        blocks += [
-            Text(text=f"What a doubling of the domain text brings `{lead.regime}`, in points:"),
-            Table(header=("from", "to", "per doubling"), lines=lines, num_text=0),
-        ]
+def growth_section(evidence: Evidence) -> Section | None:
+    """Share of the gain, what a doubling brings, where curves meet; None without any of them."""
+    findings = evidence.findings
+    blocks: list[Block] = []
+    if {Regime.ULM, Regime.ULM_DOMAIN} <= set(evidence.spec.regimes):
+        blocks += _gain(findings)
+    if findings.lead is not None:
+        blocks += _doublings(findings.lead)
     meetings = tuple(_meetings(findings))
     if meetings:
         blocks += [Text(text="Where curves meet, read off between the measured sizes:")]
         blocks += [Bullets(items=meetings)]
-    return Section(title="Share of the gain", blocks=tuple(blocks))
+    return Section(title="What more text brings", blocks=tuple(blocks)) if blocks else None
+
+
+def _gain(findings: Findings) -> list[Block]:
+    """Share of the gain at each size, and the documents that some shares need."""
+    gain = findings.gain
+    if gain.undefined is not None:
+        return [Text(text=f"The share of the gain is not defined: {gain.undefined}.")]
+    text = (
+        "Share of the gain: what `ulm+domain` adds to `ulm`, with what it adds at the largest size "
+        "as the whole."
+    )
+    return [Text(text=text), _gain_table(findings), *_needed(findings)]
+
+
+def _doublings(lead: Growth) -> list[Block]:
+    if not lead.by_step:
+        return []
+    lines = tuple((number(d.start), number(d.end), with_interval(d.accuracy)) for d in lead.by_step)
+    return [
+        Text(text=f"What a doubling of the domain text brings `{lead.regime}`, in points:"),
+        Table(header=("from", "to", "per doubling"), lines=lines, num_text=0),
+    ]
 
 
 def _gain_table(findings: Findings) -> Table:

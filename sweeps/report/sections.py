@@ -37,7 +37,7 @@ def make_page(evidence: Evidence) -> Page:
         ),
         _scores(evidence),
         certainty_section(evidence),
-        growth_section(evidence.findings),
+        growth_section(evidence),
         beyond_section(evidence),
         money_section(evidence),
         searching_section(evidence),

@@ -89,7 +89,7 @@ def test_the_page_is_whole_and_loads_nothing(paths):
         "Before you believe it",
         "Scores",
         "How sure is that?",
-        "Share of the gain",
+        "What more text brings",
         "Beyond the largest size",
         "Cost",
         "Was the search enough?",
@@ -126,7 +126,10 @@ def test_a_half_finished_sweep_says_what_is_missing(paths):
     assert f"{finished} of 18 cells are finished" in text
     assert files.answer[0].startswith(f"So far, from {finished} of 18 cells: with 100 labels")
     assert "scratch seed 1: failed: no classifier trial finished" in text
-    assert "Not defined: no cell of ulm+domain at 1,600 documents is finished" in text
+    assert (
+        "The share of the gain is not defined: no cell of ulm+domain at 1,600 documents is finished"
+        in text
+    )
 
 
 def test_a_sweep_with_nothing_finished_has_a_report_without_figure(paths):

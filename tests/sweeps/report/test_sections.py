@@ -66,10 +66,17 @@ def test_the_leader_is_compared_with_every_regime_and_its_next_smaller_size(evid
 
 
 def test_the_section_on_growth_says_where_curves_meet(evidence):
-    text = text_of(growth_section(evidence.findings))
+    text = text_of(growth_section(evidence))
     assert "`ulm+domain` passes `bow` at about 1,1" in text
     assert "`domain` overtakes `ulm+domain` nowhere up to 1,600 documents" in text
     assert "75 % of the gain: about 680 domain documents" in text
+
+
+def test_a_sweep_without_the_general_model_is_not_told_of_a_gain_over_it(tmp_path):
+    spec = example_spec(regimes=(Regime.BOW, Regime.DOMAIN))
+    text = text_of(growth_section(gathered(tmp_path, spec, example_records(spec))))
+    assert "gain" not in text
+    assert "What a doubling of the domain text brings `domain`" in text
 
 
 def test_every_form_is_shown_with_its_miss_and_a_refuted_one_is_not_used(evidence):
@@ -109,7 +116,7 @@ def test_nothing_finished_has_no_sections_that_need_a_score(tmp_path):
     assert titles == [
         "Answer",
         "Before you believe it",
-        "Share of the gain",
+        "What more text brings",
         "Cost",
         "Cells",
         "Made with",
