@@ -21,7 +21,7 @@ class Worth:
     Args:
         gain: The point minus the reference.
         seconds: Mean seconds of a cell's trials, search included, above those of the reference.
-        accelerator_hours: The same in accelerator hours; None where trials did not report them.
+        accelerator_hours: Mean hours that a cell's trials held accelerators; None where not known.
         seconds_per_point: Seconds divided by points gained; None where nothing is gained.
         interval: Of `seconds_per_point`, from the ends of the gain's interval; infinite where that
             reaches zero.

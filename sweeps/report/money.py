@@ -24,7 +24,7 @@ def money_section(evidence: Evidence) -> Section:
     reference = _reference(evidence)
     worth = () if reference is None else worth_over(evidence.scores, evidence.rows, reference)
     if reference is not None and worth:
-        blocks += _worth(worth, reference)
+        blocks += _worth(worth, reference, spec.budget.price_per_accelerator_hour)
     return Section(title="Cost", blocks=tuple(blocks))
 
 
@@ -77,7 +77,7 @@ def _hours(seconds: float) -> str:
     return f"{hours:,.2f}" if hours >= 0.1 else f"{hours:.2g}"
 
 
-def _worth(worth: Sequence[Worth], reference: Point) -> list[Block]:
+def _worth(worth: Sequence[Worth], reference: Point, price: float | None) -> list[Block]:
     """A line for what gains something over a reference, the others in a sentence."""
     gaining = [found for found in worth if found.seconds_per_point is not None]
     others = grouped(w.gain.first for w in worth if w.seconds_per_point is None)
@@ -88,25 +88,30 @@ def _worth(worth: Sequence[Worth], reference: Point) -> list[Block]:
             f"What a point of accuracy above {name} costs in training time, the search of the cell "
             "included, the general model left out:"
         )
-        blocks += [Text(text=text), worth_table(gaining)]
+        blocks += [Text(text=text), worth_table(gaining, price)]
     if others:
         blocks.append(Text(text=f"No gain over {name}: {others}.", is_soft=True))
     return blocks
 
 
-def worth_table(worth: Sequence[Worth]) -> Table:
-    """Gain, time and time per point of each other point."""
+def worth_table(worth: Sequence[Worth], price: float | None) -> Table:
+    """Gain, time and time per point of each point, and money where an hour has a price."""
     lines = tuple(
         (
             point_name(found.gain.first),
             with_interval(found.gain.accuracy),
             duration(found.seconds),
             *_per_point(found),
+            *([] if price is None else [_money(found.accelerator_hours_per_point, price)]),
         )
         for found in worth
     )
     header = ("", "points gained", "more time a cell", "time a point", "95 %")
-    return Table(header=header, lines=lines)
+    return Table(header=header if price is None else (*header, "money a point"), lines=lines)
+
+
+def _money(hours: float | None, price: float) -> str:
+    return NONE if hours is None else f"{hours * price:,.2f}"
 
 
 def _per_point(found: Worth) -> tuple[str, str]:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from sweeps.report.phrases import digits, grouped
 from sweeps.report.searching import searching_section
 from sweeps.report.sections import make_page
 from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.values import BudgetSpec
 from tests.sweeps.example_sweep import example_records, example_spec
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource, Part
@@ -99,6 +101,21 @@ def test_a_point_has_a_price_only_where_something_is_gained(evidence):
     _, worth = every(section.blocks, Table)
     assert [line[0] for line in worth.lines] == ["`ulm+domain` at 1,600"]
     assert "No gain over `bow`: `scratch`, `ulm`, `domain` at 100, 200, 400" in text_of(section)
+
+
+def test_a_point_costs_money_where_an_hour_has_a_price(tmp_path):
+    spec = replace(SPEC, budget=BudgetSpec(price_per_accelerator_hour=36.0))
+    _, worth = every(money_section(gathered(tmp_path, spec)).blocks, Table)
+    (line,) = worth.lines
+    assert worth.header[-1] == "money a point"
+    hours = [r.accelerator_seconds / 3600 for r in rows_at(spec, "ulm+domain", 1600)]
+    gain = float(line[1].split()[0])
+    assert float(line[-1]) == pytest.approx(36 * np.mean(hours) / gain, rel=0.05)
+
+
+def rows_at(spec, regime, size):
+    rows = make_rows(spec, make_cells(spec), RECORDS)
+    return [row for row in rows if (row.regime, row.size) == (regime, size)]
 
 
 def test_the_search_is_judged_by_stage_and_its_rates_are_folded_away(evidence):
