@@ -30,6 +30,7 @@ from sweeps.answer.statistics import difference
 
 SIZES = tuple(500 * 2**k for k in range(8))
 LARGEST = SIZES[-1]
+DRAWS = 1  # sweeps drawn with seed 0 were used to choose constants, these were not
 SEED_SD, CELL_SD = 0.008, 0.008  # in accuracy; IMDB with 500 labels moves by about this much
 ULM, BOW = 0.80, 0.817
 GAIN = 0.09  # of 64,000 documents over `ulm`
@@ -206,7 +207,7 @@ def main() -> None:
         (3, 1000),
         (5, 1000),
     ):
-        found = simulated_claims(chosen.sweeps, num_seeds, num_documents, every=5)
+        found = simulated_claims(chosen.sweeps, num_seeds, num_documents, seed=DRAWS, every=5)
         for name, of_name in found.items():
             held, given, is_open = coverage(of_name)
             documents = f"{num_documents:,}" if num_documents else "endless"

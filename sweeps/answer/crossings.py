@@ -4,8 +4,8 @@ Scores and a `Balance` come in: regimes that grow with size, points that do not,
 first size at which their sum passes zero goes out, log-linear between measured sizes, with the
 interval of the sizes around it at which the data cannot tell the sum from zero (inverting the t
 interval point by point, Fieller 1954). Few seeds agree here and there by chance: a width along the
-curve counts as at least their 10 % quantile, which simulated sweeps ask for (docs/statistics.md).
-It serves targets, shares of the gain and regimes that meet.
+curve counts as at least the narrowest eighth of them, which simulated sweeps ask for (docs/
+statistics.md). It serves targets, shares of the gain and regimes that meet.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ import numpy as np
 from sweeps.answer.scores import Floats, Interval, Point, Scores
 
 _STEPS = 64  # positions tested between two measured sizes
-_LEAST_WIDTH = 0.1  # quantile of the widths along the curve below which none counts
+_LEAST_WIDTH = 0.125  # quantile of the widths along the curve below which none counts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
