@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from sweeps.spec.load import load_spec
 from sweeps.spec.values import SweepSpec
 
 ROUNDS, REACH_SECONDS = 5, 5.0
+ENDING_SECONDS = 15.0
 SPEC = """
 name: resume
 corpus: {kind: synthetic, documents: 3000}
@@ -86,6 +88,9 @@ def resume(file: Path, spec: SweepSpec, seeds: int) -> tuple[float, float]:
         while (record := first_new(more, begin)) is None and process.poll() is None:
             time.sleep(2.0)  # reading the ledger takes a core
         process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(ENDING_SECONDS)
+        process.kill()  # Ray has ended, the record would still take minutes
     assert record is not None, "the command has handed out a trial"
     return record.started_at - begin, _begun(record) - begin
 
