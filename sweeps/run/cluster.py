@@ -75,7 +75,8 @@ def open_ray() -> Iterator[Any]:
         else:
             start_own(ray, quiet)
         try:
-            yield ray
+            with _as_if_missing("mlflow"):  # Tune loads it, seconds, to count its users' loggers
+                yield ray
         finally:
             ray.shutdown()
 
@@ -98,6 +99,19 @@ def start_own(ray: Any, quiet: dict[str, Any]) -> None:
             f"Ray must start on this machine, and did not ({describe_error(error)[:150]}): "
             "where it is busy or short of memory run again, else see its logs in RAY_TMPDIR/ray"
         ) from error
+
+
+@contextmanager
+def _as_if_missing(library: str) -> Iterator[None]:
+    """For a block, importing a library that is not loaded yet fails as if it were not installed."""
+    if library in sys.modules:
+        yield
+        return
+    sys.modules[library] = None  # type: ignore[assignment]  # what Python's import system asks for
+    try:
+        yield
+    finally:
+        del sys.modules[library]
 
 
 def check_answers(address: str, timeout_seconds: float = CONNECT_SECONDS) -> None:

@@ -1,9 +1,18 @@
+import importlib
 import socket
+import sys
 
 import pytest
 
 from sweeps.errors import ClusterError
-from sweeps.run.cluster import check_answers, check_joins, cluster_address, refusal, start_own
+from sweeps.run.cluster import (
+    _as_if_missing,
+    check_answers,
+    check_joins,
+    cluster_address,
+    refusal,
+    start_own,
+)
 
 
 @pytest.fixture
@@ -84,3 +93,12 @@ class NeverUp:
 def test_a_ray_that_does_not_come_up_is_one_message():
     with pytest.raises(ClusterError, match=r"did not \(.*timed out during startup.*run again"):
         start_own(NeverUp(), {})
+
+
+def test_a_library_that_is_not_loaded_is_missing_for_a_block_and_then_there_again():
+    sys.modules.pop("cProfile", None)
+    with _as_if_missing("cProfile"), pytest.raises(ImportError):
+        importlib.import_module("cProfile")
+    assert "cProfile" not in sys.modules
+    with _as_if_missing("json"):
+        importlib.import_module("json")
