@@ -2,17 +2,12 @@
 
 import json
 import os
-import re
 import shutil
-import subprocess
-import sys
-import tempfile
-import threading
 import uuid
 from contextlib import closing
-from pathlib import Path
 
 import pytest
+from buckets import Machines, Server, downloads, environment_of
 from pyarrow import fs
 
 from sweeps.answer.predictions import fetch_predictions, read_hits
@@ -52,34 +47,6 @@ from sweeps.storage import (
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource
 
-NODES = Path(__file__).parent / "nodes_of_one_machine.py"
-PATIENCE_SECONDS = 900
-COLOURS = re.compile(r"\x1b\[\d+m")
-
-
-class Server:
-    """A local S3 server, with one line in `log` for each request."""
-
-    def __init__(self):
-        self.log = []
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for line in self._process.stderr:
-            if found := re.search(r"Running on (http://[\d.:]+)", line):
-                self.address = found[1]
-                break
-        self._reader = threading.Thread(target=lambda: self.log.extend(self._process.stderr))
-        self._reader.start()
-
-    def close(self):
-        self._process.terminate()
-        self._process.wait()
-        self._reader.join()
-        self._process.stderr.close()
-
 
 @pytest.fixture(scope="module")
 def server():
@@ -98,16 +65,6 @@ def bucket(server, tmp_path, monkeypatch):
     name = f"bucket-{uuid.uuid4().hex[:8]}"
     fs.S3FileSystem(endpoint_override=server.address, allow_bucket_creation=True).create_dir(name)
     return f"s3://{name}"
-
-
-def environment_of(server):
-    return {
-        "AWS_ENDPOINT_URL": server.address,
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
 
 
 def small_spec(storage, **changes):
@@ -234,57 +191,6 @@ def control_of(spec, cells):
     return Control(spec, cells, InMemoryStudies(), recorder, QuietProgress())
 
 
-class Machines:
-    """Ray nodes of one machine, each with a cache of its own, and a head that runs verbs."""
-
-    def __init__(self, folder, server, bucket):
-        self.head = folder / "head"
-        self.head.mkdir()
-        self.caches = [folder / f"cache-{number}" for number in range(3)]
-        self._ray_folder = tempfile.mkdtemp(prefix="r", dir="/tmp")  # socket paths stay short
-        self.environment = {
-            **os.environ,
-            **environment_of(server),
-            "HOME": str(folder),
-            "OMP_NUM_THREADS": "1",
-            "RAY_TMPDIR": self._ray_folder,
-            "SWEEP_CACHE": str(self.caches[0]),
-            "SWEEP_STORAGE": f"{bucket}/runs",
-        }
-        workers = [{"env_vars": {"SWEEP_CACHE": str(cache)}} for cache in self.caches[1:]]
-        self._nodes = subprocess.Popen(
-            [sys.executable, str(NODES), json.dumps(workers)],
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.environment["RAY_ADDRESS"] = self._nodes.stdout.readline().strip()
-
-    def sweep(self, *arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "sweeps.cli", *arguments],
-            cwd=self.head,
-            env={**self.environment, "PYTHONPATH": str(Path(__file__).parents[2])},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def end_nodes(self):
-        self._nodes.stdin.close()
-        self._nodes.wait(PATIENCE_SECONDS)
-        self._nodes.stdout.close()
-
-    def close(self):
-        if not self._nodes.stdin.closed:
-            self.end_nodes()
-        shutil.rmtree(self._ray_folder, ignore_errors=True)
-
-
 @pytest.fixture
 def machines(tmp_path, server, bucket):
     started = Machines(tmp_path, server, bucket)
@@ -293,12 +199,6 @@ def machines(tmp_path, server, bucket):
         yield started
     finally:
         started.close()
-
-
-def downloads(server, pattern):
-    """Paths of the files of the bucket that were read, once for each time."""
-    lines = [re.search(r'"GET (\S+)', COLOURS.sub("", line)) for line in server.log]
-    return [found[1] for found in lines if found and re.search(pattern, found[1])]
 
 
 @pytest.mark.ray
