@@ -30,6 +30,7 @@ from sweeps.run.memory import MemoryPeak
 from sweeps.search.control import Control
 from sweeps.search.records import TrialRecord
 from sweeps.search.studies import OptunaStudies
+from sweeps.search.suggestions import CONTENT
 from sweeps.spec.cells import Cell, make_cells
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.values import SweepSpec
@@ -89,7 +90,13 @@ class RunSession:
             undo.callback(self._recorder.close)
             undo.callback(studies.close)
             self.control = Control(
-                spec, self._cells, studies, self._recorder, listener, general_encoder=general
+                spec,
+                self._cells,
+                studies,
+                self._recorder,
+                listener,
+                general_encoder=general,
+                content=dict(zip(CONTENT, (t.fingerprint[:16] for t in tokens), strict=False)),
             )
             undo.pop_all()
         write_whole(paths.spec_json, spec_to_json(spec).encode())

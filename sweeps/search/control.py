@@ -7,7 +7,7 @@ call. All is synchronous and on one thread; times come from `clock`.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 
@@ -27,7 +27,7 @@ from sweeps.search.records import (
 from sweeps.search.suggestions import Pruning, Question, Studies
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.cost import trial_cost
-from sweeps.spec.meaning import meaning
+from sweeps.spec.meaning import JSON, meaning
 from sweeps.spec.spaces import maximizes, space_of
 from sweeps.spec.values import SweepSpec
 from ulm.seeding import seed_for
@@ -57,6 +57,7 @@ class Control:
         listener: Shows them.
         clock: Unix seconds.
         general_encoder: Store key of the general model where the spec names a pretrained one.
+        content: What the corpora hold, by the keys of `suggestions.CONTENT`.
 
     Raises:
         MeaningError: The studies hold trials of a spec that means something else.
@@ -72,6 +73,7 @@ class Control:
         *,
         clock: Callable[[], float] = steady_time,
         general_encoder: str | None = None,
+        content: Mapping[str, JSON] | None = None,
     ) -> None:
         self._spec = spec
         self._cells = {cell.id: cell for cell in cells}
@@ -81,10 +83,11 @@ class Control:
         self._clock = clock
         self._histories: dict[TrialKey, tuple[TrialRecord, ...]] = {}
         self._told_spent_at = opened_at = clock()
+        told = {**meaning(spec), **(content or {})}
         self.ledger = Ledger(
             spec,
             cells,
-            records=[_asked_again(record) for record in studies.open(meaning(spec))],
+            records=[_asked_again(record) for record in studies.open(told)],
             cost=lambda cell, stage: trial_cost(spec, cell, stage),
             general_encoder=general_encoder,
             opened_at=opened_at,

@@ -93,10 +93,10 @@ class OptunaStudies:
         sweep = optuna.create_study(
             storage=self._storage, study_name=f"{self._name}/meaning", load_if_exists=True
         )
-        if "meaning" in sweep.user_attrs:
-            self.check(meaning)
-        else:
-            sweep.set_user_attr("meaning", dict(meaning))
+        self.check(meaning)
+        recorded = sweep.user_attrs.get("meaning", {})
+        if not meaning.keys() <= recorded.keys():
+            sweep.set_user_attr("meaning", {**recorded, **meaning})
         self._study_ids = self._rows.study_ids()
         return tuple(self._close_orphan(trial) for trial in self._stored())
 

@@ -60,7 +60,7 @@ class Studies(Protocol):
         """Start or go on: trials left running by a driver that vanished are closed as LOST.
 
         Args:
-            meaning: `sweeps.spec.meaning.meaning(spec)`, kept with the sweep.
+            meaning: `sweeps.spec.meaning.meaning(spec)` and `CONTENT`, kept with the sweep.
 
         Returns:
             Every attempt ever asked.
@@ -106,16 +106,21 @@ def middle_of(space: Mapping[str, Range]) -> dict[str, float]:
     return {name: interval.middle for name, interval in space.items()}
 
 
+CONTENT = ("corpus.content", "general.content")
+"""Keys of what the corpora hold, known once they are read: compared where both sides have them."""
+
+
 def check_meaning(recorded: Mapping[str, JSON], now: Mapping[str, JSON], name: str) -> None:
     """Refuse a spec that no longer means what is recorded.
 
     Raises:
         MeaningError: Names each differing key with its recorded and its present value.
     """
+    both = recorded.keys() & now.keys()
     changed = [
         f"  {key}: recorded {recorded.get(key)!r}, now {now.get(key)!r}"
         for key in sorted({*recorded, *now})
-        if recorded.get(key) != now.get(key)
+        if recorded.get(key) != now.get(key) and (key in both or key not in CONTENT)
     ]
     if changed:
         raise MeaningError(
@@ -138,7 +143,7 @@ class InMemoryStudies:
         """See `Studies.open`."""
         if self._meaning is not None:
             check_meaning(self._meaning, meaning, self._name)
-        self._meaning = dict(meaning)
+        self._meaning = {**(self._meaning or {}), **meaning}
         for key, record in self._records.items():
             if record.state is TrialState.RUNNING:
                 self._records[key] = replace(

@@ -308,6 +308,20 @@ def test_a_changed_meaning_is_refused_with_the_key_and_the_record_left_alone():
     assert files == ["ledger.db", "spec.json"], "neither a record nor a report was begun"
 
 
+def test_a_corpus_that_was_edited_after_cells_were_recorded_is_refused():
+    spec = load_spec("mine.yaml")
+    paths = SweepPaths.of(spec)
+    paths.folder.mkdir(parents=True)
+    paths.spec_json.write_text(spec_to_json(spec), encoding="utf-8")
+    studies = OptunaStudies(paths.ledger_url, spec.name)
+    studies.open({**meaning(spec), "corpus.content": "0123456789abcdef"})
+    studies.close()
+    result = sweep("run", "mine.yaml")
+    assert result.exit_code == 2
+    assert "corpus.content: recorded '0123456789abcdef', now '" in result.stderr
+    assert "give the sweep another name, or put the recorded values back" in result.stderr
+
+
 @pytest.mark.parametrize("storage", ["reviews.csv/runs", "reviews.csv"])
 def test_storage_below_a_file_is_refused(storage):
     message = refused_run(f"storage={storage}")

@@ -194,6 +194,18 @@ def test_a_spec_that_means_something_else_is_refused_with_old_and_new_values(reo
     assert reopen().open(MEANING) == ()
 
 
+def test_a_corpus_that_holds_something_else_is_refused_once_its_content_is_known(reopen):
+    reopen().open(MEANING)  # as a version that kept no content
+    known = {**MEANING, "corpus.content": "ab12"}
+    reopen().open(known)
+    reopen().open(MEANING)
+    reopen().open({**known, "general.content": "ef56"})
+    with pytest.raises(MeaningError, match=r"corpus\.content: recorded 'ab12', now 'cd34'"):
+        reopen().open({**known, "corpus.content": "cd34"})
+    with pytest.raises(MeaningError, match=r"general\.content: recorded 'ef56', now '0'"):
+        reopen().open({**known, "general.content": "0"})
+
+
 def test_sweeps_in_one_database_do_not_see_each_other(tmp_path):
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     one, other = OptunaStudies(url, "one"), OptunaStudies(url, "one-more")
