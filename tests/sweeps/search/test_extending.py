@@ -95,6 +95,7 @@ CHANGES = {
     "resources.gpus": 0.5,
     "budget.hours": 100.0,
     "budget.accelerator_hours": 100.0,
+    "budget.trial_hours": 1.0,
     "budget.price_per_accelerator_hour": 2.0,
     "tracking.uri": "http://elsewhere:5000",
     "ledger.url": "postgresql://elsewhere/ledger",
