@@ -15,7 +15,10 @@ from pathlib import Path
 from table import HEADER, RULE, Row, read_rows, summary
 
 SCRIPTS: tuple[tuple[str, ...], ...] = (
+    ("tokenising.py",),
     ("cells.py",),
+    ("language_model.py",),
+    ("classifier.py",),
     ("trial_cost.py",),
     ("gap.py",),
     ("resume.py",),

@@ -4,11 +4,11 @@ Documents are ids already, so that neither side tokenises. Sizes, dropouts, batc
 and schedule are those of ours; everything else is fastai's default.
 """
 
-import time
 import warnings
 from typing import Any
 
 import torch
+from table import clock
 
 from ulm.model.architecture import Architecture
 from ulm.text.tokens import Documents
@@ -38,8 +38,14 @@ def tensors(documents: Documents) -> list[Any]:
     ]
 
 
-def train_epoch(learner: Any, rate: float) -> float:
-    """Trains one epoch; its seconds, loading of batches included, validation left out."""
+def train_epoch(learner: Any, rate: float, losses: list[float] | None = None) -> float:
+    """Trains one epoch; its seconds, loading of batches included, validation left out.
+
+    Args:
+        learner: What to train.
+        rate: Peak learning rate.
+        losses: Where to add the loss of every step.
+    """
     from fastai.callback import schedule  # noqa: F401  gives learners fit_one_cycle
     from fastai.callback.core import Callback, CancelValidException
 
@@ -53,6 +59,10 @@ def train_epoch(learner: Any, rate: float) -> float:
         def after_train(self) -> None:
             marks.append(now(device))
 
+        def after_loss(self) -> None:
+            if losses is not None:
+                losses.append(float(self.learn.loss))
+
         def before_validate(self) -> None:
             raise CancelValidException
 
@@ -65,7 +75,7 @@ def now(device: torch.device) -> float:
     """Seconds, when all work given to the device is done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter()
+    return clock()
 
 
 def language_model(
@@ -89,7 +99,7 @@ def language_model(
     loaders = DataLoaders(loader, loader, device=device)
     loaders.vocab = list(words)
     shape = config(awd_lstm_lm_config, sizes)
-    learner = language_model_learner(
+    learner = language_model_learner(  # with activation regularisation, as ours
         loaders,
         AWD_LSTM,
         config=shape if dropout else no_dropout(shape),

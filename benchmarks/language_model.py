@@ -1,18 +1,21 @@
 """The training step of language models against fastai's learner, and against the floor.
 
-    python benchmarks/language_model.py [--only small] [--device cuda] [--bf16] [--curve]
+    python benchmarks/language_model.py [--only small bf16 curve]
 
 Both sides train on the same reviews with the same sizes, dropouts, batch 64 and windows of 70, and
 take turns; a round is an epoch of a few windows, loading of batches included. The floor is the
 arithmetic of the matrix products, six operations for each weight and token (forward, and twice that
-backward), at the rate that a large matrix product reaches in the same run. `--curve` trains 200
-steps on both sides without dropout, from the same weights and on the same batches.
+backward), at the rate that a large matrix product reaches in the same run. `curve` trains 200 steps
+on both sides without dropout, from the same weights and on the same batches. `bf16` compares ours
+with itself in fp32, and says what both rates are: where bf16 products are not faster, nothing is.
 """
 
 import argparse
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import fastai_side
@@ -24,14 +27,18 @@ from table import Row, Side, interleaved, machine, print_table
 
 from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS, Architecture
 from ulm.model.encoder import build_language_model, random_encoder
+from ulm.model.fastai_format import export_fastai
 from ulm.text.listing import Part
 from ulm.text.tokens import Documents
 from ulm.text.vocabulary import Vocabulary
+from ulm.training.batches import stream
 from ulm.training.language_model import LanguageModelSettings, LanguageModelTask
 from ulm.training.memory import keep_freed_memory
 
 BATCH, BPTT, RATE, DROPOUT = 64, 70, 5e-3, 0.5
+CURVE_STEPS, CURVE_BATCH = 200, 16
 ROUNDS = 5
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,10 +115,10 @@ def our_task(
         random_encoder(case.sizes, words, seed=0), LANGUAGE_MODEL_DROPOUTS.scaled(dropout)
     )
     settings = LanguageModelSettings(
-        batch=BATCH, bptt=BPTT, learning_rate=RATE, dropout=dropout, precision=precision
+        epochs=1, batch=BATCH, bptt=BPTT, learning_rate=RATE, dropout=dropout, precision=precision
     )
     return LanguageModelTask(
-        model.to(device), documents, documents, settings, seed=0, num_epochs=10, device=device
+        model.to(device), documents, documents, settings, seed=0, num_epochs=1, device=device
     )
 
 
@@ -171,16 +178,79 @@ def measure(case: Case, device: torch.device, precision: str) -> Iterator[Row]:
     )
 
 
+def curve(case: Case) -> Row:
+    """Largest difference between the losses of both sides over `CURVE_STEPS` steps."""
+    words = reviews.vocabulary(reviews.tokens(), case.words)
+    documents = some_documents(words, CURVE_BATCH * (BPTT * CURVE_STEPS) + 1)
+    learner = fastai_side.language_model(
+        documents, words.words, case.sizes, batch=CURVE_BATCH, bptt=BPTT, dropout=0.0, device=CPU
+    )
+    encoder = random_encoder(case.sizes, words, seed=0)
+    with tempfile.TemporaryDirectory() as folder:
+        _, weights, _ = export_fastai(encoder, Path(folder))
+        learner.model.load_state_dict(torch.load(weights, weights_only=True))
+    theirs: list[float] = []
+    fastai_side.train_epoch(learner, RATE, theirs)
+    task = our_task(case, documents, words, CPU, dropout=0.0)
+    tokens = torch.from_numpy(stream(documents, batch=CURVE_BATCH))
+    state, ours = task.model.encoder.initial_state(CURVE_BATCH), []
+    for step in range(CURVE_STEPS):
+        window = tokens[:, step * BPTT : (step + 1) * BPTT + 1]
+        loss, state = task.step(window[:, :-1], window[:, 1:], state, step / CURVE_STEPS)
+        ours.append(float(loss))
+    worst = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
+    return Row(
+        what=f"loss curve, {case}, {CURVE_STEPS} steps of {CURVE_BATCH} x {BPTT}, no dropout",
+        against="fastai's learner on the same batches",
+        reach="equal to 1e-3",
+        measured=f"{worst:.1e} at most, from {ours[0]:.3f} to {ours[-1]:.3f}",
+        reached=worst <= 1e-3,
+    )
+
+
+def bf16(case: Case) -> Row:
+    """Speed-up of bf16 over fp32 of ours, the rates, and the effect on the loss of one epoch."""
+    words = reviews.vocabulary(reviews.tokens(), case.words)
+    documents = some_documents(words, BATCH * BPTT * case.windows + BATCH)
+    sides = [
+        Side(partial(our_epoch, precision=precision), case, documents, words, CPU)
+        for precision in ("bf16", "fp32")
+    ]
+    ratio = interleaved(sides[0], sides[1], rounds=ROUNDS)
+    rates = {dtype: matrix_rate(CPU, dtype) / 1e9 for dtype in (torch.bfloat16, torch.float32)}
+    losses = [
+        our_task(case, documents, words, CPU, precision=precision, dropout=0.0)
+        .train_epoch(1)
+        .train_loss
+        for precision in ("bf16", "fp32")
+    ]
+    return Row(
+        what=f"language-model step, {case}, bf16",
+        against="ours in fp32",
+        reach="–",
+        measured=f"{ratio}; matrix rate {rates[torch.bfloat16]:.0f} GFLOP/s in bf16, "
+        f"{rates[torch.float32]:.0f} in fp32; loss {losses[0] - losses[1]:+.1e} nats",
+    )
+
+
+def rows(wanted: list[str]) -> Iterator[Row]:
+    """The rows that are asked for."""
+    if "curve" in wanted:
+        yield curve(CASES[0])
+    for case in CASES:
+        if case.name in wanted:
+            yield from measure(case, CPU, "fp32")
+    if "bf16" in wanted:
+        yield bf16(CASES[0])
+
+
 def main() -> None:
     """Print the rows that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=[case.name for case in CASES], nargs="*")
-    parser.add_argument("--device", default="cpu")
-    arguments = parser.parse_args()
-    device = torch.device(arguments.device)
-    print(machine("torch", "fastai", "numpy"), f"{torch.get_num_threads()} threads", sep=", ")
-    cases = [case for case in CASES if case.name in (arguments.only or [c.name for c in CASES])]
-    print_table(row for case in cases for row in measure(case, device, "fp32"))
+    names = ["curve", *(case.name for case in CASES), "bf16"]
+    parser.add_argument("--only", choices=names, nargs="*", default=names)
+    print(machine("torch", "fastai", "numpy"), end="\n\n")
+    print_table(rows(parser.parse_args().only))
 
 
 if __name__ == "__main__":
