@@ -3,7 +3,7 @@
     python benchmarks/classifier.py [--only small] [--device cuda]
 
 Training: an epoch over some labelled reviews with all layers unfrozen, batch 32, windows of 70.
-Scoring: a sample of the 25,000 test reviews, sorted by length on both sides, batch 64. The sides have
+Scoring: a sample of the 25,000 test reviews, sorted by length on both sides, batch 64. Sides have
 processes of their own and take turns.
 """
 
