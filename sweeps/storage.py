@@ -5,6 +5,7 @@ Places (absolute paths, s3:// and gs:// URIs) and local files come in; whole fil
 place can be written is tried for real: permissions alone say little of network shares and buckets.
 """
 
+import json
 import os
 import socket
 import tempfile
@@ -12,8 +13,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths, is_uri
@@ -109,6 +109,15 @@ def get_file(place: str, local: Path) -> None:
             os.utime(beside, ns=(info.mtime_ns, info.mtime_ns))
 
 
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a local file; empty where there is none, or the file is damaged."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def write_whole(file: Path, content: bytes) -> None:
     """Write a file of this machine so that it appears whole.
 
@@ -177,10 +186,9 @@ def check_storage(paths: SweepPaths) -> None:
     """Try to write where a sweep will.
 
     Raises:
-        StorageError: The folder or the bucket can not be written, or its URI holds a secret.
+        StorageError: The folder or the bucket can not be written.
     """
     if paths.is_remote:
-        _check_secrets(paths.storage)
         _write_remote(paths.storage)
     try:
         write_below(paths.folder)
@@ -200,16 +208,6 @@ def write_below(folder: Path) -> None:
     nearest = next(place for place in (folder, *folder.parents) if place.exists())
     with tempfile.TemporaryFile(dir=nearest) as file:
         file.write(b"check" * 1024)  # a full disk still takes a name
-
-
-def _check_secrets(storage: str) -> None:
-    parts = urlsplit(storage)
-    if parts.password is not None or "secret_key=" in parts.query:
-        shown = f"{parts.scheme}://...@{parts.hostname}{parts.path}"
-        raise StorageError(
-            f"storage must be a URI without credentials, found {shown}: the spec is recorded; give "
-            "them to every machine as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or as a role"
-        )
 
 
 def _write_remote(storage: str) -> None:

@@ -17,7 +17,7 @@ from sweeps.paths import SweepPaths
 from sweeps.search.records import TrialRecord
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.values import SweepSpec
-from sweeps.storage import write_whole
+from sweeps.storage import read_object, write_whole
 
 
 def digest_of(paths: SweepPaths, spec: SweepSpec, records: Iterable[TrialRecord]) -> str:
@@ -40,18 +40,16 @@ def remember(paths: SweepPaths, digest: str, files: Sequence[Path]) -> None:
 
 def confirm_record(paths: SweepPaths, record: str) -> None:
     """Keep that the tracking record shows all that the report shows; `record` says which one."""
-    try:
-        told = json.loads(paths.report_stamp.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return
-    write_whole(paths.report_stamp, json.dumps({**told, "record": record}).encode())
+    told = read_object(paths.report_stamp)
+    if told:
+        write_whole(paths.report_stamp, json.dumps({**told, "record": record}).encode())
 
 
 def is_recorded(paths: SweepPaths, digest: str, record: str) -> bool:
     """Whether a fresh report's content was confirmed to be in a tracking record."""
     if not fresh_files(paths, digest):
         return False
-    told = json.loads(paths.report_stamp.read_text(encoding="utf-8"))
+    told = read_object(paths.report_stamp)
     return bool(told.get("record") == record)
 
 
@@ -62,10 +60,8 @@ def forget(paths: SweepPaths) -> None:
 
 def fresh_files(paths: SweepPaths, digest: str) -> tuple[Path, ...]:
     """The files of the report where it was made from what the digest stands for, else none."""
-    try:
-        told = json.loads(paths.report_stamp.read_text(encoding="utf-8"))
-        made_from, names = told["digest"], told["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+    told = read_object(paths.report_stamp)
+    if told.get("digest") != digest:
         return ()
-    files = tuple(paths.report / name for name in names)
-    return files if made_from == digest and all(file.is_file() for file in files) else ()
+    files = tuple(paths.report / name for name in told.get("files", ()))
+    return files if all(file.is_file() for file in files) else ()

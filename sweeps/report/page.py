@@ -6,7 +6,6 @@ can be mailed. It works on an unfinished sweep and says what is missing.
 """
 
 import html
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from sweeps.report.sections import accuracy_png, make_page
 from sweeps.report.sentences import answer
 from sweeps.search.records import TrialRecord
 from sweeps.spec.values import SweepSpec
-from sweeps.storage import write_whole
+from sweeps.storage import read_object, write_whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,10 +88,7 @@ def render_markdown(page: Page) -> bytes:
 
 def _summary(paths: SweepPaths) -> dict[str, str]:
     """Wall time and memory of the last run, where one has ended."""
-    try:
-        found = json.loads(paths.summary_json.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    found = read_object(paths.summary_json)
     plain = {k: v for k, v in found.items() if isinstance(v, str | int | float)}
     return {k: f"{v:.4g}" if isinstance(v, float) else str(v) for k, v in plain.items()}
 

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths
+from sweeps.storage import read_object
 
 
 @contextmanager
@@ -64,19 +65,15 @@ def has_driver(paths: SweepPaths) -> bool:
     """
     if paths.is_remote:
         return True
-    try:
-        told = json.loads(paths.driver_lock.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    told = read_object(paths.driver_lock.with_suffix(".json"))
+    if not {"host", "process"} <= told.keys():
         return False
     return told["host"] != socket.gethostname() or psutil.pid_exists(told["process"])
 
 
 def _named(owner: Path) -> str:
-    try:
-        told = json.loads(owner.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return "another one"
-    return f"process {told['process']} on {told['host']}"
+    told = read_object(owner)
+    return f"process {told['process']} on {told['host']}" if told else "another one"
 
 
 @contextmanager

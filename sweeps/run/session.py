@@ -34,7 +34,7 @@ from sweeps.search.suggestions import CONTENT
 from sweeps.spec.cells import Cell, make_cells
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.values import SweepSpec
-from sweeps.storage import remove_folder, write_whole
+from sweeps.storage import read_object, remove_folder, write_whole
 from ulm.text.tokens import TokenArray
 
 
@@ -111,7 +111,7 @@ class RunSession:
 
     def keep_facts(self, wall_seconds: float, memory: MemoryPeak) -> dict[str, Any]:
         """Write `summary.json`: environment, memory and wall time of all runs of this sweep."""
-        earlier = _read(self._paths.summary_json)
+        earlier = read_object(self._paths.summary_json)
         if earlier and not self.control.num_trained:
             return earlier
         peak = MemoryPeak(**earlier["peak"]).larger(memory) if "peak" in earlier else memory
@@ -191,10 +191,3 @@ def cost_of(tokens: TokenArray) -> str:
     cost, dropped = tokens.cost, tokens.num_dropped
     text = f"{cost.wall_seconds:.0f} s, peak {cost.peak_gib:.2f} GiB, {cost.processes} processes"
     return text + (f", without {dropped:,} repeats of test documents" if dropped else "")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found

@@ -263,8 +263,8 @@ class SweepSpec:
         )
         require(
             without_password(self.storage) == self.storage,
-            "storage must hold no password; it comes from the environment, as the storage's own "
-            "tools find it, e.g. AWS_SECRET_ACCESS_KEY",
+            "storage must be without credentials, since the spec is recorded; give them to every "
+            "machine as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or as a role",
         )
         require(bool(self.sizes), "sizes must name at least one size")
         require(bool(self.regimes), "regimes must name at least one regime")

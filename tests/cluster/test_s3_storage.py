@@ -120,14 +120,6 @@ def test_a_bucket_that_is_not_there_is_named(bucket):
         check_storage(SweepPaths(storage="s3://no-such-bucket/runs", name="demo"))
 
 
-@pytest.mark.parametrize("uri", ["s3://me:secret@bucket/runs", "s3://b/x?secret_key=secret"])
-def test_credentials_do_not_belong_into_a_spec(uri):
-    with pytest.raises(StorageError, match="without credentials") as caught:
-        check_storage(SweepPaths(storage=uri, name="demo"))
-    assert "me:" not in str(caught.value)
-    assert "=secret" not in str(caught.value)
-
-
 def test_a_folder_reaches_the_disk_of_a_node_verified(bucket, tmp_path):
     made = tmp_path / "array"
     made.mkdir()

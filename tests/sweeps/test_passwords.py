@@ -41,7 +41,7 @@ def test_a_url_is_recorded_with_its_user_and_without_its_password(url, kept):
 def test_a_storage_with_a_password_is_refused_without_showing_it(storage):
     result = CliRunner().invoke(cli.app, ["plan", "demo", "--storage", storage])
     assert result.exit_code == 2
-    assert "storage: must hold no password" in result.stderr
+    assert "storage: must be without credentials" in result.stderr
     assert "AWS_SECRET_ACCESS_KEY" in result.stderr
     assert "pw" not in result.output
 
