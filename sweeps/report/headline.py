@@ -67,17 +67,17 @@ def _enough(lead: Growth) -> list[str]:
 
 
 def _below(findings: Findings, lead: Growth) -> list[str]:
-    """Where the bag of words is the better choice, if the data show it."""
+    """Where the bag of words is the better choice; that no size was seen above it is said too."""
     crossing = lead.over_bow
-    if crossing is None or crossing.interval is None or crossing.num_seeds < 2:
+    if crossing is None or crossing.num_seeds < 2:
         return []
-    if crossing.is_bracketed and crossing.documents is not None:
+    if crossing.is_bracketed and crossing.documents is not None and crossing.interval is not None:
         return [f"below {rounded(crossing.documents)} (95 %: {span(crossing.interval)}) use TF-IDF"]
     sized = [d for d in findings.against_bow if d.first[0] == lead.regime]
     ends = [d.accuracy.interval.high for d in sized if d.accuracy.interval is not None]
     if len(ends) == len(sized) and max(ends) < 0:
         return [f"up to {number(crossing.largest)} documents use TF-IDF"]
-    return []
+    return ["no measured size is above TF-IDF"] if crossing.documents is None else []
 
 
 def _standing(findings: Findings, lead: Growth) -> list[str]:

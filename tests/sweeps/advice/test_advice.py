@@ -84,6 +84,14 @@ def test_where_every_size_is_below_bow_the_headline_says_so():
     assert text.endswith("; up to 1,600 documents use TF-IDF.")
 
 
+def test_a_gain_below_the_bag_of_words_is_not_praised_without_saying_so():
+    noisy = {**table_of(MEANS), ("bow", None): (0.80, 0.95, 0.99)}
+    assert headline_of(noisy).endswith(
+        "more text buys less than half a point per doubling (measured to 1,600); "
+        "no measured size is above TF-IDF."
+    )
+
+
 def test_one_seed_has_no_headline():
     assert headline_of({point: values[:1] for point, values in TABLE.items()}) is None
     assert headline_of({("bow", None): (0.8, 0.8)}) is None
