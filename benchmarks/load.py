@@ -177,6 +177,8 @@ def print_counts(num_wanted: int, paths: Any, trained: float, recorded: float) -
     print(f"{1000 * trained / num_wanted:.0f} ms a trial; all recorded after {recorded:.0f} s\n")
     print(f"ledger ({paths.ledger_db.stat().st_size / MIB:.1f} MiB): {ledger}")
     print(f"MLflow ({paths.mlflow_db.stat().st_size / MIB:.1f} MiB): {runs}")
+    ended, recorded_once = ledger.get("COMPLETE", 0), runs.get("trial FINISHED", 0)
+    print(f"lost: {num_wanted - ended} of the ledger, {num_wanted - recorded_once} of the record")
 
 
 def counted(file: Path, query: str) -> dict[str, int]:
