@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sweeps.errors import StorageError
-from sweeps.paths import SweepPaths, is_uri
+from sweeps.paths import is_uri
 
 GIB = 2**30
+SQLITE = "sqlite:///"
 FULL_NUMBERS = (errno.ENOSPC, errno.EDQUOT)
 FULL_TEXTS = (
     "No space left on device",  # the system's, e.g. in an error of safetensors
@@ -45,14 +46,15 @@ def is_full(error: BaseException) -> bool:
     return False
 
 
-def full_disk(place: str) -> StorageError:
+def full_disk(*places: str) -> StorageError:
     """The error of a full disk on this machine.
 
     Args:
-        place: Folder or URI that was written to; temporary files are another candidate.
+        places: Folders, URIs and URLs of databases that are written to, beside temporary files.
     """
-    places = [tempfile.gettempdir()] if is_uri(place) else [place, tempfile.gettempdir()]
-    room = ", ".join(f"{_free_gib(each):.2f} GiB in {each}" for each in dict.fromkeys(places))
+    folders = [folder for place in places if (folder := _folder_of(place)) is not None]
+    named = dict.fromkeys([*folders, tempfile.gettempdir()])
+    room = ", ".join(f"{_free_gib(folder):.2f} GiB in {folder}" for folder in named)
     return StorageError(
         f"a sweep must have room for what it writes, {socket.gethostname()} has left: {room}; free "
         "some and run again: what is recorded stays, and the sweep goes on from there"
@@ -60,8 +62,11 @@ def full_disk(place: str) -> StorageError:
 
 
 @contextmanager
-def told_when_full(paths: SweepPaths) -> Iterator[None]:
+def told_when_full(*places: str) -> Iterator[None]:
     """Any error of a full disk in a block becomes one message.
+
+    Args:
+        places: As for `full_disk`.
 
     Raises:
         StorageError: A disk was full.
@@ -71,7 +76,14 @@ def told_when_full(paths: SweepPaths) -> Iterator[None]:
     except Exception as error:
         if not is_full(error):
             raise
-        raise full_disk(str(paths.root)) from error
+        raise full_disk(*places) from error
+
+
+def _folder_of(place: str) -> str | None:
+    """The folder of this machine that a place is; None where it is on another."""
+    if place.startswith(SQLITE):
+        return str(Path(place.removeprefix(SQLITE)).parent)
+    return None if is_uri(place) else place
 
 
 def _free_gib(place: str) -> float:

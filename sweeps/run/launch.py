@@ -88,7 +88,8 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
     begin = time.perf_counter()
     paths = SweepPaths.of(spec)
     with ExitStack() as stack:
-        stack.enter_context(told_when_full(paths))
+        databases = (spec.ledger.url, spec.tracking.uri)
+        stack.enter_context(told_when_full(str(paths.root), *filter(None, databases)))
         stack.enter_context(terminated_like_interrupt())
         watch = stack.enter_context(MemoryWatch())
         check_storage(paths)

@@ -4,7 +4,6 @@ import pytest
 
 from sweeps.disk import full_disk, is_full, told_when_full
 from sweeps.errors import StorageError
-from sweeps.paths import SweepPaths
 
 
 def wrapped(first, *, explicit):
@@ -50,12 +49,13 @@ def test_the_message_names_the_room_in_each_place_and_what_to_do(tmp_path):
     text = str(full_disk(str(tmp_path / "not" / "there")))
     assert f"GiB in {tmp_path}/not/there, " in text
     assert "free some and run again: what is recorded stays" in text
-    assert "s3://" not in str(full_disk("s3://bucket/runs"))
+    elsewhere = ("s3://bucket/runs", "postgresql://me:secret@db/ledger", "http://server:5000")
+    assert str(full_disk(*elsewhere)) == str(full_disk())
+    assert f"GiB in {tmp_path}, " in str(full_disk(f"sqlite:///{tmp_path}/ledger.db"))
 
 
 def test_in_a_block_it_becomes_one_message_and_other_errors_stay(tmp_path):
-    paths = SweepPaths(storage=str(tmp_path), name="tiny")
-    with pytest.raises(StorageError, match="must have room"), told_when_full(paths):
+    with pytest.raises(StorageError, match="must have room"), told_when_full(str(tmp_path)):
         raise FULL
-    with pytest.raises(OSError, match="denied"), told_when_full(paths):
+    with pytest.raises(OSError, match="denied"), told_when_full(str(tmp_path)):
         raise OSError(errno.EACCES, "denied")
