@@ -102,6 +102,7 @@ def main() -> None:
         general=None,
         encoders=str(paths.encoders),
         predictions=str(paths.predictions_folder),
+        models=str(paths.models),
     )
     rows = {(row.regime, row.size, row.seed): row for row in make_rows(spec, cells, records)}
     print("| cell | mean embedding | pooled states | fine-tuned |\n| :--- | ---: | ---: | ---: |")

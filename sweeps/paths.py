@@ -162,6 +162,11 @@ class SweepPaths:
         return self.predictions_folder / f"{cell_id}.npz"
 
     @property
+    def models(self) -> Path:
+        """The best classifier of each regime."""
+        return self.folder / "models"
+
+    @property
     def report(self) -> Path:
         """Folder of the report."""
         return self.folder / "report"

@@ -11,7 +11,7 @@ from pathlib import Path
 from sweeps.answer.results import ResultRow, group_by_cell
 from sweeps.clock import steady_time
 from sweeps.record.datasets import Dataset, part_of
-from sweeps.record.notes import first_section, sweep_note
+from sweeps.record.notes import NOTE, answer_of, sweep_note
 from sweeps.record.runs import Point, Run, RunStatus, cell_run, curve_runs, trial_run
 from sweeps.search.records import TrialKey, TrialRecord
 from sweeps.search.spending import Spent
@@ -84,7 +84,7 @@ class RunBook:
                 **{f"spec.{key}": text for key, text in open_keys.items()},
                 **{f"env.{key}": text[:500] for key, text in self._environment.items()},
                 "ulm.cells": f"{finished} of {len(self._rows)} finished" if self._rows else "",
-                "mlflow.note.content": sweep_note(self._note),
+                NOTE: sweep_note(self._note),
             },
             datasets=self._datasets,
             started_at=self._begin,
@@ -133,7 +133,7 @@ class RunBook:
         self._rows = tuple(rows)
         note = next((file for file in files if file.suffix == ".md" and file.exists()), None)
         if note is not None:
-            self._note = first_section(note.read_text(encoding="utf-8"))
+            self._note = answer_of(note.read_text(encoding="utf-8"))
         records = group_by_cell(self._records.values())
         cells = [
             self._cell_run(row, records.get(row.cell, []))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from sweeps.answer.results import ResultRow
+from sweeps.record.models import FittedModel
 from sweeps.record.recorder import Recorder
 from sweeps.search.records import TrialRecord
 from sweeps.search.spending import Spent
@@ -59,9 +60,14 @@ class LateRecorder:
         if self._recorder is not None:
             self._recorder.reconcile(self._records)
 
-    def publish(self, rows: Sequence[ResultRow], files: Sequence[Path]) -> None:
+    def publish(
+        self,
+        rows: Sequence[ResultRow],
+        files: Sequence[Path],
+        models: Sequence[FittedModel] = (),
+    ) -> None:
         """See `Recorder`."""
-        self.open().publish(rows, files)
+        self.open().publish(rows, files, models)
 
     def close(self) -> bool:
         """See `Recorder`; one that was never opened has nothing left to record."""

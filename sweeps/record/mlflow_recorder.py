@@ -17,6 +17,9 @@ from sweeps.record.book import RunBook
 from sweeps.record.datasets import Dataset
 from sweeps.record.environment import user_name
 from sweeps.record.mlflow_client import dataset_input, open_client
+from sweeps.record.mlflow_models import log_model
+from sweeps.record.models import FittedModel
+from sweeps.record.notes import NOTE, experiment_note
 from sweeps.record.queued_recorder import QueuedRecorder, RunStore
 from sweeps.record.runs import TOTALS, Point, Run, RunStatus
 from sweeps.record.views import EXPERIMENT, experiment_tags
@@ -104,7 +107,7 @@ class MlflowStore:
         self._experiment = identity
         for name, text in self._page.items():
             if found is None or name not in found.tags:
-                client.set_experiment_tag(identity, name, text)
+                client.set_experiment_tag(identity, name, text.replace(EXPERIMENT, identity))
         self._learn_runs(client)
         self._client = client
 
@@ -244,6 +247,11 @@ class MlflowStore:
         self.connect()
         self._client.log_text(self._ensure(run).run_id, text, name)
 
+    def keep_model(self, run: Run, model: FittedModel) -> None:
+        """Log a model as the one of its regime; one that is there already stays as it is."""
+        self.connect()
+        log_model(self._client, self._experiment, self._ensure(run).run_id, model)
+
     def _ensure(self, run: Run) -> _Known:
         """The run as it is, made only where it is missing: `run` may be older than the store's."""
         if run.key not in self._known:
@@ -281,7 +289,7 @@ class MlflowRecorder(QueuedRecorder):
             experiment=spec.name,
             artifacts=paths.mlartifacts if is_local else None,
             common_tags=_common_tags((environment or {}).get("git_commit")),
-            page=experiment_tags(),
+            page={**experiment_tags(), NOTE: experiment_note(spec.name)},
         )
         book = RunBook(spec=spec, cells=cells, environment=environment, datasets=datasets)
         super().__init__(name="mlflow", book=book, store=store, close_seconds=close_seconds)

@@ -7,24 +7,42 @@ from sweeps.record.views import VIEWS
 from sweeps.search.records import TrialRecord
 from sweeps.spec.cells import Cell
 
+NOTE = "mlflow.note.content"
+"""Tag that MLflow shows as the description of a run or an experiment."""
 MAX_NOTE = 5000  # characters; MLflow refuses tags above 8000
 
 
-def first_section(markdown: str) -> str:
-    """A Markdown page up to its second `## ` heading: title and answer."""
-    parts = markdown.split("\n## ")
-    return "\n## ".join(parts[:2])[:MAX_NOTE]
+def answer_of(markdown: str) -> str:
+    """The answer of a report: what stands below its `## Answer`, figures and details left out."""
+    _, _, below = markdown.partition("\n## Answer\n")
+    section = below.partition("\n## ")[0].partition("\n### ")[0]
+    lines = [line for line in section.splitlines() if not line.startswith("![")]
+    return "\n".join(lines).strip()[:MAX_NOTE]
+
+
+def links() -> str:
+    """A line for each view, with its chart."""
+    return "\n".join(f"- {v.link(v.name)} ({v.link('chart', has_charts=True)})" for v in VIEWS)
 
 
 def sweep_note(answer: str) -> str:
-    """The answer, then where the runs are seen.
+    """What the sweep found, and where it is seen.
 
     Args:
-        answer: First section of the report.
+        answer: Of the report.
     """
-    links = [f"- {view.link(view.name)} ({view.link('chart', has_charts=True)})" for view in VIEWS]
-    files = "The report with all figures is among the artifacts: `report.html`, `accuracy.png`."
-    return "\n".join([answer.strip(), "", files, "", *links, ""])
+    files = "Artifacts: `report.html` is the whole report, `accuracy.png` its figure."
+    return f"{answer}\n\n{files}\n\n{links()}\n"
+
+
+def experiment_note(name: str) -> str:
+    """What an experiment holds.
+
+    Args:
+        name: Of the sweep.
+    """
+    kinds = "the sweep, its cells, their trials, and a curve per regime and seed"
+    return f"Sweep `{name}`. The tag `kind` tells its runs apart: {kinds}.\n\n{links()}\n"
 
 
 def cell_note(row: ResultRow, cell: Cell) -> str:

@@ -15,6 +15,7 @@ from sweeps.answer.results import ResultRow
 from sweeps.record.background import Background
 from sweeps.record.book import RunBook
 from sweeps.record.environment import describe_error
+from sweeps.record.models import FittedModel
 from sweeps.record.runs import Run
 from sweeps.search.records import TrialRecord
 from sweeps.search.spending import Spent
@@ -36,6 +37,9 @@ class RunStore(Protocol):
 
     def attach_text(self, run: Run, name: str, text: str) -> None:
         """Keep a text as a file of a run."""
+
+    def keep_model(self, run: Run, model: FittedModel) -> None:
+        """Keep a model as the one of its regime, with the run of its cell."""
 
     def forget(self) -> None:
         """Drop what is known of the server: a call has failed."""
@@ -87,9 +91,14 @@ class QueuedRecorder:
         """See `Recorder`."""
         self._guard(lambda: self._reconcile(records))
 
-    def publish(self, rows: Sequence[ResultRow], files: Sequence[Path]) -> None:
+    def publish(
+        self,
+        rows: Sequence[ResultRow],
+        files: Sequence[Path],
+        models: Sequence[FittedModel] = (),
+    ) -> None:
         """See `Recorder`."""
-        self._guard(lambda: self._publish(rows, files))
+        self._guard(lambda: self._publish(rows, files, models))
 
     def close(self) -> bool:
         """See `Recorder`."""
@@ -129,12 +138,19 @@ class QueuedRecorder:
         keys = frozenset(run.key for run in runs)
         self._queue("strays", partial(self._store.close_strays, keys))
 
-    def _publish(self, rows: Sequence[ResultRow], files: Sequence[Path]) -> None:
-        self._put(self._book.publish(rows, files))
+    def _publish(
+        self, rows: Sequence[ResultRow], files: Sequence[Path], models: Sequence[FittedModel]
+    ) -> None:
+        runs = self._book.publish(rows, files)
+        self._put(runs)
         text = self._book.spec_text()
         self._queue("spec", partial(self._store.attach_text, self._sweep, "spec.json", text))
         for file in files:
             self._queue(f"file/{file.name}", partial(self._store.attach, self._sweep, file))
+        cells = {run.key: run for run in runs if run.kind == "cell"}
+        for model in models:
+            call = partial(self._store.keep_model, cells[model.cell], model)
+            self._queue(f"model/{model.regime}", call)
 
     def _queue(self, name: str, call: Callable[[], None]) -> None:
         def attempt() -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from sweeps.answer.results import ResultRow
 from sweeps.record.book import RunBook
+from sweeps.record.models import FittedModel
 from sweeps.record.runs import Run
 from sweeps.search.records import TrialRecord
 from sweeps.search.spending import Spent
@@ -39,8 +40,13 @@ class Recorder(Protocol):
     def reconcile(self, records: Iterable[TrialRecord]) -> None:
         """Make the runs equal to the ledger's records; close runs a killed driver left running."""
 
-    def publish(self, rows: Sequence[ResultRow], files: Sequence[Path]) -> None:
-        """Record finished cells, curves and the report's files (`ReportFiles.paths`)."""
+    def publish(
+        self,
+        rows: Sequence[ResultRow],
+        files: Sequence[Path],
+        models: Sequence[FittedModel] = (),
+    ) -> None:
+        """Record finished cells, curves, the report's files and the best model of each regime."""
 
     def close(self) -> bool:
         """Close what still runs and wait, within limits, until everything is recorded.
@@ -63,6 +69,7 @@ class ListRecorder:
         self._book = RunBook(spec=spec, cells=cells)
         self.runs: dict[str, Run] = {}
         self.files: tuple[Path, ...] = ()
+        self.models: tuple[FittedModel, ...] = ()
         self._keep((self._book.sweep_run(),))
 
     def _keep(self, runs: Iterable[Run]) -> None:
@@ -83,9 +90,14 @@ class ListRecorder:
         """See `Recorder`."""
         self._keep(self._book.reconcile(records))
 
-    def publish(self, rows: Sequence[ResultRow], files: Sequence[Path]) -> None:
+    def publish(
+        self,
+        rows: Sequence[ResultRow],
+        files: Sequence[Path],
+        models: Sequence[FittedModel] = (),
+    ) -> None:
         """See `Recorder`."""
-        self.files = tuple(files)
+        self.files, self.models = tuple(files), tuple(models)
         self._keep(self._book.publish(rows, files))
 
     def close(self) -> bool:

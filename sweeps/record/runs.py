@@ -16,7 +16,7 @@ from math import isfinite
 from sweeps.answer.colours import COLOURS
 from sweeps.answer.results import ResultRow
 from sweeps.record.datasets import Dataset
-from sweeps.record.notes import cell_note, curve_note, trial_note
+from sweeps.record.notes import NOTE, cell_note, curve_note, trial_note
 from sweeps.search.records import Progress, TrialRecord, TrialState
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.values import SweepSpec
@@ -173,7 +173,7 @@ def _outcome_points(record: TrialRecord, stage: Stage) -> Iterator[Point]:
 
 def _shown(regime: str, note: str) -> dict[str, str]:
     """Tags that MLflow's pages show: the description, and the colour in charts."""
-    tags = {"mlflow.note.content": note}
+    tags = {NOTE: note}
     if regime in COLOURS:
         tags["mlflow.runColor"] = COLOURS[regime]
     return tags

@@ -19,6 +19,7 @@ from typing import IO, Any
 from sqlalchemy import Engine, event
 
 from sweeps.record.environment import describe_error
+from sweeps.record.models import FittedModel
 from sweeps.record.runs import Run
 from sweeps.record.tracking import PART
 
@@ -55,6 +56,10 @@ class StoreProcess:
     def attach_text(self, run: Run, name: str, text: str) -> None:
         """See `RunStore`."""
         self._call("attach_text", run, name, text)
+
+    def keep_model(self, run: Run, model: FittedModel) -> None:
+        """See `RunStore`."""
+        self._call("keep_model", run, model)
 
     def forget(self) -> None:
         """See `RunStore`; a process that is not there knows nothing anyway."""

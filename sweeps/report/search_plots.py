@@ -98,7 +98,7 @@ def draw_panel(panel: SearchPanel, num_sizes: int, scores: tuple[float, float] |
     axes.set_xlim(low / 1.25, high * 1.25)
     for edge in (low, high):
         axes.axvline(edge, color=FAINT, linewidth=1.2, zorder=1)
-    if scores is not None:
+    if scores is not None and scores[0] < scores[1]:
         axes.set_ylim(*scores)
         room(axes, 0.08)
     indices = sorted({study[0].size_index for study in panel.studies}, key=lambda i: i or 0)

@@ -34,6 +34,7 @@ class TrialContext:
         general: Folder of the general corpus's, where the general model is trained.
         encoders: Root of the encoder store.
         predictions: Folder or URI of the per-document test predictions.
+        models: Folder or URI of the kept classifiers.
         tokens: URI of the folder that holds the token arrays, by the names of `domain` and
             `general`, for machines that do not share a disk; None to map them where they lie.
     """
@@ -43,6 +44,7 @@ class TrialContext:
     general: Path | None
     encoders: str
     predictions: str
+    models: str
     tokens: str | None = None
 
 

@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from sweeps.run.classifiers import classifier_encoder, classifier_settings, training_state
 from sweeps.run.job import EpochTeller, Job, rate
 from sweeps.run.predictions import predict_test, score_test
+from sweeps.run.shelf import description, keep_best
 from sweeps.search.records import Outcome
+from ulm.labeller import save_classifiers
+from ulm.model.architecture import TextClassifier
 from ulm.model.encoder import Encoder
 from ulm.training.classifier import train_classifier
 
@@ -37,10 +40,14 @@ class _Cost:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Member:
-    """One fitted classifier: its probabilities for the test documents, [N, C], and its cost."""
+    """One fitted classifier: its probabilities for the test documents, [N, C], and its cost.
+
+    Its model is None where a vanished worker had fitted it: only its predictions were saved.
+    """
 
     probabilities: NDArray[np.float32]
     cost: _Cost
+    model: TextClassifier | None = None
 
 
 def run_final(job: Job) -> Outcome:
@@ -57,6 +64,10 @@ def run_final(job: Job) -> Outcome:
         state = None
     probabilities = np.mean([member.probabilities for member in members], axis=0)
     scored = score_test(job, probabilities, encoder.vocabulary)
+    models = [member.model for member in members if member.model is not None]
+    if len(models) == len(members):
+        about = description(job, encoder.vocabulary, scored.value)
+        keep_best(job, scored.value, lambda folder: save_classifiers(folder, models, **about))
     return Outcome(
         value=scored.value,
         metrics={**scored.metrics, **_numbers(members)},
@@ -96,7 +107,7 @@ def _fit(job: Job, encoder: Encoder, earlier: Sequence[_Member], state: Path | N
         training_seconds=summary.seconds,
         seconds=summary.seconds + time.perf_counter() - begin,
     )
-    return _Member(probabilities=probabilities, cost=cost)
+    return _Member(probabilities=probabilities, cost=cost, model=trained.model)
 
 
 def _numbers(members: Sequence[_Member]) -> dict[str, float]:

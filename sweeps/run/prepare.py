@@ -52,6 +52,7 @@ def prepare_context(
         general=None if general is None else general.folder,
         encoders=paths.shared(paths.encoders),
         predictions=paths.shared(paths.predictions_folder),
+        models=paths.shared(paths.models),
     )
     if general is not None:
         check_general(general.num_documents)

@@ -16,7 +16,7 @@ from typing import Any
 from pyarrow import ArrowException
 
 from sweeps.answer.predictions import fetch_predictions
-from sweeps.answer.results import make_rows
+from sweeps.answer.results import ResultRow, make_rows
 from sweeps.errors import StorageError
 from sweeps.live.progress import RunListener
 from sweeps.paths import SweepPaths
@@ -24,6 +24,7 @@ from sweeps.record.datasets import dataset_of
 from sweeps.record.environment import describe_environment
 from sweeps.record.late_recorder import LateRecorder
 from sweeps.record.mlflow_recorder import MlflowRecorder
+from sweeps.record.models import FittedModel
 from sweeps.record.store_process import StoreProcess
 from sweeps.report.freshness import confirm_record, digest_of, fresh_files, is_recorded
 from sweeps.run.memory import MemoryPeak
@@ -150,8 +151,19 @@ class RunSession:
         if self.control.num_trained:  # else the recorder has heard of all when the run began
             self._recorder.reconcile(self.control.records)
         self.control.tell_spent()
-        self._recorder.publish(make_rows(self._spec, self._cells, attempts), files)
+        rows = make_rows(self._spec, self._cells, attempts)
+        self._recorder.publish(rows, files, self._best_models(rows))
         self._has_published = True
+
+    def _best_models(self, rows: Sequence[ResultRow]) -> tuple[FittedModel, ...]:
+        from sweeps.run.shelf import ModelShelf
+
+        shelf = ModelShelf(self._paths.shared(self._paths.models))
+        try:
+            return shelf.best(rows, self._paths.models)
+        except StorageError as error:
+            self._listener.message(f"the record lacks the fitted models: {error}")
+            return ()
 
     def _fetch_predictions(self) -> None:
         try:

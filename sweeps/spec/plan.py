@@ -163,7 +163,9 @@ def _storage_bytes(spec: SweepSpec, rows: Sequence[RegimePlan], volumes: Volumes
     tokens += volumes.general.pool_tokens if volumes.general else 0
     encoders = sum(row.trials[Stage.LANGUAGE_MODEL] for row in rows) * _parameters(spec)
     predictions = sum(row.trials[Stage.FINAL] for row in rows) * test * 2
-    return 4.0 * (tokens + encoders + predictions)
+    best = len(spec.regimes) * spec.classifier.ensemble * _parameters(spec)
+    models = 2 * best  # on the sweep's storage and in its record
+    return 4.0 * (tokens + encoders + predictions + models)
 
 
 def _peak_bytes(spec: SweepSpec) -> float:

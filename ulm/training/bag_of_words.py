@@ -6,6 +6,7 @@ scikit-learn's own tokeniser. A regime that does not beat this line is not worth
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,40 @@ class BagOfWords:
         counts = _count(documents, self.is_word, self.features)
         probabilities = self.regression.predict_proba(self.weighting.transform(counts))
         return np.asarray(probabilities, np.float32)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that was fitted, by name; `from_arrays` makes it whole again."""
+        regression = self.regression
+        return {
+            "features": self.features,
+            "idf": self.weighting.idf_,
+            "coefficients": regression.coef_,
+            "intercepts": regression.intercept_,
+            "classes": regression.classes_,
+        }
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]], vocabulary: Vocabulary) -> BagOfWords:
+    """The model whose `arrays` these are; it predicts the same to the last digit.
+
+    Args:
+        arrays: As they were.
+        vocabulary: The words that its documents are encoded with.
+    """
+    from sklearn.feature_extraction.text import TfidfTransformer
+    from sklearn.linear_model import LogisticRegression
+
+    weighting, regression = TfidfTransformer(sublinear_tf=True), LogisticRegression()
+    weighting.idf_ = arrays["idf"]
+    regression.coef_ = arrays["coefficients"]
+    regression.intercept_ = arrays["intercepts"]
+    regression.classes_ = arrays["classes"]
+    return BagOfWords(
+        is_word=_is_word(vocabulary),
+        features=arrays["features"],
+        weighting=weighting,
+        regression=regression,
+    )
 
 
 def train_bag_of_words(

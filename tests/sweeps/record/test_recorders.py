@@ -343,7 +343,7 @@ def test_the_report_is_attached_and_its_answer_is_the_description(mlflow_place, 
     client, listed = place.listed()
     (sweep,) = [run for run in listed if run.data.tags["kind"] == "sweep"]
     note = sweep.data.tags["mlflow.note.content"]
-    assert note.startswith("# Example\n\n## Answer\n\nText helps.\n")
+    assert note.startswith("Text helps.\n\nArtifacts: ")
     assert f"](#/experiments/{sweep.info.experiment_id}/runs?viewStateShareKey=ulm-curves" in note
     assert sweep.data.tags["mlflow.user"]
     names = [file.path for file in client.list_artifacts(sweep.info.run_id)]

@@ -1,5 +1,4 @@
 import json
-import shlex
 from dataclasses import replace
 
 import pytest
@@ -7,7 +6,6 @@ import pytest
 from sweeps.answer.results import make_rows
 from sweeps.record.book import RunBook
 from sweeps.record.environment import describe_environment
-from sweeps.record.notes import first_section
 from sweeps.record.runs import RunStatus, curve_runs, trial_run
 from sweeps.search.records import Progress, TrialState
 from sweeps.spec.cells import Stage, make_cells
@@ -130,18 +128,6 @@ def test_a_password_of_a_uri_is_in_no_param_and_no_tag():
     assert "hunter2" not in repr(runs)
     assert "hunter2" not in book.spec_text()
     assert json.loads(book.spec_text())["name"] == spec.name
-
-
-def test_the_note_is_the_report_up_to_its_second_heading():
-    page = "# Demo\n\n## Answer\n\nMore helps.\n\n## Cells\n\ntable"
-    assert first_section(page) == "# Demo\n\n## Answer\n\nMore helps.\n"
-
-
-def test_the_command_of_the_environment_can_be_given_to_a_shell_again(monkeypatch):
-    words = ["/usr/bin/sweep", "run", "my spec.yaml", "--set", "sizes=[100, 400]"]
-    monkeypatch.setattr("sys.argv", words)
-    command = describe_environment()["command"]
-    assert shlex.split(command) == ["sweep", *words[1:]]
 
 
 def test_the_environment_names_versions_and_hardware():

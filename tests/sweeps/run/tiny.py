@@ -54,6 +54,7 @@ def context_of(spec: SweepSpec, cache: Path) -> TrialContext:
         general=None if general is None else prepare_tokens(general, cache, processes=1).folder,
         encoders=str(Path(spec.storage) / "encoders"),
         predictions=str(Path(spec.storage) / spec.name / "predictions"),
+        models=str(Path(spec.storage) / spec.name / "models"),
     )
 
 

@@ -1,0 +1,163 @@
+"""Shelf: the best classifier of each regime, kept on the sweep's storage to be served.
+
+`final` offers what it has fitted; a model that another of its regime beats on the test documents is
+not kept, and one that is beaten goes. The order is total, so the same one stays whichever came
+first. A model appears whole: its card, `<cell>.json`, is written last and removed first. A score
+chosen as the best of several is a little too good; the means over seeds in the report are not.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pyarrow import ArrowException
+
+from sweeps.answer.results import ResultRow
+from sweeps.paths import below, is_uri
+from sweeps.record.models import FittedModel
+from sweeps.run.job import Job
+from sweeps.run.shared_folder import find_contents, get_folder, put_folder
+from sweeps.storage import (
+    list_files,
+    put_bytes,
+    read_bytes,
+    remove_file,
+    remove_folder,
+    unreadable,
+)
+from ulm.text.vocabulary import Vocabulary
+
+CARD = ".json"
+Save = Callable[[Path], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """What is known of a kept model.
+
+    Args:
+        regime: Its regime.
+        cell: Id of its cell.
+        accuracy: On the test documents, 0 to 1.
+    """
+
+    regime: str
+    cell: str
+    accuracy: float
+
+    @property
+    def rank(self) -> tuple[float, str]:
+        """The largest of a regime is its best."""
+        return self.accuracy, self.cell
+
+
+class ModelShelf:
+    """Kept models in a folder, or under an s3:// or gs:// URI.
+
+    Args:
+        root: Absolute path or URI; made when first written to.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def cards(self) -> tuple[Card, ...]:
+        """Every model that is there whole."""
+        names = [info.base_name for info in list_files(self._root)]
+        places = [below(self._root, name) for name in names if name.endswith(CARD)]
+        return tuple(Card(**json.loads(read_bytes(place))) for place in places)
+
+    def offer(self, card: Card, save: Save) -> bool:
+        """Keep a model if it is the best of its regime.
+
+        Args:
+            card: What is known of it.
+            save: Writes its files into a folder.
+
+        Returns:
+            Whether it was kept.
+        """
+        self._remove(card)  # of an earlier attempt of the same cell
+        rivals = [other for other in self.cards() if other.regime == card.regime]
+        if any(rival.rank > card.rank for rival in rivals):
+            return False
+        with tempfile.TemporaryDirectory(prefix="model-") as folder:
+            save(Path(folder))
+            put_folder(Path(folder), below(self._root, card.cell))
+        put_bytes(json.dumps(asdict(card)).encode(), self._card(card))
+        for rival in rivals:
+            self._remove(rival)
+        return True
+
+    def best(self, rows: Iterable[ResultRow], folder: Path) -> tuple[FittedModel, ...]:
+        """The best model of each regime, on this machine.
+
+        Args:
+            rows: Results of the sweep; a model of a score that was replaced is left out.
+            folder: Where the files of a bucket are fetched to.
+
+        Raises:
+            StorageError: The storage can not be read.
+        """
+        scores = {row.cell: row.test_accuracy for row in rows if row.is_finished}
+        try:
+            cards = [card for card in self.cards() if scores.get(card.cell) == card.accuracy]
+        except (OSError, ArrowException, ValueError, TypeError) as error:
+            raise unreadable(self._root, error) from error
+        best = {card.regime: card for card in sorted(cards, key=lambda card: card.rank)}
+        return tuple(self._fitted(best[regime], folder) for regime in sorted(best))
+
+    def _fitted(self, card: Card, folder: Path) -> FittedModel:
+        place = below(self._root, card.cell)
+        contents = find_contents(place)
+        if contents is None:
+            raise unreadable(place, FileNotFoundError("a model without contents"))
+        here = folder / card.cell if is_uri(self._root) else Path(place)
+        if is_uri(self._root):
+            get_folder(place, here, contents)
+        return FittedModel(
+            regime=card.regime,
+            cell=card.cell,
+            accuracy=card.accuracy,
+            digest=contents.digest,
+            folder=here,
+        )
+
+    def _card(self, card: Card) -> str:
+        return below(self._root, card.cell + CARD)
+
+    def _remove(self, card: Card) -> None:
+        remove_file(self._card(card))
+        remove_folder(below(self._root, card.cell))
+
+
+def keep_best(job: Job, accuracy: float, save: Save) -> None:
+    """Offer the model that a `final` trial has fitted.
+
+    Args:
+        job: The trial.
+        accuracy: On the test documents, 0 to 1.
+        save: Writes the model's files into a folder.
+    """
+    cell = job.request.cell
+    card = Card(regime=cell.regime, cell=cell.id, accuracy=accuracy)
+    ModelShelf(job.context.models).offer(card, save)
+
+
+def description(job: Job, vocabulary: Vocabulary, accuracy: float) -> Mapping[str, Any]:
+    """What `ulm.labeller` keeps beside the weights of a trial's model."""
+    cell, tokens = job.request.cell, job.materials.tokens
+    provenance = {
+        "cell": cell.id,
+        "regime": cell.regime,
+        "documents": cell.size,
+        "seed": cell.seed,
+        "corpus": tokens.name,
+        "fingerprint": tokens.fingerprint,
+        "settings": dict(job.request.params),
+        "test_accuracy": accuracy,
+    }
+    return {"vocabulary": vocabulary, "labels": tokens.label_names, "provenance": provenance}

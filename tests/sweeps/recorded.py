@@ -1,0 +1,49 @@
+"""A tiny sweep that was really trained and recorded: every kind of run, report, models."""
+
+import sys
+from pathlib import Path
+
+from sweeps.answer.results import make_rows
+from sweeps.paths import SweepPaths
+from sweeps.record.datasets import dataset_of
+from sweeps.record.environment import describe_environment
+from sweeps.record.mlflow_recorder import MlflowRecorder
+from sweeps.record.store_process import StoreProcess
+from sweeps.report.page import write_report
+from sweeps.run.encoders import EncoderStore
+from sweeps.run.shelf import ModelShelf
+from sweeps.spec.cells import make_cells
+from ulm.text.tokens import load_tokens
+
+sys.path.append(str(Path(__file__).parent / "run"))
+from tiny import context_of, run_in_process, tiny_spec
+
+
+def trained_sweep(storage):
+    """(spec, paths, context, records) of a tiny sweep, trained in this process."""
+    import torch
+
+    torch.set_num_threads(1)  # threads that wait for each other are slow where others work too
+    spec = tiny_spec(storage)
+    paths = SweepPaths.of(spec)
+    context = context_of(spec, paths.tokens)
+    control = run_in_process(spec, context, EncoderStore(context.encoders))
+    return spec, paths, context, control.ledger.attempts
+
+
+def record_sweep(spec, paths, context, records):
+    """Record it with report and models, as a run's end does; returns whether all was recorded."""
+    recorder = MlflowRecorder(
+        spec=spec,
+        cells=make_cells(spec),
+        paths=paths,
+        environment=describe_environment(),
+        datasets=[dataset_of(load_tokens(context.domain), "domain")],
+        close_seconds=300,
+        make_store=StoreProcess,
+    )
+    recorder.reconcile(records)
+    files = write_report(paths, spec, records).paths
+    rows = make_rows(spec, make_cells(spec), records)
+    recorder.publish(rows, files, ModelShelf(context.models).best(rows, paths.models))
+    return recorder.close()

@@ -1,0 +1,79 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from sweeps.errors import StorageError
+from sweeps.run.shelf import Card, ModelShelf
+
+
+def card(cell, accuracy, regime="ulm"):
+    return Card(regime=regime, cell=cell, accuracy=accuracy)
+
+
+def write(text):
+    return lambda folder: (folder / "labeller.json").write_text(text)
+
+
+def row(cell, accuracy):
+    return SimpleNamespace(cell=cell, test_accuracy=accuracy, is_finished=True)
+
+
+@pytest.fixture(params=["folder", "uri"])
+def shelf(request, tmp_path):
+    place = tmp_path / "models"
+    return ModelShelf(str(place) if request.param == "folder" else f"file://{place}")
+
+
+def names(tmp_path):
+    return sorted(path.name for path in (tmp_path / "models").iterdir())
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_the_best_of_a_regime_stays_whichever_came_first(shelf, tmp_path, order):
+    offers = [card("a", 0.7), card("b", 0.8), card("c", 0.8)]
+    for index in order:
+        shelf.offer(offers[index], write(offers[index].cell))
+    shelf.offer(card("d", 0.5, "bow"), write("d"))
+    assert {kept.cell for kept in shelf.cards()} == {"c", "d"}
+    assert names(tmp_path) == ["c", "c.json", "d", "d.json"]
+
+
+def test_a_model_that_is_beaten_is_not_even_written(shelf):
+    shelf.offer(card("a", 0.8), write("a"))
+
+    def refuse(folder):
+        raise AssertionError("not to be written")
+
+    assert not shelf.offer(card("b", 0.7), refuse)
+
+
+def test_a_later_attempt_of_a_cell_takes_the_place_of_its_earlier_one(shelf, tmp_path):
+    shelf.offer(card("a", 0.8), write("first"))
+    shelf.offer(card("a", 0.6), write("second"))
+    assert [kept.accuracy for kept in shelf.cards()] == [0.6]
+    assert (tmp_path / "models" / "a" / "labeller.json").read_text() == "second"
+
+
+def test_the_best_models_are_on_this_machine_with_the_score_that_the_results_have(shelf, tmp_path):
+    shelf.offer(card("a", 0.8), write("a"))
+    shelf.offer(card("b", 0.5, "bow"), write("b"))
+    here = tmp_path / "here"
+    models = shelf.best([row("a", 0.8), row("b", 0.6)], here)
+    assert [(model.regime, model.cell) for model in models] == [("ulm", "a")]
+    assert (models[0].folder / "labeller.json").read_text() == "a"
+    assert len(models[0].digest) == 64
+
+
+def test_where_nothing_was_kept_there_is_nothing(shelf, tmp_path):
+    assert shelf.best([row("a", 0.8)], tmp_path / "here") == ()
+
+
+def test_a_card_that_can_not_be_read_is_a_storage_error(shelf, tmp_path):
+    shelf.offer(card("a", 0.8), write("a"))
+    (tmp_path / "models" / "a.json").write_text("{")
+    with pytest.raises(StorageError, match="could not fetch"):
+        shelf.best([row("a", 0.8)], tmp_path / "here")
+    (tmp_path / "models" / "a.json").write_text(json.dumps({"cell": "a"}))
+    with pytest.raises(StorageError, match="could not fetch"):
+        shelf.best([row("a", 0.8)], tmp_path / "here")

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from tests.ulm.fastai_reference import WORDS, small_encoder
+from ulm.labeller import (
+    MANIFEST_FILE,
+    WEIGHTS_FILE,
+    LabellerError,
+    encode_texts,
+    load_labeller,
+    save_bag_of_words,
+    save_classifiers,
+)
+from ulm.serving import _load_pyfunc
+from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary
+from ulm.training.bag_of_words import train_bag_of_words
+from ulm.training.classifier import ClassifierSettings, train_classifier
+
+TEXTS = ["a good film", "a bad film", "good good", "very bad indeed", "", "GOOD, 😀!"]
+LABELS = np.array([1, 0, 1, 0, 0, 1])
+WORDS_OF_TEXTS = Vocabulary(
+    words=(*SPECIAL_WORDS, "a", "good", "bad", "film", "very", "indeed", ",", "!")
+)
+ABOUT = {"labels": ("negative", "positive"), "provenance": {"regime": "ulm"}}
+
+
+def trained(seed):
+    encoder = small_encoder()
+    documents = encode_texts(TEXTS, encoder.vocabulary)
+    settings = ClassifierSettings(epochs=1, batch=3, bptt=5)
+    trained = train_classifier(encoder, documents, LABELS, settings, num_classes=2, seed=seed)
+    return trained, encoder.vocabulary, documents
+
+
+def test_classifiers_read_back_give_the_mean_of_what_they_gave(tmp_path):
+    (first, vocabulary, documents), (second, *_) = trained(0), trained(1)
+    models = [first.model, second.model]
+    save_classifiers(tmp_path, models, vocabulary=vocabulary, **ABOUT)
+    labeller = load_labeller(tmp_path)
+    expected = np.mean([first.predict(documents), second.predict(documents)], axis=0)
+    np.testing.assert_array_equal(labeller.probabilities(TEXTS), expected)
+    assert labeller.labels == ("negative", "positive")
+    assert labeller.provenance == {"regime": "ulm"}
+    assert len(WORDS) <= len(labeller.vocabulary)
+
+
+def test_a_bag_of_words_read_back_gives_the_same_to_the_last_digit(tmp_path):
+    documents = encode_texts(TEXTS, WORDS_OF_TEXTS)
+    model = train_bag_of_words(documents, LABELS, vocabulary=WORDS_OF_TEXTS)
+    save_bag_of_words(tmp_path, model, vocabulary=WORDS_OF_TEXTS, **ABOUT)
+    np.testing.assert_array_equal(
+        load_labeller(tmp_path).probabilities(TEXTS), model.predict(documents)
+    )
+
+
+def test_nothing_but_safetensors_and_json_is_written(tmp_path):
+    (model, vocabulary, _) = trained(0)
+    save_classifiers(tmp_path, [model.model], vocabulary=vocabulary, **ABOUT)
+    assert {file.name for file in tmp_path.iterdir()} == {WEIGHTS_FILE, MANIFEST_FILE}
+
+
+def test_a_served_labeller_answers_with_a_label_and_the_probability_of_every_class(tmp_path):
+    import pandas as pd
+
+    documents = encode_texts(TEXTS, WORDS_OF_TEXTS)
+    model = train_bag_of_words(documents, LABELS, vocabulary=WORDS_OF_TEXTS)
+    save_bag_of_words(tmp_path, model, vocabulary=WORDS_OF_TEXTS, **ABOUT)
+    answer = _load_pyfunc(str(tmp_path)).predict(pd.DataFrame({"text": TEXTS[:2]}))
+    assert list(answer.columns) == ["label", "probability negative", "probability positive"]
+    assert list(answer["label"]) == ["positive", "negative"]
+    assert answer[["probability negative", "probability positive"]].sum(axis=1).round(6).eq(1).all()
+    assert _load_pyfunc(str(tmp_path)).predict(pd.DataFrame({"text": []})).empty
+
+
+@pytest.mark.parametrize("broken", [WEIGHTS_FILE, MANIFEST_FILE])
+def test_a_damaged_labeller_is_refused_with_its_folder(tmp_path, broken):
+    (model, vocabulary, _) = trained(0)
+    save_classifiers(tmp_path, [model.model], vocabulary=vocabulary, **ABOUT)
+    (tmp_path / broken).write_bytes(b"not this")
+    with pytest.raises(LabellerError, match=f"{tmp_path} could not be read .*: save it again"):
+        load_labeller(tmp_path)

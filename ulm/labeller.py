@@ -1,0 +1,206 @@
+"""Labeller: a trained classifier as a folder of files; text goes in, class probabilities come out.
+
+N documents, C classes. Weights are safetensors, the rest is JSON, manifest last; reading executes
+nothing. The folder holds all that is needed: tokens are made by the tokeniser that training used.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ulm.errors import UlmError
+from ulm.text.tokeniser import tokenise
+from ulm.text.tokens import Documents
+from ulm.text.vocabulary import Vocabulary, lookup
+
+WEIGHTS_FILE = "labeller.safetensors"
+MANIFEST_FILE = "labeller.json"
+NEURAL, BAG_OF_WORDS = "neural", "bag of words"
+
+Predict = Callable[[Documents], NDArray[np.float32]]
+
+
+class LabellerError(UlmError):
+    """A labeller's files are missing, damaged or not what they should be."""
+
+
+def encode_texts(texts: Sequence[str], vocabulary: Vocabulary) -> Documents:
+    """Texts in the numbers of a vocabulary.
+
+    Args:
+        texts: At least one.
+        vocabulary: The words.
+    """
+    chunk = tokenise(texts)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(chunk.lengths, dtype=np.int64)])
+    return Documents(ids=lookup(vocabulary, chunk.types)[chunk.ids], offsets=offsets)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Labeller:
+    """A classifier that reads text.
+
+    Args:
+        vocabulary: Its words.
+        labels: Name of each class.
+        predict: Class probabilities [N, C] of encoded documents.
+        provenance: Where it comes from, JSON-able.
+    """
+
+    vocabulary: Vocabulary
+    labels: tuple[str, ...]
+    predict: Predict
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Class probabilities, [N, C], in the order of the texts."""
+        if not texts:
+            return np.zeros((0, len(self.labels)), np.float32)
+        return self.predict(encode_texts(texts, self.vocabulary))
+
+
+def save_classifiers(
+    folder: Path,
+    models: Sequence[Any],
+    *,
+    vocabulary: Vocabulary,
+    labels: Sequence[str],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write neural classifiers whose mean probability is the answer.
+
+    Args:
+        folder: Where to; made where missing.
+        models: `TextClassifier`s of one shape.
+        vocabulary: Their words.
+        labels: Name of each class.
+        provenance: Where they come from, JSON-able.
+    """
+    from safetensors.torch import save_file  # torch: seconds to load
+
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        f"{number}.{name}": tensor.detach().cpu().contiguous()
+        for number, model in enumerate(models)
+        for name, tensor in model.state_dict().items()
+    }
+    save_file(weights, folder / WEIGHTS_FILE)
+    first = models[0]
+    shape = {
+        "architecture": asdict(first.encoder.architecture),
+        "bptt": first.bptt,
+        "maximum_tokens": first.maximum_tokens,
+        "members": len(models),
+    }
+    _write_manifest(folder, NEURAL, shape, vocabulary, labels, provenance)
+
+
+def save_bag_of_words(
+    folder: Path,
+    model: Any,
+    *,
+    vocabulary: Vocabulary,
+    labels: Sequence[str],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write a `BagOfWords`; for the arguments see `save_classifiers`."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {k: np.ascontiguousarray(v) for k, v in model.arrays().items()}, folder / WEIGHTS_FILE
+    )
+    _write_manifest(folder, BAG_OF_WORDS, {}, vocabulary, labels, provenance)
+
+
+def load_labeller(folder: Path) -> Labeller:
+    """Read a labeller from a folder.
+
+    Raises:
+        LabellerError: The folder holds no whole labeller.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        vocabulary = Vocabulary(words=tuple(manifest["vocabulary"]))
+        labels = tuple(manifest["labels"])
+        read = {NEURAL: _neural, BAG_OF_WORDS: _bag_of_words}[manifest["kind"]]
+        return Labeller(
+            vocabulary=vocabulary,
+            labels=labels,
+            predict=read(folder / WEIGHTS_FILE, manifest["shape"], vocabulary, len(labels)),
+            provenance=manifest["provenance"],
+        )
+    except Exception as error:
+        known = (OSError, KeyError, TypeError, ValueError, RuntimeError)
+        if not isinstance(error, known) and type(error).__name__ != "SafetensorError":
+            raise
+        raise LabellerError(
+            f"a labeller is a folder with {WEIGHTS_FILE} and {MANIFEST_FILE}, {folder} could not "
+            f"be read ({error}): save it again"
+        ) from error
+
+
+def _neural(file: Path, shape: Mapping[str, Any], vocabulary: Vocabulary, classes: int) -> Predict:
+    import torch
+    from safetensors.torch import load_file
+
+    from ulm.model.architecture import Architecture, AwdLstm, PoolingHead, TextClassifier
+    from ulm.model.encoder import NO_DROPOUT
+    from ulm.training.classifier import class_scores
+
+    weights, models = load_file(file), []
+    architecture = Architecture(**shape["architecture"])
+    for number in range(shape["members"]):
+        model = TextClassifier(
+            AwdLstm(architecture, len(vocabulary), NO_DROPOUT),
+            PoolingHead(embedding=architecture.embedding, classes=classes, dropout=0.0),
+            bptt=shape["bptt"],
+            maximum_tokens=shape["maximum_tokens"],
+        )
+        mark = f"{number}."
+        own = {n.removeprefix(mark): t for n, t in weights.items() if n.startswith(mark)}
+        model.load_state_dict(own)
+        models.append(model)
+
+    def predict(documents: Documents) -> NDArray[np.float32]:
+        members = [torch.softmax(class_scores(model, documents), -1) for model in models]
+        mean: NDArray[np.float32] = np.mean([member.numpy() for member in members], axis=0)
+        return mean
+
+    return predict
+
+
+def _bag_of_words(
+    file: Path, shape: Mapping[str, Any], vocabulary: Vocabulary, classes: int
+) -> Predict:
+    from safetensors.numpy import load_file
+
+    from ulm.training.bag_of_words import from_arrays
+
+    return from_arrays(load_file(file), vocabulary).predict
+
+
+def _write_manifest(
+    folder: Path,
+    kind: str,
+    shape: Mapping[str, Any],
+    vocabulary: Vocabulary,
+    labels: Sequence[str],
+    provenance: Mapping[str, Any],
+) -> None:
+    manifest = {
+        "format": 1,
+        "kind": kind,
+        "shape": dict(shape),
+        "labels": list(labels),
+        "vocabulary": list(vocabulary.words),
+        "provenance": dict(provenance),
+    }
+    beside = folder / f"{MANIFEST_FILE}.part"
+    beside.write_text(json.dumps(manifest, ensure_ascii=False), encoding="utf-8")
+    beside.replace(folder / MANIFEST_FILE)
