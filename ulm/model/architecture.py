@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ulm.errors import UlmError, require_at_least
-from ulm.model.decoder import decoder_loss
+from ulm.model.decoder import decoder_loss, decoder_score
 
 State = list[tuple[Tensor, Tensor]]
 """Hidden and cell state of each layer, each of shape [1, B, H or E]."""
@@ -202,9 +202,10 @@ class LanguageModel(nn.Module):
         weight = self.encoder.embedding.weight
         return decoder_loss(out_BTE.flatten(0, 1), weight, self.bias, targets_BT.flatten())
 
-    def logits(self, out_BTE: Tensor) -> Tensor:
-        """Scores of every next word, [B, T, V]."""
-        return F.linear(out_BTE, self.encoder.embedding.weight, self.bias)
+    def score(self, out_BTE: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Summed cross-entropy of the next words, and how many are the most probable."""
+        weight = self.encoder.embedding.weight
+        return decoder_score(out_BTE.flatten(0, 1), weight, self.bias, targets_BT.flatten())
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Each LSTM layer, then the tied embedding with the bias (fastai `awd_lstm_lm_split`)."""

@@ -15,6 +15,7 @@ E = 100. (`F.linear_cross_entropy`, torch 2.13, cuts into chunks only where opti
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 CPU_ROWS = 256
@@ -31,6 +32,10 @@ def _compute_dtype(x: Tensor) -> torch.dtype:
     """The dtype of matrix products: autocast's where it is on."""
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+
+def _rows_at_a_time(x_NE: Tensor) -> int:
+    return min(len(x_NE), CPU_ROWS if x_NE.device.type == "cpu" else GPU_ROWS)
 
 
 def _widened(
@@ -82,7 +87,7 @@ class _DecoderLoss(torch.autograd.Function):
         dx_NF = torch.empty_like(x_NF)
         dweight_VF = torch.zeros_like(weight_VF, dtype=torch.float32)
         total = torch.zeros((), device=x_NE.device)
-        size = min(len(x_NE), CPU_ROWS if x_NE.device.type == "cpu" else GPU_ROWS)
+        size = _rows_at_a_time(x_NE)
         room = x_NF.new_empty(size, len(weight_VF))  # new pages for every chunk would cost a third
         for x, dx, targets in zip(
             x_NF.split(size), dx_NF.split(size), targets_N.split(size), strict=True
@@ -127,3 +132,25 @@ def decoder_loss(x_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_N: Ten
     with torch.autocast(x_NE.device.type, enabled=False):
         total: Tensor = _DecoderLoss.apply(x_NE, weight_VE, bias_V, targets_N, dtype)
     return total / len(targets_N)
+
+
+@torch.no_grad()
+def decoder_score(
+    x_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_N: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Summed cross-entropy, and how many words have the highest score; no gradients.
+
+    Args:
+        x_NE: Hidden states, [N, E].
+        weight_VE: Weight of the decoder, [V, E].
+        bias_V: Its bias, [V].
+        targets_N: Next words, [N].
+    """
+    loss = torch.zeros((), device=x_NE.device)
+    correct = torch.zeros((), device=x_NE.device)
+    size = _rows_at_a_time(x_NE)
+    for x, targets in zip(x_NE.split(size), targets_N.split(size), strict=True):
+        scores = F.linear(x, weight_VE, bias_V)
+        loss += F.cross_entropy(scores, targets, reduction="sum")
+        correct += (scores.argmax(1) == targets).sum()
+    return loss, correct

@@ -219,9 +219,9 @@ class LanguageModelTask:
         for begin in range(0, tokens.shape[1] - 1, self.settings.bptt):
             inputs, targets = _window(tokens, begin, self.settings.bptt)
             _, out, state = self.model(inputs, state)
-            logits = self.model.logits(out).flatten(0, 1)
-            loss += torch.nn.functional.cross_entropy(logits, targets.flatten(), reduction="sum")
-            correct += (logits.argmax(-1) == targets.flatten()).sum()
+            part_loss, part_correct = self.model.score(out, targets)
+            loss += part_loss
+            correct += part_correct
         return loss, correct
 
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from ulm.model import decoder
-from ulm.model.decoder import decoder_loss
+from ulm.model.decoder import decoder_loss, decoder_score
 
 pytestmark = pytest.mark.torch
 
@@ -68,3 +68,12 @@ def test_autocast_keeps_the_loss_and_gives_gradients_of_the_parameters_dtype(pro
     for ours, wanted in zip(lowered[1:], exact[1:], strict=True):
         assert ours.dtype == torch.float32
         assert float((ours - wanted).norm() / wanted.norm()) < 0.02
+
+
+def test_the_score_is_that_of_the_whole_scores(problem):
+    (x, weight, bias), targets = problem
+    loss, correct = decoder_score(x, weight, bias, targets)
+    scores = F.linear(x, weight, bias)
+    wanted = plain_loss(x, weight, bias, targets).detach()
+    assert float(loss) == pytest.approx(TOKENS * float(wanted), rel=1e-5)
+    assert int(correct) == int((scores.argmax(1) == targets).sum())
