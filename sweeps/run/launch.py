@@ -34,6 +34,7 @@ from sweeps.run.probe import find_versions
 from sweeps.run.recovery import take_back
 from sweeps.run.session import RunSession, cost_of
 from sweeps.search.control import Control
+from sweeps.search.database import told_when_gone
 from sweeps.search.studies import check_ledger
 from sweeps.spec.values import SweepSpec
 from sweeps.storage import check_storage
@@ -90,6 +91,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
     with ExitStack() as stack:
         databases = (spec.ledger.url, spec.tracking.uri)
         stack.enter_context(told_when_full(str(paths.root), *filter(None, databases)))
+        stack.enter_context(told_when_gone(spec.ledger.url or paths.ledger_url))
         stack.enter_context(terminated_like_interrupt())
         watch = stack.enter_context(MemoryWatch())
         check_storage(paths)

@@ -5,6 +5,8 @@ Asking never writes: Optuna makes what is missing when it opens a storage, and a
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from sqlalchemy import NullPool, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeps.errors import StorageError
+from sweeps.errors import StorageError, SweepError
 from sweeps.storage import write_below
 
 # The last table, and row of it, that Optuna writes when it makes its tables.
@@ -66,11 +68,43 @@ def _has_tables(url: str) -> bool:
 
 def unusable(url: str, error: Exception) -> StorageError:
     """The error of a ledger that can not be opened, on one line and without a password."""
-    reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
     return StorageError(
-        f"the ledger must be a database that can be opened, found {_shown(url)} ({reason}): "
+        f"the ledger must be a database that can be opened, found {_shown(url)} "
+        f"({_reason(error)}): "
         f"check `ledger.url`{_to_look_at(url)}"
     )
+
+
+@contextmanager
+def told_when_gone(url: str) -> Iterator[None]:
+    """Any error of the ledger's database in a block becomes one message.
+
+    Raises:
+        StorageError: The database no longer answers, or refuses.
+    """
+    try:
+        yield
+    except SweepError:
+        raise
+    except Exception as error:  # Optuna's own wrap the database's
+        cause = _database_error(error)
+        if cause is None:
+            raise
+        raise StorageError(
+            f"the ledger's database must answer as long as a sweep runs, found {_shown(url)} "
+            f"({_reason(cause)}): see that it is up and run again; what is recorded stays, and the "
+            "sweep goes on from there"
+        ) from error
+
+
+def _database_error(error: BaseException | None) -> SQLAlchemyError | None:
+    while error is not None and not isinstance(error, SQLAlchemyError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
 
 
 def _to_look_at(url: str) -> str:

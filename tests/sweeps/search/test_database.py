@@ -1,13 +1,15 @@
 import sqlite3
 
 import pytest
+from simulation import open_control, run_all, tiny_spec
 
 from sweeps.errors import MeaningError, StorageError
 from sweeps.paths import SweepPaths
-from sweeps.search.database import is_made
+from sweeps.search.database import is_made, told_when_gone
 from sweeps.search.studies import OptunaStudies, check_ledger
 from sweeps.spec.load import load_spec
 from sweeps.spec.meaning import meaning
+from tests.sweeps.postgres import QUOTED
 
 
 def test_a_ledger_that_no_driver_has_made_is_not_made_by_asking(tmp_path):
@@ -53,3 +55,26 @@ def test_a_ledger_of_another_meaning_is_refused_and_one_of_another_sweep_is_not(
     with pytest.raises(MeaningError, match=r"model\.hidden: recorded 96, now 7"):
         check_ledger(SweepPaths.of(spec), load_spec("demo", changed))
     check_ledger(SweepPaths.of(spec), load_spec("demo", {**changed, "name": "other"}))
+
+
+def test_a_database_that_goes_away_while_a_sweep_runs_is_one_message_without_its_password(postgres):
+    url = postgres.database("short_lived")
+    studies = OptunaStudies(url, "tiny")
+    control = open_control(tiny_spec(sizes=(10,), seeds=(0,)), studies)
+    run_all(control, at_most=2)
+    postgres.query("postgres", "drop database short_lived with (force)")
+    with (
+        pytest.raises(
+            StorageError, match=r"must answer as long as a sweep runs.*run again"
+        ) as gone,
+        told_when_gone(url),
+    ):
+        run_all(control)
+    assert QUOTED not in str(gone.value)
+    studies.close()
+
+
+def test_other_errors_are_not_taken_for_the_databases(tmp_path):
+    for error in (ValueError("another"), MeaningError("a key differs")):
+        with pytest.raises(type(error), match=str(error)), told_when_gone("sqlite://"):
+            raise error
