@@ -227,7 +227,7 @@ def bf16(case: Case) -> Row:
     return Row(
         what=f"language-model step, {case}, bf16",
         against="ours in fp32",
-        reach="–",
+        reach="3.5 × fastai where bf16 products are faster",
         measured=f"{ratio}; matrix rate {rates[torch.bfloat16]:.0f} GFLOP/s in bf16, "
         f"{rates[torch.float32]:.0f} in fp32; loss {losses[0] - losses[1]:+.1e} nats",
     )
