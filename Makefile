@@ -1,5 +1,6 @@
 # make demo    everything for a first look: environment, the embedded sweep, its report
 # make test    everything for a developer: environment, all tests that can run here but those of cluster-test
+# make faults  what may happen to a sweep happens to one: a table of what came of it; half an hour
 # make cluster-test   a sweep on several hosts made on this machine; needs root, sshd, rsync, tmux
 # make bench   what is fast and how fast, measured against fastai and plain Ray: under 40 minutes
 # make lint check coverage clean
@@ -9,13 +10,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test cluster-test lint check coverage bench clean
+.PHONY: demo test faults cluster-test lint check coverage bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/sweep run sweeps/specs/demo.yaml
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not cluster" -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -m "not cluster and not faults" -n 2 --dist loadgroup
+
+faults: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/faults
 
 cluster-test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/cluster -m cluster
