@@ -113,7 +113,7 @@ def size_axis(axes: Any, sizes: Sequence[int], end: float, *, is_narrow: bool = 
     axes.set_xscale("log")
     axes.set_xticks(list(sizes), names)
     axes.set_xticks([], minor=True)
-    axes.set_xlim(sizes[0] / 1.25, end * 1.04)
+    axes.set_xlim(sizes[0] / 1.35, end * 1.04)
     axes.tick_params(axis="x", labelsize=8 if len(sizes) > 6 else 9)
     axes.set_xlabel("domain documents (log scale)", color=INK, fontsize=9.5)
 

@@ -46,11 +46,11 @@ def _draw_line(axes: Any, line: Line) -> None:
 
 
 def _draw_levels(axes: Any, figure: CurveFigure) -> None:
-    """Level lines; at the left their seeds, and their intervals where they have one."""
-    for level in figure.levels:
+    """Level lines; at the left, side by side, their seeds and intervals."""
+    for index, level in enumerate(figure.levels):
         colour = COLOURS[level.regime]
         axes.axhline(level.mean, color=colour, linewidth=1.5, dashes=DASHES[level.regime])
-        place = figure.sizes[0] / 1.17
+        place = figure.sizes[0] / (1.28 - 0.08 * index)
         if level.low is not None and level.high is not None:
             axes.vlines(place, level.low, level.high, color=colour, linewidth=3, alpha=0.25)
         places = [place] * len(level.dots)
