@@ -66,7 +66,6 @@ _CELLS = View(
         "params.lm_learning_rate",
         "params.classifier_learning_rate",
         "metrics.accelerator_seconds",
-        "attributes.Models",
     ),
     order="metrics.test_accuracy",
     is_ascending=False,

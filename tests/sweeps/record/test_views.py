@@ -43,7 +43,7 @@ def test_every_column_of_a_view_is_filled_by_the_runs_it_shows(view):
     metrics = {name for run in runs for name in numbers(run)}
     for column in view.columns:
         kind, _, name = column.partition(".")
-        assert kind == "attributes" or name in {"params": params, "metrics": metrics}[kind]
+        assert name in {"params": params, "metrics": metrics}[kind]
 
 
 @pytest.mark.parametrize("key", ["classifiers", "language-models"])
