@@ -154,10 +154,16 @@ def test_the_doctor_and_a_run_name_the_node_that_is_not_fit(two_nodes, environme
         assert "Traceback" not in done.stderr
         spec = load_recorded(storage / "demo" / "spec.json")
         assert read_records(SweepPaths.of(spec), spec) == ()
+    token = Path(environment["HOME"]) / ".ray" / "auth_token"
     with step("doctor: a refused token"):
-        token = Path(environment["HOME"]) / ".ray" / "auth_token"
         token.write_text("f" * 64, encoding="utf-8")
-        done = sweep(joined, "check", "--cluster")
-        assert (done.returncode, done.stdout) == (2, "")
-        assert "must hold the token of the cluster" in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        asks_for_the_token(sweep(joined, "check", "--cluster"))
+    with step("run: no token"):
+        token.unlink()
+        asks_for_the_token(sweep(joined, "run", "demo", "--quiet", *SMALL))
+
+
+def asks_for_the_token(done):
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "must hold the token of the cluster" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
