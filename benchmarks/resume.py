@@ -84,7 +84,8 @@ def resume(file: Path, spec: SweepSpec, seeds: int) -> tuple[float, float]:
     command = [str(Path(sys.executable).with_name("sweep")), "run", str(file), "--quiet"]
     command += ["--set", f"seeds={seeds}", "--storage", spec.storage]
     begin = time.time()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, start_new_session=True, **quiet) as process:
         while (record := first_new(more, begin)) is None and process.poll() is None:
             time.sleep(2.0)  # reading the ledger takes a core
         process.send_signal(signal.SIGINT)

@@ -150,6 +150,8 @@ def _utilisation_rows(whole: Whole) -> list[Row]:
 
 def _record_rows(whole: Whole) -> list[Row]:
     calls, spent = whole.total("mlflow_calls"), whole.sum("mlflow_seconds")
+    if not calls:
+        return [("MLflow", "left out: the record is in memory")]
     most = ", ".join(f"{name} {count:,}" for name, count in calls.most_common(4))
     each = f"{calls.total():,} ({calls.total() / whole.ended:.1f} a trial; {most})"
     pace = f"{calls.total() / spent:.0f}, {calls.total() / whole.busy[-1][0]:.1f}"
@@ -199,10 +201,12 @@ def main() -> None:
     parser.add_argument("--at-most", type=int, default=2500, help="trials of one driver")
     parser.add_argument("--tune-trial", type=float, default=0.0, help="CPU seconds of Ray Tune")
     parser.add_argument("--tune-epoch", type=float, default=0.0, help="CPU seconds of Ray Tune")
+    parser.add_argument("--without-mlflow", action="store_true", help="three quarters of the CPU")
     parser.add_argument("--figure", type=Path, help="PNG to draw")
     asked = parser.parse_args()
     names = ("seeds", "trial", "at-most", "tune-trial", "tune-epoch")
     options = [f"--{name}={getattr(asked, name.replace('-', '_'))}" for name in names]
+    options += ["--without-mlflow"] if asked.without_mlflow else []
     with tempfile.TemporaryDirectory(prefix="scale-") as folder:
         parts = run_parts(Path(folder), options)
     whole = Whole(

@@ -24,6 +24,7 @@ from sweeps.paths import SweepPaths
 from sweeps.record.book import RunBook
 from sweeps.record.mlflow_recorder import MlflowStore
 from sweeps.record.queued_recorder import QueuedRecorder
+from sweeps.record.recorder import ListRecorder, Recorder
 from sweeps.record.store_process import write_ahead
 from sweeps.run.capacity import Slots, current_capacity, slots
 from sweeps.search.control import Control
@@ -71,24 +72,29 @@ class Driver:
     Args:
         spec: The sweep.
         clock: The simulated one.
+        has_mlflow: Whether its record goes to MLflow; else it stays in memory.
     """
 
-    def __init__(self, spec: SweepSpec, clock: SimulatedClock) -> None:
+    def __init__(self, spec: SweepSpec, clock: SimulatedClock, *, has_mlflow: bool) -> None:
         paths, cells = SweepPaths.of(spec), make_cells(spec)
         paths.folder.mkdir(parents=True, exist_ok=True)
         self.store = CountedStore(
             uri=paths.mlflow_uri, experiment=spec.name, artifacts=paths.mlartifacts, common_tags={}
         )
-        book = RunBook(spec=spec, cells=cells, clock=clock)
-        self._recorder = QueuedRecorder(name="mlflow", book=book, store=self.store)
+        self._mlflow: QueuedRecorder | None = None
+        if has_mlflow:
+            book = RunBook(spec=spec, cells=cells, clock=clock)
+            self._mlflow = QueuedRecorder(name="mlflow", book=book, store=self.store)
+        recorder: Recorder = self._mlflow or ListRecorder(spec=spec, cells=cells)
         studies = OptunaStudies(paths.ledger_url, spec.name)
         begin = time.thread_time()
-        self.control = Control(spec, cells, studies, self._recorder, QuietProgress(), clock=clock)
+        self.control = Control(spec, cells, studies, recorder, QuietProgress(), clock=clock)
         self.open_seconds = time.thread_time() - begin
 
     def settle(self) -> None:
         """Wait until the record has everything: what it costs is to be counted."""
-        self._recorder.flush(timeout_seconds=1800.0)
+        if self._mlflow is not None:
+            self._mlflow.flush(timeout_seconds=1800.0)
 
 
 def free_slots(spec: SweepSpec) -> Slots:
@@ -110,13 +116,14 @@ def run_part(
     at_most: int,
     trial_seconds: float,
     tune_seconds: dict[str, float],
+    has_mlflow: bool,
 ) -> dict[str, Any]:
     """Go on with the sweep of a folder until so many trials have ended, or none is wanted."""
     before, begin = earlier_parts(folder), time.process_time()
     spec, clock = scale_spec(folder, seeds), SimulatedClock()
     if before:
         clock.now = before[-1]["now"] + AWAY_SECONDS
-    driver = Driver(spec, clock)
+    driver = Driver(spec, clock, has_mlflow=has_mlflow)
     simulation = Simulation(
         driver.control,
         spec,
@@ -153,6 +160,7 @@ def main() -> None:
     parser.add_argument("--trial", type=float, required=True)
     parser.add_argument("--tune-trial", type=float, required=True)
     parser.add_argument("--tune-epoch", type=float, required=True)
+    parser.add_argument("--without-mlflow", action="store_true")
     asked = parser.parse_args()
     event.listen(Engine, "connect", write_ahead)  # as in the process that records
     part = run_part(
@@ -161,6 +169,7 @@ def main() -> None:
         at_most=asked.at_most,
         trial_seconds=asked.trial,
         tune_seconds={"start": asked.tune_trial, "epoch": asked.tune_epoch},
+        has_mlflow=not asked.without_mlflow,
     )
     file = asked.folder / f"part-{len(earlier_parts(asked.folder)):02d}.json"
     file.write_text(json.dumps(part), encoding="utf-8")
