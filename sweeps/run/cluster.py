@@ -28,6 +28,8 @@ SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "MALLOC_ARENA_MAX": "2",  # a thread per trial would keep an arena each
 }
+# Ray's only switch for listening on loopback alone, whatever the system; else it is every address.
+LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 JOIN = "import ray; ray.init(log_to_driver=False, logging_level='ERROR')"
 JOIN_SECONDS = 60.0  # seconds where it works; Ray waits so long for a node on this machine
 JOIN_RETRIES = "3"  # one second apart; Ray's 20 only make a refused token take longer
@@ -61,6 +63,8 @@ def open_ray() -> Iterator[Any]:
     if address is not None:
         check_answers(address)
         check_joins(address)
+    elif "ray" not in sys.modules:  # which reads it once
+        os.environ[LOOPBACK] = "0"
     import ray
 
     with warnings.catch_warnings():
