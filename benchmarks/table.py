@@ -8,6 +8,7 @@ On a machine that others use, `BENCH_BUSY=1` counts processor seconds of one thr
 seconds of all; the line above each table says which.
 """
 
+import contextlib
 import multiprocessing
 import os
 import platform
@@ -121,9 +122,10 @@ def _serve(
     pipe: Connection, make: Callable[..., Callable[[], object]], arguments: tuple[object, ...]
 ) -> None:
     function = make(*arguments)
-    while True:
-        pipe.recv()
-        pipe.send(timed(function))
+    with contextlib.suppress(EOFError):  # the other end is no longer needed
+        while True:
+            pipe.recv()
+            pipe.send(timed(function))
 
 
 def timed(function: Callable[[], object]) -> float:
