@@ -83,7 +83,8 @@ def _by_frequency(counts: NDArray[np.int64], types: Sequence[str], minimum_count
     """Return the frequent words, most frequent first, ties in the order of words."""
     special = set(SPECIAL_WORDS)
     frequent = np.flatnonzero(counts >= minimum_count)
-    ranked = sorted((-int(counts[i]), types[int(i)]) for i in frequent)
+    words = map(types.__getitem__, frequent.tolist())
+    ranked = sorted(zip((-counts[frequent]).tolist(), words, strict=True))
     return [word for _, word in ranked if word not in special]
 
 
