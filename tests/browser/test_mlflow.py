@@ -19,6 +19,7 @@ import pytest
 from playwright.sync_api import expect
 
 from sweeps.paths import SweepPaths
+from sweeps.record.notes import answer_of
 from tests.sweeps.recorded import record_sweep, trained_sweep
 from ulm.regimes import Regime
 
@@ -127,6 +128,22 @@ def test_a_the_table_of_cells_is_read_at_once(runs, keep):
     keep(runs, "a_cells")
 
 
+def test_b_comparing_the_curves_shows_accuracy_against_size_for_every_regime(runs, keep):
+    open_view(runs, "curves")
+    expect(runs.get_by_role("link", name="ulm+domain seed 0", exact=True)).to_be_visible()
+    expect(runs.get_by_role("link", name=re.compile(r"#\d"))).to_have_count(0)  # trials are gone
+    runs.get_by_role("checkbox").first.click()
+    runs.get_by_role("button", name="Compare").first.click()
+    expect(runs.get_by_text(re.compile(r"Comparing \d+ Runs"))).to_be_visible()
+    runs.get_by_role("link", name="test_accuracy").first.click()
+    for regime in REGIMES:
+        expect(runs.get_by_role("link", name=f"{regime} seed 0", exact=True)).to_be_visible()
+    # A level line has no height and so counts as hidden: the drawing is visible, lines are in it.
+    expect(runs.locator(".main-svg").first).to_be_visible()
+    expect(runs.locator(".scatterlayer .trace").nth(len(REGIMES) - 1)).to_be_attached()
+    keep(runs, "b_compared")
+
+
 def test_b_the_curves_have_a_chart_with_a_colour_for_every_regime(runs, keep):
     open_view(runs, "curves")
     show_charts(runs)
@@ -144,3 +161,20 @@ def test_c_parallel_coordinates_show_learning_rates_against_score(runs, keep):
     for axis in ("learning_rate", "validation_accuracy"):
         expect(runs.locator("svg text", has_text=re.compile(f"^{axis}$")).first).to_be_visible()
     keep(runs, "c_learning_rates")
+
+
+def test_d_the_sweeps_page_shows_summary_figure_and_report(runs, record, keep):
+    pages = runs.locator("a[href*='/runs/']")
+    pages.filter(has_text=re.compile(f"^{re.escape(record.name)}$")).first.click()
+    expect(runs.get_by_text("About this run")).to_be_visible()
+    answer = answer_of(record.report_md.read_text(encoding="utf-8"))
+    expect(runs.get_by_text(answer.split("`")[0].strip()[:20]).first).to_be_visible()
+    keep(runs, "d_sweep")
+    runs.get_by_role("tab", name="Artifacts").click()
+    runs.get_by_text("accuracy.png", exact=True).first.click()
+    expect(runs.locator("img[src^='blob:']").first).to_be_visible()
+    keep(runs, "d_figure")
+    runs.get_by_text("report.html", exact=True).first.click()
+    report = runs.frame_locator("iframe").first
+    expect(report.get_by_role("heading", name=record.name).first).to_be_visible()
+    keep(runs, "d_report")
