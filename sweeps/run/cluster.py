@@ -73,6 +73,8 @@ def open_ray() -> Iterator[Any]:
             getLogger(name).setLevel(ERROR)
         # A worker that vanishes is a line of ours, not a traceback.
         getLogger("ray.tune.execution.tune_controller").setLevel(CRITICAL)
+        # Nor is a full disk: nothing is restored from what Tune can not save then.
+        getLogger("ray.tune.execution.experiment_state").setLevel(CRITICAL)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": ERROR}
         if address is not None:
             ray.init(**quiet)
