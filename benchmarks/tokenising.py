@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import reviews
-from table import Row, interleaved, machine, print_table
+from table import BUSY, Row, interleaved, machine, print_table
 
 from ulm.text import tokeniser
 from ulm.text.tokeniser import TokenChunk, default_processes, tokenise, tokenise_all
@@ -63,12 +63,21 @@ def rows() -> Iterator[Row]:
         measured=f"{ratio}, {equal}, {speeds[0]:,.0f} tokens/s against {speeds[1]:,.0f}",
         reached=same and ratio.median >= 1.5,
     )
-    many, processes = reviews.texts(MANY_REVIEWS), default_processes()
+    yield several_cores(default_processes())
+
+
+def several_cores(processes: int) -> Row:
+    """All processors against one; a machine that others use has none to spare."""
+    what = f"tokenising on {processes} cores, {MANY_REVIEWS:,} reviews, their start included"
+    reach = f"≥ {0.6 * processes:.1f} × ({processes} cores)"
+    if BUSY:
+        return Row(what=what, against="one core", reach=reach, measured="needs a quiet machine")
+    many = reviews.texts(MANY_REVIEWS)
     speeds = [tokens_per_second(many, number) for number in (1, processes)]
-    yield Row(
-        what=f"tokenising on {processes} cores, {MANY_REVIEWS:,} reviews, their start included",
+    return Row(
+        what=what,
         against="one core",
-        reach=f"≥ {0.6 * processes:.1f} × ({processes} cores)",
+        reach=reach,
         measured=f"{speeds[1] / speeds[0]:.2f} ×, {speeds[1]:,.0f} tokens/s",
         reached=speeds[1] / speeds[0] >= 0.6 * processes,
     )
