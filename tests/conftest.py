@@ -2,13 +2,18 @@
 
 A local Ray takes every core it finds and its timeouts are those of an idle machine, so two at once
 would disturb each other. For the same reason torch gets one thread in each process.
+
+A shell lets what it runs in the background ignore SIGINT, and so would all that the tests start.
 """
 
 import os
+import signal
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 STARTS_RAY = ("ray", "slow")
 
