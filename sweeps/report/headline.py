@@ -23,8 +23,9 @@ def headline(spec: SweepSpec, findings: Findings) -> str | None:
     lead = findings.lead
     if lead is None:
         return None
-    clauses = [*_passing(lead), *_share(findings), *_enough(lead), *_below(findings, lead)]
-    clauses = clauses or _standing(findings, lead)
+    found = [*_passing(lead), *_share(findings), *_enough(lead)]
+    below = _below(findings, lead) or (_never_above(lead) if found else [])
+    clauses = [*found, *below] or _standing(findings, lead)
     if not clauses:
         return None
     return f"With {number(spec.labels.train)} labels, {'; '.join(clauses)}."
@@ -67,7 +68,7 @@ def _enough(lead: Growth) -> list[str]:
 
 
 def _below(findings: Findings, lead: Growth) -> list[str]:
-    """Where the bag of words is the better choice; that no size was seen above it is said too."""
+    """Where the bag of words is the better choice."""
     crossing = lead.over_bow
     if crossing is None or crossing.num_seeds < 2:
         return []
@@ -77,7 +78,15 @@ def _below(findings: Findings, lead: Growth) -> list[str]:
     ends = [d.accuracy.interval.high for d in sized if d.accuracy.interval is not None]
     if len(ends) == len(sized) and max(ends) < 0:
         return [f"up to {number(crossing.largest)} documents use TF-IDF"]
-    return ["no measured size is above TF-IDF"] if crossing.documents is None else []
+    return []
+
+
+def _never_above(lead: Growth) -> list[str]:
+    """What a good word for more text must not leave unsaid."""
+    crossing = lead.over_bow
+    if crossing is None or crossing.num_seeds < 2 or crossing.documents is not None:
+        return []
+    return ["no measured size is above TF-IDF"]
 
 
 def _standing(findings: Findings, lead: Growth) -> list[str]:
