@@ -30,6 +30,7 @@ from sweeps.spec.values import LanguageModelSpec
 from ulm.regimes import Regime
 
 PATIENCE_SECONDS = 600.0
+AGENT_SECONDS = 90.0  # Ray's two agents a node try for a minute to tell a head that is gone
 MARK = "SWEEP_UNDER_TEST"
 WORKER = "ray::Impl"
 NUM_TRIALS = 12
@@ -280,7 +281,7 @@ class FaultySweep:
 
     def orphans(self) -> list[str]:
         """What still runs a while after every driver has ended."""
-        give_up_at = time.monotonic() + 60.0
+        give_up_at = time.monotonic() + AGENT_SECONDS
         while (left := self.processes()) and time.monotonic() < give_up_at:
             time.sleep(0.2)
         return [_command(process) for process in left]

