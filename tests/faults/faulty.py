@@ -163,10 +163,9 @@ class FaultySweep:
         return err
 
     def kill(self, driver: subprocess.Popen, number: signal.Signals = signal.SIGKILL) -> int:
-        """Send a signal to a driver alone and wait for its end."""
+        """Send a signal to a driver alone and wait for its end, and not for those it leaves."""
         driver.send_signal(number)
-        driver.communicate(timeout=PATIENCE_SECONDS)
-        return driver.returncode
+        return driver.wait(timeout=PATIENCE_SECONDS)
 
     def wait_for(self, condition, driver: subprocess.Popen) -> bool:
         """Wait until something is so; False where the driver ended before."""
