@@ -38,10 +38,7 @@ def driver_lock(paths: SweepPaths) -> Iterator[None]:
         paths.folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise StorageError(
-            f"a sweep has one driver at a time, found {_named(owner)} at work on {paths.folder}: "
-            "wait for it, stop it, or give the sweep another name"
-        ) from None
+        raise busy(_named(owner), str(paths.folder)) from None
     except OSError as error:
         raise StorageError(
             f"storage must be writable, found {paths.folder} ({error}): name another with --storage"
@@ -56,6 +53,24 @@ def driver_lock(paths: SweepPaths) -> Iterator[None]:
         if is_new and not paths.spec_json.is_file():
             shutil.rmtree(paths.folder)
         lock.release()
+
+
+def busy(owner: str, place: str) -> StorageError:
+    """The error of a second driver.
+
+    Args:
+        owner: The first, for people.
+        place: Folder or ledger that it holds.
+    """
+    return StorageError(
+        f"a sweep has one driver at a time, found {owner} at work on {place}: "
+        "wait for it, stop it, or give the sweep another name"
+    )
+
+
+def this_driver() -> str:
+    """This process, for people."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def has_driver(paths: SweepPaths) -> bool:

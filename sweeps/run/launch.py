@@ -26,6 +26,7 @@ from sweeps.run.cluster import cluster_address, open_ray
 from sweeps.run.context import TrialContext
 from sweeps.run.doctor import require_fit_nodes
 from sweeps.run.driver import driver_lock, terminated_like_interrupt
+from sweeps.run.ledger_lock import ledger_lock
 from sweeps.run.leftovers import remove_leftovers, temporary_files_in
 from sweeps.run.memory import MemoryPeak, MemoryWatch
 from sweeps.run.nodes import addresses
@@ -102,6 +103,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         context, tokens = prepare_context(spec, paths, listener)
         general = pretrained_general(spec, paths, listener)
         stack.enter_context(driver_lock(paths))
+        stack.enter_context(ledger_lock(spec.ledger.url or paths.ledger_url, spec.name))
         remove_leftovers(paths)
         stack.enter_context(temporary_files_in(paths.temporary))
         stack.enter_context(Backup(paths, listener.message))
