@@ -56,7 +56,7 @@ def test_a_driver_that_is_killed_frees_the_lock(postgres):
 
 def test_a_server_that_does_not_answer_is_named(postgres):
     url = postgres.database("lock").replace(f":{postgres.port}/", ":1/")
-    with pytest.raises(StorageError, match="check `ledger.url`"):
+    with pytest.raises(StorageError, match=r"check `ledger\.url`"):
         try_to_lock(url)
 
 
