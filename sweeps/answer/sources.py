@@ -12,6 +12,7 @@ from sweeps.answer.neighbours import Embedding
 from sweeps.answer.readable import readable
 from sweeps.paths import SweepPaths
 from sweeps.spec.values import SweepSpec
+from sweeps.storage import get_file
 
 WEIGHTS_FILE, MANIFEST_FILE = "encoder.safetensors", "encoder.json"  # as ulm.model.encoder has them
 EMBEDDING = "encoder.embedding.weight"
@@ -52,14 +53,21 @@ def read_texts(paths: SweepPaths, spec: SweepSpec, documents: Iterable[int]) -> 
 
 
 def read_embedding(paths: SweepPaths, key: str) -> Embedding | None:
-    """Words and embedding of an encoder in the store; None where it is not on this machine."""
+    """Words and embedding of an encoder in the store; None where it is not to be had.
+
+    From a bucket its files come to this machine once, into the working copy.
+    """
+    from pyarrow import ArrowException
     from safetensors import SafetensorError, safe_open
 
     folder = paths.encoders / key
     try:
+        for file in (folder / MANIFEST_FILE, folder / WEIGHTS_FILE):
+            if paths.is_remote and not file.is_file():
+                get_file(paths.shared(file), file)
         manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
         with safe_open(folder / WEIGHTS_FILE, framework="numpy") as file:
             rows = file.get_tensor(EMBEDDING)
         return Embedding(words=tuple(manifest["vocabulary"]), rows=rows)
-    except (OSError, ValueError, KeyError, SafetensorError):
+    except (OSError, ValueError, KeyError, SafetensorError, ArrowException):
         return None

@@ -112,7 +112,7 @@ def _words(evidence: Evidence) -> tuple[Block, ...]:
     first, second = found if len(found) == len(both) else (None, None)
     moved = None if first is None or second is None else movement(first, second)
     if moved is None:
-        reason = "the encoders of `ulm` and `ulm+domain` are not both on this machine"
+        reason = "the encoders of `ulm` and `ulm+domain` are not both to be had from here"
         if first is not None and second is not None:
             reason = "the two encoders share too few words"
         return (Text(text=f"Words whose neighbours moved are not shown: {reason}."),)

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -24,15 +25,30 @@ def test_the_names_of_an_encoders_files_are_those_it_is_saved_under():
         assert getattr(sources, name) == getattr(encoder, name)
 
 
-def test_an_embedding_is_read_without_a_model(paths):
-    folder = paths.encoders / "key"
+ROWS = np.arange(6, dtype=np.float32).reshape(3, 2)
+
+
+def save_encoder(folder):
     folder.mkdir(parents=True)
-    rows = np.arange(6, dtype=np.float32).reshape(3, 2)
-    save_file({sources.EMBEDDING: rows, "bias": np.zeros(3)}, folder / sources.WEIGHTS_FILE)
+    save_file({sources.EMBEDDING: ROWS, "bias": np.zeros(3)}, folder / sources.WEIGHTS_FILE)
     (folder / sources.MANIFEST_FILE).write_text(json.dumps({"vocabulary": ["a", "b", "c"]}))
+
+
+def test_an_embedding_is_read_without_a_model(paths):
+    save_encoder(paths.encoders / "key")
     found = read_embedding(paths, "key")
     assert found.words == ("a", "b", "c")
-    assert found.rows.tolist() == rows.tolist()
+    assert found.rows.tolist() == ROWS.tolist()
+
+
+def test_an_encoder_in_a_bucket_comes_to_this_machine_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the working copy of a URI lies there
+    paths = SweepPaths(storage=f"file://{tmp_path}/bucket", name="x")
+    assert read_embedding(paths, "key") is None
+    save_encoder(tmp_path / "bucket" / "encoders" / "key")
+    assert read_embedding(paths, "key").rows.tolist() == ROWS.tolist()
+    shutil.rmtree(tmp_path / "bucket")
+    assert read_embedding(paths, "key").rows.tolist() == ROWS.tolist()
 
 
 def test_an_encoder_that_is_not_here_or_is_damaged_is_none(paths):

@@ -143,7 +143,7 @@ def test_nothing_finished_has_no_sections_that_need_a_score(tmp_path):
 def test_what_is_not_at_hand_is_named(evidence):
     text = text_of(mistaken_section(evidence))
     assert "Not shown: the predictions of `ulm+domain` are not at hand" in text
-    assert "the encoders of `ulm` and `ulm+domain` are not both on this machine" in text
+    assert "the encoders of `ulm` and `ulm+domain` are not both to be had from here" in text
 
 
 @pytest.fixture(scope="module")
