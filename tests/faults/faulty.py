@@ -271,7 +271,7 @@ class FaultySweep:
     def _is_ours(self, process: psutil.Process) -> bool:
         """Workers of Ray write their title over their environment; their folder gives them away."""
         with suppress(psutil.Error):
-            if process.status() == psutil.STATUS_ZOMBIE:
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 return False
             if process.environ().get(MARK) == self.environment[MARK]:
                 return True
