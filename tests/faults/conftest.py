@@ -9,6 +9,8 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "sweeps" / "run")]
 
+pytest.register_assert_rewrite("faulty")
+
 from faulty import FaultySweep, Row, table  # noqa: E402
 
 ROWS = pytest.StashKey[list[Row]]()

@@ -36,9 +36,11 @@ class Server:
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
         command += ["--backend-store-uri", store, "--artifacts-destination", str(folder / "files")]
         command += ["--host", "127.0.0.1", "--port", str(self._port)]
+        temporary = folder / "temporary files of the server"
+        temporary.mkdir(exist_ok=True)
         self._process = subprocess.Popen(
             command,
-            env=self.sweep.environment,
+            env=self.sweep.environment | {"TMPDIR": str(temporary)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
