@@ -126,6 +126,8 @@ class FaultySweep:
     def lose_folder(self) -> None:
         """The disk of the head is gone, and what was on it."""
         shutil.rmtree(self.paths.root)
+        shutil.rmtree(self.ray_folder)
+        self.ray_folder.mkdir()
 
     # drivers
 
