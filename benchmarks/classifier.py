@@ -123,6 +123,7 @@ def _learner(
 
 def measure(case: Case, device: torch.device) -> Iterator[Row]:
     """Training and scoring of one model."""
+    rate = matrix_rate(device, torch.float32)  # before a side has threads that spin
     words = reviews.vocabulary(reviews.tokens(), case.words)
     train, labels = documents_of(Part.LABELLED, TRAINED[case.name], words)
     ratio = interleaved(
@@ -130,7 +131,6 @@ def measure(case: Case, device: torch.device) -> Iterator[Row]:
         Side(their_training, case, train, labels, words, device),
         rounds=ROUNDS,
     )
-    rate = matrix_rate(device, torch.float32)
     operations = 2.0 * sum(4 * o * (i + o) for i, o in case.sizes.layer_sizes)
     share = 3 * operations * len(train.ids) / rate / sorted(ratio.ours)[ROUNDS // 2]
     yield Row(

@@ -23,7 +23,7 @@ import numpy as np
 import reviews
 import torch
 from fastai_side import now
-from table import Row, Side, interleaved, machine, print_table
+from table import THREADS, Row, Side, interleaved, machine, print_table
 
 from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS, Architecture
 from ulm.model.encoder import build_language_model, random_encoder
@@ -82,6 +82,7 @@ CASES = (
 
 def matrix_rate(device: torch.device, dtype: torch.dtype, size: int = 2048) -> float:
     """Operations per second of one large matrix product, the best of a few."""
+    torch.set_num_threads(THREADS)
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     seconds = []
     for _ in range(6):

@@ -4,8 +4,9 @@ A script ends with `print_table` over `Row` values; `bench.py` runs scripts one 
 reads their rows back with `read_rows` and prints them as one table. A `Ratio` is a speed-up
 measured interleaved: the two sides take turns, so that a slow minute of the machine hits both.
 
-On a machine that others use, `BENCH_BUSY=1` counts processor seconds of one thread instead of wall
-seconds of all; the line above each table says which.
+A process has one thread, as a trial of a sweep has where nothing else is said (`resources.cpus`);
+`OMP_NUM_THREADS` says otherwise. On a machine that others use, `BENCH_BUSY=1` counts processor
+seconds instead of wall seconds; the line above each table says which.
 """
 
 import contextlib
@@ -23,8 +24,7 @@ from pathlib import Path
 HEADER = "| what | against | reach | measured | reached |"
 RULE = "| :--- | :--- | :--- | :--- | :--- |"
 BUSY = os.environ.get("BENCH_BUSY") == "1"
-if BUSY:
-    os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
+THREADS = int(os.environ.setdefault("OMP_NUM_THREADS", "1"))  # for processes started from here
 clock = time.process_time if BUSY else time.perf_counter
 PAUSE_SECONDS = 0.5  # idle threads of the other side spin for a while
 VERDICTS = {"yes": True, "NO": False, "-": None}
@@ -139,10 +139,10 @@ def machine(*packages: str) -> str:
     """Hardware and versions, for the line above a table."""
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    seconds = "processor seconds of one thread (BENCH_BUSY)" if BUSY else "wall seconds"
+    seconds = "processor seconds (BENCH_BUSY)" if BUSY else "wall seconds"
     return (
         f"{processor()}, {os.cpu_count()} processors, {gib:.0f} GiB · "
-        f"python {platform.python_version()}, {versions} · {seconds}"
+        f"python {platform.python_version()}, {versions} · {seconds}, threads: {THREADS}"
     )
 
 
