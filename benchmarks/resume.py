@@ -10,13 +10,14 @@ meanwhile: the worst case.
 
 import os
 import signal
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +68,13 @@ def record_all(spec: SweepSpec) -> int:
     return control.num_recorded
 
 
+def count_trials(spec: SweepSpec) -> int:
+    """Trials in the ledger."""
+    file = SweepPaths.of(spec).ledger_db
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=60)) as ledger:
+        return int(ledger.execute("SELECT count(*) FROM trials").fetchone()[0])
+
+
 def first_new(spec: SweepSpec, since: float) -> TrialRecord | None:
     """The first trial that was handed out since a time, once a worker has had it."""
     records = read_ledger(SweepPaths.of(spec), spec).attempts
@@ -83,9 +91,11 @@ def resume(file: Path, spec: SweepSpec, seeds: int) -> tuple[float, float]:
     more = replace(spec, seeds=tuple(range(seeds)))
     command = [str(Path(sys.executable).with_name("sweep")), "run", str(file), "--quiet"]
     command += ["--set", f"seeds={seeds}", "--storage", spec.storage]
-    begin = time.time()
+    before, begin = count_trials(spec), time.time()
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, start_new_session=True, **quiet) as process:
+        while count_trials(spec) == before and process.poll() is None:
+            time.sleep(0.1)
         while (record := first_new(more, begin)) is None and process.poll() is None:
             time.sleep(2.0)  # reading the ledger takes a core
         process.send_signal(signal.SIGINT)

@@ -23,6 +23,7 @@ from sweeps.record.models import FittedModel
 from sweeps.record.runs import Run
 from sweeps.record.tracking import PART
 
+NICENESS = 10  # behind the driver and Ray's start, before trials, which have Ray's 15
 COMMAND = (sys.executable, "-W", "ignore", "-m", "sweeps.record.store_process")
 
 
@@ -143,6 +144,7 @@ def write_ahead(connection: Any, record: Any = None) -> None:
 
 def main() -> None:
     """Serve the driver that started this process; what libraries print goes to stderr."""
+    os.nice(NICENESS)
     event.listen(Engine, "connect", write_ahead)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -79,13 +79,22 @@ def _vocabulary(words: tuple[str, ...]) -> Vocabulary:
     return Vocabulary(words=words)
 
 
-def _by_frequency(counts: NDArray[np.int64], types: Sequence[str], minimum_count: int) -> list[str]:
-    """Return the frequent words, most frequent first, ties in the order of words."""
+def _by_frequency(
+    counts: NDArray[np.int64], types: Sequence[str], minimum_count: int, size: int
+) -> list[str]:
+    """Return at least the `size` most frequent words, if there are so many, special ones apart.
+
+    The most frequent comes first, ties in the order of words.
+    """
     special = set(SPECIAL_WORDS)
     frequent = np.flatnonzero(counts >= minimum_count)
-    words = map(types.__getitem__, frequent.tolist())
-    ranked = sorted(zip((-counts[frequent]).tolist(), words, strict=True))
-    return [word for _, word in ranked if word not in special]
+    if len(frequent) > size:  # what is rarer than the last that fits is not put in order
+        least = np.partition(counts[frequent], -size)[-size]
+        frequent = frequent[counts[frequent] >= least]
+    by_word = np.array(sorted(frequent.tolist(), key=types.__getitem__), dtype=np.int64)
+    ranked = by_word[np.argsort(-counts[by_word], kind="stable")]
+    words = map(types.__getitem__, ranked.tolist())
+    return [word for word in words if word not in special]
 
 
 def count_vocabulary(
@@ -118,7 +127,7 @@ def count_vocabulary(
     if minimum_count < 1:
         raise VocabularyError(f"minimum_count must be at least 1, found {minimum_count}; raise it")
     assert len(counts) == len(types), "one count for each type"
-    words = [*SPECIAL_WORDS, *_by_frequency(counts, types, minimum_count)][:size]
+    words = [*SPECIAL_WORDS, *_by_frequency(counts, types, minimum_count, size)][:size]
     if fill is not None:
         known = set(words)
         room = size - len(words)
