@@ -18,7 +18,7 @@ from ulm.text import tokeniser
 from ulm.text.tokeniser import TokenChunk, default_processes, tokenise, tokenise_all
 
 REVIEWS = 3000
-MANY_REVIEWS = 20_000
+MANY_REVIEWS = 40_000
 
 
 def ours(texts: list[str]) -> TokenChunk:
