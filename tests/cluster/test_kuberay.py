@@ -1,8 +1,8 @@
 """The Kubernetes manifests against Kubernetes' schema, KubeRay's fields and Ray's own reading.
 
 Pod templates, most of a manifest, are checked against the published schema of Kubernetes. `SPECS`
-lists the fields of KubeRay 1.6 around them that the manifests may use, written down by hand from
-its API reference. The real CRDs are checked too where a folder with them is named:
+lists the fields of KubeRay around them that the manifests may use, written down by hand from the
+CRD reference of KubeRay 1.6.2. The real CRDs are checked too where a folder with them is named:
 `KUBERAY_CRDS=kuberay/ray-operator/config/crd/bases pytest tests/cluster/test_kuberay.py`.
 """
 
