@@ -16,6 +16,7 @@ import sqlite3
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -106,7 +107,7 @@ class Watch:
             "driver MiB": self._process.memory_info().rss / MIB,
         }
         for name, folder in self._folders.items():
-            sizes = [size_of(file) for file in folder.rglob("*")]
+            sizes = [size_of(entry) for entry in entries_of(folder)]
             sample |= {f"{name} entries": float(len(sizes)), f"{name} MiB": sum(sizes) / MIB}
         self.samples.append(sample)
 
@@ -119,6 +120,12 @@ class Watch:
             f"| {max(sample[name] for sample in self.samples):.0f} |"
             for name in last
         ]
+
+
+def entries_of(folder: Path) -> Iterator[Path]:
+    """Files and folders below a folder; what goes meanwhile is left out."""
+    for place, folders, files in os.walk(folder):
+        yield from (Path(place, name) for name in (*folders, *files))
 
 
 def size_of(path: Path) -> int:

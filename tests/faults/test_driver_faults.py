@@ -13,6 +13,7 @@ from sweeps.spec.values import BudgetSpec
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.slow]
 
 KILLS = 5
+GOES_ON = "the next run goes on"
 JUMPING = """
 import os, time
 _time, _file = time.time, os.environ["CLOCK_JUMP"]
@@ -35,7 +36,7 @@ def test_a_driver_that_is_killed_again_and_again_loses_nothing(sweep, undisturbe
     generator, snapshots = random.Random(seed), []
     for _ in range(KILLS):
         driver = sweep.start()
-        random_moment(sweep, driver, generator, generator.randrange(4))
+        random_moment(sweep, driver, generator, generator.randrange(3))
         sweep.kill(driver)
         snapshots.append(sweep.finished())
     driver, events = sweep.start(), sweep.num_events
@@ -44,7 +45,15 @@ def test_a_driver_that_is_killed_again_and_again_loses_nothing(sweep, undisturbe
     found = [sweep.kept_lost_repeated(before) for before in snapshots]
     equal = sweep.table() == undisturbed
     for each in found:
-        tell(Row(fault="driver SIGKILL, random moment", equal=equal, seconds=seconds, **each))
+        tell(
+            Row(
+                fault="driver SIGKILL, random moment",
+                equal=equal,
+                seconds=seconds,
+                note=GOES_ON,
+                **each,
+            )
+        )
     assert equal
     assert not any(each["lost"] or each["repeated"] for each in found)
     sweep.check_nothing_is_left()
@@ -64,7 +73,7 @@ def test_a_driver_that_is_told_to_end_leaves_nothing_running(sweep, undisturbed,
     seconds = sweep.recovered(driver, events)
     sweep.complete(driver)
     found, equal = sweep.kept_lost_repeated(before), sweep.table() == undisturbed
-    tell(Row(fault=f"driver {number.name}", equal=equal, seconds=seconds, **found))
+    tell(Row(fault=f"driver {number.name}", equal=equal, seconds=seconds, note=GOES_ON, **found))
     assert (found["lost"], found["repeated"], equal) == (0, 0, True)
     sweep.check_nothing_is_left()
 
@@ -80,7 +89,8 @@ def test_a_driver_killed_once_goes_on_and_a_second_beside_it_is_refused(sweep, u
     assert f"one driver at a time, found process {driver.pid} on " in said
     sweep.complete(driver)
     found, equal = sweep.kept_lost_repeated(before), sweep.table() == undisturbed
-    tell(Row(fault="driver SIGKILL after four trials", equal=equal, seconds=seconds, **found))
+    fault = "driver SIGKILL after four trials"
+    tell(Row(fault=fault, equal=equal, seconds=seconds, note=GOES_ON, **found))
     tell(Row(fault="a second driver", equal=equal, note="refused, naming the first", **found))
     assert (found["lost"], found["repeated"], equal) == (0, 0, True)
     sweep.check_nothing_is_left()
@@ -98,7 +108,8 @@ def test_a_clock_that_jumps_changes_no_decision(make_sweep, undisturbed, tell, t
         jump.write_text(str(seconds))
     sweep.complete(driver)
     records, equal = sweep.attempts(), sweep.table() == undisturbed
-    tell(Row(fault="clock jumps by days, both ways", times=3, kept=len(records), equal=equal))
+    fault, note = "clock jumps by days, both ways", "no decision and no duration follows it"
+    tell(Row(fault=fault, times=3, kept=len(records), equal=equal, note=note))
     assert equal
     assert all(0 <= r.ended_at - r.started_at < PATIENCE_SECONDS for r in records)
     assert len(records) == NUM_TRIALS
