@@ -132,6 +132,7 @@ def test_b_comparing_the_curves_shows_accuracy_against_size_for_every_regime(run
     open_view(runs, "curves")
     expect(runs.get_by_role("link", name="ulm+domain seed 0", exact=True)).to_be_visible()
     expect(runs.get_by_role("link", name=re.compile(r"#\d"))).to_have_count(0)  # trials are gone
+    expect(runs.get_by_role("link", name=re.compile(r"n=\d"))).to_have_count(0)  # and cells
     runs.get_by_role("checkbox").first.click()
     runs.get_by_role("button", name="Compare").first.click()
     expect(runs.get_by_text(re.compile(r"Comparing \d+ Runs"))).to_be_visible()
