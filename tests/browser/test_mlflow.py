@@ -142,7 +142,6 @@ def test_b_comparing_the_curves_shows_accuracy_against_size_for_every_regime(run
     expect(runs.get_by_role("link", name="ulm+domain seed 0", exact=True)).to_be_visible()
     for others in (r"#\d", r"n=\d"):  # rows of trials and cells go a moment after the number
         expect(runs.get_by_role("link", name=re.compile(others))).to_have_count(0)
-    runs.wait_for_load_state("networkidle")
     runs.get_by_role("checkbox").first.click()
     runs.get_by_role("button", name="Compare").first.click()
     expect(runs.get_by_text(re.compile(r"Comparing \d+ Runs"))).to_be_visible()
