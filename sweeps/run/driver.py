@@ -70,7 +70,7 @@ def busy(owner: str, place: str) -> StorageError:
 
 def this_driver() -> str:
     """This process, for people."""
-    return f"process {os.getpid()} on {socket.gethostname()}"
+    return _driver(os.getpid(), socket.gethostname())
 
 
 def has_driver(paths: SweepPaths) -> bool:
@@ -88,7 +88,11 @@ def has_driver(paths: SweepPaths) -> bool:
 
 def _named(owner: Path) -> str:
     told = read_object(owner)
-    return f"process {told['process']} on {told['host']}" if told else "another one"
+    return _driver(told["process"], told["host"]) if told else "another one"
+
+
+def _driver(process: int, host: str) -> str:
+    return f"process {process} on {host}"
 
 
 @contextmanager
