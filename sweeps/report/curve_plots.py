@@ -83,6 +83,7 @@ def _name_ends(axes: Any, figure: CurveFigure, text: str, *, is_narrow: bool) ->
     low, high = axes.get_ylim()
     gap = (0.1 if is_narrow else 0.052) * (high - low)
     places = spread([value for _, value, _ in ends], gap, low, high)
+    leader = {"arrowstyle": "-", "relpos": (0.0, 0.5), "linewidth": 0.6, "alpha": 0.6}
     for (regime, value, size), place in zip(ends, places, strict=True):
         at = "" if size == figure.sizes[-1] else f" at {size:,}"
         axes.annotate(
@@ -95,7 +96,7 @@ def _name_ends(axes: Any, figure: CurveFigure, text: str, *, is_narrow: bool) ->
             fontsize=8.5 if is_narrow else 9.5,
             linespacing=1.0,
             va="center",
-            arrowprops={"arrowstyle": "-", "color": COLOURS[regime], "linewidth": 0.6, "alpha": 0.6}
+            arrowprops={**leader, "color": COLOURS[regime]}
             if abs(place - value) > 0.25 * gap
             else None,
         )
