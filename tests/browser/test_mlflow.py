@@ -137,14 +137,14 @@ def test_a_the_table_of_cells_is_read_at_once(runs, keep):
 
 
 def test_b_comparing_the_curves_shows_accuracy_against_size_for_every_regime(runs, record, keep):
+    curves = count_curves(record)
     open_view(runs, "curves")
-    expect(runs.get_by_text(re.compile(rf"^{count_curves(record)}\s*matching run"))).to_be_visible()
+    runs.reload()  # else the table keeps rows of the view before for a while, and selects them too
+    expect(runs.get_by_text(re.compile(rf"^{curves}\s*matching run"))).to_be_visible()
     expect(runs.get_by_role("link", name="ulm+domain seed 0", exact=True)).to_be_visible()
-    for others in (r"#\d", r"n=\d"):  # rows of trials and cells go a moment after the number
-        expect(runs.get_by_role("link", name=re.compile(others))).to_have_count(0)
     runs.get_by_role("checkbox").first.click()
     runs.get_by_role("button", name="Compare").first.click()
-    expect(runs.get_by_text(re.compile(r"Comparing \d+ Runs"))).to_be_visible()
+    expect(runs.get_by_text(f"Comparing {curves} Runs")).to_be_visible()
     runs.get_by_role("link", name="test_accuracy").first.click()
     for regime in REGIMES:
         expect(runs.get_by_role("link", name=f"{regime} seed 0", exact=True)).to_be_visible()
