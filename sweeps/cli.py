@@ -140,20 +140,18 @@ def run(
 
     from sweeps.live.progress import QuietProgress, make_progress
     from sweeps.paths import SweepPaths
-    from sweeps.report.summary import first_sentence
     from sweeps.run.launch import run_sweep
-    from sweeps.storage import check_storage
     from sweeps.tables import run_lines
 
-    paths = SweepPaths.of(loaded)
-    check_storage(paths)
-    opening.bring_back(paths)
-    records = opening.records_of(paths, loaded)
-    listener = QuietProgress() if quiet else make_progress(loaded, sys.stdout, records)
+    listener = QuietProgress() if quiet else make_progress(loaded, sys.stdout)
     try:
         summary = run_sweep(loaded, listener)
     finally:
         listener.finished()
+
+    from sweeps.report.summary import first_sentence  # scipy: half a second
+
+    paths = SweepPaths.of(loaded)
     sentence = first_sentence(paths, loaded, opening.ledger_of(paths, loaded).attempts)
     for line in (*run_lines(summary, paths, loaded), sentence):
         typer.echo(line)

@@ -28,6 +28,9 @@ class RunListener(Protocol):
     def preparing(self, what: str, done: int, total: int) -> None:
         """Something before the first trial goes on: `done` of `total` documents, files, ..."""
 
+    def recorded(self, records: Iterable[TrialRecord]) -> None:
+        """What was recorded before this run."""
+
     def trial_started(self, record: TrialRecord) -> None:
         """A trial was asked for."""
 
@@ -51,6 +54,9 @@ class QuietProgress:
     """A listener that shows nothing."""
 
     def preparing(self, what: str, done: int, total: int) -> None:
+        """Show nothing."""
+
+    def recorded(self, records: Iterable[TrialRecord]) -> None:
         """Show nothing."""
 
     def trial_started(self, record: TrialRecord) -> None:
@@ -78,18 +84,13 @@ class PlainProgress:
     Args:
         spec: The sweep.
         stream: Where lines go.
-        records: What was recorded before this run.
         clock: Unix seconds.
     """
 
     def __init__(
-        self,
-        spec: SweepSpec,
-        stream: TextIO,
-        records: Iterable[TrialRecord] = (),
-        clock: Callable[[], float] = time.time,
+        self, spec: SweepSpec, stream: TextIO, clock: Callable[[], float] = time.time
     ) -> None:
-        self._board = Board(spec, records)
+        self._board = Board(spec)
         self._began: float | None = None
         self._stream = stream
         self._clock = clock
@@ -100,6 +101,11 @@ class PlainProgress:
         """Write how far a preparation is."""
         if done >= total or self._is_due():
             self._write(f"preparing {what}: {done:,} of {total:,}")
+
+    def recorded(self, records: Iterable[TrialRecord]) -> None:
+        """Count it in."""
+        for record in records:
+            self._board.put(record)
 
     def trial_started(self, record: TrialRecord) -> None:
         """Write which trial starts, with its hyperparameters."""
@@ -154,16 +160,13 @@ class PlainProgress:
         self._stream.flush()
 
 
-def make_progress(
-    spec: SweepSpec, stream: TextIO, records: Iterable[TrialRecord] = ()
-) -> RunListener:
+def make_progress(spec: SweepSpec, stream: TextIO) -> RunListener:
     """A screen where `stream` is a terminal, else plain lines.
 
     Args:
         spec: The sweep.
         stream: Where it is shown.
-        records: What was recorded before this run.
     """
     if stream.isatty():
-        return LiveProgress(spec, Console(file=stream), records)
-    return PlainProgress(spec, stream, records)
+        return LiveProgress(spec, Console(file=stream))
+    return PlainProgress(spec, stream)

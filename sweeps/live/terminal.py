@@ -28,18 +28,13 @@ class LiveProgress:
     Args:
         spec: The sweep.
         console: Where it is drawn.
-        records: What was recorded before this run.
         clock: Unix seconds.
     """
 
     def __init__(
-        self,
-        spec: SweepSpec,
-        console: Console,
-        records: Iterable[TrialRecord] = (),
-        clock: Callable[[], float] = time.time,
+        self, spec: SweepSpec, console: Console, clock: Callable[[], float] = time.time
     ) -> None:
-        self._board = Board(spec, records)
+        self._board = Board(spec)
         self._clock = clock
         self._next_drawing = float("-inf")
         self._is_over = False
@@ -50,6 +45,11 @@ class LiveProgress:
         """Show how far a preparation is."""
         self.screen.note = "" if done >= total else f"preparing {what}: {done:,} of {total:,}"
         self._draw()
+
+    def recorded(self, records: Iterable[TrialRecord]) -> None:
+        """Show what is there already."""
+        for record in records:
+            self._board.put(record)
 
     def trial_started(self, record: TrialRecord) -> None:
         """Show a trial among those that run."""

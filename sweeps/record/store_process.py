@@ -94,7 +94,7 @@ class StoreProcess:
     def _started(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C is for the driver, which then still has to record.
         self._process = subprocess.Popen(
-            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
         )
         _send(self._process.stdin, self._settings)
         return self._process

@@ -1,4 +1,4 @@
-"""Cluster: Ray for a block of code, by joining the cluster this machine belongs to or by its own.
+"""Cluster: Ray for a block, by joining the cluster this machine belongs to or one of its own.
 
 The environment comes in (`RAY_ADDRESS`, or what `ray start` left on this machine); a connected Ray
 goes out, or within seconds a `ClusterError` with the remedy. Ray itself asks a dead address for
@@ -11,15 +11,15 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from logging import CRITICAL, ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
 from sweeps.errors import ClusterError
 from sweeps.record.environment import describe_error
+from sweeps.run.own_ray import OwnRay
 
-OBJECT_STORE_BYTES = 100 * 2**20  # nothing of size passes through it: workers map files
 CONNECT_SECONDS = 5.0
 SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -28,8 +28,6 @@ SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "MALLOC_ARENA_MAX": "2",  # a thread per trial would keep an arena each
 }
-# Ray's only switch for listening on loopback alone, whatever the system; else it is every address.
-LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 JOIN = "import ray; ray.init(log_to_driver=False, logging_level='ERROR')"
 JOIN_SECONDS = 60.0  # seconds where it works; Ray waits so long for a node on this machine
 JOIN_RETRIES = "3"  # one second apart; Ray's 20 only make a refused token take longer
@@ -51,60 +49,60 @@ def cluster_address() -> str | None:
 
 
 @contextmanager
-def open_ray() -> Iterator[Any]:
+def ray_ahead(is_wanted: bool) -> Iterator[OwnRay | None]:
+    """A Ray of our own that starts while the block goes on, where there is no cluster to join."""
+    _set_ray()
+    if cluster_address() is not None or not is_wanted:
+        yield None
+        return
+    with OwnRay() as own:
+        yield own
+
+
+@contextmanager
+def open_ray(own: OwnRay | None = None) -> Iterator[Any]:
     """Ray for a block: the cluster this machine belongs to, else one of our own, ended with it.
+
+    Args:
+        own: The one of our own, where it was started ahead.
 
     Raises:
         ClusterError: The cluster does not answer, or refuses this machine.
     """
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
+    _set_ray()
     address = cluster_address()
-    if address is not None:
-        check_answers(address)
-        check_joins(address)
-    elif "ray" not in sys.modules:  # which reads it once
-        os.environ[LOOPBACK] = "0"
-    import ray
-
-    with warnings.catch_warnings():
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": ERROR}
+    with ExitStack() as stack:
+        if address is not None:
+            check_answers(address)
+            check_joins(address)
+        elif own is None:
+            own = stack.enter_context(OwnRay())
+        stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
+        # Tune loads it, seconds, to count the users of its logger.
+        stack.enter_context(_as_if_missing("mlflow"))
+        import ray
+        import ray.tune  # while a Ray of our own starts
+
         for name in ("ray", "ray.tune", "ray.train", "ray.data"):
             getLogger(name).setLevel(ERROR)
         # A worker that vanishes is a line of ours, not a traceback.
         getLogger("ray.tune.execution.tune_controller").setLevel(CRITICAL)
         # Nor is a full disk: nothing is restored from what Tune can not save then.
         getLogger("ray.tune.execution.experiment_state").setLevel(CRITICAL)
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": ERROR}
-        if address is not None:
+        if own is None:
             ray.init(**quiet)
         else:
-            start_own(ray, quiet)
-        try:
-            with _as_if_missing("mlflow"):  # Tune loads it, seconds, to count its users' loggers
-                yield ray
-        finally:
-            ray.shutdown()
+            ray.init(address=own.address(), **quiet)
+            stack.callback(own.release)
+        stack.callback(ray.shutdown)
+        yield ray
 
 
-def start_own(ray: Any, quiet: dict[str, Any]) -> None:
-    """Start Ray on this machine alone.
-
-    Raises:
-        ClusterError: It does not come up.
-    """
-    try:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            **quiet,
-        )
-    except Exception as error:  # Ray raises no kind of its own where a part is not up in time
-        raise ClusterError(
-            f"Ray must start on this machine, and did not ({describe_error(error)[:150]}): "
-            "where it is busy or short of memory run again, else see its logs in RAY_TMPDIR/ray"
-        ) from error
+def _set_ray() -> None:
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
 
 
 @contextmanager

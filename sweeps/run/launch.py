@@ -22,7 +22,7 @@ from sweeps.run.absent import absent_workers
 from sweeps.run.autoscaler import autoscaler_config
 from sweeps.run.backup import Backup
 from sweeps.run.capacity import Slots, current_capacity, largest_capacity, slots
-from sweeps.run.cluster import cluster_address, open_ray
+from sweeps.run.cluster import cluster_address, open_ray, ray_ahead
 from sweeps.run.context import TrialContext
 from sweeps.run.doctor import require_fit_nodes
 from sweeps.run.driver import driver_lock, terminated_like_interrupt
@@ -30,6 +30,7 @@ from sweeps.run.ledger_lock import ledger_lock
 from sweeps.run.leftovers import remove_leftovers, temporary_files_in
 from sweeps.run.memory import MemoryPeak, MemoryWatch
 from sweeps.run.nodes import addresses
+from sweeps.run.own_ray import OwnRay
 from sweeps.run.prepare import prepare_context, pretrained_general
 from sweeps.run.probe import find_versions
 from sweeps.run.recovery import take_back
@@ -97,9 +98,10 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         watch = stack.enter_context(MemoryWatch())
         check_storage(paths)
         take_back(paths, listener.message)
-        check_ledger(paths, spec)
+        seems_unfinished = check_ledger(paths, spec)
         if spec.tracking.uri is not None:
             check_tracking(spec.tracking.uri)
+        own_ray = stack.enter_context(ray_ahead(seems_unfinished))
         context, tokens = prepare_context(spec, paths, listener)
         general = pretrained_general(spec, paths, listener)
         stack.enter_context(driver_lock(paths))
@@ -109,7 +111,9 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         stack.enter_context(Backup(paths, listener.message))
         session = RunSession(spec, paths, listener, tokens=tokens, general=general)
         stack.callback(session.close)
-        session.train(lambda control: run_trials(control, context, paths, listener.message))
+        session.train(
+            lambda control: run_trials(control, context, paths, listener.message, own_ray)
+        )
         wall_seconds = time.perf_counter() - begin
         facts = session.keep_facts(wall_seconds, watch.peak)
         files = session.answer(facts)
@@ -125,7 +129,11 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
 
 
 def run_trials(
-    control: Control, context: TrialContext, paths: SweepPaths, tell: Callable[[str], None]
+    control: Control,
+    context: TrialContext,
+    paths: SweepPaths,
+    tell: Callable[[str], None],
+    own_ray: OwnRay | None = None,
 ) -> None:
     """Run everything the control hands out, on Ray.
 
@@ -134,13 +142,14 @@ def run_trials(
         context: What every trial of the sweep shares.
         paths: Where Tune keeps checkpoints of running trials.
         tell: Hears which workers are missing; the sweep goes on without them.
+        own_ray: A Ray of this machine alone that was started ahead.
 
     Raises:
         ClusterError: The cluster does not answer, or one of its nodes is not fit.
         CapacityError: No node of the cluster, also of the largest it may be, can hold a trial.
         KeyboardInterrupt: Ctrl-C or SIGTERM; Tune ends its workers first.
     """
-    with open_ray() as ray:
+    with open_ray(own_ray) as ray:
         from sweeps.run.trial import make_trainable
         from sweeps.search.searcher import Bridge
 

@@ -105,7 +105,6 @@ class RunSession:
     def train(self, run_trials: Callable[[Control], None]) -> None:
         """Run what is missing; where nothing is, `run_trials` is not called."""
         if self.control.has_work:
-            self._recorder.open()  # sets itself up while Ray starts
             run_trials(self.control)
         if self.control.is_over_budget:
             self._listener.message("the budget is spent: no further trial was started")

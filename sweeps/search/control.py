@@ -94,6 +94,7 @@ class Control:
         )
         self.num_trained = 0
         recorder.reconcile(self.ledger.records)
+        listener.recorded(self.ledger.records)
         self.tell_spent()
 
     @property

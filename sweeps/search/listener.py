@@ -1,5 +1,6 @@
 """Listener: what a control tells of its trials to whoever shows them (pure)."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from sweeps.search.records import TrialRecord
@@ -8,6 +9,9 @@ from sweeps.search.spending import Spent
 
 class TrialListener(Protocol):
     """Hears of trials; `sweeps.live.progress.RunListener` is one."""
+
+    def recorded(self, records: Iterable[TrialRecord]) -> None:
+        """What was recorded before this run."""
 
     def trial_started(self, record: TrialRecord) -> None:
         """A trial was handed out."""

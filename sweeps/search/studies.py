@@ -46,7 +46,7 @@ from sweeps.search.trial_rows import StoredTrial, TrialRows
 from sweeps.spec.cells import make_cells
 from sweeps.spec.meaning import JSON, meaning
 from sweeps.spec.searches import Range
-from sweeps.spec.spaces import maximizes
+from sweeps.spec.spaces import maximizes, num_trials
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
@@ -112,6 +112,10 @@ class OptunaStudies:
         recorded = optuna.load_study(study_name=name, storage=self._storage).user_attrs
         if "meaning" in recorded:
             check_meaning(recorded["meaning"], json.loads(json.dumps(meaning)), self._name)
+
+    def num_kept(self) -> int:
+        """Trials that finished or were pruned, replaced ones included."""
+        return self._rows.num_kept()
 
     def read(self) -> tuple[TrialRecord, ...]:
         """Every attempt as it stands; changes nothing, so a driver may be at work meanwhile."""
@@ -224,8 +228,11 @@ def read_ledger(paths: SweepPaths, spec: SweepSpec) -> Ledger:
     return Ledger(spec, make_cells(spec), records=records, general_encoder=general)
 
 
-def check_ledger(paths: SweepPaths, spec: SweepSpec) -> None:
+def check_ledger(paths: SweepPaths, spec: SweepSpec) -> bool:
     """Ask whether a run could go on from the ledger; changes nothing.
+
+    Returns:
+        Whether trials seem to be missing: no more than a count of those kept says so.
 
     Raises:
         StorageError: The ledger can not be opened.
@@ -233,12 +240,15 @@ def check_ledger(paths: SweepPaths, spec: SweepSpec) -> None:
     """
     url = _url_of(paths, spec)
     if url is None:
-        return
+        return True
     studies = OptunaStudies(url, spec.name)
     try:
         studies.check(meaning(spec))
+        num_kept = studies.num_kept()
     finally:
         studies.close()
+    stages = [(cell, stage) for cell in make_cells(spec) for stage in cell.stages]
+    return num_kept < sum(num_trials(spec, cell, stage) for cell, stage in stages)
 
 
 def _url_of(paths: SweepPaths, spec: SweepSpec) -> str | None:

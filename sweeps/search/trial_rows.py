@@ -87,6 +87,14 @@ class TrialRows:
                 trials[trial_id].attributes[name] = json.loads(text)
         return tuple(trials.values())
 
+    def num_kept(self) -> int:
+        """Trials that finished or were pruned."""
+        ended = _TRIALS.c.state.in_([TrialState.COMPLETE, TrialState.PRUNED])
+        kept = select(func.count()).where(self._is_own, ended)
+        kept = kept.join_from(_TRIALS, _STUDIES, _STUDIES.c.study_id == _TRIALS.c.study_id)
+        with self._engine.connect() as connection:
+            return int(connection.execute(kept).scalar_one())
+
     def begin(
         self,
         study_id: int,

@@ -15,7 +15,8 @@ ONLY_IN = {
         "sweeps/search/searcher.py",
         "sweeps/search/hangs.py",
         "sweeps/run/launch.py",
-        "sweeps/run/cluster.py",  # joins or starts Ray, for runs and for the doctor
+        "sweeps/run/cluster.py",  # joins Ray, for runs and for the doctor
+        "sweeps/run/own_ray.py",  # starts it
         "sweeps/run/trial.py",
         "sweeps/run/trial_folders.py",
         "sweeps/run/autoscaler.py",  # reads a RayCluster with the code of Ray's own autoscaler

@@ -1,4 +1,5 @@
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -106,6 +107,21 @@ def test_plain_progress_of_fast_trials_says_now_and_then_how_far_the_sweep_is(pl
     listener.trial_ended(replace(STARTED, state=TrialState.PRUNED))
     ends = [line for line in stream.getvalue().splitlines() if ": pruned" in line]
     assert ["% done" in line for line in ends] == [True, False, False, True]
+
+
+def test_what_an_earlier_run_recorded_counts_as_done(clock):
+    def share_after(recorded):
+        stream = io.StringIO()
+        listener = PlainProgress(SPEC, stream, clock=clock)
+        listener.recorded(recorded)
+        listener.trial_started(STARTED)
+        clock.now += 10
+        listener.trial_ended(FINISHED)
+        return int(re.search(r"\((\d+) ?% done", stream.getvalue()).group(1))
+
+    numbers = range(1, 6)
+    keys = [replace(FINISHED.key, number=number) for number in numbers]
+    assert share_after([replace(FINISHED, key=key) for key in keys]) > share_after(())
 
 
 def test_plain_progress_writes_epochs_only_every_few_seconds(plain, clock):

@@ -11,7 +11,6 @@ from sweeps.run.cluster import (
     check_joins,
     cluster_address,
     refusal,
-    start_own,
 )
 
 
@@ -83,16 +82,6 @@ def test_a_port_that_never_says_anything_is_given_up(nowhere, monkeypatch):
         check_answers(address)
         with pytest.raises(ClusterError, match=r"can not be joined .no answer in 3 s.*the port"):
             check_joins(address, timeout_seconds=3)
-
-
-class NeverUp:
-    def init(self, **options):
-        raise Exception("The current node timed out during startup.")
-
-
-def test_a_ray_that_does_not_come_up_is_one_message():
-    with pytest.raises(ClusterError, match=r"did not \(.*timed out during startup.*run again"):
-        start_own(NeverUp(), {})
 
 
 def test_a_library_that_is_not_loaded_is_missing_for_a_block_and_then_there_again():

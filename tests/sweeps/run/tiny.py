@@ -59,6 +59,9 @@ def context_of(spec: SweepSpec, cache: Path) -> TrialContext:
 
 
 class Silence:
+    def recorded(self, records):
+        pass
+
     def trial_started(self, record):
         pass
 

@@ -59,6 +59,9 @@ class SilentListener:
         self.started = []
         self.messages = []
 
+    def recorded(self, records):
+        pass
+
     def trial_started(self, record):
         self.started.append(record.key)
 

@@ -1,4 +1,5 @@
 import sqlite3
+from dataclasses import replace
 
 import pytest
 from simulation import open_control, run_all, tiny_spec
@@ -55,6 +56,21 @@ def test_a_ledger_of_another_meaning_is_refused_and_one_of_another_sweep_is_not(
     with pytest.raises(MeaningError, match=r"model\.hidden: recorded 96, now 7"):
         check_ledger(SweepPaths.of(spec), load_spec("demo", changed))
     check_ledger(SweepPaths.of(spec), load_spec("demo", {**changed, "name": "other"}))
+
+
+def test_a_ledger_says_whether_trials_seem_to_be_missing(tmp_path):
+    spec = replace(tiny_spec(sizes=(10,), seeds=(0,)), storage=str(tmp_path))
+    paths = SweepPaths.of(spec)
+    assert check_ledger(paths, spec)  # nothing was run
+    paths.folder.mkdir(parents=True)
+    studies = OptunaStudies(paths.ledger_url, spec.name)
+    control = open_control(spec, studies)
+    run_all(control, at_most=2)
+    assert check_ledger(paths, spec)
+    run_all(control)
+    assert not check_ledger(paths, spec)
+    assert check_ledger(paths, replace(spec, seeds=(0, 1)))
+    studies.close()
 
 
 def test_a_database_that_goes_away_while_a_sweep_runs_is_one_message_without_its_password(postgres):

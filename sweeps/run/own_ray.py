@@ -1,0 +1,114 @@
+"""Own Ray: a Ray on this machine alone, held by a process of its own that ends with its driver.
+
+A driver makes an `OwnRay` and goes on with other work: starting Ray takes seconds, most of them
+spent waiting. An address to join comes out. The process lives while the pipe from its driver is
+open, so a killed driver leaves nothing behind; Ray's own agents would look for it for a minute.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from sweeps.errors import ClusterError
+
+OBJECT_STORE_BYTES = 100 * 2**20  # nothing of size passes through it: workers map files
+END_SECONDS = 20.0
+# Ray's only switch for listening on loopback alone, whatever the system; else it is every address.
+LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+TOKEN = "RAY_AUTH_MODE"  # such a Ray wants a token; who joins it has to say so
+
+
+class OwnRay:
+    """A Ray that starts now and ends with the `with` block, or with this process."""
+
+    def __init__(self) -> None:
+        if "ray" not in sys.modules:  # which reads both once
+            os.environ[LOOPBACK] = "0"
+            os.environ.setdefault(TOKEN, "token")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C is for the driver, which ends it in order
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._process:  # closes its pipes
+            self.release()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_SECONDS)
+            with suppress(ProcessLookupError):  # all have ended
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def address(self) -> str:
+        """Wait until it is there.
+
+        Returns:
+            `host:port` of its head.
+
+        Raises:
+            ClusterError: It does not come up.
+        """
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        told = json.loads(line) if line else {"failure": "its process ended"}
+        if "failure" in told:
+            raise ClusterError(
+                f"Ray must start on this machine, and did not ({told['failure'][:150]}): "
+                "where it is busy or short of memory run again, else see its logs in RAY_TMPDIR/ray"
+            )
+        return str(told["address"])
+
+    def release(self) -> None:
+        """Let it end, without waiting; where it is still starting that is at once."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+
+def main() -> None:
+    """Start Ray, tell where it is, and end it when the driver is gone."""
+    is_up, is_released = threading.Event(), threading.Event()
+
+    def watch_driver() -> None:
+        sys.stdin.buffer.read()
+        is_released.set()
+        if not is_up.is_set():
+            os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch_driver, daemon=True).start()
+    try:
+        import ray
+
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+        )
+    except Exception as error:  # Ray raises no kind of its own where a part is not up in time
+        print(json.dumps({"failure": f"{type(error).__name__}: {error}"}), flush=True)
+        return
+    is_up.set()
+    with suppress(BrokenPipeError):  # the driver is gone already
+        print(json.dumps({"address": ray.get_runtime_context().gcs_address}), flush=True)
+    is_released.wait()
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()

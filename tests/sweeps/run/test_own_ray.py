@@ -1,0 +1,129 @@
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import psutil
+import pytest
+
+from sweeps.errors import ClusterError
+from sweeps.run import own_ray
+from sweeps.run.own_ray import OwnRay
+
+PATIENCE_SECONDS = 120.0
+HELD = """
+import sys
+from sweeps.run.own_ray import OwnRay
+with OwnRay() as own:
+    print(own.address() if sys.argv[1] == "up" else "starting", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def environment(tmp_path):
+    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+        yield {**clean, "HOME": str(tmp_path), "RAY_TMPDIR": folder, "RAY_ADDRESS": ""}
+
+
+@pytest.fixture
+def driver(environment):
+    """Starts a process that holds a Ray, and ends what is left of it."""
+    started = []
+
+    def start(state):
+        command = [sys.executable, "-c", HELD, state]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, env=environment, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        with process:  # closes its pipes
+            pass
+
+
+def processes_of(environment):
+    """All that has the environment, which only what was started with it has."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("RAY_TMPDIR") == environment["RAY_TMPDIR"]:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def seconds_until_gone(environment):
+    begin = time.monotonic()
+    while processes_of(environment):
+        assert time.monotonic() < begin + PATIENCE_SECONDS, processes_of(environment)
+        time.sleep(0.1)
+    return time.monotonic() - begin
+
+
+@pytest.mark.ray
+def test_it_is_on_loopback_and_ends_in_order(driver, environment):
+    process = driver("up")
+    assert process.stdout.readline().startswith("127.0.0.1:")
+    assert len(processes_of(environment)) > 3
+    process.stdin.close()
+    assert process.wait(PATIENCE_SECONDS) == 0
+    assert not processes_of(environment)
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("state", ["up", "starting"])
+def test_a_killed_driver_leaves_no_process_behind(driver, environment, state):
+    process = driver(state)
+    process.stdout.readline()
+    process.kill()
+    process.wait()
+    assert seconds_until_gone(environment) < own_ray.END_SECONDS
+
+
+@pytest.mark.ray
+def test_one_that_is_not_needed_ends_while_it_starts(driver, environment):
+    process = driver("starting")
+    process.stdout.readline()
+    process.stdin.close()
+    begin = time.monotonic()
+    assert process.wait(PATIENCE_SECONDS) == 0
+    assert time.monotonic() - begin < own_ray.END_SECONDS
+    assert not processes_of(environment)
+
+
+@pytest.mark.ray
+def test_ctrl_c_is_for_the_driver_alone(environment):
+    command = [sys.executable, "-c", HELD, "up"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=environment, process_group=0, **pipes) as process:
+        process.stdout.readline()
+        os.killpg(process.pid, signal.SIGINT)  # what a terminal sends
+        process.wait(PATIENCE_SECONDS)
+    assert not processes_of(environment)
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (f"print({json.dumps({'failure': 'X: timed out during startup'})!r})", r"\(X: timed out"),
+        ("raise SystemExit(1)", r"\(its process ended\)"),
+    ],
+)
+def test_one_that_does_not_come_up_is_one_message(monkeypatch, tmp_path, program, message):
+    python = tmp_path / "python"
+    python.write_text(
+        f"#!/bin/sh\nexec {sys.executable} -c {shlex.quote(program)}\n", encoding="utf-8"
+    )
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with OwnRay() as own, pytest.raises(ClusterError, match=rf"did not {message}.*run again"):
+        own.address()
