@@ -222,8 +222,9 @@ class Scores:
     def draws(self, points: Sequence[Point], num_draws: int, *, seed: int = 0) -> Floats:
         """Means drawn around those found, for what is not a weighted sum of them.
 
-        Seeds' residuals get random weights whose sum follows Student's t, documents a normal part:
-        every weighted sum of a draw is spread as its interval says.
+        Seeds' residuals get random weights whose sum follows Student's t, documents a normal part.
+        Together they would be as much too wide as the wider quantile of `_quantile`, so all are
+        drawn in until the mean over the points is spread as its interval says.
 
         Returns:
             float64 [R, points].
@@ -231,16 +232,19 @@ class Scores:
         values, spread = self.paired(*points), self.spread(*points)
         rng = np.random.default_rng(seed)
         shape = (num_draws, values.shape[1])
-        drawn = np.tile(values.mean(axis=1), (num_draws, 1))
+        moved = np.zeros((num_draws, len(points)))
         if spread.num_seeds > 1:
             freedom = spread.num_seeds - 1
             residuals = values - values.mean(axis=1, keepdims=True)
             scale = np.sqrt(freedom / rng.chisquare(freedom, size=(num_draws, 1)))
             shift = rng.standard_normal(shape) @ residuals.T
-            drawn += scale * shift / np.sqrt(spread.num_seeds * freedom)
+            moved += scale * shift / np.sqrt(spread.num_seeds * freedom)
         sizes, axes = np.linalg.eigh(spread.documents)
         root = axes * np.sqrt(np.maximum(sizes, 0.0))
-        return np.asarray(drawn + rng.standard_normal((num_draws, len(sizes))) @ root.T)
+        moved += rng.standard_normal((num_draws, len(sizes))) @ root.T
+        found = np.quantile(np.abs(moved.mean(axis=1)), 2 * LEVEL - 1)
+        told = spread.half_widths(np.full((1, len(points)), 1 / len(points)))[0]
+        return np.asarray(values.mean(axis=1) + moved * (told / found if found > 0 else 1.0))
 
     def _common(self, points: Sequence[Point]) -> NDArray[np.intp]:
         if any(point not in self._rows for point in points):
