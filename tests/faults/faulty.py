@@ -30,7 +30,7 @@ from sweeps.spec.values import LanguageModelSpec
 from ulm.regimes import Regime
 
 PATIENCE_SECONDS = 600.0
-AGENT_SECONDS = 90.0  # Ray's two agents a node try for a minute to tell a head that is gone
+AGENT_SECONDS = 90.0  # a cluster's two agents a node try for a minute to tell a head that is gone
 MARK = "SWEEP_UNDER_TEST"
 WORKER = "ray::Impl"
 NUM_TRIALS = 12
