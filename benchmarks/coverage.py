@@ -109,9 +109,11 @@ def claims(scores: Scores) -> Iterator[Claim]:
     yield Claim(name="documents for 75 %", interval=needed, truth=0.33 * LARGEST)
     target = find_crossing(scores, SIZES, reaching("ulm+domain", TARGET))
     at = LARGEST * math.exp(((TARGET - ULM) / GAIN - 1) / PER_LOG)
-    yield Claim(name="documents for 85 %", interval=target and target.interval, truth=at)
+    yield Claim(name="documents for 85 %", interval=target.interval if target else None, truth=at)
     meeting = find_crossing(scores, SIZES, overtaking("domain", "ulm+domain"))
-    yield Claim(name="crossing of regimes", interval=meeting and meeting.interval, truth=32_000.0)
+    yield Claim(
+        name="crossing of regimes", interval=meeting.interval if meeting else None, truth=32_000.0
+    )
 
 
 def bootstrap_claim(scores: Scores, rng: np.random.Generator) -> Claim:

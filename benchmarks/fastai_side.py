@@ -52,7 +52,7 @@ def train_epoch(learner: Any, rate: float, losses: list[float] | None = None) ->
     device = learner.dls.device
     marks: list[float] = []
 
-    class Watch(Callback):
+    class Watch(Callback):  # type: ignore[misc]  # fastai has no types
         def before_train(self) -> None:
             marks.append(now(device))
 

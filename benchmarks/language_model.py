@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import fastai_side
 import numpy as np
@@ -108,7 +108,7 @@ def our_task(
     words: Vocabulary,
     device: torch.device,
     *,
-    precision: str = "fp32",
+    precision: Literal["fp32", "bf16"] = "fp32",
     dropout: float = DROPOUT,
 ) -> LanguageModelTask:
     """Our side, with random weights."""

@@ -9,7 +9,6 @@ fine-tuned classifier that scores below a probe has lost what its encoder knew.
 """
 
 import argparse
-import sys
 import warnings
 from pathlib import Path
 
@@ -131,4 +130,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    sys.exit(main())
+    main()

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sweeps.run.cluster import OBJECT_STORE_BYTES, SETTINGS
+from sweeps.run.cluster import SETTINGS
+from sweeps.run.own_ray import OBJECT_STORE_BYTES
 
 
 @contextmanager

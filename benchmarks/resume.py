@@ -92,8 +92,10 @@ def resume(file: Path, spec: SweepSpec, seeds: int) -> tuple[float, float]:
     command = [str(Path(sys.executable).with_name("sweep")), "run", str(file), "--quiet"]
     command += ["--set", f"seeds={seeds}", "--storage", spec.storage]
     before, begin = count_trials(spec), time.time()
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, start_new_session=True, **quiet) as process:
+    nowhere = subprocess.DEVNULL
+    with subprocess.Popen(
+        command, start_new_session=True, stdout=nowhere, stderr=nowhere
+    ) as process:
         while count_trials(spec) == before and process.poll() is None:
             time.sleep(0.1)
         while (record := first_new(more, begin)) is None and process.poll() is None:

@@ -11,7 +11,7 @@ import itertools
 import math
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,7 +117,7 @@ class Measured:
         rates: (simulated seconds, CPU seconds so far, trials ended) now and then.
     """
 
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     counts: Counter[str] = field(default_factory=Counter)
     busy: list[tuple[float, int]] = field(default_factory=list)
     rates: list[tuple[float, float, int]] = field(default_factory=list)
