@@ -92,7 +92,8 @@ class StoreProcess:
             raise StoreError(error)
 
     def _started(self) -> subprocess.Popen[bytes]:
-        # A session of its own: Ctrl-C is for the driver, which then still has to record.
+        # A group of its own: Ctrl-C is for the driver, which then still has to record. No session:
+        # Linux shares processors by session, and its niceness would count for nothing.
         self._process = subprocess.Popen(
             COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
         )

@@ -18,7 +18,7 @@ from typing import Any
 
 from sweeps.errors import ClusterError
 from sweeps.record.environment import describe_error
-from sweeps.run.own_ray import OwnRay
+from sweeps.run.own_ray import OwnRay, not_up
 
 CONNECT_SECONDS = 5.0
 SETTINGS = {
@@ -94,10 +94,17 @@ def open_ray(own: OwnRay | None = None) -> Iterator[Any]:
         if own is None:
             ray.init(**quiet)
         else:
-            ray.init(address=own.address(), **quiet)
+            _join(ray, own.address(), quiet)
             stack.callback(own.release)
         stack.callback(ray.shutdown)
         yield ray
+
+
+def _join(ray: Any, address: str, quiet: dict[str, Any]) -> None:
+    try:
+        ray.init(address=address, **quiet)
+    except Exception as error:  # Ray raises no kind of its own
+        raise not_up(describe_error(error)) from error
 
 
 def _set_ray() -> None:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from sweeps.errors import ClusterError
+from sweeps.record.environment import describe_error
 
 OBJECT_STORE_BYTES = 100 * 2**20  # nothing of size passes through it: workers map files
 END_SECONDS = 20.0
@@ -24,13 +25,22 @@ LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 TOKEN = "RAY_AUTH_MODE"  # such a Ray wants a token; who joins it has to say so
 
 
+def read_token_again() -> None:
+    """Have a Ray library that is loaded already look at `TOKEN`, as it does itself when it must."""
+    from ray._raylet import Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+
+
 class OwnRay:
     """A Ray that starts now and ends with the `with` block, or with this process."""
 
     def __init__(self) -> None:
-        if "ray" not in sys.modules:  # which reads both once
+        os.environ.setdefault(TOKEN, "token")
+        if "ray" not in sys.modules:
             os.environ[LOOPBACK] = "0"
-            os.environ.setdefault(TOKEN, "token")
+        else:  # it has read both: the token again, the other for good
+            read_token_again()
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
@@ -68,16 +78,21 @@ class OwnRay:
         line = self._process.stdout.readline()
         told = json.loads(line) if line else {"failure": "its process ended"}
         if "failure" in told:
-            raise ClusterError(
-                f"Ray must start on this machine, and did not ({told['failure'][:150]}): "
-                "where it is busy or short of memory run again, else see its logs in RAY_TMPDIR/ray"
-            )
+            raise not_up(told["failure"])
         return str(told["address"])
 
     def release(self) -> None:
         """Let it end, without waiting; where it is still starting that is at once."""
         assert self._process.stdin is not None
         self._process.stdin.close()
+
+
+def not_up(why: str) -> ClusterError:
+    """The error of a Ray that does not start or can not be joined."""
+    return ClusterError(
+        f"Ray must start on this machine, and did not ({why[:150]}): where it is busy or short of "
+        "memory run again, else see its logs in RAY_TMPDIR/ray"
+    )
 
 
 def main() -> None:
@@ -101,7 +116,7 @@ def main() -> None:
             log_to_driver=False,
         )
     except Exception as error:  # Ray raises no kind of its own where a part is not up in time
-        print(json.dumps({"failure": f"{type(error).__name__}: {error}"}), flush=True)
+        print(json.dumps({"failure": describe_error(error)}), flush=True)
         return
     is_up.set()
     with suppress(BrokenPipeError):  # the driver is gone already

@@ -7,6 +7,7 @@ import pytest
 from sweeps.errors import ClusterError
 from sweeps.run.cluster import (
     _as_if_missing,
+    _join,
     check_answers,
     check_joins,
     cluster_address,
@@ -82,6 +83,16 @@ def test_a_port_that_never_says_anything_is_given_up(nowhere, monkeypatch):
         check_answers(address)
         with pytest.raises(ClusterError, match=r"can not be joined .no answer in 3 s.*the port"):
             check_joins(address, timeout_seconds=3)
+
+
+class Unreachable:
+    def init(self, **options):
+        raise ConnectionError("Failed to connect to Ray cluster")
+
+
+def test_a_ray_that_can_not_be_joined_is_one_message():
+    with pytest.raises(ClusterError, match=r"did not \(Failed to connect.*run again"):
+        _join(Unreachable(), "127.0.0.1:1", {})
 
 
 def test_a_library_that_is_not_loaded_is_missing_for_a_block_and_then_there_again():

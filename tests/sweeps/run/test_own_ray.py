@@ -101,6 +101,20 @@ def test_one_that_is_not_needed_ends_while_it_starts(driver, environment):
 
 
 @pytest.mark.ray
+def test_a_program_that_has_loaded_ray_itself_may_run_a_sweep(environment):
+    program = "import ray; from sweeps.run.cluster import open_ray\nwith open_ray() as r: print(1)"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
+@pytest.mark.ray
 def test_ctrl_c_is_for_the_driver_alone(environment):
     command = [sys.executable, "-c", HELD, "up"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
