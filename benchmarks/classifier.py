@@ -9,8 +9,9 @@ processes of their own and take turns.
 
 import argparse
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import fastai_side
 import numpy as np
@@ -49,7 +50,13 @@ def documents_of(part: Part, number: int, words: Vocabulary) -> tuple[Documents,
 
 
 def our_training(
-    case: Case, train: Documents, labels: Any, words: Vocabulary, device: torch.device
+    case: Case,
+    train: Documents,
+    labels: Any,
+    words: Vocabulary,
+    device: torch.device,
+    *,
+    precision: Literal["fp32", "bf16"] = "fp32",
 ) -> Callable[[], float]:
     """Seconds of one epoch of ours."""
     keep_freed_memory()  # as `train_classifier` does
@@ -58,7 +65,7 @@ def our_training(
         train,
         labels,
         None,
-        SETTINGS,
+        replace(SETTINGS, precision=precision),
         num_classes=2,
         seed=0,
         device=device,
@@ -88,9 +95,9 @@ def our_scoring(
     return score
 
 
-def their_training(*arguments: Any) -> Callable[[], float]:
+def their_training(*arguments: Any, half: bool = False) -> Callable[[], float]:
     """Seconds of one epoch of fastai's."""
-    learner = _learner(*arguments, batch=BATCH)
+    learner = _learner(*arguments, batch=BATCH, half=half)
     learner.unfreeze()
     return partial(fastai_side.train_epoch, learner, RATE)
 
@@ -108,6 +115,7 @@ def _learner(
     device: torch.device,
     *,
     batch: int,
+    half: bool = False,
 ) -> Any:
     return fastai_side.classifier(
         documents,
@@ -118,6 +126,7 @@ def _learner(
         bptt=BPTT,
         dropout=DROPOUT,
         device=device,
+        half=half,
     )
 
 

@@ -90,6 +90,7 @@ def language_model(
     half: bool = False,
 ) -> Any:
     """A learner that trains a language model on documents."""
+    from fastai.callback import fp16  # noqa: F401  gives learners to_fp16
     from fastai.data.core import DataLoaders
     from fastai.text.data import LMDataLoader
     from fastai.text.learner import language_model_learner
@@ -124,6 +125,7 @@ def classifier(
     """A learner that trains a classifier of two classes on documents and validates on them."""
     from functools import partial
 
+    from fastai.callback import fp16  # noqa: F401  gives learners to_fp16
     from fastai.data.core import DataLoaders
     from fastai.losses import CrossEntropyLossFlat
     from fastai.text.data import SortedDL, pad_input_chunk

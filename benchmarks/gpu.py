@@ -1,28 +1,50 @@
 """The training rows on a GPU against fastai's `to_fp16()`: speed, share of the matrix rate, memory.
 
-    python benchmarks/gpu.py                # on the first CUDA device, under ten minutes
+    python benchmarks/gpu.py                # on the first CUDA device, about three minutes
     python benchmarks/gpu.py --device cpu   # that it runs, with a small model
 
-Ours trains in bf16 and in fp32, fastai in fp16. Both sides share the process, because a GPU's
-allocator keeps memory anyway; the peak of each is counted on its own. Text is drawn at random, so
-that the machine needs no corpus.
+Both sides of a ratio share the process, because a GPU's allocator keeps memory anyway; the peak of
+each is counted on its own. Text is drawn at random, with a language's frequencies, so that the
+machine needs no corpus. The matrix rate is that of a bf16 product of 8,192 x 8,192 matrices.
 """
 
 import argparse
+import multiprocessing
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from typing import Literal
 
 import numpy as np
 import torch
 from classifier import our_scoring, our_training, their_scoring, their_training
-from language_model import BATCH, BPTT, CASES, DROPOUT, SMALL, Case, matrix_rate, our_epoch
+from fastai_side import now
+from language_model import (
+    BATCH,
+    BPTT,
+    CASES,
+    DROPOUT,
+    RATE,
+    SMALL,
+    Case,
+    matrix_rate,
+    our_epoch,
+    our_task,
+)
 from language_model import their_epoch as their_language_model
 from table import Row, interleaved, machine, print_table
 
 from ulm.text.tokens import Documents
 from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary
 
-WINDOWS, REVIEWS, ROUNDS = 40, 512, 5
+ROUNDS = 5
+WIDE = next(case for case in CASES if case.name == "wide")
 TINY = Case(name="tiny", sizes=SMALL, words=2_000, reach=3.0, windows=1, floor=0.4)
+LARGE_BATCH = 512
+REACH, FLOOR = 3.0, 0.4
+LABELLED, SCORED = 512, 4096
+SHARERS = 2
+SEEDS = 4
+PRECISIONS: tuple[Literal["bf16", "fp32"], ...] = ("bf16", "fp32")
 
 
 def drawn(words: Vocabulary, num_tokens: int, *, num_documents: int) -> Documents:
@@ -33,6 +55,13 @@ def drawn(words: Vocabulary, num_tokens: int, *, num_documents: int) -> Document
     cuts = np.sort(generator.choice(num_tokens - 1, num_documents - 1, replace=False)) + 1
     offsets = np.concatenate([[0], cuts, [num_tokens]]).astype(np.int64)
     return Documents(ids=ids, offsets=offsets)
+
+
+def made_up(number: int) -> Vocabulary:
+    """A vocabulary of this many words."""
+    return Vocabulary(
+        words=SPECIAL_WORDS + tuple(f"w{i}" for i in range(number - len(SPECIAL_WORDS)))
+    )
 
 
 class Peak:
@@ -53,86 +82,195 @@ class Peak:
         return seconds
 
 
-def language_model(case: Case, device: torch.device, windows: int) -> Iterator[Row]:
-    """Training steps in bf16 and fp32 against fastai's fp16."""
-    made_up = tuple(f"w{i}" for i in range(case.words - len(SPECIAL_WORDS)))
-    words = Vocabulary(words=SPECIAL_WORDS + made_up)
-    num_tokens = BATCH * BPTT * windows
-    documents = drawn(words, num_tokens + BATCH, num_documents=20)
+def step(
+    case: Case,
+    device: torch.device,
+    *,
+    batch: int,
+    windows: int,
+    precision: Literal["fp32", "bf16"],
+    floor: bool = False,
+) -> Row:
+    """Training steps against fastai's, which is in fp16 where ours is in bf16."""
+    words = made_up(case.words)
+    num_tokens = batch * BPTT * windows
+    documents = drawn(words, num_tokens + batch, num_documents=20)
+    half = device.type == "cuda" and precision == "bf16"
+    ours = Peak(our_epoch(case, documents, words, device, precision=precision, batch=batch), device)
     theirs = Peak(
         their_language_model(
             documents,
             words.words,
             case.sizes,
-            batch=BATCH,
+            batch=batch,
             bptt=BPTT,
             dropout=DROPOUT,
             device=device,
-            half=device.type == "cuda",
+            half=half,
         ),
         device,
     )
-    for precision, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
-        epoch = our_epoch(case, documents, words, device, precision=precision)
-        ours = Peak(epoch, device)
-        ratio = interleaved(ours, theirs, rounds=ROUNDS)
-        rate = matrix_rate(device, dtype, 8192 if device.type == "cuda" else 1024)
-        share = num_tokens * case.operations / rate / sorted(ratio.ours)[ROUNDS // 2]
-        speed = num_tokens / sorted(ratio.ours)[ROUNDS // 2]
-        asked = precision == "bf16" and case.floor is not None
-        yield Row(
-            what=f"language-model step, {case}, {precision}, batch {BATCH} x {BPTT}",
-            against="fastai's learner, fp16",
-            reach=f"≥ {case.reach} × and ≥ {case.floor:.0%} of the matrix rate" if asked else "–",
-            measured=f"{ratio}, {speed:,.0f} tokens/s, {share:.0%} of {rate / 1e12:.1f} TFLOP/s, "
-            f"peak {ours.gib:.1f} GiB against {theirs.gib:.1f}",
-            reached=ratio.median >= case.reach and share >= (case.floor or 0) if asked else None,
-        )
+    ratio = interleaved(ours, theirs, rounds=ROUNDS)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    rate = matrix_rate(device, dtype, 8192 if device.type == "cuda" else 1024)
+    seconds, their_seconds = (sorted(side)[ROUNDS // 2] for side in (ratio.ours, ratio.theirs))
+    shares = [num_tokens * case.operations / rate / each for each in (seconds, their_seconds)]
+    return Row(
+        what=f"language-model step, {case}, {precision}, batch {batch} x {BPTT}",
+        against=f"fastai's learner, {'fp16' if half else 'fp32'}",
+        reach=f"≥ {REACH} ×" + (f" and ≥ {FLOOR:.0%} of the matrix rate" if floor else ""),
+        measured=f"{ratio}, {num_tokens / seconds:,.0f} tokens/s against "
+        f"{num_tokens / their_seconds:,.0f}; {shares[0]:.0%} of {rate / 1e12:.0f} TFLOP/s "
+        f"(fastai {shares[1]:.0%}); peak {ours.gib:.1f} GiB against {theirs.gib:.1f}",
+        reached=ratio.median >= REACH and (not floor or shares[0] >= FLOOR),
+    )
 
 
-def classifier(case: Case, device: torch.device, number: int) -> Iterator[Row]:
-    """Training and scoring, fp32 on both sides."""
-    made_up = tuple(f"w{i}" for i in range(case.words - len(SPECIAL_WORDS)))
-    words = Vocabulary(words=SPECIAL_WORDS + made_up)
-    documents = drawn(words, 280 * number, num_documents=number)
-    labels = np.arange(number) % 2
-    sides: tuple[tuple[str, float, Callable[[], float], Callable[[], float]], ...] = (
+def loss(case: Case, device: torch.device, windows: int) -> Row:
+    """How far the losses of bf16 and fp32 are apart after an epoch, seed by seed."""
+    words = made_up(case.words)
+    documents = drawn(words, BATCH * BPTT * windows + BATCH, num_documents=20)
+    differences: list[float] = []
+    for seed in range(SEEDS):
+        losses: dict[str, float] = {}
+        for precision in PRECISIONS:
+            task = our_task(case, documents, words, device, precision=precision, seed=seed)
+            torch.manual_seed(seed)
+            task.train_epoch(1)
+            found = task.validate()
+            losses[precision] = found.loss
+        differences.append(losses["bf16"] - losses["fp32"])
+    return Row(
+        what=f"loss after {windows} steps, {case}, bf16, rate {RATE}",
+        against="ours in fp32, same seed",
+        reach="stated",
+        measured=f"{', '.join(f'{difference:+.4f}' for difference in differences)} nats",
+    )
+
+
+def classifier(case: Case, device: torch.device, labelled: int, scored: int) -> Iterator[Row]:
+    """Training in half precision and in fp32, scoring in fp32."""
+    words = made_up(case.words)
+    documents = drawn(words, 280 * labelled, num_documents=labelled)
+    test = drawn(words, 280 * scored, num_documents=scored)
+    labels, truth = np.arange(labelled) % 2, np.arange(scored) % 2
+    given = (case, documents, labels, words, device)
+    half = device.type == "cuda"
+    sides: tuple[tuple[str, str, float, int, Callable[[], float], Callable[[], float]], ...] = (
         (
-            "training",
+            "training, bf16",
+            "fastai's learner, " + ("fp16" if half else "fp32"),
             2.0,
-            our_training(case, documents, labels, words, device),
-            their_training(case, documents, labels, words, device),
+            labelled,
+            our_training(*given, precision="bf16"),
+            their_training(*given, half=half),
         ),
         (
-            "scoring",
+            "training, fp32",
+            "fastai's learner, fp32",
+            2.0,
+            labelled,
+            our_training(*given),
+            their_training(*given),
+        ),
+        (
+            "scoring, fp32",
+            "its `validate`, fp32",
             3.0,
-            our_scoring(case, documents, words, device),
-            their_scoring(case, documents, labels, words, device),
+            scored,
+            our_scoring(case, test, words, device),
+            their_scoring(case, test, truth, words, device),
         ),
     )
-    for name, reach, ours, theirs in sides:
+    for name, against, reach, number, ours, theirs in sides:
         ratio = interleaved(ours, theirs, rounds=ROUNDS)
         yield Row(
-            what=f"classifier {name}, {case}, {number} documents",
-            against="fastai's learner",
-            reach=f"≥ {reach} ×",
+            what=f"classifier {name}, {case}, {number:,} documents",
+            against=against,
+            reach=f"≥ {reach:.0f} ×",
             measured=f"{ratio}, {number / sorted(ratio.ours)[ROUNDS // 2]:,.0f} documents/s",
             reached=ratio.median >= reach,
         )
 
 
+def _sharer(
+    pipe: Connection,
+    kind: str,
+    case: Case,
+    device: torch.device,
+    calls: int,
+    precision: Literal["fp32", "bf16"],
+) -> None:
+    """A trial's process: trains so many epochs each time it is told to."""
+    words = made_up(case.words)
+    if kind == "language model":
+        documents = drawn(words, (BATCH * BPTT + 1) * 40, num_documents=20)
+        run = our_epoch(case, documents, words, device, precision=precision)
+    else:
+        documents = drawn(words, 280 * LABELLED, num_documents=LABELLED)
+        labels = np.arange(LABELLED) % 2
+        run = our_training(case, documents, labels, words, device, precision=precision)
+    run()
+    pipe.send(None)
+    while pipe.recv():
+        for _ in range(calls):
+            run()
+        pipe.send(None)
+
+
+def sharing(kind: str, case: Case, device: torch.device, calls: int) -> Row:
+    """Trials that share the GPU against the same trials one after the other."""
+    context = multiprocessing.get_context("spawn")
+    pipes: list[Connection] = []
+    for _ in range(SHARERS):
+        mine, theirs = context.Pipe()
+        arguments = (theirs, kind, case, device, calls, "bf16")
+        context.Process(target=_sharer, args=arguments, daemon=True).start()
+        pipes.append(mine)
+    for pipe in pipes:
+        pipe.recv()
+
+    def together() -> float:
+        begin = now(device)
+        for pipe in pipes:
+            pipe.send(True)
+        for pipe in pipes:
+            pipe.recv()
+        return now(device) - begin
+
+    def one_by_one() -> float:
+        begin = now(device)
+        for pipe in pipes:
+            pipe.send(True)
+            pipe.recv()
+        return now(device) - begin
+
+    ratio = interleaved(together, one_by_one, rounds=ROUNDS)
+    for pipe in pipes:
+        pipe.send(False)
+    return Row(
+        what=f"{SHARERS} trials share the GPU: {kind}, {case}, bf16",
+        against="one after the other",
+        reach="the gain, stated",
+        measured=str(ratio),
+    )
+
+
 def rows(device: torch.device) -> Iterator[Row]:
     """All rows; small ones where there is no GPU."""
     if device.type == "cpu":
-        yield from language_model(TINY, device, windows=1)
-        yield from classifier(TINY, device, number=32)
+        yield step(TINY, device, batch=BATCH, windows=1, precision="bf16", floor=True)
+        yield loss(TINY, device, 2)
+        yield from classifier(TINY, device, 32, 64)
+        yield sharing("language model", TINY, device, 1)
         return
-    wide = next(case for case in CASES if case.name == "wide")
-    on_gpu = Case(
-        name="gpu", sizes=wide.sizes, words=wide.words, reach=3.0, windows=WINDOWS, floor=0.4
-    )
-    yield from language_model(on_gpu, device, WINDOWS)
-    yield from classifier(on_gpu, device, REVIEWS)
+    yield step(WIDE, device, batch=BATCH, windows=40, precision="bf16")
+    yield step(WIDE, device, batch=LARGE_BATCH, windows=10, precision="bf16", floor=True)
+    yield step(WIDE, device, batch=BATCH, windows=20, precision="fp32")
+    yield loss(WIDE, device, 200)
+    yield from classifier(WIDE, device, LABELLED, SCORED)
+    for kind, calls in (("language model", 4), ("classifier", 1)):
+        yield sharing(kind, WIDE, device, calls)
 
 
 def main() -> None:

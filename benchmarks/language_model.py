@@ -110,16 +110,18 @@ def our_task(
     *,
     precision: Literal["fp32", "bf16"] = "fp32",
     dropout: float = DROPOUT,
+    batch: int = BATCH,
+    seed: int = 0,
 ) -> LanguageModelTask:
     """Our side, with random weights."""
     model = build_language_model(
-        random_encoder(case.sizes, words, seed=0), LANGUAGE_MODEL_DROPOUTS.scaled(dropout)
+        random_encoder(case.sizes, words, seed=seed), LANGUAGE_MODEL_DROPOUTS.scaled(dropout)
     )
     settings = LanguageModelSettings(
-        epochs=1, batch=BATCH, bptt=BPTT, learning_rate=RATE, dropout=dropout, precision=precision
+        epochs=1, batch=batch, bptt=BPTT, learning_rate=RATE, dropout=dropout, precision=precision
     )
     return LanguageModelTask(
-        model.to(device), documents, documents, settings, seed=0, num_epochs=1, device=device
+        model.to(device), documents, documents, settings, seed=seed, num_epochs=1, device=device
     )
 
 

@@ -53,7 +53,8 @@ def pooled_states(encoder: Encoder, documents: Documents) -> Features:
     for rows in by_length(documents.lengths, batch=64):
         texts = [documents[int(row)] for row in rows]
         ids = torch.from_numpy(pad_documents(texts, bptt=settings.bptt))
-        features[rows] = model.pool(ids, [len(text) for text in texts])[0].numpy()
+        lengths = [len(text) for text in texts]
+        features[rows] = model.pool(*model.encode(ids, lengths), ids.shape[1], lengths).numpy()
     return features
 
 

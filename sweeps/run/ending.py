@@ -77,11 +77,15 @@ def _attempt(train: Callable[[int], Outcome], parts: int) -> tuple[dict[str, str
         return {FAILURE: f"out of memory: {error}"}, True
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether this is what an error says, or the one that it was raised for (a graph's end)."""
     import torch
 
+    if error is None:
+        return False
     is_named_so = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return is_named_so or any(words in str(error) for words in OUT_OF_MEMORY)
+    says_so = any(words in str(error) for words in OUT_OF_MEMORY)
+    return is_named_so or says_so or _is_out_of_memory(error.__context__)
 
 
 def give_back_memory() -> None:

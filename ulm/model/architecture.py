@@ -7,6 +7,8 @@ Same mathematics as fastai's `AWD_LSTM`, with two savings that change no result:
 masks only the rows looked up, and the decoder never holds the scores of all words (`decoder`).
 """
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -17,9 +19,24 @@ from torch import Tensor, nn
 
 from ulm.errors import UlmError, require_at_least
 from ulm.model.decoder import decoder_loss, decoder_score
+from ulm.model.precision import compute_dtype
 
 State = list[tuple[Tensor, Tensor]]
 """Hidden and cell state of each layer, each of shape [1, B, H or E]."""
+
+# cuDNN's weights are copied into one piece of memory each time, as dropped weights must be
+warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous")
+
+
+def flat(state: State) -> list[Tensor]:
+    """Hidden and cell state of one layer after the other."""
+    return [tensor for pair in state for tensor in pair]
+
+
+def paired(tensors: Sequence[Tensor]) -> State:
+    """What `flat` took apart."""
+    return list(zip(tensors[::2], tensors[1::2], strict=True))
+
 
 INITIAL_RANGE = 0.1
 
@@ -100,6 +117,27 @@ def locked_dropout(x_BTE: Tensor, probability: float, training: bool) -> Tensor:
     return x_BTE * _mask(x_BTE.detach(), (x_BTE.shape[0], 1, x_BTE.shape[2]), probability)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Masks:
+    """What a window is multiplied by: zeros where something is dropped. None drops nothing.
+
+    Args:
+        words: For embedding rows, [V, 1].
+        inputs: For the units of the embedding, [B, 1, E].
+        weights: For the recurrent weights of each layer, [4H, H].
+        hidden: For the outputs of each layer but the last, [B, 1, H].
+    """
+
+    words: Tensor | None
+    inputs: Tensor | None
+    weights: list[Tensor | None]
+    hidden: list[Tensor | None]
+
+
+def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    return x if mask is None else x * mask
+
+
 class AwdLstm(nn.Module):
     """Embedding and LSTM layers with AWD-LSTM's dropouts.
 
@@ -131,53 +169,103 @@ class AwdLstm(nn.Module):
             for _, outputs in self.architecture.layer_sizes
         ]
 
-    def forward(self, ids_BT: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(
+        self, ids_BT: Tensor, state: State, masks: Masks | None = None
+    ) -> tuple[Tensor, State]:
         """Runs one window.
 
         Args:
             ids_BT: Word ids, [B, T].
             state: State after the window before.
+            masks: Dropout; drawn here where None.
 
         Returns:
             Outputs of the last layer [B, T, E], and the state after this window, detached:
             gradients do not cross windows.
         """
-        x = locked_dropout(self._embed(ids_BT), self.dropouts.input, self.training)
+        masks = masks or self.draw_masks(len(ids_BT))
+        x = _masked(self._embed(ids_BT, masks.words), masks.inputs)
         after: State = []
-        for index, (layer, before) in enumerate(zip(self.layers, state, strict=True)):
-            x, new = self._run_layer(layer, x, before)
+        for layer, before, weights, hidden in zip(
+            self.layers, state, masks.weights, [*masks.hidden, None], strict=True
+        ):
+            x, new = _run_layer(layer, x, before, weights)
             after.append((new[0].detach(), new[1].detach()))
-            if index != len(self.layers) - 1:
-                x = locked_dropout(x, self.dropouts.hidden, self.training)
+            x = _masked(x, hidden)
         return x, after
 
-    def _embed(self, ids_BT: Tensor) -> Tensor:
+    def draw_masks(self, batch: int, *, shared: Masks | None = None) -> Masks:
+        """Draws the dropout of a window; none where the model is evaluated.
+
+        Args:
+            batch: Sequences B of the window.
+            shared: Where the masks of words and weights come from instead of being drawn.
+        """
+        like = self.embedding.weight.detach()
+        dropouts = self.dropouts
+
+        def drawn(probability: float, *shape: int) -> Tensor | None:
+            off = not self.training or probability == 0
+            return None if off else _mask(like, shape, probability)
+
+        words = (
+            shared.words if shared else drawn(dropouts.embedding, self.embedding.num_embeddings, 1)
+        )
+        inputs = drawn(dropouts.input, batch, 1, self.embedding.embedding_dim)
+        weights: list[Tensor | None] = []
+        hidden: list[Tensor | None] = []
+        for _, outputs in self.architecture.layer_sizes:
+            if not shared:
+                weights.append(drawn(dropouts.weight, 4 * outputs, outputs))
+            if len(hidden) < self.architecture.layers - 1:
+                hidden.append(drawn(dropouts.hidden, batch, 1, outputs))
+        return Masks(
+            words=words, inputs=inputs, weights=shared.weights if shared else weights, hidden=hidden
+        )
+
+    def _embed(self, ids_BT: Tensor, mask_V1: Tensor | None) -> Tensor:
         embedding = self.embedding
         x_BTE = F.embedding(ids_BT, embedding.weight, embedding.padding_idx)
-        if not self.training or self.dropouts.embedding == 0:
-            return x_BTE
-        kept_V1 = _mask(
-            embedding.weight.detach(), (embedding.num_embeddings, 1), self.dropouts.embedding
+        return x_BTE if mask_V1 is None else x_BTE * F.embedding(ids_BT, mask_V1)
+
+
+def _run_layer(
+    layer: nn.LSTM, x: Tensor, before: tuple[Tensor, Tensor], mask: Tensor | None
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """One LSTM layer with DropConnect on its recurrent weights.
+
+    The dropped weight is a function of the raw parameter inside this graph, so the parameter
+    itself receives the gradient, and evaluation uses it undropped.
+    """
+    weights = dict(layer.named_parameters())
+    dropped = _masked(weights["weight_hh_l0"], mask)
+    order = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    flat = [dropped if name == "weight_hh_l0" else weights[name] for name in order]
+    if x.device.type == "cuda":
+        return _run_on_gpu(x, before, flat)
+    if mask is None:
+        output, after = layer(x, before)
+        return output, after
+    output, hidden, cell = torch.lstm(x, before, flat, True, 1, 0.0, True, False, True)
+    return output, (hidden, cell)
+
+
+def _run_on_gpu(
+    x: Tensor, before: tuple[Tensor, Tensor], weights: list[Tensor]
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """A layer in autocast's dtype.
+
+    Left to itself, autocast runs cuDNN's LSTM in fp16 whatever was asked for, and the gradients of
+    a mean over thousands of tokens are too small for fp16.
+    """
+    dtype = compute_dtype(x)
+    with torch.autocast("cuda", enabled=False):
+        state = [tensor.to(dtype) for tensor in before]
+        flat = [weight.to(dtype) for weight in weights]
+        output, hidden, cell = torch.lstm(
+            x.to(dtype), state, flat, True, 1, 0.0, torch.is_grad_enabled(), False, True
         )
-        return x_BTE * F.embedding(ids_BT, kept_V1)
-
-    def _run_layer(
-        self, layer: nn.LSTM, x: Tensor, before: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """One LSTM layer with DropConnect on its recurrent weights.
-
-        The dropped weight is a function of the raw parameter inside this graph, so the parameter
-        itself receives the gradient, and evaluation uses it undropped.
-        """
-        if not self.training or self.dropouts.weight == 0:
-            output, after = layer(x, before)
-            return output, after
-        weights = dict(layer.named_parameters())
-        dropped = F.dropout(weights["weight_hh_l0"], self.dropouts.weight, training=True)
-        order = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-        flat = [dropped if name == "weight_hh_l0" else weights[name] for name in order]
-        output, hidden, cell = torch.lstm(x, before, flat, True, 1, 0.0, True, False, True)
-        return output, (hidden, cell)
+    return output, (hidden, cell)
 
 
 class LanguageModel(nn.Module):
@@ -300,23 +388,28 @@ class TextClassifier(nn.Module):
         Returns:
             Scores [B, C], and the pooled windows' outputs [B, T', E] for the regulariser.
         """
-        pooled_BP, out_BTE = self.pool(ids_BT, lengths)
-        return self.head(pooled_BP), out_BTE
+        out_BTE, first = self.encode(ids_BT, lengths)
+        return self.head(self.pool(out_BTE, first, ids_BT.shape[1], lengths)), out_BTE
 
-    def pool(self, ids_BT: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor]:
-        """What the head sees: pooled states [B, 3E], and the outputs [B, T', E] they come from."""
-        out_BTE, first = self._encode(ids_BT, lengths)
-        width = ids_BT.shape[1]
+    def pool(self, out_BTE: Tensor, first: int, width: int, lengths: list[int]) -> Tensor:
+        """What the head sees: pooled states [B, 3E].
+
+        Args:
+            out_BTE: Outputs of the windows that are pooled.
+            first: Position of their first in the batch.
+            width: Positions of the batch.
+            lengths: Words of each document.
+        """
         starts = [(width - n) // self.bptt * self.bptt for n in lengths]
-        lengths_B = torch.tensor(lengths, device=ids_BT.device)
-        starts_B = torch.tensor(starts, device=ids_BT.device)
-        positions_T = torch.arange(first, width, device=ids_BT.device)
+        lengths_B = torch.tensor(lengths, device=out_BTE.device)
+        starts_B = torch.tensor(starts, device=out_BTE.device)
+        positions_T = torch.arange(first, width, device=out_BTE.device)
         real_BT = (positions_T >= starts_B[:, None]) & (
             positions_T < (starts_B + lengths_B)[:, None]
         )
-        return concat_pool(out_BTE, real_BT, starts_B + lengths_B - 1 - first), out_BTE
+        return concat_pool(out_BTE, real_BT, starts_B + lengths_B - 1 - first)
 
-    def _encode(self, ids_BT: Tensor, lengths: list[int]) -> tuple[Tensor, int]:
+    def encode(self, ids_BT: Tensor, lengths: list[int]) -> tuple[Tensor, int]:
         """Outputs of the windows that are pooled, and the position of their first."""
         batch, width = ids_BT.shape
         starts = [(width - n) // self.bptt * self.bptt for n in lengths]

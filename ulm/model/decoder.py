@@ -5,11 +5,12 @@ of all scores of the token, whose weight is 1.
 
 At 13,000 words the decoder is two thirds of a small model's arithmetic, and over whole matrices
 [N, V] it waits for memory most of the time. Here a few hundred tokens at a time are scored and
-turned into gradients while they are in the cache, so that backward only scales. On a CPU one pass
-over the scores is left beside the three matrix products: the score of the right word is subtracted
-as part of the first product, so that exponentials need no other shift, and the second product sums
-them by the way. Equal to `F.cross_entropy(F.linear(...))` up to rounding, 2.5 times as fast at
-E = 100. (`F.linear_cross_entropy`, torch 2.13, cuts into chunks only where options are passed.)
+turned into gradients while they are in the cache, so that backward only scales. One pass over the
+scores is left beside the three matrix products: the score of the right word is subtracted as part
+of the first product, so that exponentials need no other shift, and the second product sums them by
+the way. Equal to `F.cross_entropy(F.linear(...))` up to rounding, 2.5 times as fast at E = 100 on a
+CPU; a GPU does it as `gpu_decoder` says. (`F.linear_cross_entropy`, torch 2.13, cuts into chunks
+only where options are passed.)
 """
 
 from typing import Any
@@ -18,24 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CPU_ROWS = 256
-"""Tokens at a time: enough for full speed of the products, few enough for the cache."""
+from ulm.model.gpu_decoder import gpu_decoder_loss, gpu_decoder_score
+from ulm.model.precision import compute_dtype
 
-GPU_ROWS = 4096
-"""A GPU needs more to be busy; their scores take 1 GB at 60,000 words."""
+ROWS = 256
+"""Tokens at a time: enough for full speed of the products, few enough for the cache."""
 
 LARGEST_SUM = 1e30
 """Where the right word has less than 1e-30, the largest score is the shift instead."""
-
-
-def _compute_dtype(x: Tensor) -> torch.dtype:
-    """The dtype of matrix products: autocast's where it is on."""
-    kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-
-
-def _rows_at_a_time(x_NE: Tensor) -> int:
-    return min(len(x_NE), CPU_ROWS if x_NE.device.type == "cpu" else GPU_ROWS)
 
 
 def _widened(
@@ -83,11 +74,11 @@ class _DecoderLoss(torch.autograd.Function):
         dtype: torch.dtype,
     ) -> Tensor:
         x_NF, weight_VF = _widened(x_NE, weight_VE, bias_V, targets_N, dtype)
-        fast = dtype == torch.float32 and x_NE.device.type == "cpu"
+        fast = dtype == torch.float32
         dx_NF = torch.empty_like(x_NF)
         dweight_VF = torch.zeros_like(weight_VF, dtype=torch.float32)
         total = torch.zeros((), device=x_NE.device)
-        size = _rows_at_a_time(x_NE)
+        size = min(len(x_NE), ROWS)
         room = x_NF.new_empty(size, len(weight_VF))  # new pages for every chunk would cost a third
         for x, dx, targets in zip(
             x_NF.split(size), dx_NF.split(size), targets_N.split(size), strict=True
@@ -128,9 +119,10 @@ def decoder_loss(x_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_N: Ten
         bias_V: Its bias, [V].
         targets_N: Next words, [N].
     """
-    dtype = _compute_dtype(x_NE)
+    dtype = compute_dtype(x_NE)
+    summed = _DecoderLoss.apply if x_NE.device.type == "cpu" else gpu_decoder_loss
     with torch.autocast(x_NE.device.type, enabled=False):
-        total: Tensor = _DecoderLoss.apply(x_NE, weight_VE, bias_V, targets_N, dtype)
+        total: Tensor = summed(x_NE, weight_VE, bias_V, targets_N, dtype)
     return total / len(targets_N)
 
 
@@ -146,9 +138,12 @@ def decoder_score(
         bias_V: Its bias, [V].
         targets_N: Next words, [N].
     """
-    loss = torch.zeros((), device=x_NE.device)
-    correct = torch.zeros((), device=x_NE.device)
-    size = _rows_at_a_time(x_NE)
+    if x_NE.device.type != "cpu":
+        dtype = compute_dtype(x_NE)
+        with torch.autocast(x_NE.device.type, enabled=False):
+            return gpu_decoder_score(x_NE, weight_VE, bias_V, targets_N, dtype)
+    loss, correct = torch.zeros(()), torch.zeros(())
+    size = min(len(x_NE), ROWS)
     for x, targets in zip(x_NE.split(size), targets_N.split(size), strict=True):
         scores = F.linear(x, weight_VE, bias_V)
         loss += F.cross_entropy(scores, targets, reduction="sum")

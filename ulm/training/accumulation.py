@@ -59,8 +59,8 @@ def scores_in_parts(
     outputs: list[Tensor] = []
     for rows in row_parts(len(lengths), parts):
         ids, own = _without_leading_padding(ids_BT[rows], lengths[rows], model.bptt)
-        pooled_BP, out_BTE = checkpoint(model.pool, ids, own, use_reentrant=False)
-        pooled.append(pooled_BP)
+        out_BTE, first = checkpoint(model.encode, ids, own, use_reentrant=False)
+        pooled.append(model.pool(out_BTE, first, ids.shape[1], own))
         outputs.append(out_BTE)
     width = max(out.shape[1] for out in outputs)  # that of the longest document
     padded = [F.pad(out, (0, 0, width - out.shape[1], 0)) for out in outputs]

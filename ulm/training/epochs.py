@@ -191,9 +191,7 @@ class _Run:
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
-    return {
-        name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()
-    }
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
 def _report(

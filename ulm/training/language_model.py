@@ -15,13 +15,15 @@ import torch
 from torch import Tensor
 
 from ulm.errors import UlmError, require_at_least
-from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS, LanguageModel, State
+from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS, LanguageModel, State, flat, paired
 from ulm.model.encoder import Encoder, build_language_model, encoder_of
+from ulm.model.precision import check_precision
 from ulm.seeding import seed_for
 from ulm.text.tokens import Documents
 from ulm.training.accumulation import join_states, row_parts, state_of_rows
 from ulm.training.batches import num_windows, stream
 from ulm.training.epochs import Epoch, TrainingSummary, Validation, run_epochs
+from ulm.training.graphs import GraphedCalls
 from ulm.training.listener import EpochListener, EpochReport, TrainingDiverged
 from ulm.training.optimizer import GroupedAdamW
 from ulm.training.schedules import (
@@ -128,6 +130,8 @@ class LanguageModelTask:
             settings.learning_rate, decay=settings.decay, num_groups=len(groups)
         )
         self.optimizer = GroupedAdamW(model, groups, weight_decay=settings.weight_decay)
+        self._gradients = GraphedCalls(self._backward, model)
+        self._scores = GraphedCalls(self._score_window, model)
 
     def train_epoch(self, epoch: int) -> Epoch:
         """One pass over the documents in a new order."""
@@ -166,22 +170,26 @@ class LanguageModelTask:
             progress: Share of the training that is done, 0 to 1; sets rate and momentum.
 
         Returns:
-            The mean cross-entropy, on the device, and the state after the window.
+            The mean cross-entropy, on the device, and the state after the window; on a GPU the
+            next step overwrites both.
         """
         factor = one_cycle(progress)
         self.optimizer.set_rates(
             [rate * factor for rate in self.rates], momentum=one_cycle_momentum(progress)
         )
-        loss, state = self._backward(inputs, targets, state)
+        loss, after = self._gradients(inputs, targets, *flat(state))
         if self.settings.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         self.optimizer.step()
-        return loss, state
+        return loss, paired(after)
 
-    def _backward(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
+    def _backward(
+        self, inputs: Tensor, targets: Tensor, *before: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
         """Mean loss of a window; its gradient is added up over the parts of the streams."""
         total = torch.zeros((), device=self.device)
         states: list[State] = []
+        state = paired(before)
         for rows in row_parts(len(inputs), self.settings.accumulation):
             share = (rows.stop - rows.start) / len(inputs)
             with autocast(self._lstm_precision, self.device):
@@ -191,7 +199,7 @@ class LanguageModelTask:
             (share * regularised(loss, raw, out)).backward()
             total += share * loss.detach()
             states.append(after)
-        return total, join_states(states)
+        return total, flat(join_states(states))
 
     @property
     def _lstm_precision(self) -> str:
@@ -219,16 +227,22 @@ class LanguageModelTask:
 
     def _score(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Summed loss and number of correct next words of some streams."""
-        state = self.model.encoder.initial_state(tokens.shape[0])
+        state = flat(self.model.encoder.initial_state(tokens.shape[0]))
         loss = torch.zeros((), device=self.device)
         correct = torch.zeros((), device=self.device)
         for begin in range(0, tokens.shape[1] - 1, self.settings.bptt):
             inputs, targets = _window(tokens, begin, self.settings.bptt)
-            _, out, state = self.model(inputs, state)
-            part_loss, part_correct = self.model.score(out, targets)
+            part_loss, part_correct, state = self._scores(inputs, targets, *state)
             loss += part_loss
             correct += part_correct
         return loss, correct
+
+    def _score_window(
+        self, inputs: Tensor, targets: Tensor, *before: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        with autocast(self._lstm_precision, self.device):
+            _, out, after = self.model(inputs, paired(before))
+            return *self.model.score(out, targets), flat(after)
 
 
 def _window(tokens: Tensor, begin: int, bptt: int) -> tuple[Tensor, Tensor]:
@@ -270,7 +284,7 @@ def train_language_model(
 
     Raises:
         TrainingDiverged: The loss is no longer finite.
-        UlmError: There is no word to predict in one of the parts.
+        UlmError: There is no word to predict in one of the parts, or the GPU has no bf16.
     """
     for part, documents in (("train", train), ("validation", validation)):
         if len(documents.ids) < 2:
@@ -278,6 +292,7 @@ def train_language_model(
                 f"{part} documents must hold 2 tokens, one to predict, found {len(documents.ids)}"
             )
     where = torch.device(device)
+    check_precision(settings.precision, where)
     steps = num_windows(len(train.ids), batch=settings.batch, bptt=settings.bptt)
     num_epochs = epochs_for(
         epochs=settings.epochs, minimum_steps=settings.minimum_steps, steps_per_epoch=steps

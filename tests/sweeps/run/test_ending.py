@@ -31,6 +31,11 @@ TOO_LARGE = [
 ]
 
 
+GRAPH_ENDED = RuntimeError("capture ended by an error before")
+GRAPH_ENDED.__context__ = torch.OutOfMemoryError("CUDA out of memory")
+TOO_LARGE.append(GRAPH_ENDED)
+
+
 class FakeTraining:
     """Raises what it is told to, attempt by attempt, then finishes."""
 

@@ -107,7 +107,7 @@ def test_embedding_dropout_drops_whole_words_and_rescales_the_rest():
     torch.manual_seed(0)
     seen = set()
     for _ in range(20):
-        x = model._embed(ids)
+        x = model._embed(ids, model.draw_masks(1).words)
         for column in range(ids.shape[1]):
             word = model.embedding.weight[ids[0, column]]
             scale = 0.0 if x[0, column].abs().sum() == 0 else 2.0

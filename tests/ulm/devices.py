@@ -1,0 +1,7 @@
+"""Where tests of GPU code run: on the CPU, and on a GPU where there is one."""
+
+import pytest
+import torch
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+DEVICES = ["cpu", pytest.param("cuda", marks=needs_gpu)]

@@ -1,0 +1,65 @@
+"""A GPU's way to the decoder's loss, on a GPU where there is one and on the CPU."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tests.ulm.devices import DEVICES
+from ulm.model import gpu_decoder
+from ulm.model.gpu_decoder import gpu_decoder_loss, gpu_decoder_score
+
+pytestmark = pytest.mark.torch
+
+TOKENS, UNITS, WORDS = 70, 20, 1003
+
+
+@pytest.fixture(params=DEVICES)
+def problem(request):
+    torch.manual_seed(0)
+    drawn = (torch.randn(TOKENS, UNITS), torch.randn(WORDS, UNITS) * 0.3, torch.randn(WORDS))
+    targets = torch.randint(0, WORDS, (TOKENS,))
+    weights = [w.to(request.param).requires_grad_() for w in drawn]
+    return weights, targets.to(request.param)
+
+
+def exact(problem):
+    inputs, targets = problem
+    x, weight, bias = (tensor.double() for tensor in inputs)
+    loss = F.cross_entropy(F.linear(x, weight, bias), targets, reduction="sum")
+    return [loss.detach().float(), *torch.autograd.grad(3 * loss, inputs)]
+
+
+def ours(problem, dtype=torch.float32):
+    inputs, targets = problem
+    loss = gpu_decoder_loss(*inputs, targets, dtype)
+    return [loss.detach(), *torch.autograd.grad(3 * loss, inputs)]
+
+
+def test_loss_and_gradients_are_those_of_the_whole_scores(problem):
+    torch.testing.assert_close(ours(problem), exact(problem), atol=1e-4, rtol=1e-4)
+
+
+def test_parts_change_nothing(problem, monkeypatch):
+    whole = ours(problem)
+    monkeypatch.setattr(gpu_decoder, "ROOM_BYTES", 4 * WORDS * 11)
+    torch.testing.assert_close(ours(problem), whole, atol=1e-5, rtol=1e-5)
+
+
+def test_products_in_bf16_are_as_near_as_bf16_is(problem):
+    for found, right in zip(ours(problem, torch.bfloat16), exact(problem), strict=True):
+        assert (found - right).norm() / right.norm() < 0.01
+
+
+def test_a_score_that_is_not_a_number_is_a_loss_that_is_not(problem):
+    with torch.no_grad():
+        problem[0][0][7, 3] = torch.nan
+    assert ours(problem)[0].isnan()
+
+
+def test_score_counts_the_words_that_are_right(problem):
+    inputs, targets = problem
+    scores = F.linear(*inputs)
+    targets[:30] = scores[:30].argmax(1)
+    loss, correct = gpu_decoder_score(*inputs, targets, torch.float32)
+    torch.testing.assert_close(loss, F.cross_entropy(scores, targets, reduction="sum").detach())
+    assert int(correct) == int((scores.argmax(1) == targets).sum()) >= 30
