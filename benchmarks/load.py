@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,12 @@ def train(config: dict[str, Any]) -> None:
     from ray import tune
     from simulated_workers import outcome_of, progress_of
 
+    from sweeps.run.pace import CheckpointPace
     from sweeps.run.trial import reporter
     from sweeps.search.messages import OUTCOME, REQUEST, dump, load_request
 
-    request, report = load_request(config[REQUEST]), reporter(tune.get_checkpoint())
+    request = load_request(config[REQUEST])
+    report = reporter(tune.get_checkpoint(), CheckpointPace(share=inf))
     for epoch in range(1, EPOCHS + 1):
         report(progress_of(request, epoch), save)
     tune.report({OUTCOME: dump(outcome_of(request))})

@@ -14,6 +14,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,12 @@ def report_only(num_epochs: int) -> Callable[[dict[str, Any]], None]:
         from ray import tune
         from simulated_workers import outcome_of, progress_of
 
+        from sweeps.run.pace import CheckpointPace
         from sweeps.run.trial import reporter
         from sweeps.search.messages import OUTCOME, REQUEST, dump, load_request
 
-        request, report = load_request(config[REQUEST]), reporter(None)
+        request = load_request(config[REQUEST])
+        report = reporter(None, CheckpointPace(share=inf))
         for epoch in range(1, num_epochs + 1):
             report(progress_of(request, epoch), save_little)
         tune.report({OUTCOME: dump(outcome_of(request))})

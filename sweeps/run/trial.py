@@ -1,9 +1,9 @@
 """Trial: the function that Ray Tune runs on a worker, around `sweeps.run.stages`.
 
-A configuration with a request comes in; every epoch is reported with a checkpoint on the sweep's
-storage, so that a vanished worker costs one epoch, and the last report carries the outcome. A
-diverged loss, too little memory and bad data are outcomes too (`sweeps.run.ending`). Any other
-error is raised: Tune repeats the trial from its last checkpoint.
+A configuration with a request comes in; every epoch is reported, with a checkpoint on the sweep's
+storage where one is due (`sweeps.run.pace`), so that a vanished worker costs little, and the last
+report carries the outcome. A diverged loss, too little memory and bad data are outcomes too
+(`sweeps.run.ending`). Any other error is raised: Tune repeats the trial from its last checkpoint.
 """
 
 import socket
@@ -18,6 +18,7 @@ from sweeps.run.context import TrialContext
 from sweeps.run.ending import ending_of
 from sweeps.run.health import SET_UP_AGAIN, find_misfits
 from sweeps.run.leftovers import temporary_files_in
+from sweeps.run.pace import CheckpointPace
 from sweeps.run.probe import find_versions
 from sweeps.run.shared_folder import is_sealed, seal
 from sweeps.search.messages import (
@@ -107,7 +108,7 @@ def run_on_worker(request: TrialRequest, context: TrialContext) -> None:
         folder = None if checkpoint is None else stack.enter_context(checkpoint.as_directory())
         # A damaged state is none: the trial starts anew, and comes to the same numbers.
         resume_from = Path(folder) if folder is not None and is_sealed(Path(folder)) else None
-        report = reporter(checkpoint)
+        report = reporter(checkpoint, CheckpointPace())
         last = ending_of(
             lambda parts: run_trial(
                 request, context, store, report, resume_from=resume_from, accumulation=parts
@@ -118,8 +119,10 @@ def run_on_worker(request: TrialRequest, context: TrialContext) -> None:
     tune.report(last)
 
 
-def reporter(resumed: Any) -> Callable[[Progress, Callable[[Path], None]], bool]:
-    """Tells Tune of an epoch with a checkpoint, and then deletes the one before.
+def reporter(
+    resumed: Any, pace: CheckpointPace
+) -> Callable[[Progress, Callable[[Path], None]], bool]:
+    """Tells Tune of an epoch, with a checkpoint if one is due, and then deletes the one before.
 
     Tune would delete them itself (`num_to_keep`), but then it also writes the state of the whole
     experiment whenever a trial has made so many: with thousands of trials, its driver does nothing
@@ -128,13 +131,17 @@ def reporter(resumed: Any) -> Callable[[Progress, Callable[[Path], None]], bool]
 
     Args:
         resumed: The checkpoint the trial started from, or None.
+        pace: Says when one is due.
     """
     from ray import tune
 
     def report(progress: Progress, save: Callable[[Path], None]) -> bool:
+        if not pace.is_due():
+            tune.report({PROGRESS: dump(progress)})
+            return True
         # Tune ends the trial inside its `report`, so whoever gets an answer goes on.
         before = tune.get_checkpoint()
-        with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
+        with pace.writing(), tempfile.TemporaryDirectory(prefix="epoch-") as folder:
             save(Path(folder))
             is_saved = any(Path(folder).iterdir())
             if is_saved:

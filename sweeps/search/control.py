@@ -142,11 +142,11 @@ class Control:
             self._studies.wait(self._running(key))
 
     def waits(self, key: TrialKey, reason: str) -> None:
-        """A trial lost its worker and waits for another, to go on from its last epoch."""
+        """A trial lost its worker and waits for another, to go on from its last checkpoint."""
         if self.ledger.waits(key, self._clock()):
             self._studies.wait(self._running(key))
             name = f"{self._cells[key.study.cell_id].label}, {key.study.stage} {key.number}"
-            self._listener.message(f"{name}: goes on from its last epoch; {reason}")
+            self._listener.message(f"{name}: goes on from its last checkpoint; {reason}")
 
     def report(self, key: TrialKey, progress: Progress) -> bool:
         """A trial finished an epoch.

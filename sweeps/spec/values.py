@@ -99,7 +99,7 @@ class LanguageModelSpec:
         bptt: Tokens per truncated back-propagation window.
         dropout: Multiplier of ULMFiT's dropouts (fastai's `drop_mult`).
         weight_decay: AdamW's decoupled weight decay.
-        precision: `fp32`, or `bf16` where the hardware has it.
+        precision: `fp32`, or `bf16` where the hardware has it; that of the classifiers too.
     """
 
     epochs: int = 8
@@ -177,7 +177,7 @@ class BudgetSpec:
         accelerator_hours: Sum over trials of seconds × accelerators (CPUs where `gpus` is 0), lost
             and failed attempts included.
         trial_hours: Hours a worker may hold a trial. One that takes longer is taken to hang: it is
-            ended, and the trial goes on from its last epoch on another, as after a crash.
+            ended, and the trial goes on from its last checkpoint on another, as after a crash.
         price_per_accelerator_hour: Money for one, in any currency; shows what was spent and stops
             nothing.
     """

@@ -80,7 +80,7 @@ def tell_the_story(sweep, step):
         assert running
         sweep.site.vanish("worker-2")
         wait(lambda: running <= sweep.finished().keys(), sweep.terminal)
-        assert "goes on from its last epoch" in sweep.terminal()
+        assert "goes on from its last checkpoint" in sweep.terminal()
     with step("the driver is killed"):
         sweep.kill_driver()
         before = sweep.finished()

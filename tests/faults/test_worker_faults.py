@@ -63,9 +63,9 @@ def test_a_worker_that_is_killed_goes_on_from_its_last_epoch(sweep, undisturbed,
     driver = sweep.start()
     for worker in caught_in_the_middle(sweep, driver):
         worker.kill()
-    note = "the trial goes on from its last epoch"
+    note = "the trial goes on from its last checkpoint"
     said = goes_on(sweep, driver, undisturbed, tell, "worker SIGKILL", note)
-    assert "goes on from its last epoch" in said
+    assert "goes on from its last checkpoint" in said
     assert all(record.key.attempt == 0 for record in sweep.attempts()), "Tune repeats it"
 
 
@@ -119,9 +119,8 @@ def test_a_trial_that_the_kernel_kills_for_memory_goes_on(sweep, undisturbed, te
             members.write_text(str(worker.pid))
             worker.resume()
         psutil.wait_procs(frozen, timeout=PATIENCE_SECONDS)
-    note = (
-        "the trial goes on from its last epoch; what torch itself refuses is tried in half a batch"
-    )
+    note = "the trial goes on from its last checkpoint; "
+    note += "what torch itself refuses is tried in half a batch"
     goes_on(sweep, driver, undisturbed, tell, "trial killed by the kernel, out of memory", note)
 
 
@@ -204,7 +203,7 @@ def test_a_node_that_is_removed_costs_an_epoch(shared, undisturbed, tell):
     shared.complete(driver)
     nodes.end()
     found, equal = shared.kept_lost_repeated(before), shared.table() == undisturbed
-    note = "its trials go on from their last epoch on another"
+    note = "its trials go on from their last checkpoint on another"
     tell(Row(fault="node removed", equal=equal, seconds=seconds, note=note, **found))
     assert (found["lost"], found["repeated"], equal) == (0, 0, True)
     shared.check_nothing_is_left()

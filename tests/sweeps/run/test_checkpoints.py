@@ -3,11 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.run import pace
+from sweeps.run.pace import CheckpointPace
 from sweeps.run.shared_folder import is_sealed
 from sweeps.run.trial import reporter
 from sweeps.search.records import Progress
 
 pytestmark = pytest.mark.ray
+
+ALWAYS = CheckpointPace(share=float("inf"))
 
 
 class FakeSession:
@@ -57,7 +61,7 @@ def names(folder):
 
 def test_the_newest_checkpoint_is_the_only_one_kept(session, tmp_path):
     session()
-    epochs(reporter(None), 3)
+    epochs(reporter(None, ALWAYS), 3)
     assert names(tmp_path) == ["checkpoint_3"]
 
 
@@ -67,13 +71,13 @@ def test_the_checkpoint_a_trial_was_resumed_from_is_kept_for_another_try(session
     (tmp_path / "resumed").mkdir()
     resumed = tune.Checkpoint.from_directory(str(tmp_path / "resumed"))
     session(resumed)
-    epochs(reporter(resumed), 3)
+    epochs(reporter(resumed, ALWAYS), 3)
     assert names(tmp_path) == ["checkpoint_3", "resumed"]
 
 
 def test_an_epoch_without_a_checkpoint_deletes_none(session, tmp_path):
     session()
-    report = reporter(None)
+    report = reporter(None, ALWAYS)
     epochs(report, 1)
     epochs(report, 2, saver=lambda folder: None)
     assert names(tmp_path) == ["checkpoint_1"]
@@ -81,7 +85,7 @@ def test_an_epoch_without_a_checkpoint_deletes_none(session, tmp_path):
 
 def test_a_checkpoint_that_can_not_be_deleted_ends_no_trial(session, tmp_path):
     made = session()
-    report = reporter(None)
+    report = reporter(None, ALWAYS)
     epochs(report, 1)
     shutil.rmtree(Path(made.newest.path))
     epochs(report, 1)
@@ -90,7 +94,7 @@ def test_a_checkpoint_that_can_not_be_deleted_ends_no_trial(session, tmp_path):
 
 def test_a_checkpoint_is_sealed_so_that_damage_to_any_file_is_seen(session):
     made = session()
-    epochs(reporter(None), 1)
+    epochs(reporter(None, ALWAYS), 1)
     folder = Path(made.newest.path)
     assert is_sealed(folder)
     for file in sorted(folder.iterdir()):
@@ -102,3 +106,26 @@ def test_a_checkpoint_is_sealed_so_that_damage_to_any_file_is_seen(session):
         assert not is_sealed(folder), file.name
         file.write_bytes(content)
     assert is_sealed(folder)
+
+
+def test_writing_takes_a_tenth_of_the_time_at_most_also_in_the_next_trial(
+    session, tmp_path, monkeypatch
+):
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(pace, "_last_cost_seconds", 0.0)
+
+    def slow_save(folder):
+        save(folder)
+        clock[0] += 2
+
+    def train(report, epochs_of_seconds):
+        for seconds in epochs_of_seconds:
+            clock[0] += seconds
+            report(Progress(epoch=1, num_epochs=9, value=0.5), slow_save)
+
+    made = session()
+    train(reporter(None, CheckpointPace()), [1, 19, 5, 1])
+    assert (made.num_reports, names(tmp_path)) == (4, ["checkpoint_3"])
+    train(reporter(None, CheckpointPace()), [19, 1])
+    assert (made.num_reports, names(tmp_path)) == (6, ["checkpoint_6"])

@@ -238,7 +238,9 @@ def test_an_error_in_a_trial_is_told_once_with_the_trial_and_its_cause(
         listen(bridge).on_trial_recover(2, [], trial)
     key = bridge.keys["a"]
     label = {cell.id: cell.label for cell in make_cells(spec)}[key.study.cell_id]
-    assert listener.messages == [f"{label}, classifier 0: goes on from its last epoch; {reason}"]
+    assert listener.messages == [
+        f"{label}, classifier 0: goes on from its last checkpoint; {reason}"
+    ]
 
 
 def test_bow_asks_for_no_gpu(make):
