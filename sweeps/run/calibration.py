@@ -121,7 +121,7 @@ def _language_model_rate(spec: SweepSpec, encoder: "Encoder") -> float:
         flop = per_token * (done.summary.tokens + validation * FORWARD_SHARE)
         return flop, done.summary.seconds
 
-    return _rate(train)
+    return _rate(train, on_gpu=spec.resources.gpus > 0)
 
 
 def _classifier_rate(spec: SweepSpec, encoder: "Encoder", volumes: Volumes) -> float:
@@ -152,14 +152,22 @@ def _classifier_rate(spec: SweepSpec, encoder: "Encoder", volumes: Volumes) -> f
         )
         return 6.0 * lstm_weights(spec) * done.summary.tokens, done.summary.seconds
 
-    return _rate(train)
+    return _rate(train, on_gpu=spec.resources.gpus > 0)
 
 
-def _rate(train: Any) -> float:
-    """FLOP per second of `train(steps)`, with as many steps as fill the time."""
+def _rate(train: Any, *, on_gpu: bool) -> float:
+    """FLOP per second of `train(steps)`, with as many steps as fill the time.
+
+    A GPU's first training loads libraries and builds kernels, and each one records graphs, which
+    takes as long as a hundred steps: neither counts.
+    """
+    started = (0.0, 0.0)
+    if on_gpu:
+        train(2)
+        started = train(2)
     steps = 2
     while True:
-        flop, seconds = train(steps)
+        flop, seconds = (of - less for of, less in zip(train(steps), started, strict=True))
         if seconds >= SECONDS / 2:
             return float(flop / seconds)
         steps = math.ceil(steps * min(10.0, SECONDS / max(seconds, 1e-3)))

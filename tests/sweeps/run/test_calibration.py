@@ -70,3 +70,16 @@ assert calibration.calibrated(spec, published_volumes(spec), SweepPaths.of(spec)
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_on_a_gpu_what_a_training_takes_to_start_does_not_count():
+    calls = []
+
+    def train(steps):
+        calls.append(steps)
+        loading = 30.0 if len(calls) == 1 else 0.0
+        return 1e9 * steps, loading + 0.6 + steps / 100
+
+    assert calibration._rate(train, on_gpu=True) == pytest.approx(1e11)
+    assert sum(calls) < 1000
+    assert calibration._rate(train, on_gpu=False) < 0.9e11
