@@ -48,6 +48,15 @@ install_tools() {
     fail "a node needs tmux and rsync, missing: ${missing[*]}; install them, or give this user sudo"
 }
 
+install_compiler() { # with it Triton builds the decoder's kernel for a GPU
+  local headers
+  command -v nvidia-smi >/dev/null || return 0
+  headers=$("$1" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
+  if { command -v gcc || command -v clang; } >/dev/null && [ -f "$headers/Python.h" ]; then return 0; fi
+  apt_install gcc libc6-dev "$(basename "$(readlink -f "$1")")-dev" ||
+    echo "setup_node: without a C compiler and Python's headers a GPU trains more slowly; install gcc and python3-dev" >&2
+}
+
 raise_limits() { # the next login sees it; the start commands raise the soft limit for Ray itself
   local file=/etc/security/limits.d/90-ulm-sweeps.conf
   { [ -d "${file%/*}" ] && [ ! -e "$file" ] && may_be_root; } || return 0
@@ -140,6 +149,7 @@ the cluster file" ;;
   raise_limits
   local python
   python=$(find_python)
+  install_compiler "$python"
   if [ -n "$venv" ]; then
     make_venv "$python"
     python=$venv/bin/python

@@ -113,7 +113,7 @@ def _summary(factors: list[float], doubt: float) -> _Factor:
 
 def _factor(record: TrialRecord, cost: float) -> float:
     """Seconds of a trial over those of the plan; 0 where nothing is known of it."""
-    until = record.ended_at if record.state.counts else record.kept_at
+    until = record.ended_at if record.state.counts else record.told_at
     share = 1.0 if record.state.counts else share_trained(record)
     if until is None or not share:
         return 0.0

@@ -165,7 +165,7 @@ def _rate(train: Any, *, on_gpu: bool) -> float:
     if on_gpu:
         train(2)
         started = train(2)
-    steps = 2
+    steps = 20 if on_gpu else 2
     while True:
         flop, seconds = (of - less for of, less in zip(train(steps), started, strict=True))
         if seconds >= SECONDS / 2:

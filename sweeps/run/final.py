@@ -3,7 +3,7 @@
 A job comes in; an outcome with the test accuracy goes out, the predictions are kept. Where the spec
 asks for an ensemble, several classifiers are fitted that differ in head, order and dropout, and
 their mean probability is scored. A fitted member leaves its predictions in the state that the next
-one saves, so a vanished worker costs an epoch here too.
+one saves, so a vanished worker costs little here too.
 """
 
 import time

@@ -30,6 +30,7 @@ class NodeProbe:
         gpus_advertised: GPUs that Ray may hand out there.
         gpus: Name and driver of each GPU.
         torch_gpus: GPUs that torch sees.
+        builds_kernels: Whether Triton finds what it needs to build kernels for them.
         free_gib: Free GiB by folder, or by its owner.
         holds_tokens: Whether the node's cache holds the sweep's token arrays.
         memory_gib: Memory of the machine.
@@ -47,6 +48,7 @@ class NodeProbe:
     gpus_advertised: float = 0.0
     gpus: tuple[str, ...] = ()
     torch_gpus: int | None = None
+    builds_kernels: bool | None = None
     free_gib: Mapping[str, float] = field(default_factory=dict)
     holds_tokens: bool | None = None
     memory_gib: float | None = None
@@ -171,6 +173,12 @@ def _judge_storage(probe: NodeProbe, storage: str) -> Finding:
 def _judge_gpus(probe: NodeProbe) -> Finding:
     seen = probe.torch_gpus or 0
     if seen >= probe.gpus_advertised:
+        if probe.builds_kernels is False:
+            return _note(
+                "gpu",
+                "it trains more slowly than it could, without the decoder's kernel, which Triton "
+                "builds with a C compiler and Python's headers: install gcc and python3-dev",
+            )
         return _ok("gpu", "; ".join(_counted(probe.gpus)) or f"{seen} seen by torch")
     there = "; ".join(_counted(probe.gpus)) or "none known to nvidia-smi"
     return _failed(

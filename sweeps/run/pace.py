@@ -6,13 +6,13 @@ the current epoch, whichever is longer.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 SHARE = 0.1
 
-_last_cost_seconds = 0.0
-"""Of the state that this process wrote last: a worker runs one trial after the other."""
+_answer_seconds = 0.0
+"""Of the last report without a state in this process: how long the driver took to answer."""
+_write_seconds = 0.0
+"""Of the last state written in this process: a worker runs one trial after the other."""
 
 
 class CheckpointPace:
@@ -28,13 +28,15 @@ class CheckpointPace:
 
     def is_due(self) -> bool:
         """Whether training has gone on for long enough since a state was written."""
-        return self._share * (time.monotonic() - self._since) >= _last_cost_seconds
+        return self._share * (time.monotonic() - self._since) >= _write_seconds
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Takes the time of writing a state."""
-        global _last_cost_seconds
-        begin = time.monotonic()
-        yield
+    def answered(self, seconds: float) -> None:
+        """A report without a state took so long."""
+        global _answer_seconds
+        _answer_seconds = seconds
+
+    def written(self, seconds: float) -> None:
+        """A state was written and reported in so long, the driver's answer included."""
+        global _write_seconds
+        _write_seconds = max(0.0, seconds - _answer_seconds)
         self._since = time.monotonic()
-        _last_cost_seconds = self._since - begin

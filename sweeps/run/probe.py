@@ -13,6 +13,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -128,7 +129,9 @@ def _gpus(advertised: float) -> dict[str, Any]:
     torch_sees = _output(sys.executable, "-c", code)
     query = ("--query-gpu=name,driver_version", "--format=csv,noheader")
     lines = _output("nvidia-smi", *query) if shutil.which("nvidia-smi") else ""
+    headers = Path(sysconfig.get_path("include")) / "Python.h"
     return {
+        "builds_kernels": headers.exists() and any(map(shutil.which, ("gcc", "clang"))),
         "gpus": [line.strip() for line in lines.splitlines() if line.strip()],
         "torch_gpus": int(torch_sees) if torch_sees.strip().isdigit() else 0,
     }

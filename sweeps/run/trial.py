@@ -6,8 +6,10 @@ report carries the outcome. A diverged loss, too little memory and bad data are 
 (`sweeps.run.ending`). Any other error is raised: Tune repeats the trial from its last checkpoint.
 """
 
+import os
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from functools import lru_cache
@@ -27,6 +29,7 @@ from sweeps.search.messages import (
     MISFIT,
     PROGRESS,
     REQUEST,
+    SAVED,
     dump,
     load_request,
 )
@@ -100,6 +103,8 @@ def run_on_worker(request: TrialRequest, context: TrialContext) -> None:
     from sweeps.run.stages import run_trial
 
     torch.set_num_threads(context.spec.resources.cpus)
+    # before CUDA is used: with more work space cuDNN's LSTMs need not repeat to the last digit
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:2")
     store = EncoderStore(context.encoders)
     with ExitStack() as stack:
         # Tune makes this folder for the trial: what a killed worker leaves there, the next deletes.
@@ -136,18 +141,17 @@ def reporter(
     from ray import tune
 
     def report(progress: Progress, save: Callable[[Path], None]) -> bool:
-        if not pace.is_due():
-            tune.report({PROGRESS: dump(progress)})
-            return True
         # Tune ends the trial inside its `report`, so whoever gets an answer goes on.
-        before = tune.get_checkpoint()
-        with pace.writing(), tempfile.TemporaryDirectory(prefix="epoch-") as folder:
-            save(Path(folder))
+        begin, before = time.monotonic(), tune.get_checkpoint()
+        with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
+            if pace.is_due():
+                save(Path(folder))
             is_saved = any(Path(folder).iterdir())
             if is_saved:
                 seal(Path(folder))
             checkpoint = tune.Checkpoint.from_directory(folder) if is_saved else None
-            tune.report({PROGRESS: dump(progress)}, checkpoint=checkpoint)
+            tune.report({PROGRESS: dump(progress), SAVED: is_saved}, checkpoint=checkpoint)
+        (pace.written if is_saved else pace.answered)(time.monotonic() - begin)
         if is_saved and before is not None and (resumed is None or before.path != resumed.path):
             with suppress(OSError):  # left to the end of the sweep, which deletes them all
                 before.filesystem.delete_dir(before.path)

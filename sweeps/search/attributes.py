@@ -95,7 +95,7 @@ def record_from(attributes: Mapping[str, Any], params: Mapping[str, float]) -> T
         ended_at=end.get("ended_at"),
         waiting_since=wait.get("since"),
         waited_seconds=float(wait.get("seconds", 0.0)),
-        kept_at=None if END in attributes else _last_epoch_at(attributes),
+        told_at=None if END in attributes else _last_epoch_at(attributes),
         repeated_seconds=float(wait.get("repeated", 0.0)),
     )
 

@@ -85,8 +85,8 @@ class Books:
         record = self.running(key)
         if record is None or record.waiting_since is not None:
             return False
-        kept_at = record.started_at if record.kept_at is None else record.kept_at
-        repeated = record.repeated_seconds + max(0.0, at - kept_at)
+        saved_at = record.started_at if record.saved_at is None else record.saved_at
+        repeated = record.repeated_seconds + max(0.0, at - saved_at)
         self._update(replace(record, waiting_since=at, repeated_seconds=repeated))
         return True
 
@@ -96,17 +96,24 @@ class Books:
         if record is None or record.waiting_since is None:
             return False
         waited = record.waited_seconds + max(0.0, at - record.waiting_since)
-        self._update(replace(record, waiting_since=None, waited_seconds=waited, kept_at=at))
+        record = replace(record, waiting_since=None, waited_seconds=waited)
+        self._update(replace(record, told_at=at, saved_at=at))
         return True
 
-    def progressed(self, key: TrialKey, progress: Progress, at: float | None = None) -> bool:
-        """A trial reported an epoch, kept from now on. Returns whether the event is new."""
+    def progressed(
+        self, key: TrialKey, progress: Progress, at: float | None = None, *, is_saved: bool = True
+    ) -> bool:
+        """A trial reported an epoch, saved or not. Returns whether the event is new."""
         record = self.running(key)
-        if record is None or any(known.epoch >= progress.epoch for known in record.progress):
+        if record is None:
             return False
-        kept_at = record.kept_at if at is None else at
-        self._update(replace(record, progress=(*record.progress, progress), kept_at=kept_at))
-        return True
+        if at is not None:
+            record = replace(record, told_at=at, saved_at=at if is_saved else record.saved_at)
+        is_new = all(known.epoch < progress.epoch for known in record.progress)
+        if is_new:
+            record = replace(record, progress=(*record.progress, progress))
+        self._update(record)
+        return is_new
 
     def finished(self, key: TrialKey, outcome: Outcome, at: float) -> bool:
         """A trial ran through. Returns whether the event told anything new."""
@@ -235,7 +242,8 @@ class Books:
             failure=failure,
             retryable=retryable,
             ended_at=at,
-            kept_at=None,
+            told_at=None,
+            saved_at=None,
         )
         self._put(record)
         self._spend(record)

@@ -148,8 +148,8 @@ class Control:
             name = f"{self._cells[key.study.cell_id].label}, {key.study.stage} {key.number}"
             self._listener.message(f"{name}: goes on from its last checkpoint; {reason}")
 
-    def report(self, key: TrialKey, progress: Progress) -> bool:
-        """A trial finished an epoch.
+    def report(self, key: TrialKey, progress: Progress, *, is_saved: bool = True) -> bool:
+        """A trial finished an epoch, from which it can go on where its state is saved.
 
         Returns:
             Whether it is to go on; False ends it here as PRUNED or, where the value is no finite
@@ -160,7 +160,7 @@ class Control:
             self.fail(key, f"diverged: the value of epoch {progress.epoch} is {progress.value}")
             return False
         now = self._clock()
-        if not self.ledger.progressed(key, progress, now):
+        if not self.ledger.progressed(key, progress, now, is_saved=is_saved):
             return self.ledger.running(key) is not None
         record = self._running(key)
         self._studies.report(key, progress, now)

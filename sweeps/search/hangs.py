@@ -2,7 +2,7 @@
 
 Tune tells when a worker takes a trial, and calls at every step. A worker that takes too long is
 killed: one that hangs does not listen. For Tune it has vanished, and the trial goes on from its
-last epoch on another.
+last checkpoint on another.
 """
 
 import time

@@ -15,6 +15,8 @@ REQUEST, CPUS, GPUS = "request", "cpus", "gpus"
 """Keys of a trial's configuration."""
 PROGRESS, OUTCOME, FAILURE, MISFIT = "progress", "outcome", "failure", "misfit"
 """Keys of a trial's results: one of them in each; MISFIT is why no trial can go on where it is."""
+SAVED = "saved"
+"""Beside PROGRESS: whether the trial can go on from this epoch."""
 LOST_ENCODER = "lost_encoder"
 """Beside MISFIT: the store key of what the trial starts from; only that is in the way."""
 

@@ -128,8 +128,10 @@ class TrialRecord:
         ended_at: Unix seconds when it ended; None while running.
         waiting_since: Unix seconds since when it waits for a node; None while a worker has it.
         waited_seconds: Seconds of earlier waits.
-        kept_at: Unix seconds of the last epoch, or since when its worker has it: work after that
-            vanishes with the worker. None where neither is known, and once it has ended.
+        told_at: Unix seconds of the last epoch, or since when its worker has it. None where neither
+            is known, and once it has ended.
+        saved_at: The same of the last epoch whose state was saved: work after that vanishes with
+            the worker.
         repeated_seconds: Seconds that vanished so and were worked again.
     """
 
@@ -146,7 +148,8 @@ class TrialRecord:
     ended_at: float | None = None
     waiting_since: float | None = None
     waited_seconds: float = 0.0
-    kept_at: float | None = None
+    told_at: float | None = None
+    saved_at: float | None = None
     repeated_seconds: float = 0.0
 
     def held_seconds(self, now: float) -> float:

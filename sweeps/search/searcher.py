@@ -26,6 +26,7 @@ from sweeps.search.messages import (
     OUTCOME,
     PROGRESS,
     REQUEST,
+    SAVED,
     dump_request,
     load_outcome,
     load_progress,
@@ -251,7 +252,10 @@ class SweepScheduler(FIFOScheduler):
         if key is None or PROGRESS not in result:
             return str(self.CONTINUE)
         progress = load_progress(result[PROGRESS])
-        goes_on = self._bridge.guarded(lambda: self._bridge.control.report(key, progress), False)
+        is_saved = bool(result.get(SAVED, True))
+        goes_on = self._bridge.guarded(
+            lambda: self._bridge.control.report(key, progress, is_saved=is_saved), False
+        )
         return str(self.CONTINUE if goes_on else self.STOP)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:

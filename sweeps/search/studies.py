@@ -190,7 +190,7 @@ class OptunaStudies:
         if record.state is TrialState.RUNNING:
             ended_at = last_heard_of(trial.attributes)
             record = replace(record, state=TrialState.LOST, failure=DRIVER_STOPPED)
-            record = replace(record, ended_at=ended_at, kept_at=None)
+            record = replace(record, ended_at=ended_at, told_at=None)
         if trial.is_running:
             self._end(trial.id, record)
         return record

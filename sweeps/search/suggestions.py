@@ -151,7 +151,8 @@ class InMemoryStudies:
                     state=TrialState.LOST,
                     failure=DRIVER_STOPPED,
                     ended_at=self._touched_at[key],
-                    kept_at=None,
+                    told_at=None,
+                    saved_at=None,
                 )
         return tuple(self._records.values())
 

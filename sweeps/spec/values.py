@@ -99,7 +99,8 @@ class LanguageModelSpec:
         bptt: Tokens per truncated back-propagation window.
         dropout: Multiplier of ULMFiT's dropouts (fastai's `drop_mult`).
         weight_decay: AdamW's decoupled weight decay.
-        precision: `fp32`, or `bf16` where the hardware has it; that of the classifiers too.
+        precision: `fp32` (LSTMs on a GPU in TF32, as torch's default is), or `bf16` where the
+            hardware has it; that of the classifiers too.
     """
 
     epochs: int = 8

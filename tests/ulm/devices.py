@@ -4,4 +4,5 @@ import pytest
 import torch
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-DEVICES = ["cpu", pytest.param("cuda", marks=needs_gpu)]
+GPU = pytest.param("cuda", marks=[pytest.mark.gpu, needs_gpu])
+DEVICES = ["cpu", GPU]

@@ -107,7 +107,10 @@ CLASSIFIER_DROPOUTS = Dropouts(input=0.4, hidden=0.3, weight=0.5, embedding=0.05
 
 
 def _mask(like: Tensor, shape: tuple[int, ...], probability: float) -> Tensor:
-    return like.new_empty(shape).bernoulli_(1 - probability).div_(1 - probability)
+    """Never in 16 bits, in which 1 / 0.95 is 1.0547."""
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    mask = torch.empty(shape, dtype=dtype, device=like.device)
+    return mask.bernoulli_(1 - probability).div_(1 - probability)
 
 
 def locked_dropout(x_BTE: Tensor, probability: float, training: bool) -> Tensor:
@@ -240,13 +243,13 @@ def _run_layer(
     weights = dict(layer.named_parameters())
     dropped = _masked(weights["weight_hh_l0"], mask)
     order = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-    flat = [dropped if name == "weight_hh_l0" else weights[name] for name in order]
+    ordered = [dropped if name == "weight_hh_l0" else weights[name] for name in order]
     if x.device.type == "cuda":
-        return _run_on_gpu(x, before, flat)
+        return _run_on_gpu(x, before, ordered)
     if mask is None:
         output, after = layer(x, before)
         return output, after
-    output, hidden, cell = torch.lstm(x, before, flat, True, 1, 0.0, True, False, True)
+    output, hidden, cell = torch.lstm(x, before, ordered, True, 1, 0.0, True, False, True)
     return output, (hidden, cell)
 
 
@@ -256,14 +259,15 @@ def _run_on_gpu(
     """A layer in autocast's dtype.
 
     Left to itself, autocast runs cuDNN's LSTM in fp16 whatever was asked for, and the gradients of
-    a mean over thousands of tokens are too small for fp16.
+    a mean over thousands of tokens are too small for fp16. In fp32 its products are TF32, which is
+    torch's default for cuDNN.
     """
     dtype = compute_dtype(x)
     with torch.autocast("cuda", enabled=False):
         state = [tensor.to(dtype) for tensor in before]
-        flat = [weight.to(dtype) for weight in weights]
+        cast = [weight.to(dtype) for weight in weights]
         output, hidden, cell = torch.lstm(
-            x.to(dtype), state, flat, True, 1, 0.0, torch.is_grad_enabled(), False, True
+            x.to(dtype), state, cast, True, 1, 0.0, torch.is_grad_enabled(), False, True
         )
     return output, (hidden, cell)
 
@@ -350,8 +354,8 @@ def concat_pool(out_BTE: Tensor, real_BT: Tensor, last_B: Tensor) -> Tensor:
         [B, 3E].
     """
     keep_BT1 = real_BT[:, :, None]
-    count_B1 = real_BT.sum(1, keepdim=True).to(out_BTE.dtype)
-    mean_BE = (out_BTE * keep_BT1).sum(1) / count_B1
+    dtype = torch.promote_types(out_BTE.dtype, torch.float32)  # 16 bits count to 256
+    mean_BE = (out_BTE * keep_BT1).sum(1, dtype=dtype) / real_BT.sum(1, keepdim=True).to(dtype)
     max_BE = out_BTE.masked_fill(~keep_BT1, -torch.inf).amax(1)
     rows_B = torch.arange(out_BTE.shape[0], device=out_BTE.device)
     return torch.cat([out_BTE[rows_B, last_B], max_BE, mean_BE], 1)

@@ -46,15 +46,18 @@ if triton is not None:
         lanes = tl.arange(0, BLOCK)
         shift = -1e30
         total = tl.zeros([BLOCK], tl.float32)
+        beaten = tl.zeros([BLOCK], tl.int32)
         for begin in range(0, words, BLOCK):
             columns = begin + lanes
             x = tl.load(scores + columns, mask=columns < words, other=float("-inf")).to(tl.float32)
             largest = tl.maximum(shift, tl.max(x, 0))
             total = total * tl.exp(shift - largest) + tl.exp(x - largest)
             shift = largest
+            beats = (x > right) | ((x == right) & (columns < target))  # of equals the first is it
+            beaten += beats.to(tl.int32)
         norm = shift + tl.log(tl.sum(total, 0))
         tl.store(losses + row, norm - right)
-        tl.store(correct + row, right >= shift)
+        tl.store(correct + row, tl.sum(beaten, 0) == 0)
         if GRADIENTS:
             for begin in range(0, width, BLOCK):
                 columns = begin + lanes
@@ -74,7 +77,15 @@ def _has_kernel() -> bool:
     loss, correct = row.new_zeros(1), target.to(torch.bool)
     try:
         _finish_rows[(1,)](
-            row, target, loss, correct, ALIGNED, ALIGNED, GRADIENTS=True, BLOCK=BLOCK
+            row,
+            target,
+            loss,
+            correct,
+            ALIGNED,
+            ALIGNED,
+            GRADIENTS=True,
+            BLOCK=BLOCK,
+            num_warps=WARPS,
         )
     except Exception as error:  # whatever a compiler, linker or driver says
         _log.warning(
@@ -111,9 +122,8 @@ def _finish(
         )
         return
     logs_NV = torch.log_softmax(scores_NW[:, :words].float(), 1)
-    right_N = logs_NV.gather(1, targets_N[:, None])[:, 0]
-    losses_N.copy_(-right_N)
-    correct_N.copy_(right_N >= logs_NV.amax(1))
+    losses_N.copy_(-logs_NV.gather(1, targets_N[:, None])[:, 0])
+    correct_N.copy_(scores_NW[:, :words].argmax(1) == targets_N)
     if gradients:
         scores_NW[:, :words] = logs_NV.exp_()
         scores_NW[:, words:] = 0

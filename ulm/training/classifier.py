@@ -6,10 +6,10 @@ triangle over the whole training, discriminative rates, one more layer group eac
 3.2 and 3.3).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -129,12 +129,23 @@ class TrainedClassifier:
 
 @torch.no_grad()
 def class_scores(model: TextClassifier, documents: Documents) -> Tensor:
-    """Class scores [N, C] on the CPU."""
+    """Class scores [N, C] on the CPU; fewer documents at a time where memory does not suffice."""
     model.eval()
+    kind = model.encoder.embedding.weight.device.type
+    number, tokens = SCORING_BATCH.get(kind, SCORING_BATCH["cpu"])
+    while number > 1:
+        try:
+            return _scores(model, documents, number, tokens)
+        except torch.OutOfMemoryError:
+            number, tokens = number // 2, tokens // 2
+        torch.cuda.empty_cache()  # the error and what its frames held are gone
+    return _scores(model, documents, number, tokens)
+
+
+def _scores(model: TextClassifier, documents: Documents, number: int, tokens: int) -> Tensor:
     device = model.encoder.embedding.weight.device
     scores: list[Tensor] = []
     rows: list[NDArray[np.int64]] = []
-    number, tokens = SCORING_BATCH.get(device.type, SCORING_BATCH["cpu"])
     for batch in by_length(documents.lengths, batch=number, tokens=tokens):
         ids, lengths = _batch(documents, batch, model.bptt)
         scores.append(model(ids.to(device), lengths)[0].float().cpu())
@@ -147,6 +158,15 @@ def class_scores(model: TextClassifier, documents: Documents) -> Tensor:
 def _batch(documents: Documents, rows: NDArray[np.int64], bptt: int) -> tuple[Tensor, list[int]]:
     texts = [documents[int(row)] for row in rows]
     return torch.from_numpy(pad_documents(texts, bptt=bptt)), [len(text) for text in texts]
+
+
+def forward_pass(
+    model: TextClassifier, settings: ClassifierSettings, device: torch.device
+) -> Callable[[Tensor, list[int]], Any]:
+    """What gives a batch's scores and outputs in training."""
+    if device.type != "cuda":
+        return model
+    return TwoPasses(model, rows=settings.batch + 1)  # see `bucketed`
 
 
 class ClassifierTask:
@@ -183,9 +203,7 @@ class ClassifierTask:
             settings.learning_rate, decay=settings.decay, num_groups=len(groups)
         )
         self.optimizer = GroupedAdamW(model, groups, weight_decay=settings.weight_decay)
-        # a batch may take one document more, see `bucketed`
-        on_gpu = device.type == "cuda"
-        self._pass = TwoPasses(model, rows=settings.batch + 1) if on_gpu else model
+        self._forward_pass = forward_pass(model, settings, device)
 
     def train_epoch(self, epoch: int) -> Epoch:
         """One pass over the labelled documents, with the layer groups this epoch trains."""
@@ -218,7 +236,7 @@ class ClassifierTask:
 
     def _forward(self, ids: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor]:
         if self.settings.accumulation == 1:
-            scores, out = self._pass(ids, lengths)
+            scores, out = self._forward_pass(ids, lengths)
             return scores, out
         return scores_in_parts(self.model, ids, lengths, self.settings.accumulation)
 

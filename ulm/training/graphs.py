@@ -5,84 +5,90 @@ them than a GPU takes to run them. Starting them as one graph halves a step at b
 numbers go on as without a graph: recording draws none, and each replay draws the next ones.
 """
 
-import logging
+import gc
+import weakref
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-_log = logging.getLogger(__name__)
-
 WARM_UPS = 2  # libraries choose and load kernels in the first calls
 
 
 class GraphedCalls:
-    """A function of tensors; on a GPU, calls with the shapes of the first one run as a graph.
+    """A method of tensors; on a GPU, calls with the shapes of the first one run as a graph.
+
+    A graph does what the first call did: the model is always in the same mode, and gradients and
+    autocast are on or off as they were.
 
     Args:
-        function: What to run. It may leave gradients in the model and return tensors in lists and
-            tuples; it must not wait for the GPU.
+        method: What to run, held weakly: who owns a graph is not kept alive by it. It may leave
+            gradients in the model and return tensors in lists and tuples; it must not wait for the
+            GPU.
         model: The model whose gradients it leaves.
     """
 
-    def __init__(self, function: Callable[..., Any], model: nn.Module) -> None:
-        self._function, self._model = function, model
-        self._run: Callable[..., Any] | None = None
+    def __init__(self, method: Callable[..., Any], model: nn.Module) -> None:
+        self._method = weakref.WeakMethod(method)
+        self._model = model
+        self._graph: _Graph | None = None
         self._shapes: list[torch.Size] = []
 
     def __call__(self, *arguments: Tensor) -> Any:
-        """Runs the function. On a GPU the next call overwrites what is returned."""
-        if self._run is None:
-            self._shapes = _shapes(arguments)
-            self._run = self._recorded(arguments) if arguments[0].is_cuda else self._function
-        run = self._run if _shapes(arguments) == self._shapes else self._function
-        return run(*arguments)
-
-    def _recorded(self, arguments: tuple[Tensor, ...]) -> Callable[..., Any]:
-        try:
-            return _Graph(self._function, self._model, arguments)
-        except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError) or isinstance(
-                error.__context__, torch.OutOfMemoryError
-            ):
-                raise
-            _log.warning("training goes on without a CUDA graph, slower: %s", error)
-            return self._function
-
-
-def _shapes(arguments: tuple[Tensor, ...]) -> list[torch.Size]:
-    return [argument.shape for argument in arguments]
+        """Runs the method. On a GPU the next call overwrites what is returned."""
+        run = self._method()
+        assert run is not None, "the owner calls"
+        if not arguments[0].is_cuda:
+            return run(*arguments)
+        shapes = [argument.shape for argument in arguments]
+        if self._graph is None:
+            self._shapes = shapes
+            self._graph = _Graph(run, self._model, arguments)
+        return (self._graph if shapes == self._shapes else run)(*arguments)
 
 
 class _Graph:
     def __init__(
-        self, function: Callable[..., Any], model: nn.Module, arguments: tuple[Tensor, ...]
+        self, run: Callable[..., Any], model: nn.Module, arguments: tuple[Tensor, ...]
     ) -> None:
+        # A graph that dies takes work space along that all graphs share: before one is recorded,
+        # not after (pytorch issue 193402).
+        gc.collect()
         self._arguments = [argument.clone() for argument in arguments]
         parameters = list(model.parameters())
         device = arguments[0].device
+        stream = _warm_up_stream(device)
         with torch.random.fork_rng(devices=[device]):
-            aside = torch.cuda.Stream(device)
-            aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(aside):
+            stream.wait_stream(torch.cuda.current_stream(device))
+            with torch.cuda.stream(stream):
                 for _ in range(WARM_UPS):
-                    function(*self._arguments)
-            torch.cuda.current_stream().wait_stream(aside)
-            for parameter in parameters:
-                parameter.grad = None
+                    run(*self._arguments)
+            torch.cuda.current_stream(device).wait_stream(stream)
+            _forget_gradients(parameters)
             self._graph = torch.cuda.CUDAGraph()
             # other threads of the process (Ray's) may use CUDA meanwhile
             with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-                self._results = function(*self._arguments)
+                self._results = run(*self._arguments)
         self._gradients = [(p, p.grad) for p in parameters if p.grad is not None]
-        for parameter in parameters:
-            parameter.grad = None
+        _forget_gradients(parameters)
 
     def __call__(self, *arguments: Tensor) -> Any:
-        for mine, given in zip(self._arguments, arguments, strict=True):
-            mine.copy_(given)
+        for kept, given in zip(self._arguments, arguments, strict=True):
+            kept.copy_(given)
         self._graph.replay()
         for parameter, gradient in self._gradients:
             parameter.grad = gradient
         return self._results
+
+
+@cache
+def _warm_up_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all: libraries keep work space for every stream they have seen."""
+    return torch.cuda.Stream(device)
+
+
+def _forget_gradients(parameters: list[nn.Parameter]) -> None:
+    for parameter in parameters:
+        parameter.grad = None

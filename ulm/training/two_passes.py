@@ -24,11 +24,12 @@ class TwoPasses:
     """Runs a classifier in training.
 
     Args:
-        model: The classifier.
+        model: The classifier, in training mode.
         rows: Documents of a batch at most.
     """
 
     def __init__(self, model: TextClassifier, *, rows: int) -> None:
+        assert model.training, "what is evaluated needs one pass"
         self.model = model
         self.rows = rows
         self._shared = model.encoder.draw_masks(1)
@@ -56,7 +57,8 @@ class TwoPasses:
         for mask, drawn in zip(
             [self._shared.words, *self._shared.weights], [new.words, *new.weights], strict=True
         ):
-            if mask is not None and drawn is not None:
+            if mask is not None:
+                assert drawn is not None, "the model is in training mode"
                 mask.copy_(drawn)
 
     def _encode(self, ids_BT: Tensor, lengths: list[int]) -> tuple[list[Tensor], int]:

@@ -68,5 +68,5 @@ def _record(wanted, params, now):
         encoder=wanted.basis.encoder,
         best_epoch=wanted.basis.best_epoch,
         started_at=now,
-        kept_at=now,
+        told_at=now,
     )

@@ -27,7 +27,7 @@ STARTED = TrialRecord(
 
 def at_epoch(epoch):
     step = Progress(epoch=epoch, num_epochs=8, value=5.0 - epoch / 10)
-    return replace(STARTED, progress=(step,), kept_at=2.5 * epoch)
+    return replace(STARTED, progress=(step,), told_at=2.5 * epoch)
 
 
 FINISHED = replace(

@@ -69,6 +69,7 @@ def test_a_fault_of_a_node_fails_with_its_remedy(what, changes, message):
         ("disk", {"free_gib": {"/cache": 9.0}}),
         ("clock", {"skew_seconds": 2.5}),
         ("files", {"open_files": 1024}),
+        ("gpu", {"builds_kernels": False}),
     ],
 )
 def test_what_is_doubtful_is_a_note(what, changes):

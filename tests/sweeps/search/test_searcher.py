@@ -311,7 +311,7 @@ def test_an_error_of_ours_stops_everything_and_is_kept_for_the_launcher(make):
     control, searcher, scheduler, bridge = make(tiny_spec(search=tiny_search(), **SMALL))
     searcher.suggest("a")
 
-    def broken(key, progress):
+    def broken(key, progress, *, is_saved):
         raise OSError("disk is full")
 
     control.report = broken

@@ -63,7 +63,7 @@ def test_a_vanished_worker_wastes_what_it_did_since_its_last_epoch():
     begun_at = clock.now
     clock.now += 60.0
     control.report(request.key, Progress(epoch=1, num_epochs=3, value=0.5))
-    epoch_at = control.ledger.running(request.key).kept_at
+    epoch_at = control.ledger.running(request.key).saved_at
     clock.now += 40.0
     control.waits(request.key, "its node is gone")
     vanished_at = clock.now
@@ -77,6 +77,25 @@ def test_a_vanished_worker_wastes_what_it_did_since_its_last_epoch():
     assert spent.accelerator_seconds == pytest.approx(held)
     assert spent.wasted_seconds == pytest.approx(vanished_at - epoch_at)
     assert epoch_at > begun_at + 59
+
+
+def test_epochs_that_were_not_saved_vanish_too():
+    spec = tiny_spec(**SMALL)
+    clock = Clock()
+    control = open_control(spec, InMemoryStudies(), clock=clock)
+    request = control.next_request(waits=True)
+    control.begins(request.key)
+    clock.now += 30.0
+    control.report(request.key, Progress(epoch=1, num_epochs=4, value=0.5))
+    saved_at = control.ledger.running(request.key).saved_at
+    for epoch in (2, 3):
+        clock.now += 30.0
+        progress = Progress(epoch=epoch, num_epochs=4, value=0.5)
+        assert control.report(request.key, progress, is_saved=False)
+    control.waits(request.key, "its node is gone")
+    wasted = control.ledger.running(request.key).repeated_seconds
+    assert wasted == pytest.approx(clock.now - saved_at)
+    assert wasted > 59
 
 
 def test_attempts_that_were_asked_again_stay_in_the_ledger_across_drivers():

@@ -56,6 +56,17 @@ def test_a_score_that_is_not_a_number_is_a_loss_that_is_not(problem):
     assert ours(problem)[0].isnan()
 
 
+def test_of_words_with_the_same_score_the_first_is_taken(problem):
+    inputs, targets = problem
+    with torch.no_grad():
+        inputs[1][40:60] = inputs[1][40]
+        inputs[2][40:60] = inputs[2].max() + 100
+    for word, right in ((40, True), (41, False), (59, False)):
+        targets[:] = word
+        _, correct = gpu_decoder_score(*inputs, targets, torch.float32)
+        assert int(correct) == (TOKENS if right else 0), word
+
+
 def test_score_counts_the_words_that_are_right(problem):
     inputs, targets = problem
     scores = F.linear(*inputs)

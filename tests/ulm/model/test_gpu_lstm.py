@@ -7,7 +7,7 @@ from tests.ulm.devices import needs_gpu
 from tests.ulm.fastai_reference import SMALL, WORDS
 from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS, AwdLstm
 
-pytestmark = [pytest.mark.torch, needs_gpu]
+pytestmark = [pytest.mark.torch, pytest.mark.gpu, needs_gpu]
 
 BATCH, TIME = 5, 9
 

@@ -2,12 +2,15 @@ import numpy as np
 import pytest
 import torch
 
+from tests.ulm.devices import GPU
 from tests.ulm.fastai_reference import WORDS, random_documents, small_encoder
 from ulm.errors import UlmError
 from ulm.text.tokens import Documents
+from ulm.training import classifier
 from ulm.training.batches import by_length, pad_documents
 from ulm.training.classifier import ClassifierSettings, build_classifier, train_classifier
 from ulm.training.listener import TrainingDiverged
+from ulm.training.two_passes import TwoPasses
 
 pytestmark = pytest.mark.torch
 
@@ -29,8 +32,22 @@ def opinions(num_documents, seed):
     return Documents(ids=ids, offsets=documents.offsets), labels
 
 
+@pytest.fixture(params=["cpu", "cpu in two passes", GPU])
+def device(request, monkeypatch):
+    """Where a classifier trains; also with a GPU's forward pass on the CPU."""
+    if request.param != "cpu in two passes":
+        return request.param
+
+    def two_passes(model, settings, device):
+        return TwoPasses(model, rows=settings.batch + 1)
+
+    monkeypatch.setattr(classifier, "forward_pass", two_passes)
+    return "cpu"
+
+
 def _train(**changes):
-    train, labels = opinions(64, seed=1)
+    # a batch of 8 takes the one that is left over
+    train, labels = opinions(changes.pop("num_documents", 65), seed=1)
     arguments = {
         "num_classes": 2,
         "seed": 3,
@@ -40,9 +57,25 @@ def _train(**changes):
 
 
 def test_a_classifier_learns_words_that_decide():
-    trained = _train()
+    trained = _train(num_documents=64)
     documents, labels = opinions(100, seed=9)
     assert (trained.predict(documents).argmax(1) == labels).mean() > 0.9
+
+
+def test_scoring_takes_fewer_documents_where_memory_does_not_suffice(monkeypatch):
+    trained = _train(last_epoch=1)
+    documents, _ = opinions(30, seed=9)
+    whole, plain, asked = trained.predict(documents), classifier._scores, []
+
+    def short_of_memory(model, documents, number, tokens):
+        asked.append(number)
+        if number > 16:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain(model, documents, number, tokens)
+
+    monkeypatch.setattr(classifier, "_scores", short_of_memory)
+    np.testing.assert_allclose(trained.predict(documents), whole, atol=1e-6)
+    assert asked == [64, 32, 16]
 
 
 def test_probabilities_come_in_the_order_of_the_documents():
@@ -89,8 +122,8 @@ def test_gradients_stay_inside_a_window():
     assert moved == list(range(19, 29))
 
 
-def test_training_twice_gives_the_same_numbers():
-    first, second = _train(last_epoch=3), _train(last_epoch=3)
+def test_training_twice_gives_the_same_numbers(device):
+    first, second = (_train(last_epoch=3, device=device) for _ in range(2))
     documents, _ = opinions(10, seed=9)
     np.testing.assert_array_equal(first.predict(documents), second.predict(documents))
     assert [r.train_loss for r in first.summary.history] == [
@@ -107,26 +140,28 @@ class _StopsAndSaves:
         return report.epoch < self.after
 
 
-def test_training_resumed_after_an_epoch_gives_the_same_numbers(tmp_path):
-    whole = _train(last_epoch=5)
-    _train(last_epoch=5, listener=_StopsAndSaves(tmp_path / "state", after=2))
-    resumed = _train(last_epoch=5, resume_from=tmp_path / "state")
+def test_training_resumed_after_an_epoch_gives_the_same_numbers(tmp_path, device):
+    whole = _train(last_epoch=5, device=device)
+    stopped = _StopsAndSaves(tmp_path / "state", after=2)
+    _train(last_epoch=5, device=device, listener=stopped)
+    resumed = _train(last_epoch=5, device=device, resume_from=tmp_path / "state")
     documents, _ = opinions(10, seed=9)
     np.testing.assert_array_equal(whole.predict(documents), resumed.predict(documents))
     assert resumed.summary.steps == whole.summary.steps
     assert len(resumed.summary.history) == 5
 
 
-def test_gradual_unfreezing_leaves_lower_layers_untouched_at_first():
+def test_gradual_unfreezing_leaves_lower_layers_untouched_at_first(device):
     train, labels = opinions(32, seed=1)
     encoder = small_encoder()
+    said = {"num_classes": 2, "seed": 1, "device": device}
     gradual = ClassifierSettings(epochs=6, batch=8, bptt=10, gradual=True)
-    trained = train_classifier(encoder, train, labels, gradual, num_classes=2, seed=1, last_epoch=1)
-    after = trained.model.encoder.state_dict()
+    trained = train_classifier(encoder, train, labels, gradual, **said, last_epoch=1)
+    after = trained.model.cpu().encoder.state_dict()
     for name, tensor in after.items():
         assert torch.equal(tensor, encoder.weights[f"encoder.{name}"]), name
-    trained = train_classifier(encoder, train, labels, gradual, num_classes=2, seed=1, last_epoch=2)
-    after = trained.model.encoder.state_dict()
+    trained = train_classifier(encoder, train, labels, gradual, **said, last_epoch=2)
+    after = trained.model.cpu().encoder.state_dict()
     changed = {
         name for name, t in after.items() if not torch.equal(t, encoder.weights[f"encoder.{name}"])
     }

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.ulm.devices import DEVICES
 from tests.ulm.fastai_reference import SMALL, WORDS, random_documents, small_encoder
 from ulm.errors import UlmError
 from ulm.model.encoder import random_encoder
@@ -56,10 +57,13 @@ class _Keeps:
         return report.epoch < self.after
 
 
-def test_training_resumed_after_an_epoch_gives_the_same_weights(tmp_path):
-    whole = _train()
-    _train(listener=_Keeps(tmp_path / "state", after=2))
-    resumed = _train(resume_from=tmp_path / "state")
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("changes", [{}, {"clip": 0.1}, {"accumulation": 2}], ids=str)
+def test_training_resumed_after_an_epoch_gives_the_same_weights(tmp_path, changes, device):
+    said = {"settings": replace(SETTINGS, **changes), "device": device}
+    whole = _train(**said)
+    _train(**said, listener=_Keeps(tmp_path / "state", after=2))
+    resumed = _train(**said, resume_from=tmp_path / "state")
     for name, tensor in whole.encoder.weights.items():
         assert torch.equal(tensor, resumed.encoder.weights[name]), name
     assert resumed.summary.validation_loss == whole.summary.validation_loss
