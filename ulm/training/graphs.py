@@ -1,8 +1,8 @@
 """CUDA graphs: the kernels of a function, recorded once and started together ever after.
 
 A window of an AWD-LSTM is over a thousand small kernels, and Python and cuDNN take longer to start
-them than a GPU takes to run them. Starting them as one graph halves a step at batch 64. Random
-numbers go on as without a graph: recording draws none, and each replay draws the next ones.
+them than a GPU takes to run them: at batch 64 12 ms and more for 7 of running. Random numbers go on
+as without a graph: recording draws none, and each replay draws the next ones.
 """
 
 import gc

@@ -4,8 +4,8 @@ B batch, T time, E embedding, R rows: one for each window of each document.
 
 Gradients stay inside a window (BPT3C), so windows depend on each other by their states alone. One
 window after the other, without gradients and as one graph, gives the state each begins with. Then
-all windows are rows of one batch: a GPU is as fast with 600 rows as with 32. The second pass costs
-a forward pass of a batch; going backward window by window costs many times that.
+all windows are rows of one batch: an LSTM layer takes less than twice as long with 512 rows as with
+32 (benchmarks/results_h200_202611.md). Going backward window by window would cost many times that.
 
 Equal to `TextClassifier`'s own pass, but that the masks of words and of recurrent weights are drawn
 for a batch and not for each window; those of units are drawn for each window.
