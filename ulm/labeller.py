@@ -149,8 +149,9 @@ def _neural(file: Path, shape: Mapping[str, Any], vocabulary: Vocabulary, classe
     import torch
     from safetensors.torch import load_file
 
-    from ulm.model.architecture import Architecture, AwdLstm, PoolingHead, TextClassifier
+    from ulm.model.architecture import Architecture, AwdLstm
     from ulm.model.encoder import NO_DROPOUT
+    from ulm.model.text_classifier import PoolingHead, TextClassifier
     from ulm.training.classifier import class_scores
 
     weights, models = load_file(file), []

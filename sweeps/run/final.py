@@ -20,8 +20,8 @@ from sweeps.run.predictions import predict_test, score_test
 from sweeps.run.shelf import description, keep_best
 from sweeps.search.records import Outcome
 from ulm.labeller import save_classifiers
-from ulm.model.architecture import TextClassifier
 from ulm.model.encoder import Encoder
+from ulm.model.text_classifier import TextClassifier
 from ulm.training.classifier import train_classifier
 
 MEMBERS_FILE = "members.npz"

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ulm.model.architecture import State, TextClassifier
+from ulm.model.architecture import State
+from ulm.model.text_classifier import TextClassifier
 
 
 def row_parts(rows: int, parts: int) -> list[slice]:

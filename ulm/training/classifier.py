@@ -18,15 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ulm.errors import require_at_least
-from ulm.model.architecture import (
-    CLASSIFIER_DROPOUTS,
-    AwdLstm,
-    Dropouts,
-    PoolingHead,
-    TextClassifier,
-)
+from ulm.model.architecture import CLASSIFIER_DROPOUTS, AwdLstm, Dropouts
 from ulm.model.encoder import Encoder
 from ulm.model.precision import check_precision
+from ulm.model.text_classifier import PoolingHead, TextClassifier
 from ulm.seeding import seed_for
 from ulm.text.tokens import Documents
 from ulm.training.accumulation import scores_in_parts

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ulm.model.architecture import Masks, TextClassifier, flat, paired
+from ulm.model.architecture import Masks, flat, paired
+from ulm.model.text_classifier import TextClassifier
 from ulm.training.batches import PADDING
 from ulm.training.graphs import GraphedCalls
 

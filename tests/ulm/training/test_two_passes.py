@@ -5,7 +5,8 @@ import torch
 
 from tests.ulm.devices import DEVICES
 from tests.ulm.fastai_reference import SMALL, WORDS, random_documents
-from ulm.model.architecture import CLASSIFIER_DROPOUTS, AwdLstm, PoolingHead, TextClassifier
+from ulm.model.architecture import CLASSIFIER_DROPOUTS, AwdLstm
+from ulm.model.text_classifier import PoolingHead, TextClassifier
 from ulm.training.batches import pad_documents
 from ulm.training.two_passes import TwoPasses
 
