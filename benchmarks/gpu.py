@@ -1,15 +1,18 @@
 """The training rows on a GPU against fastai's `to_fp16()`: speed, share of the matrix rate, memory.
 
-    python benchmarks/gpu.py                # on the first CUDA device, about three minutes
-    python benchmarks/gpu.py --device cpu   # that it runs, with a small model
+    python benchmarks/gpu.py [--only step loss]   # on the first CUDA device, about three minutes
+    python benchmarks/gpu.py --device cpu         # that it runs, with a small model
 
-Both sides of a ratio share the process; what each reserves of the GPU's memory is counted on its
-own. Text is drawn at random, with a language's frequencies, so that the
-machine needs no corpus. The matrix rate is that of a bf16 product of 8,192 x 8,192 matrices.
+Both sides of a ratio share the process; what each reserves of the GPU's memory is counted apart.
+Text is drawn at random, with a language's frequencies, so that the machine needs no corpus. The
+matrix rate is that of a bf16 product of 8,192 x 8,192 matrices. Where NVIDIA's Multi-Process
+Service runs (`CUDA_MPS_PIPE_DIRECTORY`), `sharing` says so: kernels of two processes then run side
+by side, and not by turns.
 """
 
 import argparse
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.connection import Connection
@@ -41,10 +44,12 @@ ROUNDS = 5
 WIDE = next(case for case in CASES if case.name == "wide")
 TINY = Case(name="tiny", sizes=SMALL, words=2_000, reach=3.0, windows=1, floor=0.4)
 LARGE_BATCH = 512
+BATCHES = (128, 256)
 REACH, FLOOR = 3.0, 0.4
 LABELLED, SCORED = 512, 4096
-SHARERS = 2
 SEEDS = 4
+NAMES = ("step", "batches", "loss", "classifier", "sharing")
+SHARED = (("language model", 4, 2), ("classifier", 1, 2), ("classifier", 1, 4))
 PRECISIONS: tuple[Literal["bf16", "fp32"], ...] = ("bf16", "fp32")
 
 
@@ -127,6 +132,29 @@ def step(
     )
 
 
+def batches(case: Case, device: torch.device, windows: int) -> Row:
+    """Tokens per second of our step by batch; each batch takes the same number of steps."""
+    words = made_up(case.words)
+    sizes = (BATCH, *BATCHES, LARGE_BATCH)
+    sides = []
+    for batch in sizes:
+        documents = drawn(words, batch * (BPTT * windows + 1), num_documents=20)
+        sides.append(our_epoch(case, documents, words, device, precision="bf16", batch=batch))
+    seconds = [[side() for side in sides] for _ in range(ROUNDS + 1)][1:]
+    medians = [sorted(times)[ROUNDS // 2] for times in zip(*seconds, strict=True)]
+    rates = [batch * BPTT * windows / taken for batch, taken in zip(sizes, medians, strict=True)]
+    told = [
+        f"{batch}: {rate:,.0f} ({rate / rates[0]:.2f} ×)"
+        for batch, rate in zip(sizes, rates, strict=True)
+    ]
+    return Row(
+        what=f"language-model step by batch, {case}, bf16",
+        against=f"ours at batch {BATCH}",
+        reach="stated",
+        measured=f"tokens/s at batch {', '.join(told)}",
+    )
+
+
 def loss(case: Case, device: torch.device, windows: int) -> Row:
     """How far the losses of bf16 and fp32 are apart after an epoch, seed by seed."""
     words = made_up(case.words)
@@ -205,7 +233,8 @@ def _sharer(
     """A trial's process: trains so many epochs each time it is told to."""
     words = made_up(case.words)
     if kind == "language model":
-        documents = drawn(words, (BATCH * BPTT + 1) * 40, num_documents=20)
+        windows = 40 if device.type == "cuda" else 1
+        documents = drawn(words, BATCH * (BPTT * windows + 1), num_documents=20)
         run = our_epoch(case, documents, words, device, precision=precision)
     else:
         documents = drawn(words, 280 * LABELLED, num_documents=LABELLED)
@@ -219,11 +248,11 @@ def _sharer(
         pipe.send(None)
 
 
-def sharing(kind: str, case: Case, device: torch.device, calls: int) -> Row:
+def sharing(kind: str, case: Case, device: torch.device, calls: int, sharers: int = 2) -> Row:
     """Trials that share the GPU against the same trials one after the other."""
     context = multiprocessing.get_context("spawn")
     pipes: list[Connection] = []
-    for _ in range(SHARERS):
+    for _ in range(sharers):
         mine, theirs = context.Pipe()
         arguments = (theirs, kind, case, device, calls, "bf16")
         context.Process(target=_sharer, args=arguments, daemon=True).start()
@@ -247,41 +276,49 @@ def sharing(kind: str, case: Case, device: torch.device, calls: int) -> Row:
         return now(device) - begin
 
     ratio = interleaved(together, one_by_one, rounds=ROUNDS)
+    service = " under MPS" if "CUDA_MPS_PIPE_DIRECTORY" in os.environ else ""
     for pipe in pipes:
         pipe.send(False)
     return Row(
-        what=f"{SHARERS} trials share the GPU: {kind}, {case}, bf16",
+        what=f"{sharers} trials share the GPU{service}: {kind}, {case}, bf16",
         against="one after the other",
         reach="the gain, stated",
         measured=str(ratio),
     )
 
 
-def rows(device: torch.device) -> Iterator[Row]:
-    """All rows; small ones where there is no GPU."""
-    if device.type == "cpu":
-        yield step(TINY, device, batch=BATCH, windows=1, precision="bf16", floor=True)
-        yield loss(TINY, device, 2)
-        yield from classifier(TINY, device, 32, 64)
-        yield sharing("language model", TINY, device, 1)
-        return
-    yield step(WIDE, device, batch=BATCH, windows=40, precision="bf16")
-    yield step(WIDE, device, batch=LARGE_BATCH, windows=10, precision="bf16", floor=True)
-    yield step(WIDE, device, batch=BATCH, windows=20, precision="fp32")
-    yield loss(WIDE, device, 200)
-    yield from classifier(WIDE, device, LABELLED, SCORED)
-    for kind, calls in (("language model", 4), ("classifier", 1)):
-        yield sharing(kind, WIDE, device, calls)
+def rows(name: str, device: torch.device) -> Iterator[Row]:
+    """The rows of a name of `NAMES`; with a small model where there is no GPU."""
+    is_small = device.type == "cpu"
+    case = TINY if is_small else WIDE
+    match name:
+        case "step" if is_small:
+            yield step(case, device, batch=BATCH, windows=1, precision="bf16", floor=True)
+        case "step":
+            yield step(case, device, batch=BATCH, windows=40, precision="bf16")
+            yield step(case, device, batch=LARGE_BATCH, windows=10, precision="bf16", floor=True)
+            yield step(case, device, batch=BATCH, windows=20, precision="fp32")
+        case "batches":
+            yield batches(case, device, 1 if is_small else 20)
+        case "loss":
+            yield loss(case, device, 2 if is_small else 200)
+        case "classifier":
+            yield from classifier(case, device, *((32, 64) if is_small else (LABELLED, SCORED)))
+        case "sharing":
+            for kind, calls, sharers in SHARED[:1] if is_small else SHARED:
+                yield sharing(kind, case, device, 1 if is_small else calls, sharers)
 
 
 def main() -> None:
     """Print the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda")
-    device = torch.device(parser.parse_args().device)
+    parser.add_argument("--only", choices=NAMES, nargs="*", default=NAMES)
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU"
     print(f"{name} · {machine('torch', 'fastai', 'numpy')}", end="\n\n")
-    print_table(rows(device))
+    print_table(row for name in arguments.only for row in rows(name, device))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 A board goes in; wall seconds go out, with a range. Every trial that ended, and every running one
 with an epoch behind it, tells a *factor*: its seconds over those of the plan. What is still to come
-takes the factor of its like: of its own stage and size, else of its stage, else of anything. The
-spread of those factors makes the range; all errors are taken to point the same way, so that the
+takes the factor of its like: of its own stage and size, else of its stage, else of anything that
+is trained as it is (a bag of words tells nothing of a neural model). The spread of those factors
+makes the range; all errors are taken to point the same way, so that the
 range is rather too wide. Wall time is the larger of two bounds, as in `sweeps.spec.bill`: the work
 over the trials that run at once, and the longest chain of trials that wait for each other.
 """
@@ -20,7 +21,7 @@ from sweeps.spec.cells import Cell, Stage
 from ulm.regimes import Regime
 
 DOUBTS = (0.15, 0.35, 0.7)
-"""Standard deviation of the log factor before there are many: same size, same stage, anything."""
+"""Standard deviation of the log factor before there are many: same size, same stage, any."""
 DOUBT_WEIGHT = 3  # trials that `DOUBTS` counts for
 RANGE = 1.28  # standard deviations on both sides: 80 %
 
@@ -51,16 +52,17 @@ class Forecast:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Estimate:
-    """Seconds, and the standard deviation of their logarithm."""
+    """Seconds, the standard deviation of their logarithm, and whether a like trial told them."""
 
     seconds: float
     doubt: float
+    is_told: bool = True
 
 
 def _likes(cell: Cell, stage: Stage) -> tuple[Hashable, ...]:
     """What a trial is like, as `DOUBTS`: the most alike first."""
     kind = (stage, cell.regime == Regime.BOW)
-    return ((*kind, cell.size, cell.is_general), kind, None)
+    return ((*kind, cell.size, cell.is_general), kind, cell.regime == Regime.BOW)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,13 +91,13 @@ class _Factors:
             for level, doubt in zip(found, DOUBTS, strict=True)
         )
 
-    def __bool__(self) -> bool:
-        return any(self._levels)
-
     def estimate(self, cell: Cell, stage: Stage, planned: float, trials: int) -> _Estimate:
         """What takes `planned` seconds in the plan, in so many trials."""
         levels = zip(self._levels, _likes(cell, stage), strict=True)
-        level, like = next(pair for pair in levels if pair[1] in pair[0])
+        found = next((pair for pair in levels if pair[1] in pair[0]), None)
+        if found is None:
+            return _Estimate(seconds=planned, doubt=DOUBTS[-1], is_told=False)
+        level, like = found
         factor = level[like]
         # Trials of the same size scatter around a mean; those of another have one of their own.
         scatter = 1 / factor.count + (1 / trials if level is self._levels[0] else 1)
@@ -121,17 +123,17 @@ def _factor(record: TrialRecord, cost: float) -> float:
 
 
 def forecast(board: Board) -> Forecast | None:
-    """How long a sweep still takes; None before the first epoch of the first trial.
+    """How long a sweep still takes; None while no trial tells of the larger part of it.
 
     Args:
         board: Where it stands.
     """
     factors = _Factors(board)
-    if not factors:
-        return None
     left = {cell.id: _left(board, cell, factors) for cell in board.cells.values()}
     everything = [estimate for estimates in left.values() for estimate in estimates]
     work = _seconds(everything)
+    if work and _seconds(e for e in everything if e.is_told) < work / 2:
+        return None
     doubt = sum(e.seconds * e.doubt for e in everything) / work if work else 0.0
     chain = max(_chain(board, cell, left) for cell in board.cells.values())
     seconds = max(work / max(1, board.at_once), chain)

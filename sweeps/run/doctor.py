@@ -82,7 +82,13 @@ def examine_cluster(
     tracking = spec.tracking.uri if spec else environment.get("MLFLOW_TRACKING_URI") or None
     arrays = () if spec is None else tuple(_token_arrays(spec))
     with open_ray() as ray:
-        driver, *nodes = _diagnose(ray, storage, fully=True, arrays=arrays)
+        driver, *nodes = _diagnose(
+            ray,
+            storage,
+            fully=True,
+            arrays=arrays,
+            shares_gpus=spec is not None and 0 < spec.resources.gpus < 1,
+        )
         config = autoscaler_config(ray.get_runtime_context().gcs_address)
         absent = absent_workers(config, addresses(ray))
     if tracking is not None:
@@ -112,7 +118,12 @@ def require_fit_nodes(ray: Any, storage: str) -> None:
 
 
 def _diagnose(
-    ray: Any, storage: str | None, *, fully: bool, arrays: Sequence[Path] = ()
+    ray: Any,
+    storage: str | None,
+    *,
+    fully: bool,
+    arrays: Sequence[Path] = (),
+    shares_gpus: bool = False,
 ) -> tuple[Diagnosis, ...]:
     """Diagnoses of the driver and of all nodes."""
     is_copied = storage is not None and is_uri(storage)
@@ -124,6 +135,7 @@ def _diagnose(
             storage=None if tried is None else storage,
             needs_token=listens_beyond_one_machine(alive_nodes(ray)),
             tokens_gib=_gib(arrays) if is_copied else 0.0,
+            shares_gpus=shares_gpus,
         )
         probes = probe_nodes(ray, fully=fully, tried=tried, tokens=names)
     nodes = (Diagnosis(node=p.node, findings=judge(p, expected)) for p in probes)

@@ -31,6 +31,8 @@ class NodeProbe:
         gpus: Name and driver of each GPU.
         torch_gpus: GPUs that torch sees.
         builds_kernels: Whether Triton finds what it needs to build kernels for them.
+        runs_mps: Whether NVIDIA's Multi-Process Service is there: with it trials that share a GPU
+            compute side by side, without it by turns.
         free_gib: Free GiB by folder, or by its owner.
         holds_tokens: Whether the node's cache holds the sweep's token arrays.
         memory_gib: Memory of the machine.
@@ -49,6 +51,7 @@ class NodeProbe:
     gpus: tuple[str, ...] = ()
     torch_gpus: int | None = None
     builds_kernels: bool | None = None
+    runs_mps: bool | None = None
     free_gib: Mapping[str, float] = field(default_factory=dict)
     holds_tokens: bool | None = None
     memory_gib: float | None = None
@@ -65,12 +68,14 @@ class Expected:
         storage: Storage of the sweep, a folder or a URI; None where none is tried.
         needs_token: Whether the cluster listens beyond one machine.
         tokens_gib: Size of the token arrays that a node would have to fetch.
+        shares_gpus: Whether several trials hold a GPU.
     """
 
     versions: Mapping[str, str | None]
     storage: str | None = None
     needs_token: bool = True
     tokens_gib: float = 0.0
+    shares_gpus: bool = False
 
 
 def judge(probe: NodeProbe, expected: Expected) -> tuple[Finding, ...]:
@@ -83,7 +88,7 @@ def judge(probe: NodeProbe, expected: Expected) -> tuple[Finding, ...]:
         _judge_versions(probe, expected.versions),
         None if probe.has_token is None else _judge_token(probe.has_token, expected.needs_token),
         None if expected.storage is None else _judge_storage(probe, expected.storage),
-        _judge_gpus(probe) if probe.gpus_advertised else None,
+        _judge_gpus(probe, expected.shares_gpus) if probe.gpus_advertised else None,
         _judge_disk(probe, expected.tokens_gib) if probe.free_gib else None,
         None if probe.holds_tokens is None else _judge_cache(probe.holds_tokens),
         None if probe.skew_seconds is None else _judge_clock(probe.skew_seconds),
@@ -170,7 +175,7 @@ def _judge_storage(probe: NodeProbe, storage: str) -> Finding:
     return _ok("storage", "read and written")
 
 
-def _judge_gpus(probe: NodeProbe) -> Finding:
+def _judge_gpus(probe: NodeProbe, shares_gpus: bool) -> Finding:
     seen = probe.torch_gpus or 0
     if seen >= probe.gpus_advertised:
         if probe.builds_kernels is False:
@@ -178,6 +183,12 @@ def _judge_gpus(probe: NodeProbe) -> Finding:
                 "gpu",
                 "it trains more slowly than it could, without the decoder's kernel, which Triton "
                 "builds with a C compiler and Python's headers: install gcc and python3-dev",
+            )
+        if shares_gpus and probe.runs_mps is False:
+            return _note(
+                "gpu",
+                "the trials that share a GPU there take turns, which gains little: start NVIDIA's "
+                "MPS before Ray (nvidia-cuda-mps-control -d), or set resources.gpus to 1",
             )
         return _ok("gpu", "; ".join(_counted(probe.gpus)) or f"{seen} seen by torch")
     there = "; ".join(_counted(probe.gpus)) or "none known to nvidia-smi"

@@ -23,6 +23,7 @@ LIBRARIES = ("ray", "torch", "fastai", "optuna", "mlflow")
 PACKAGES = ("ulm", "sweeps")
 GIB = 2**30
 GPU_SECONDS = 60.0
+MPS_FOLDER = "/tmp/nvidia-mps"  # where CUDA programs look for it
 
 
 def find_versions() -> dict[str, str | None]:
@@ -130,9 +131,11 @@ def _gpus(advertised: float) -> dict[str, Any]:
     query = ("--query-gpu=name,driver_version", "--format=csv,noheader")
     lines = _output("nvidia-smi", *query) if shutil.which("nvidia-smi") else ""
     headers = Path(sysconfig.get_path("include")) / "Python.h"
+    service = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or MPS_FOLDER)
     return {
         "builds_kernels": headers.exists() and any(map(shutil.which, ("gcc", "clang"))),
         "gpus": [line.strip() for line in lines.splitlines() if line.strip()],
+        "runs_mps": (service / "control").exists(),
         "torch_gpus": int(torch_sees) if torch_sees.strip().isdigit() else 0,
     }
 

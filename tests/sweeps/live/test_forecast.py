@@ -54,6 +54,26 @@ def test_the_first_epoch_of_the_first_trial_gives_a_forecast_that_says_how_littl
     assert told.high_seconds > 2 * told.low_seconds
 
 
+def slow_bags_of_words(cell, stage, rng):
+    return 20.0 if cell.regime == "bow" else 1.0
+
+
+def test_a_bag_of_words_tells_nothing_of_a_neural_model():
+    """It runs on processors; from one that took twice its time a GPU was once given 98 hours."""
+    board = Board(SPEC)
+    for _, what, record in played(SPEC, 1, slow_bags_of_words):
+        if what == "ended" and board.cells[record.key.study.cell_id].regime == "bow":
+            board.put(record)
+            assert forecast(board) is None
+    assert board.num_ended
+    for _, what, record in played(SPEC, 1):
+        board.put(record)
+        if what == "progress":
+            break
+    plan = sum(seconds for c in board.cells.values() for seconds, _ in board.work_left(c).values())
+    assert forecast(board).likely_seconds == pytest.approx(plan, rel=0.1)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("factor", [1.0, 3.0])
 def test_where_every_trial_is_slower_than_planned_by_one_factor_the_forecast_is_right(

@@ -76,6 +76,16 @@ def test_what_is_doubtful_is_a_note(what, changes):
     assert found(what, **changes).result == "note"
 
 
+def test_trials_that_share_a_gpu_by_turns_are_a_note_with_the_remedy():
+    sharing = replace(EXPECTED, shares_gpus=True)
+    results = [
+        next(f for f in judge(replace(FIT, runs_mps=runs), expected) if f.what == "gpu")
+        for runs, expected in ((False, sharing), (True, sharing), (False, EXPECTED))
+    ]
+    assert [finding.result for finding in results] == ["note", "ok", "ok"]
+    assert "nvidia-cuda-mps-control -d" in results[0].detail
+
+
 def test_a_disk_must_hold_the_tokens_that_are_not_there_yet():
     large = replace(EXPECTED, tokens_gib=20.0)
     cold = replace(FIT, holds_tokens=False, free_gib={"/cache": 15.0})

@@ -1,4 +1,5 @@
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -79,6 +80,15 @@ def test_a_full_probe_of_this_machine_can_be_judged(tmp_path, monkeypatch):
     probe = NodeProbe(node="here", was_seen=True, **facts)
     expected = Expected(versions=probing.find_versions(), storage=str(tmp_path), needs_token=False)
     assert "failed" not in {f.result for f in judge(probe, expected) if f.what != "disk"}
+
+
+def test_a_node_with_gpus_tells_whether_trials_that_share_one_take_turns(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    request = {"ray_folder": str(tmp_path), "gpus": 1.0}
+    assert probing.probe_fully(request)["runs_mps"] is False
+    os.mkfifo(tmp_path / "control")
+    assert probing.probe_fully(request)["runs_mps"] is True
+    assert "runs_mps" not in probing.probe_fully({**request, "gpus": 0.0})
 
 
 def test_storage_that_can_not_be_read_or_written_is_told_in_words(tmp_path):
