@@ -1,0 +1,113 @@
+"""The published grid with one seed and one trial a study: what every cell takes, and what it gives.
+
+    python benchmarks/grid.py FOLDER --seconds 550 --set general.kind=wikitext-2
+    python benchmarks/grid.py FOLDER --seconds 0      # the table alone
+
+Runs `sweep run imdb` with its storage in FOLDER, smallest sizes first, interrupts it as Ctrl-C does
+when its seconds are over, and prints a row per cell. The same command again goes on where it was,
+so that a grid may be run in pieces. GPU-seconds are seconds of a trial times the share of a GPU it
+holds, up to the last trial that ended.
+"""
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from sweeps.opening import open_sweep, records_of
+from sweeps.search.records import TrialRecord
+from sweeps.spec.cells import Cell, Stage, make_cells
+from sweeps.spec.spaces import accelerator, accelerators
+from sweeps.spec.values import SweepSpec
+
+SETTINGS = (
+    "seeds=1",
+    "order=smallest_first",
+    "language_model.precision=bf16",
+    "search.general.trials=1",
+    "search.language_model.trials=1",
+    "search.classifier.trials=1",
+    "search.bow.trials=1",
+)
+LEAVING_SECONDS = 30.0  # what was running is saved meanwhile
+
+
+def run(folder: Path, spec: str, seconds: float, settings: list[str]) -> None:
+    """Run the grid, or go on with it, for so many seconds at the most."""
+    options = [word for setting in (*SETTINGS, *settings) for word in ("--set", setting)]
+    command = (sys.executable, "-m", "sweeps.cli", "run", spec, "--storage", str(folder), *options)
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(LEAVING_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def rows(spec: SweepSpec, records: tuple[TrialRecord, ...]) -> Iterator[tuple[str, ...]]:
+    """Cell, tokens and loss of its language model, accuracies, and what each stage took."""
+    trials: dict[str, dict[Stage, TrialRecord]] = defaultdict(dict)
+    for record in records:
+        if record.outcome is not None:
+            trials[record.key.study.cell_id][record.key.study.stage] = record
+    for cell in make_cells(spec):
+        if cell.id in trials:
+            yield tuple(_row(spec, cell, trials[cell.id]))
+
+
+def _row(spec: SweepSpec, cell: Cell, trials: dict[Stage, TrialRecord]) -> Iterator[str]:
+    yield "general" if cell.is_general else f"`{cell.regime}` {cell.size or ''}".rstrip()
+    for stage in (Stage.LANGUAGE_MODEL, Stage.CLASSIFIER, Stage.FINAL):
+        record = trials.get(stage)
+        if record is None or record.outcome is None:
+            yield from ("", "")
+            continue
+        value, tokens = record.outcome.value, record.outcome.metrics.get("tokens", 0.0)
+        is_loss = stage is Stage.LANGUAGE_MODEL
+        yield f"{tokens / 1e6:.1f} M, {value:.3f}" if is_loss else f"{value:.1%}"
+        yield f"{seconds_of(spec, cell, record):.1f}"
+
+
+def seconds_of(spec: SweepSpec, cell: Cell, record: TrialRecord) -> float:
+    """GPU-seconds of a trial that ended."""
+    return record.held_seconds(time.time()) * accelerators(spec, cell.regime)
+
+
+def print_grid(folder: Path) -> None:
+    """The table of the one sweep below a storage, and the sum."""
+    (sweep,) = (file.parent for file in folder.glob("*/spec.json"))
+    paths, spec = open_sweep(str(sweep))
+    records, unit = records_of(paths, spec), f"{accelerator(spec)}-s"
+    columns = ("cell", "tokens, validation loss", unit, "validation", unit, "test", unit)
+    print("| " + " | ".join(columns) + " |")
+    print("| " + " | ".join([":---"] * len(columns)) + " |")
+    for row in rows(spec, records):
+        print("| " + " | ".join(row) + " |")
+    cells = {cell.id: cell for cell in make_cells(spec)}
+    ended = [r for r in records if r.outcome is not None]
+    total = sum(seconds_of(spec, cells[r.key.study.cell_id], r) for r in ended)
+    print(f"\n{len(ended)} trials, {total:.0f} {unit}, batch {spec.language_model.batch}")
+
+
+def main() -> None:
+    """Run for a while, and print what is there."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--spec", default="imdb")
+    parser.add_argument("--seconds", type=float, default=550.0)
+    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
+    arguments = parser.parse_args()
+    if arguments.seconds > 0:
+        run(arguments.folder, arguments.spec, arguments.seconds, arguments.settings)
+    print_grid(arguments.folder)
+
+
+if __name__ == "__main__":
+    main()
