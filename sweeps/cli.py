@@ -180,9 +180,11 @@ def status(
 @app.command()
 def report(folders: RunFolders) -> None:
     """Write the report of a sweep anew from what is recorded; of several, them side by side."""
-    sweeps = [opening.open_sweep(folder) for folder in folders]
-
     from sweeps.answer.predictions import fetch_predictions
+    from sweeps.storage import check_report_folder
+
+    sweeps = [opening.open_sweep(folder) for folder in folders]
+    check_report_folder(sweeps[0][0])
 
     for paths, _ in sweeps:
         fetch_predictions(paths)

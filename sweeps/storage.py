@@ -199,6 +199,22 @@ def check_storage(paths: SweepPaths) -> None:
         ) from None
 
 
+def check_report_folder(paths: SweepPaths) -> None:
+    """Try to write where a sweep's report will be.
+
+    Raises:
+        StorageError: The sweep's folder can not be written, as that of somebody else.
+    """
+    try:
+        write_below(paths.report)
+    except OSError as error:
+        raise StorageError(
+            f"a report is written beside what it shows, {paths.folder} can not be written "
+            f"({error.strerror}): copy the folder, or read {paths.report_html} as it is; status "
+            "and advise need not write"
+        ) from None
+
+
 def write_below(folder: Path) -> None:
     """Write a file without a name into a folder or, where it is missing, its nearest parent.
 

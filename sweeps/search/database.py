@@ -4,7 +4,10 @@ A URL comes in; arguments for the engine, an answer or a `StorageError` with the
 Asking never writes: Optuna makes what is missing when it opens a storage, and a reader must not.
 """
 
+import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +55,24 @@ def is_made(url: str) -> bool:
         return _has_tables(url)
     except (SQLAlchemyError, ImportError, OSError) as error:
         raise unusable(url, error) from None
+
+
+@contextmanager
+def readable(url: str) -> Iterator[str]:
+    """The URL to read a ledger by: of a copy, where SQLite may not write beside its file.
+
+    With a write-ahead log also readers write there, which they may not in a folder of somebody else
+    or on a read-only disk.
+    """
+    file = Path(make_url(url).database or "") if url.startswith("sqlite") else None
+    if file is None or not file.is_file() or os.access(file.parent, os.W_OK):
+        yield url
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for part in (file, file.with_name(f"{file.name}-wal")):
+            if part.is_file():
+                shutil.copyfile(part, Path(folder) / part.name)
+        yield f"sqlite:///{folder}/{file.name}"
 
 
 def _has_tables(url: str) -> bool:

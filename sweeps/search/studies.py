@@ -32,7 +32,7 @@ from sweeps.search.attributes import (
     record_from,
     wait_attributes,
 )
-from sweeps.search.database import connect_arguments, is_made, unusable
+from sweeps.search.database import connect_arguments, is_made, readable, unusable
 from sweeps.search.ledger import Ledger
 from sweeps.search.records import Progress, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.search.suggestions import (
@@ -217,15 +217,20 @@ def read_ledger(paths: SweepPaths, spec: SweepSpec) -> Ledger:
         StorageError: The ledger can not be opened.
     """
     url = _url_of(paths, spec)
-    records: tuple[TrialRecord, ...] = ()
-    if url is not None:
-        studies = OptunaStudies(url, spec.name)
-        try:
-            records = studies.read()
-        finally:
-            studies.close()
+    records = () if url is None else _read(url, spec.name)
     general = _general_encoder_of(records, spec)
     return Ledger(spec, make_cells(spec), records=records, general_encoder=general)
+
+
+def _read(url: str, name: str) -> tuple[TrialRecord, ...]:
+    with readable(url) as place:
+        if not is_made(place):
+            return ()
+        studies = OptunaStudies(place, name)
+        try:
+            return studies.read()
+        finally:
+            studies.close()
 
 
 def check_ledger(paths: SweepPaths, spec: SweepSpec) -> bool:
@@ -239,7 +244,7 @@ def check_ledger(paths: SweepPaths, spec: SweepSpec) -> bool:
         MeaningError: Its cells mean something else than those of the spec.
     """
     url = _url_of(paths, spec)
-    if url is None:
+    if url is None or not is_made(url):
         return True
     studies = OptunaStudies(url, spec.name)
     try:
@@ -252,10 +257,10 @@ def check_ledger(paths: SweepPaths, spec: SweepSpec) -> bool:
 
 
 def _url_of(paths: SweepPaths, spec: SweepSpec) -> str | None:
-    """Where the ledger is; None where no run was."""
+    """Where the ledger would be; None where no run was."""
     if spec.ledger.url is not None:
-        return spec.ledger.url if is_made(spec.ledger.url) else None
-    return paths.ledger_url if paths.ledger_db.is_file() and is_made(paths.ledger_url) else None
+        return spec.ledger.url
+    return paths.ledger_url if paths.ledger_db.is_file() else None
 
 
 def _general_encoder_of(records: Sequence[TrialRecord], spec: SweepSpec) -> str | None:
