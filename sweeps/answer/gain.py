@@ -13,6 +13,7 @@ import numpy as np
 from sweeps.answer.crossings import Crossing, find_crossing, sharing
 from sweeps.answer.scores import Estimate, Floats, Interval, Point, Scores, Spread
 from sweeps.answer.statistics import difference
+from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
 _SHARES_TESTED = np.linspace(-9.0, 10.0, 951)  # shares of the gain, in steps of 0.02
@@ -54,6 +55,11 @@ class Gain:
     undefined: str | None
     shares: tuple[tuple[int, Estimate], ...] = ()
     needed: tuple[Needed, ...] = ()
+
+
+def is_asked(spec: SweepSpec) -> bool:
+    """Whether a grid has both regimes that the gain lies between."""
+    return {Regime.ULM, Regime.ULM_DOMAIN} <= set(spec.regimes)
 
 
 def _why_undefined(total: Estimate) -> str | None:

@@ -2,11 +2,11 @@
 
 A board goes in; wall seconds go out, with a range. Every trial that ended, and every running one
 with an epoch behind it, tells a *factor*: its seconds over those of the plan. What is still to come
-takes the factor of its like: of its own stage and size, else of its stage, else of anything that
-is trained as it is (a bag of words tells nothing of a neural model). The spread of those factors
-makes the range; all errors are taken to point the same way, so that the
-range is rather too wide. Wall time is the larger of two bounds, as in `sweeps.spec.bill`: the work
-over the trials that run at once, and the longest chain of trials that wait for each other.
+takes the factor of its like: of its own stage and size, else of its stage, else of its kind (a bag
+of words tells nothing of a neural model). The spread of those factors makes the range; all errors
+are taken to point the same way, so that the range is rather too wide. Wall time is the larger of
+two bounds, as in `sweeps.spec.bill`: the work over the trials that run at once, and the longest
+chain of trials that wait for each other.
 """
 
 import math
@@ -21,7 +21,7 @@ from sweeps.spec.cells import Cell, Stage
 from ulm.regimes import Regime
 
 DOUBTS = (0.15, 0.35, 0.7)
-"""Standard deviation of the log factor before there are many: same size, same stage, any."""
+"""Standard deviation of the log factor before there are many: same size, stage, kind."""
 DOUBT_WEIGHT = 3  # trials that `DOUBTS` counts for
 RANGE = 1.28  # standard deviations on both sides: 80 %
 

@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from sweeps.answer.crossings import Crossing
 from sweeps.answer.extrapolation import Extrapolation, FittedForm, range_of
 from sweeps.answer.findings import Findings, Growth
+from sweeps.answer.gain import is_asked
 from sweeps.report.blocks import Block, Bullets, Section, Table, Text
 from sweeps.report.evidence import Evidence
 from sweeps.report.phrases import NONE, needed_text, number, percent, rounded, span, with_interval
-from ulm.regimes import Regime
 
 
 def growth_section(evidence: Evidence) -> Section | None:
     """Share of the gain, what a doubling brings, where curves meet; None without any of them."""
     findings = evidence.findings
     blocks: list[Block] = []
-    if {Regime.ULM, Regime.ULM_DOMAIN} <= set(evidence.spec.regimes):
+    if is_asked(evidence.spec):
         blocks += _gain(findings)
     if findings.lead is not None:
         blocks += _doublings(findings.lead)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import groupby, takewhile
 
 from sweeps.answer.findings import Findings, Leader
+from sweeps.answer.gain import is_asked
 from sweeps.answer.results import ResultRow
 from sweeps.answer.statistics import Difference
 from sweeps.report.headline import headline
@@ -145,6 +146,15 @@ def _gain(findings: Findings) -> list[str]:
     return sentences
 
 
+def _scores(findings: Findings) -> list[str]:
+    """What every point scores, where there is nothing to compare it with."""
+    scores = (
+        f"{point_name((point.regime, point.size))} {with_interval(point.accuracy, unit=' %')}"
+        for point in findings.curves
+    )
+    return [f"Accuracy: {joined(scores)}. There is nothing to compare it with."]
+
+
 def _certainty(findings: Findings) -> str:
     num_seeds = findings.num_seeds
     documents = " and the choice of test documents" if findings.draws_documents else ""
@@ -183,15 +193,15 @@ def answer(spec: SweepSpec, findings: Findings, rows: Sequence[ResultRow]) -> tu
     if not findings.curves:
         return (f"No answer yet. {state_of(rows)}",)
     leading = headline(spec, findings)
-    first, *rest = (
+    found = [
         *([] if leading is None else [leading]),
         *_pays_off(spec, findings),
         *_leaders(findings),
         *_growth(findings),
         *_pretraining(findings),
-        *_gain(findings),
-        _certainty(findings),
-    )
+        *(_gain(findings) if is_asked(spec) else []),
+    ]
+    first, *rest = (*(found or _scores(findings)), _certainty(findings))
     finished = sum(row.is_finished for row in rows)
     if finished < len(rows):
         first = f"So far, from {finished} of {len(rows)} cells: {first[:1].lower()}{first[1:]}"

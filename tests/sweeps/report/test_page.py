@@ -231,6 +231,21 @@ def test_seeds_that_tie_are_named():
     assert "`ulm`, by +1.5 points [-17.6, +20.6] (above in 1, equal in 1, of 2 seeds)" in text
 
 
+def test_a_share_of_the_gain_is_not_spoken_of_in_a_grid_without_one():
+    spec = replace(SPEC, regimes=(Regime.SCRATCH, Regime.DOMAIN))
+    rows = rows_of({("scratch", None): (0.6, 0.61), ("domain", 100): (0.65, 0.66)})
+    told = answer(spec, find(spec, rows), rows)
+    assert "`domain` scores highest" in told[0]
+    assert not [sentence for sentence in told if "gain" in sentence]
+
+
+def test_a_point_with_nothing_to_compare_it_with_is_told_by_its_score():
+    spec = replace(SPEC, regimes=(Regime.SCRATCH,))
+    rows = rows_of({("scratch", None): (0.6, 0.61)})
+    first, *_ = answer(spec, find(spec, rows), rows)
+    assert first.startswith("Accuracy: `scratch` 60.5 % [")
+
+
 def test_better_is_said_only_where_enough_seeds_agree():
     few = " ".join(answer_to({("domain", 100): (0.8,) * 2, ("bow", None): (0.7,) * 2}))
     many = " ".join(answer_to({("domain", 100): (0.8,) * 6, ("bow", None): (0.7,) * 6}))
