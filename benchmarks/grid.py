@@ -82,8 +82,10 @@ def seconds_of(spec: SweepSpec, cell: Cell, record: TrialRecord) -> float:
 
 def print_grid(folder: Path) -> None:
     """The table of the one sweep below a storage, and the sum."""
-    (sweep,) = (file.parent for file in folder.glob("*/spec.json"))
-    paths, spec = open_sweep(str(sweep))
+    sweeps = [file.parent for file in folder.glob("*/spec.json")]
+    if len(sweeps) != 1:
+        sys.exit(f"{folder} must hold one sweep, found {len(sweeps)}: name another folder")
+    paths, spec = open_sweep(str(sweeps[0]))
     records, unit = records_of(paths, spec), f"{accelerator(spec)}-s"
     columns = ("cell", "tokens, validation loss", unit, "validation", unit, "test", unit)
     print("| " + " | ".join(columns) + " |")
