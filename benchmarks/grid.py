@@ -6,7 +6,7 @@
 Runs `sweep run imdb` with its storage in FOLDER, smallest sizes first, interrupts it as Ctrl-C does
 when its seconds are over, and prints a row per cell. The same command again goes on where it was,
 so that a grid may be run in pieces. GPU-seconds are seconds of a trial times the share of a GPU it
-holds, up to the last trial that ended.
+holds, of trials that ended.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def run(folder: Path, spec: str, seconds: float, settings: list[str]) -> None:
     """Run the grid, or go on with it, for so many seconds at the most."""
     options = [word for setting in (*SETTINGS, *settings) for word in ("--set", setting)]
     command = (sys.executable, "-m", "sweeps.cli", "run", spec, "--storage", str(folder), *options)
-    process = subprocess.Popen(command, start_new_session=True)
+    process = subprocess.Popen(command)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:

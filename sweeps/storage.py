@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.disk import is_full
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths, is_uri
 
@@ -204,10 +205,13 @@ def check_report_folder(paths: SweepPaths) -> None:
 
     Raises:
         StorageError: The sweep's folder can not be written, as that of somebody else.
+        OSError: The disk is full.
     """
     try:
         write_below(paths.report)
     except OSError as error:
+        if is_full(error):
+            raise
         raise StorageError(
             f"a report is written beside what it shows, {paths.folder} can not be written "
             f"({error.strerror}): copy the folder, or read {paths.report_html} as it is; status "

@@ -152,7 +152,7 @@ def _scores(findings: Findings) -> list[str]:
         f"{point_name((point.regime, point.size))} {with_interval(point.accuracy, unit=' %')}"
         for point in findings.curves
     )
-    return [f"Accuracy: {joined(scores)}. There is nothing to compare it with."]
+    return [f"Accuracy, with nothing to compare it with: {joined(scores)}."]
 
 
 def _certainty(findings: Findings) -> str:
@@ -199,9 +199,12 @@ def answer(spec: SweepSpec, findings: Findings, rows: Sequence[ResultRow]) -> tu
         *_leaders(findings),
         *_growth(findings),
         *_pretraining(findings),
-        *(_gain(findings) if is_asked(spec) else []),
     ]
-    first, *rest = (*(found or _scores(findings)), _certainty(findings))
+    first, *rest = (
+        *(found or _scores(findings)),
+        *(_gain(findings) if is_asked(spec) else []),
+        _certainty(findings),
+    )
     finished = sum(row.is_finished for row in rows)
     if finished < len(rows):
         first = f"So far, from {finished} of {len(rows)} cells: {first[:1].lower()}{first[1:]}"

@@ -14,7 +14,7 @@ READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift &&
 
 
 def _may_mount():
-    tried = [shutil.which("unshare") or "false", "-m", "true"]
+    tried = [shutil.which("unshare") or "false", "-m", "sh", "-c", READ_ONLY, "sh", "/tmp", "true"]
     return subprocess.run(tried, capture_output=True, check=False).returncode == 0
 
 

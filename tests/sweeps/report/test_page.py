@@ -243,7 +243,9 @@ def test_a_point_with_nothing_to_compare_it_with_is_told_by_its_score():
     spec = replace(SPEC, regimes=(Regime.SCRATCH,))
     rows = rows_of({("scratch", None): (0.6, 0.61)})
     first, *_ = answer(spec, find(spec, rows), rows)
-    assert first.startswith("Accuracy: `scratch` 60.5 % [")
+    assert first.startswith("Accuracy, with nothing to compare it with: `scratch` 60.5 % [")
+    first, *_ = answer_to({("bow", None): (0.8, 0.81)})
+    assert first.startswith("Accuracy, with nothing to compare it with: `bow` 80.5 % [")
 
 
 def test_better_is_said_only_where_enough_seeds_agree():
