@@ -10,6 +10,7 @@ the trial does not count, and is asked again when that is mended.
 import ctypes
 import gc
 from collections.abc import Callable
+from functools import lru_cache
 
 from sweeps.disk import full_disk, is_full
 from sweeps.errors import LostEncoderError
@@ -93,8 +94,15 @@ def give_back_memory() -> None:
     import torch
 
     gc.collect()
+    _set_aside_what_stays()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+@lru_cache(maxsize=1)
+def _set_aside_what_stays() -> None:
+    """Modules and the actor itself, 400,000 objects: walking over them took 0.16 s a trial."""
+    gc.freeze()
