@@ -26,7 +26,7 @@ from sweeps.record.mlflow_recorder import MlflowStore
 from sweeps.record.queued_recorder import QueuedRecorder
 from sweeps.record.recorder import ListRecorder, Recorder
 from sweeps.record.store_process import write_ahead
-from sweeps.run.capacity import Slots, current_capacity, slots
+from sweeps.run.capacity import Slots, current_fleet, slots
 from sweeps.search.control import Control
 from sweeps.search.studies import OptunaStudies
 from sweeps.spec.cells import make_cells
@@ -100,7 +100,7 @@ class Driver:
 def free_slots(spec: SweepSpec) -> Slots:
     """Slots of 64 nodes with eight GPUs each."""
     node = {"Alive": True, "Resources": {"CPU": CPUS, "GPU": GPUS}}
-    return slots(spec, current_capacity([node] * NODES))
+    return slots(spec, current_fleet([node] * NODES))
 
 
 def earlier_parts(folder: Path) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from sweeps.record.tracking import check_tracking
 from sweeps.run.absent import absent_workers
 from sweeps.run.autoscaler import autoscaler_config
 from sweeps.run.backup import Backup
-from sweeps.run.capacity import Slots, current_capacity, largest_capacity, slots
+from sweeps.run.capacity import Slots, current_fleet, largest_fleet, slots
 from sweeps.run.cluster import cluster_address, open_ray, ray_ahead
 from sweeps.run.context import TrialContext
 from sweeps.run.doctor import require_fit_nodes
@@ -220,5 +220,5 @@ def make_tuner(bridge: "Bridge", trainable: "Trainable", paths: SweepPaths) -> A
 
 def _slots(spec: SweepSpec, ray: Any, config: Mapping[str, Any] | None) -> Slots:
     """Trials to have handed out at once: as many as the largest cluster has room for."""
-    maximum = None if config is None else largest_capacity(config)
-    return slots(spec, current_capacity(ray.nodes()), maximum)
+    largest = None if config is None else largest_fleet(config)
+    return slots(spec, current_fleet(ray.nodes()), largest)

@@ -23,6 +23,7 @@ from sweeps.search.decisions import Basis, CellState, CellStatus, NextTrial
 from sweeps.search.records import StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.search.spending import Spent, spent_on, sum_of
 from sweeps.spec.cells import Cell, Stage
+from sweeps.spec.spaces import num_trials
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
@@ -67,8 +68,11 @@ class Ledger(Books):
     ) -> None:
         super().__init__(spec, cells, records)
         self._position = {cell.id: index for index, cell in enumerate(cells)}
+        # of the whole cell, also when half of it is done: one that has begun is finished first, so
+        # a sweep that is stopped early has whole cells and not a part of every one
         self._cost = {
-            (cell.id, stage): cost(cell, stage) for cell in cells for stage in cell.stages
+            cell.id: sum(num_trials(spec, cell, stage) * cost(cell, stage) for stage in cell.stages)
+            for cell in cells
         }
         self._general_encoder = general_encoder
         self._opened_at = opened_at
@@ -287,12 +291,4 @@ class Ledger(Books):
         position = self._position[cell.id]
         if self._spec.order == "smallest_first":
             return (not cell.is_general, float(cell.size or 0), cell.seed, position)
-        return (not cell.is_general, -self._remaining_cost(cell), position, 0)
-
-    def _remaining_cost(self, cell: Cell) -> float:
-        total = 0.0
-        for stage in cell.stages:
-            study = StudyKey(cell_id=cell.id, stage=stage)
-            missing = max(0, self._books[study].wanted - self._num_counted(study))
-            total += missing * self._cost[cell.id, stage]
-        return total
+        return (not cell.is_general, -self._cost[cell.id], position, 0)

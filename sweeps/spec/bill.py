@@ -93,7 +93,7 @@ def make_bill(plan: SweepPlan, spec: SweepSpec, fleet: Fleet) -> Bill:
     return Bill(
         fleet=fleet,
         nodes=tuple(_paid(line, busy_hours, wall_hours, fleet) for line in lines),
-        fits=sum(n.count * n.trials for n in _largest(fleet, spec.resources, 10**9)),
+        fits=fleet.most_trials(cpus=spec.resources.cpus, gpus=spec.resources.gpus),
         wall_hours=wall_hours,
         chain_hours=plan.chain_hours,
     )

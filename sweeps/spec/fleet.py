@@ -6,6 +6,7 @@ node. Prices are labels, which Ray's schema allows and Ray ignores: `labels: {pr
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ BOOTSTRAP_CONFIG = Path("~/ray_bootstrap_config.yaml")
 """Where `ray up` leaves the cluster file on the head."""
 
 IDLE_MINUTES = 5.0  # Ray's default of idle_timeout_minutes
+MAX_WORKERS = 2  # and of max_workers
 TOLERANCE = 1e-9  # 1 / 0.1 trials are 10 and not 9
 
 
@@ -106,6 +108,21 @@ class Fleet:
             "nodes there"
         )
 
+    def most_trials(self, *, cpus: float, gpus: float) -> int:
+        """Trials of one kind that the largest cluster holds at once.
+
+        Args:
+            cpus: CPUs of one trial.
+            gpus: GPUs of one trial.
+        """
+        held = [(node, node.num_trials(cpus=cpus, gpus=gpus)) for node in self.nodes]
+        most, free = sum(trials for node, trials in held if node.is_head), self.max_workers
+        for node, trials in sorted(held, key=lambda pair: pair[1], reverse=True):
+            started = 0 if node.is_head else min(free, node.maximum)
+            most += trials * started
+            free -= started
+        return most
+
     def price_per_accelerator_hour(self, resources: ResourceSpec) -> float | None:
         """Money for an accelerator (a CPU where a trial holds no GPU) held for an hour by trials.
 
@@ -148,26 +165,39 @@ def load_fleet(file: Path) -> Fleet:
             f"a cluster file must name its available_node_types, found none in {file}: what its "
             "nodes hold and cost is not known; give --price for one accelerator hour instead"
         )
-    return _fleet(told, str(file))
+    return fleet_of(told, str(file))
 
 
-def _fleet(told: dict[str, Any], name: str) -> Fleet:
-    max_workers = int(told.get("max_workers", 2))
+def fleet_of(told: Mapping[str, Any], name: str) -> Fleet:
+    """The machines of a cluster file's content.
+
+    Args:
+        told: What `ray up` takes.
+        name: What messages call it.
+
+    Raises:
+        SweepError: It does not say what its nodes hold.
+    """
+    max_workers = int(told.get("max_workers", MAX_WORKERS))
     head = told.get("head_node_type")
-    nodes = [
-        _node_type(key, value or {}, name, is_head=key == head, max_workers=max_workers)
-        for key, value in told["available_node_types"].items()
+    types = {key: value or {} for key, value in told["available_node_types"].items()}
+    heads = [_node_type(key, types[key], name, 1, is_head=True) for key in types if key == head]
+    workers = [
+        _node_type(
+            key, value, name, int(value.get("max_workers", 0 if key == head else max_workers))
+        )
+        for key, value in types.items()
     ]
     return Fleet(
         name=name,
-        nodes=tuple(sorted(nodes, key=lambda node: not node.is_head)),
+        nodes=(*heads, *(node for node in workers if node.maximum)),
         max_workers=max_workers,
         idle_minutes=float(told.get("idle_timeout_minutes", IDLE_MINUTES)),
     )
 
 
 def _node_type(
-    key: str, told: dict[str, Any], name: str, *, is_head: bool, max_workers: int
+    key: str, told: Mapping[str, Any], name: str, maximum: int, *, is_head: bool = False
 ) -> NodeType:
     resources, labels = told.get("resources") or {}, told.get("labels") or {}
     if "CPU" not in resources:
@@ -180,7 +210,7 @@ def _node_type(
             name=str(key),
             cpus=float(resources["CPU"]),
             gpus=float(resources.get("GPU", 0)),
-            maximum=1 if is_head else min(max_workers, int(told.get("max_workers", max_workers))),
+            maximum=maximum,
             price_per_hour=_price(labels.get(PRICE_LABEL)),
             market=str(labels.get(MARKET_LABEL, "")),
             is_head=is_head,

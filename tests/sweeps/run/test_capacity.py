@@ -2,7 +2,7 @@ import pytest
 from tiny import tiny_spec
 
 from sweeps.errors import CapacityError
-from sweeps.run.capacity import Capacity, Nodes, Slots, current_capacity, largest_capacity, slots
+from sweeps.run.capacity import Slots, current_fleet, largest_fleet, slots
 from sweeps.spec.values import ResourceSpec
 from ulm.regimes import Regime
 
@@ -22,7 +22,7 @@ def asking(tmp_path, *, regimes=tuple(Regime), **resources):
 
 
 def nodes(*found):
-    return current_capacity([{"Alive": True, "Resources": each} for each in found])
+    return current_fleet([{"Alive": True, "Resources": each} for each in found])
 
 
 @pytest.mark.parametrize(
@@ -48,31 +48,31 @@ def test_a_fixed_cluster_has_the_slots_that_fit_on_its_nodes(tmp_path, resources
 def test_dead_nodes_hold_nothing():
     dead = {"Alive": False, "Resources": {"CPU": 8.0}}
     alive = {"Alive": True, "Resources": {"memory": 1.0}}
-    assert current_capacity([dead, alive]) == Capacity(fixed=(Nodes(cpus=0.0),))
+    assert current_fleet([dead, alive]).most_trials(cpus=1, gpus=0) == 0
 
 
 def test_an_autoscaling_cluster_without_workers_has_the_slots_of_its_largest(tmp_path):
     spec = asking(tmp_path, cpus=4, gpus=1)
-    found = slots(spec, nodes({"CPU": 4.0}), largest_capacity(CONFIG))
+    found = slots(spec, nodes({"CPU": 4.0}), largest_fleet(CONFIG))
     assert found == Slots(total=1 + 4 * 4 + 1 * 2, neural=4), "five workers, the largest first"
 
 
 def test_the_limit_of_all_workers_counts_for_gpus_too(tmp_path):
     config = {**CONFIG, "max_workers": 3}
     spec = asking(tmp_path, cpus=1, gpus=0.5)
-    assert slots(spec, nodes({"CPU": 4.0}), largest_capacity(config)).neural == 6
+    assert slots(spec, nodes({"CPU": 4.0}), largest_fleet(config)).neural == 6
 
 
 def test_more_nodes_than_the_autoscaler_may_start_are_used_all_the_same(tmp_path):
     config = {**CONFIG, "max_workers": 0}
     current = nodes({"CPU": 4.0}, {"CPU": 32.0})
-    assert slots(asking(tmp_path), current, largest_capacity(config)).total == 36
+    assert slots(asking(tmp_path), current, largest_fleet(config)).total == 36
 
 
 def test_a_configuration_without_limits_or_resources_promises_nothing(tmp_path):
-    assert largest_capacity({}) == Capacity(fixed=())
+    assert largest_fleet({}).nodes == ()
     bare = {"available_node_types": {"node": {"node_config": {}, "resources": {}}}}
-    assert slots(asking(tmp_path), nodes({"CPU": 2.0}), largest_capacity(bare)).total == 2
+    assert slots(asking(tmp_path), nodes({"CPU": 2.0}), largest_fleet(bare)).total == 2
 
 
 def test_a_trial_no_node_can_hold_is_one_message_with_what_there_is_and_the_remedy(tmp_path):
@@ -83,7 +83,7 @@ def test_a_trial_no_node_can_hold_is_one_message_with_what_there_is_and_the_reme
         slots(spec, nodes({"CPU": 8.0}))
     only_cpus = {**CONFIG, "available_node_types": {"head": {"resources": {"CPU": 4}}}}
     with pytest.raises(CapacityError, match="also if only at the cluster's largest"):
-        slots(spec, nodes({"CPU": 0.0}), largest_capacity(only_cpus))
+        slots(spec, nodes({"CPU": 0.0}), largest_fleet(only_cpus))
     with pytest.raises(CapacityError, match=r"found 1 × 2 CPUs and 0 GPUs: lower resources\.cpus"):
         slots(asking(tmp_path, cpus=3), nodes({"CPU": 2.0}))
 

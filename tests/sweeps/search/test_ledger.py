@@ -81,6 +81,17 @@ def test_longest_first_puts_large_cells_before_small_ones_and_smallest_first_the
         assert f"n{sizes[0]}" in str(ledger.ready(0)[0])
 
 
+def test_a_cell_that_has_begun_is_finished_before_another_of_its_cost_begins():
+    spec = tiny_spec(regimes=(Regime.SCRATCH,), seeds=(0, 1, 2), sizes=(10,))
+    ledger = new_ledger(spec, cost=lambda cell, stage: trial_cost(spec, cell, stage))
+    while ledger.ready(0):
+        begun = ledger.ready(0)[0]
+        key = finish(ledger, begun)
+        is_last = key.study.stage is Stage.FINAL
+        if not is_last:
+            assert ledger.ready(0)[0].cell_id == begun.cell_id
+
+
 def test_a_study_runs_one_trial_at_a_time_unless_told_otherwise():
     for parallel, more in ((1, False), (2, True)):
         spec = tiny_spec(search=tiny_search(parallel_trials=parallel), **ONE)

@@ -154,6 +154,22 @@ def test_the_bill_pays_workers_for_their_work_and_the_head_for_all_of_the_time(i
     assert bill.node_hours == head.hours + worker.hours
 
 
+def test_the_largest_cluster_is_made_of_the_nodes_that_hold_most():
+    small = replace(WORKER, name="small", gpus=1, maximum=2, price_per_hour=0.1)
+    large = replace(WORKER, name="large", cpus=64, gpus=8, maximum=2, price_per_hour=9.0)
+    fleet = Fleet(name="two kinds", nodes=(HEAD, small, large), max_workers=2)
+    assert fleet.most_trials(cpus=1, gpus=1) == 16
+    assert fleet.most_trials(cpus=1, gpus=0) == 4 + 128
+
+
+def test_the_type_of_the_head_may_be_that_of_workers_too(file):
+    told = TOLD.replace("boss: {resources: {CPU: 2}", "boss: {max_workers: 2, resources: {CPU: 2}")
+    file.write_text(told, encoding="utf-8")
+    fleet = load_fleet(file)
+    assert [(node.name, node.maximum) for node in fleet.nodes if node.is_head] == [("boss", 1)]
+    assert [n.maximum for n in fleet.nodes if n.name == "boss" and not n.is_head] == [2]
+
+
 def test_no_number_of_nodes_makes_a_sweep_shorter_than_its_longest_chain(imdb):
     spec = on_gpus(imdb, 1)
     plan = plan_sweep(spec)
