@@ -104,7 +104,7 @@ def plan(
     from sweeps.paths import SweepPaths
     from sweeps.spec.bill import make_bill
     from sweeps.spec.fleet import load_fleet, with_price
-    from sweeps.spec.plan import plan_sweep
+    from sweeps.spec.plan import budget_warnings, plan_sweep
     from sweeps.spec.volume import stored_volumes
     from sweeps.tables import bill_lines, bill_table, plan_lines, plan_table
 
@@ -122,6 +122,9 @@ def plan(
         console.print(bill_table(bill))
         for line in bill_lines(bill):
             console.print(line)
+    wall_hours = opening.wall_hours_here(planned, loaded) if bill is None else bill.wall_hours
+    for line in budget_warnings(planned, loaded, wall_hours):
+        console.print(f"warning: {line}")
 
 
 @app.command()

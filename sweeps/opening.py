@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sweeps.paths import SweepPaths
     from sweeps.search.ledger import Ledger
     from sweeps.search.records import TrialRecord
+    from sweeps.spec.plan import SweepPlan
     from sweeps.spec.rates import Rates
     from sweeps.spec.values import SweepSpec
     from sweeps.spec.volume import Volumes
@@ -111,3 +112,11 @@ def rates_of(
         if recorded is not None:
             return recorded
     return calibrated(spec, volumes, paths) if is_here else None
+
+
+def wall_hours_here(plan: "SweepPlan", spec: "SweepSpec") -> float:
+    """From the first trial to the last on this machine's CPUs; the least it can be on GPUs."""
+    if spec.resources.gpus:
+        return plan.chain_hours
+    at_once = max(1, (os.cpu_count() or 1) // spec.resources.cpus)
+    return max(plan.chain_hours, plan.total.hours / at_once)

@@ -114,6 +114,26 @@ def plan_sweep(
     )
 
 
+def budget_warnings(plan: SweepPlan, spec: SweepSpec, wall_hours: float) -> tuple[str, ...]:
+    """What a budget will leave undone, a sentence each.
+
+    Args:
+        plan: The plan of the sweep.
+        spec: The sweep.
+        wall_hours: From the first trial to the last, where it is to run.
+    """
+    planned = {"hours": wall_hours, "accelerator_hours": plan.total.accelerator_hours}
+    remedy = "raise it or plan less"
+    if spec.order == "longest_first":
+        remedy += ", or set order: smallest_first, which completes small sizes first"
+    return tuple(
+        f"budget.{name} is {limit:g}, {hours:.2g} are planned: the run would end with cells "
+        f"undone; {remedy}"
+        for name, hours in planned.items()
+        if (limit := getattr(spec.budget, name)) is not None and limit < hours
+    )
+
+
 def _regime_plan(
     spec: SweepSpec, cells: Sequence[Cell], volumes: Volumes, rates: Rates | None
 ) -> RegimePlan:

@@ -12,11 +12,11 @@ from sweeps.spec.cost import (
     vocabulary_size,
 )
 from sweeps.spec.load import load_spec
-from sweeps.spec.plan import plan_sweep
+from sweeps.spec.plan import budget_warnings, plan_sweep
 from sweeps.spec.rates import CPU_FLOP_PER_SECOND, GPU_FLOP_PER_SECOND, Rates, default_rates
 from sweeps.spec.searches import NeuralSearch, Range, SearchSpec
 from sweeps.spec.spaces import num_trials
-from sweeps.spec.values import LabelSpec, TestSpec
+from sweeps.spec.values import BudgetSpec, LabelSpec, TestSpec
 from sweeps.spec.volume import (
     CorpusVolume,
     Volumes,
@@ -162,6 +162,21 @@ def test_a_size_beyond_the_pool_is_warned_of(imdb):
     assert plan_sweep(imdb).warnings == ()
     (warning,) = plan_sweep(replace(imdb, sizes=(500, 80_000))).warnings
     assert "must not exceed the pool of 75,000 documents, found 80,000" in warning
+
+
+def test_a_budget_that_ends_before_the_sweep_is_warned_of(imdb):
+    def warnings(wall_hours, **asked):
+        order = asked.pop("order", "longest_first")
+        spec = replace(imdb, budget=BudgetSpec(**asked), order=order)
+        return budget_warnings(plan_sweep(spec), spec, wall_hours)
+
+    assert warnings(7.0) == warnings(7.0, hours=8) == warnings(7.0, accelerator_hours=1e6) == ()
+    (short,) = warnings(7.0, hours=2)
+    assert "budget.hours is 2, 7 are planned" in short
+    assert "order: smallest_first" in short
+    both = warnings(7.0, hours=2, accelerator_hours=1, order="smallest_first")
+    assert len(both) == 2
+    assert not any("smallest_first" in line for line in both)
 
 
 def test_an_unknown_corpus_is_planned_with_a_stated_assumption(demo, tmp_path):
