@@ -9,22 +9,21 @@ the trial does not count, and is asked again when that is mended.
 
 import ctypes
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from sweeps.disk import full_disk, is_full
 from sweeps.errors import LostEncoderError
-from sweeps.search.messages import FAILURE, LOST_ENCODER, MISFIT, OUTCOME, dump
+from sweeps.search.messages import FAILURE, HALVES, LOST_ENCODER, MISFIT, OUTCOME, dump
 from sweeps.search.records import Outcome
 from ulm.errors import TokenError, UlmError
 
-PARTS = 2
 # in the text of what torch raises as a plain RuntimeError: on the CPU, and below its allocator
 OUT_OF_MEMORY = ("DefaultCPUAllocator", "out of memory")
 
 
 def ending_of(
-    train: Callable[[int], Outcome], *, place: str, has_batches: bool = True
+    train: Callable[[int], Outcome], *, place: str, has_batches: bool = True, parts: int = 1
 ) -> dict[str, str]:
     """The result that a trial reports last.
 
@@ -32,12 +31,13 @@ def ending_of(
         train: Trains with batches cut into this many parts.
         place: Where the trial writes, to be named when it is full.
         has_batches: Whether parts save memory; `bow` trains on all documents at once.
+        parts: More than one where a worker was lost because memory did not suffice.
 
     Returns:
         The outcome, a failure, or why no trial can go on here; with it an encoder that is lost.
     """
     try:
-        return _ending_in_memory(train, has_batches)
+        return _ending_in_memory(train, (parts, HALVES) if has_batches else (1,))
     except LostEncoderError as lost:
         return {LOST_ENCODER: lost.key, MISFIT: str(lost)}
     except TokenError as damaged:
@@ -48,15 +48,15 @@ def ending_of(
         return {MISFIT: str(full_disk(place))}
 
 
-def _ending_in_memory(train: Callable[[int], Outcome], has_batches: bool) -> dict[str, str]:
-    ending, is_too_large = _attempt(train, 1)
-    if is_too_large and has_batches:
+def _ending_in_memory(train: Callable[[int], Outcome], tries: Sequence[int]) -> dict[str, str]:
+    for parts in sorted(set(tries)):
+        ending, is_too_large = _attempt(train, parts)
         give_back_memory()
-        ending, is_too_large = _attempt(train, PARTS)
-        if is_too_large:
-            reason = ending[FAILURE]
-            ending = {FAILURE: f"{reason}, also with half the batch at a time: lower `batch`"}
-    give_back_memory()
+        if not is_too_large:
+            return ending
+    if HALVES in tries:
+        reason = f"{ending[FAILURE]}, also with half the batch at a time: lower `batch`"
+        return {FAILURE: reason}
     return ending
 
 

@@ -150,6 +150,7 @@ def run_trials(
         KeyboardInterrupt: Ctrl-C or SIGTERM; Tune ends its workers first.
     """
     with open_ray(own_ray) as ray:
+        from sweeps.run.actors import lost_workers_end_nothing
         from sweeps.run.trial import make_trainable
         from sweeps.search.searcher import Bridge
 
@@ -160,7 +161,10 @@ def run_trials(
         free = _slots(context.spec, ray, config)
         bridge = Bridge(control, context.spec, max_total=free.total, max_neural=free.neural)
         tuner = make_tuner(bridge, make_trainable(context, versions), paths)
-        with terminated_like_interrupt():  # Ray has put a handler of its own in between
+        with (
+            lost_workers_end_nothing(),
+            terminated_like_interrupt(),
+        ):  # Ray has put a handler of its own in between
             tuner.fit()
     for error in (bridge.error, bridge.unfit):
         if error is not None:

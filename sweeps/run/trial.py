@@ -27,6 +27,7 @@ from sweeps.search.messages import (
     CPUS,
     GPUS,
     MISFIT,
+    PARTS,
     PROGRESS,
     REQUEST,
     SAVED,
@@ -60,7 +61,7 @@ def make_trainable(context: TrialContext, versions: Versions | None = None) -> T
 
             tune.report({MISFIT: misfit})
             return
-        run_on_worker(load_request(config[REQUEST]), context)
+        run_on_worker(load_request(config[REQUEST]), context, int(config.get(PARTS, 1)))
 
     return train
 
@@ -94,8 +95,8 @@ def resources_of(config: dict[str, Any]) -> Any:
     return PlacementGroupFactory([bundle])
 
 
-def run_on_worker(request: TrialRequest, context: TrialContext) -> None:
-    """Run a trial in this process and report to Tune."""
+def run_on_worker(request: TrialRequest, context: TrialContext, parts: int) -> None:
+    """Run a trial in this process, with batches in this many parts, and report to Tune."""
     import torch
     from ray import tune
 
@@ -120,6 +121,7 @@ def run_on_worker(request: TrialRequest, context: TrialContext) -> None:
             ),
             place=context.encoders,
             has_batches=request.cell.regime != Regime.BOW,
+            parts=parts,
         )
     tune.report(last)
 

@@ -13,6 +13,8 @@ from sweeps.spec.cells import Cell, Stage
 
 REQUEST, CPUS, GPUS = "request", "cpus", "gpus"
 """Keys of a trial's configuration."""
+PARTS, HALVES = "parts", 2
+"""Another, where memory did not suffice: parts that a batch is computed in."""
 PROGRESS, OUTCOME, FAILURE, MISFIT = "progress", "outcome", "failure", "misfit"
 """Keys of a trial's results: one of them in each; MISFIT is why no trial can go on where it is."""
 SAVED = "saved"

@@ -21,9 +21,11 @@ from sweeps.search.messages import (
     CPUS,
     FAILURE,
     GPUS,
+    HALVES,
     LOST_ENCODER,
     MISFIT,
     OUTCOME,
+    PARTS,
     PROGRESS,
     REQUEST,
     SAVED,
@@ -38,6 +40,11 @@ from ulm.regimes import Regime
 
 BUDGET_SPENT = "the budget was spent while it waited for a node"
 VANISHED = "its worker vanished"
+LOW_ON_MEMORY = "low on memory"  # of Ray's memory monitor, when it has ended a worker
+OUT_OF_MEMORY = (
+    "its node ran out of memory: half a batch at a time is tried; where that goes on, lower "
+    "`batch`, or raise `resources.cpus` so that fewer trials share a node"
+)
 TOO_LONG = "its worker held it for longer than budget.trial_hours"
 
 
@@ -284,12 +291,18 @@ class SweepScheduler(FIFOScheduler):
                 self._bridge.control.lose(key, reason)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """Keep the reason; the searcher hears of the end next."""
+        """Keep the reason; the searcher hears of the end next.
+
+        Where memory did not suffice, half a batch at a time is tried from now on.
+        """
         error = _error_text(trial)
         is_overdue = trial.trial_id in self._bridge.overdue
         self._bridge.overdue.discard(trial.trial_id)
         if is_overdue or error is not None:
-            self._bridge.reasons[trial.trial_id] = TOO_LONG if is_overdue else _reason(error or "")
+            reason = TOO_LONG if is_overdue else _reason(error or "")
+            self._bridge.reasons[trial.trial_id] = reason
+            if reason == OUT_OF_MEMORY:
+                trial.config[PARTS] = HALVES
 
 
 def _error_text(trial: Trial) -> str | None:
@@ -299,7 +312,10 @@ def _error_text(trial: Trial) -> str | None:
 
 
 def _reason(errors: str) -> str:
-    """The cause of the last error where the trial's own code raised it, else that it vanished."""
-    lines = errors.rpartition("Failure # ")[2].splitlines()
+    """The cause of the last error where it is known, else that the worker vanished."""
+    last = errors.rpartition("Failure # ")[2]
+    if LOW_ON_MEMORY in last:
+        return OUT_OF_MEMORY
+    lines = last.splitlines()
     is_raised = len(lines) > 2 and "ray::" in lines[1]
     return lines[-1].strip() if is_raised else VANISHED

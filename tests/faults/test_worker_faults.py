@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from faulty import PATIENCE_SECONDS, Row, cut, flip
@@ -22,6 +24,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.slow]
 
 NODES = Path(__file__).parents[1] / "cluster" / "nodes_of_one_machine.py"
 HANG_SECONDS = 30.0
+SPARE_BYTES = 3 * 2**30
 NUM_BEFORE = 2  # trials that have finished before anything happens
 
 
@@ -122,6 +125,37 @@ def test_a_trial_that_the_kernel_kills_for_memory_goes_on(sweep, undisturbed, te
     note = "the trial goes on from its last checkpoint; "
     note += "what torch itself refuses is tried in half a batch"
     goes_on(sweep, driver, undisturbed, tell, "trial killed by the kernel, out of memory", note)
+
+
+def test_a_trial_that_ray_ends_for_memory_goes_on_by_halves(sweep, undisturbed, tell):
+    """The test takes the memory of the node until Ray has ended a worker."""
+    node = psutil.virtual_memory()
+    if node.available < 3 * SPARE_BYTES:
+        pytest.skip(f"{node.available / 2**30:.0f} GiB are free, 9 are wanted")
+    sweep.environment |= {
+        "RAY_memory_usage_threshold": str((node.total - node.available + SPARE_BYTES) / node.total),
+        "RAY_memory_monitor_refresh_ms": "100",
+    }
+    driver = sweep.start()
+    workers = caught_in_the_middle(sweep, driver)
+    events, before, taken = sweep.num_events, sweep.finished(), []
+    while all(worker.is_running() for worker in workers) and len(taken) < 3 * 8:
+        taken.append(np.ones(SPARE_BYTES // 8 // 8))
+        time.sleep(0.05)
+    del taken
+    for worker in filter(psutil.Process.is_running, workers):
+        worker.resume()
+    seconds = sweep.recovered(driver, events)
+    said = sweep.complete(driver)
+    found = sweep.kept_lost_repeated(before)
+    note = "the trial goes on from its last checkpoint, half a batch at a time"
+    equal = sweep.table() == undisturbed
+    tell(Row(fault="Ray's memory monitor", equal=equal, seconds=seconds, note=note, **found))
+    assert "its node ran out of memory" in said, said
+    assert (found["lost"], found["repeated"]) == (0, 0)
+    halved = [r for r in sweep.attempts() if r.outcome and "accumulation" in r.outcome.metrics]
+    assert halved
+    sweep.check_nothing_is_left()
 
 
 def without_names(rows, regime):

@@ -50,6 +50,13 @@ class FakeTraining:
         return Outcome(value=0.5, metrics={"parts": float(parts)})
 
 
+def test_a_trial_that_took_its_node_down_begins_in_parts_and_is_tried_no_third_time():
+    training = FakeTraining(MemoryError("no room"), MemoryError("no room"))
+    ending = ending_of(training, place=PLACE, parts=2)
+    assert training.parts == [2]
+    assert "also with half the batch" in ending[FAILURE]
+
+
 @pytest.mark.parametrize("error", TOO_LARGE, ids=str)
 def test_training_that_runs_out_of_memory_is_tried_again_in_parts(error):
     training = FakeTraining(error)

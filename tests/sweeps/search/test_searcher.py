@@ -19,6 +19,7 @@ from sweeps.search.messages import (
     LOST_ENCODER,
     MISFIT,
     OUTCOME,
+    PARTS,
     PROGRESS,
     REQUEST,
     dump,
@@ -42,6 +43,7 @@ class FakeTrial:
         self.status = "PENDING"
         self.temporary_state = SimpleNamespace(ray_actor=f"actor {trial_id}")
         self.error_file = error_file
+        self.config = {}
 
 
 class FakeTune:
@@ -71,6 +73,11 @@ Failure # {} (occurred at 2026-11-25_19-33-13)
 The actor died unexpectedly before finishing this task.
 \tpid: 9829
 The process died; the largest there were: ray::ImplicitFunc.train
+"""
+STARVED = """\
+Failure # {} (occurred at 2026-11-26_12-00-09)
+1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 192.0.2.2)
+Selected to kill: (Actor(08e6): task name=ImplicitFunc.__init__, pid=19392, memory used=1.64GB)
 """
 
 
@@ -260,6 +267,23 @@ def test_a_crash_that_tune_gave_up_on_keeps_its_cause_and_may_be_asked_again(mak
     record = control.ledger.latest(key)
     assert (record.state, record.retryable) == (TrialState.FAILED, True)
     assert record.failure == "ValueError: no word"
+
+
+def test_a_worker_that_ray_ended_for_memory_makes_the_trial_halve_its_batches(make, failing):
+    control, searcher, scheduler, bridge = make(tiny_spec(**SMALL))
+    searcher.suggest("a")
+    key = bridge.keys["a"]
+    trial = failing("a", DIED.format(1))
+    scheduler.on_trial_error(None, trial)
+    assert PARTS not in trial.config, "why that one died is not known"
+    trial = failing("a", DIED.format(1) + STARVED.format(2))
+    scheduler.on_trial_error(None, trial)
+    assert trial.config[PARTS] == 2
+    searcher.on_trial_complete("a", error=True)
+    record = control.ledger.latest(key)
+    assert record.retryable
+    assert "its node ran out of memory" in record.failure
+    assert "lower `batch`" in record.failure
 
 
 def test_a_failure_told_as_a_value_is_for_good(make):
