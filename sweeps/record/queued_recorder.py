@@ -17,10 +17,12 @@ from sweeps.record.book import RunBook
 from sweeps.record.environment import describe_error
 from sweeps.record.models import FittedModel
 from sweeps.record.runs import Run
-from sweeps.search.records import TrialRecord
+from sweeps.search.records import TrialKey, TrialRecord
 from sweeps.search.spending import Spent
 
 _log = logging.getLogger(__name__)
+
+PACE_SECONDS = 1.0  # between two epochs of a trial: a write takes 6 ms, epochs may take 20
 
 
 class RunStore(Protocol):
@@ -72,6 +74,7 @@ class QueuedRecorder:
         self._book = book
         self._store = store
         self._close_seconds = close_seconds
+        self._next_at: dict[TrialKey, float] = {}  # Unix seconds at which an epoch is told again
         self._background = Background(name, pauses=pauses, describe=describe_error)
         self._sweep = book.sweep_run()
         self._put([self._sweep])  # a store sets itself up while the sweep still prepares
@@ -80,8 +83,17 @@ class QueuedRecorder:
         """See `Recorder`."""
         self._guard(lambda: self._put(self._book.trial_runs([record])))
 
-    progressed = started
-    ended = started
+    def progressed(self, record: TrialRecord) -> None:
+        """See `Recorder`; what comes within a second of the epoch before is told with the next."""
+        told_at = record.told_at or 0.0
+        if told_at >= self._next_at.get(record.key, 0.0):
+            self._next_at[record.key] = told_at + PACE_SECONDS
+            self.started(record)
+
+    def ended(self, record: TrialRecord) -> None:
+        """See `Recorder`."""
+        self._next_at.pop(record.key, None)
+        self.started(record)
 
     def spent(self, spent: Spent) -> None:
         """See `Recorder`."""

@@ -459,6 +459,30 @@ def test_an_event_that_cannot_be_made_into_a_run_is_logged_and_not_raised(caplog
     assert "an event could not be recorded" in caplog.text
 
 
+def test_short_epochs_are_told_once_a_second_and_all_of_them_at_the_end():
+    class Counting(FlakyStore):
+        def apply(self, run, parent):
+            self.runs[run.key] = run
+            self.calls += 1
+
+    store = Counting()
+    recorder = QueuedRecorder(name="counting", book=RunBook(spec=SPEC, cells=CELLS), store=store)
+    trial = next(record for record in RECORDS if len(record.progress) > 2)
+    recorder.started(started(trial))
+    assert recorder.flush(timeout_seconds=5)
+    for epochs in range(1, len(trial.progress) + 1):
+        for at in (10.0 * epochs, 10.0 * epochs + 0.3, 10.0 * epochs + 0.6):
+            recorder.progressed(replace(after_epochs(trial, epochs), told_at=at))
+            assert recorder.flush(timeout_seconds=5)
+    assert store.calls == 1 + 1 + len(trial.progress), (
+        "the sweep, the start, an epoch in ten seconds"
+    )
+    recorder.ended(trial)
+    recorder.close()
+    (run,) = (run for run in store.runs.values() if run.kind == "trial")
+    assert {p.step for p in run.points} >= {p.epoch for p in trial.progress}
+
+
 @pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/mlruns"])
 def test_a_plain_folder_is_refused_with_what_to_use_instead(uri):
     with pytest.raises(TrackingError, match=r"use sqlite:////absolute/path/mlflow\.db"):
