@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from sweeps import opening
 from sweeps.disk import full_disk, is_full
 from sweeps.errors import SweepError
+from sweeps.garbage import collect_rarely
 from sweeps.passwords import redact_uri
 from ulm.errors import UlmError
 
@@ -271,6 +272,7 @@ def _console() -> "Console":
 
 def main() -> None:
     """Run the command line of this process."""
+    collect_rarely()
     app()
 
 

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from sqlalchemy import Engine, event
 
+from sweeps.garbage import collect_rarely
 from sweeps.record.environment import describe_error
 from sweeps.record.models import FittedModel
 from sweeps.record.runs import Run
@@ -145,6 +146,7 @@ def write_ahead(connection: Any, record: Any = None) -> None:
 
 def main() -> None:
     """Serve the driver that started this process; what libraries print goes to stderr."""
+    collect_rarely()
     os.nice(NICENESS)
     event.listen(Engine, "connect", write_ahead)
     answers = os.fdopen(os.dup(1), "wb")

@@ -8,10 +8,9 @@ the trial does not count, and is asked again when that is mended.
 """
 
 import ctypes
-import gc
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
+from sweeps import garbage
 from sweeps.disk import full_disk, is_full
 from sweeps.errors import LostEncoderError
 from sweeps.search.messages import FAILURE, HALVES, LOST_ENCODER, MISFIT, OUTCOME, dump
@@ -93,16 +92,9 @@ def give_back_memory() -> None:
     """Frees what training held: actors are reused; torch and glibc keep freed memory."""
     import torch
 
-    gc.collect()
-    _set_aside_what_stays()
+    garbage.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
-
-
-@lru_cache(maxsize=1)
-def _set_aside_what_stays() -> None:
-    """Modules and the actor itself, 400,000 objects: walking over them took 0.16 s a trial."""
-    gc.freeze()

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from sweeps.garbage import collect_rarely
 from sweeps.run.context import TrialContext
 from sweeps.run.ending import ending_of
 from sweeps.run.health import SET_UP_AGAIN, find_misfits
@@ -97,6 +98,7 @@ def resources_of(config: dict[str, Any]) -> Any:
 
 def run_on_worker(request: TrialRequest, context: TrialContext, parts: int) -> None:
     """Run a trial in this process, with batches in this many parts, and report to Tune."""
+    collect_rarely()
     import torch
     from ray import tune
 
