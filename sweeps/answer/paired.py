@@ -43,29 +43,23 @@ class McNemar:
     Args:
         first_only: Documents that favour the first.
         second_only: Documents that favour the second.
-        exact: Two-sided exact p-value, 2 P(X <= smaller), X ~ Binomial(first + second, 1/2).
-        mid: The same with half the probability of the outcome itself (Fagerland 2013).
+        mid: Two-sided mid-p-value, 2 P(X <= smaller) - P(X = smaller) with X ~ Binomial(first +
+            second, 1/2) (Fagerland 2013).
     """
 
     first_only: int
     second_only: int
-    exact: float
     mid: float
 
 
 def mcnemar(first_only: int, second_only: int) -> McNemar:
-    """The test from its two counts; both p-values are 1 where no document tells them apart."""
+    """The test from its two counts; its p-value is 1 where no document tells them apart."""
     total, smaller = first_only + second_only, min(first_only, second_only)
     if total == 0:
-        return McNemar(first_only=0, second_only=0, exact=1.0, mid=1.0)
+        return McNemar(first_only=0, second_only=0, mid=1.0)
     tail = float(betainc(total - smaller, smaller + 1, 0.5))
     outcome = _binomial_half(smaller, total)
-    return McNemar(
-        first_only=first_only,
-        second_only=second_only,
-        exact=min(1.0, 2 * tail),
-        mid=min(1.0, 2 * tail - outcome),
-    )
+    return McNemar(first_only=first_only, second_only=second_only, mid=min(1.0, 2 * tail - outcome))
 
 
 def _binomial_half(count: int, total: int) -> float:
