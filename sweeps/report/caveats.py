@@ -118,11 +118,11 @@ def _always(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:
             "Language model losses are per token of each cell's own vocabulary: where vocabularies "
             "differ, between sizes or regimes, so does what a loss means."
         )
-    held_out = round(spec.labels.train * spec.labels.validation)
+    held_out = spec.labels.num_held_out
     if spec.labels.folds is None:
         notes.append(
             f"Classifiers are chosen on {held_out} held-out labels, so a validation accuracy moves "
-            f"in steps of {100 / max(1, held_out):.1f} points; test scores are of a refit on all "
+            f"in steps of {100 / held_out:.1f} points; test scores are of a refit on all "
             f"{spec.labels.train} labels."
         )
     documents = {row.test_documents for row in rows if row.test_documents}

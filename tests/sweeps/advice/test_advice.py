@@ -213,7 +213,11 @@ def test_a_search_that_was_too_short_is_named():
         for rate, score in ((0.01, 60.0), (0.02, 70.0), (0.03, 80.0))
     )
     panel = SearchPanel(
-        regime="domain", stage=Stage.CLASSIFIER, searched=Range(low=1, high=2), studies=(tried,)
+        regime="domain",
+        stage=Stage.CLASSIFIER,
+        searched=Range(low=1, high=2),
+        num_held_out=1000,
+        studies=(tried, tried),
     )
     _, text = advice_for(TABLE, searches=[search_curve(panel)])
     assert "The search was not enough for `domain` classifier" in text

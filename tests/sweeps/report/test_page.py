@@ -281,7 +281,11 @@ def test_a_search_whose_last_trial_helped_is_a_caveat():
         for rate, score in ((0.01, 60.0), (0.02, 70.0), (0.03, 80.0))
     )
     panel = SearchPanel(
-        regime="domain", stage=Stage.CLASSIFIER, searched=Range(low=1, high=2), studies=(tried,)
+        regime="domain",
+        stage=Stage.CLASSIFIER,
+        searched=Range(low=1, high=2),
+        num_held_out=1000,
+        studies=(tried, tried),
     )
     text = " ".join(caveats(SPEC, [], [search_curve(panel)]))
     assert "The last trial of the search still brought a gain for `domain` (classifier)" in text

@@ -121,7 +121,10 @@ def rows_at(spec, regime, size):
 def test_the_search_is_judged_by_stage_and_its_rates_are_folded_away(evidence):
     section = searching_section(evidence)
     text = text_of(section)
-    assert "Language model of `domain` and `ulm+domain`: unknown, fewer than three trials." in text
+    assert (
+        "Language model of `domain` and `ulm+domain`: cannot tell, fewer than three trials." in text
+    )
+    assert "more than 20 held-out labels bring by chance" in text
     (fold,) = [block for block in section.blocks if isinstance(block, Fold)]
     (table,) = every(fold.blocks, Table)
     assert len(table.lines) == 2 * 5 + 3 + 2 * 5
