@@ -6,17 +6,30 @@ Prints the tables of docs/statistics.md in Markdown:
 
 Searches: each study draws its rates uniformly over the logarithm of the range; a trial is scored on
 held-out labels of which a share is right, or wrong, for all trials of the study alike.
+
+Claims: five regimes, one of them at two sizes, whose scores are drawn from one distribution; every
+claim is wrong.
 """
 
 import argparse
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import scipy
+from scipy.stats import binom
 
+from sweeps.answer.paired import POWER, noether_seeds
+from sweeps.answer.scores import Point, Scores
 from sweeps.answer.search_curves import Verdict, search_curve
+from sweeps.answer.statistics import (
+    Difference,
+    difference,
+    least_probability,
+    win_interval,
+)
 from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.spec.cells import Stage
 from sweeps.spec.searches import Range
@@ -31,6 +44,14 @@ LANDSCAPES: dict[str, Callable[[float], float]] = {
     "good in 15 % of the range": lambda place: 0.88 if abs(place - 0.6) < 0.075 else 0.7,
 }
 """Accuracy at a place in the range, from 0 to 1 on its logarithmic scale."""
+
+TOP: Point = ("ulm+domain", 1600)
+EQUALS: tuple[Point, ...] = (
+    *((regime, None) for regime in ("bow", "scratch", "ulm")),
+    ("domain", 1600),
+    ("ulm+domain", 400),
+    TOP,
+)
 
 
 def true_gain(landscape: str, trials: int, draws: int = 40_000) -> float:
@@ -127,6 +148,62 @@ def print_searches(num_sweeps: int) -> None:
         )
 
 
+def claims_of_equals(num_sweeps: int, num_seeds: int, *, together: bool = True) -> float:
+    """Share of sweeps of equal regimes in which the certainty table has a claim.
+
+    Args:
+        num_sweeps: Sweeps.
+        num_seeds: Seeds of each.
+        together: By the rule; else as if each comparison were the only one.
+    """
+    rng = np.random.default_rng([num_sweeps, num_seeds])
+    count = 0
+    for _ in range(num_sweeps):
+        values = rng.normal(0.8, 0.01, (len(EQUALS), num_seeds))
+        scores = Scores(points=EQUALS, seeds=tuple(range(num_seeds)), values=values)
+        found = [difference(scores, TOP, other) for other in EQUALS if other != TOP]
+        compared = [one if together else alone(one) for one in found if one is not None]
+        count += any(one.is_claimed for one in compared)
+    return count / num_sweeps
+
+
+def alone(found: Difference) -> Difference:
+    """The same with an interval of its own 95 %."""
+    interval = win_interval(found.wins, found.num_seeds)
+    return replace(found, probability=replace(found.probability, interval=interval))
+
+
+def seeds_for_power(probability: float, num_comparisons: int) -> int:
+    """The fewest seeds with which a win probability is claimed with a chance of 95 %."""
+    return next(n for n in range(1, 1000) if power(probability, n, num_comparisons) >= POWER)
+
+
+def power(probability: float, num_seeds: int, num_comparisons: int) -> float:
+    """Chance of a claim."""
+    wins = np.arange(num_seeds + 1, dtype=np.float64)
+    is_claimed = least_probability(wins, num_seeds, num_comparisons) > 0.5
+    return float(binom.pmf(wins, num_seeds, probability)[is_claimed].sum())
+
+
+def print_claims(num_sweeps: int) -> None:
+    """Print how often equal regimes are claimed to differ, and the seeds of true claims."""
+    print("\n## Claims where all regimes are equal\n")
+    print("| seeds | sweeps with a claim | each row by itself |")
+    print("| ---: | ---: | ---: |")
+    for num_seeds in (5, 6, 8, 10, 20):
+        shares = [claims_of_equals(num_sweeps, num_seeds, together=flag) for flag in (True, False)]
+        print(f"| {num_seeds} | {100 * shares[0]:.1f} % | {100 * shares[1]:.1f} % |")
+    print("\n## Seeds for a claim with a chance of 95 %\n")
+    print("| P(better) | one comparison | five | after Noether | its chance: one | five |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    for probability in (0.7, 0.75, 0.8, 0.9, 1.0):
+        count = noether_seeds(probability)
+        assert count is not None, "none of these is one half"
+        one, five = (seeds_for_power(probability, compared) for compared in (1, 5))
+        chances = (f"{100 * power(probability, count, compared):.0f} %" for compared in (1, 5))
+        print(f"| {probability:.2f} | {one} | {five} | {count} | {' | '.join(chances)} |")
+
+
 def main() -> None:
     """Print the tables."""
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -138,6 +215,7 @@ def main() -> None:
         f"{platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
     )
     print_searches(chosen.sweeps)
+    print_claims(20 * chosen.sweeps)
 
 
 if __name__ == "__main__":

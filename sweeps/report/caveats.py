@@ -10,11 +10,11 @@ from itertools import groupby
 
 from sweeps.answer.results import ResultRow
 from sweeps.answer.search_curves import SearchCurve, Verdict, at_edge
+from sweeps.answer.statistics import fewest_seeds, num_comparisons
 from sweeps.report.phrases import counted, joined, number
 from sweeps.spec.values import SweepSpec
 
 _MAX_NAMED = 6
-SEEDS_FOR_A_CLAIM = 6  # the fewest whose unanimous Clopper-Pearson interval excludes 1/2
 
 
 def caveats(
@@ -37,11 +37,13 @@ def caveats(
 
 
 def _seeds(rows: Sequence[ResultRow]) -> list[str]:
-    num_seeds = len({row.seed for row in rows if row.is_finished})
-    if num_seeds == 0 or num_seeds >= SEEDS_FOR_A_CLAIM:
+    finished = [row for row in rows if row.is_finished]
+    num_seeds = len({row.seed for row in finished})
+    fewest = fewest_seeds(num_comparisons((row.regime, row.size) for row in finished))
+    if num_seeds == 0 or num_seeds >= fewest:
         return []
     text = (
-        f"{SEEDS_FOR_A_CLAIM} seeds that agree are the fewest that allow a claim: with "
+        f"{fewest} seeds that agree are the fewest that allow a claim: with "
         f"{num_seeds} an order of regimes is what was seen, not a proof."
     )
     if num_seeds == 1:

@@ -3,26 +3,60 @@ import pytest
 from scipy import stats
 
 from sweeps.answer.agreement import agreement, concordance
-from sweeps.answer.paired import mcnemar, paired_test, seeds_to_claim
+from sweeps.answer.paired import mcnemar, more_seeds_to_claim, noether_seeds, paired_test
 from sweeps.answer.scores import make_scores
+from sweeps.answer.statistics import difference, win_interval
 from tests.sweeps.answer.sweep_scores import rows_of, scores_of
 
 BOW, ULM = ("bow", None), ("ulm", None)
 
 
 @pytest.mark.parametrize(("probability", "seeds"), [(0.75, 29), (0.9, 12), (0.25, 29), (1.0, 8)])
-def test_seeds_to_claim_are_noethers_as_published(probability, seeds):
-    assert seeds_to_claim(probability) == seeds
+def test_noethers_sample_size_is_as_published(probability, seeds):
+    assert noether_seeds(probability) == seeds
 
 
-def test_no_number_of_seeds_claims_an_even_chance():
-    assert seeds_to_claim(0.5) is None
+def test_no_number_of_seeds_tells_an_even_chance():
+    assert noether_seeds(0.5) is None
+    assert more_seeds_to_claim(compared(2, 4)) is None
+
+
+def compared(wins, num_seeds, regimes=("scratch", "domain")):
+    """`ulm` minus `bow`, in a sweep of so many more regimes."""
+    table = {
+        BOW: (0.8,) * num_seeds,
+        ULM: (0.9,) * wins + (0.7,) * (num_seeds - wins),
+        **{(name, None): (0.1,) * num_seeds for name in regimes},
+    }
+    return difference(scores_of(table), ULM, BOW)
+
+
+@pytest.mark.parametrize(("num_seeds", "more"), [(2, 5), (6, 1), (7, 0), (9, 0)])
+def test_seeds_that_agree_need_as_many_more_as_the_fewest_that_claim(num_seeds, more):
+    assert more_seeds_to_claim(compared(num_seeds, num_seeds)) == more
+    assert more_seeds_to_claim(compared(0, num_seeds)) == more, "either way round"
+    assert compared(num_seeds, num_seeds).is_claimed is (more == 0)
+
+
+@pytest.mark.parametrize(("wins", "num_seeds"), [(3, 4), (4, 5), (9, 10), (12, 15)])
+def test_with_so_many_more_seeds_the_claim_is_made_as_often_as_promised(wins, num_seeds):
+    found = compared(wins, num_seeds)
+    more = more_seeds_to_claim(found)
+
+    def claims(more):
+        draws = np.random.default_rng(0).binomial(more, wins / num_seeds, 4000)
+        lows = {n: win_interval(wins + n, num_seeds + more, 3).low for n in set(draws)}
+        return np.mean([lows[n] > 0.5 for n in draws])
+
+    assert found.num_comparisons == 3
+    assert claims(more) > 0.94
+    assert claims(more - 1) < 0.96
 
 
 def test_noethers_sample_size_has_the_power_it_promises():
     rng = np.random.default_rng(0)
     gap = np.sqrt(2) * stats.norm.ppf(0.75)  # P(A > B) = .75 for two normal samples
-    count = seeds_to_claim(0.75)
+    count = noether_seeds(0.75)
     first, second = rng.normal(gap, 1, (1500, count)), rng.normal(0, 1, (1500, count))
     found = stats.mannwhitneyu(first, second, axis=1, alternative="greater")
     assert (found.pvalue < 0.05).mean() == pytest.approx(0.95, abs=0.03)
