@@ -11,9 +11,10 @@ from math import inf
 from sweeps.advice.collecting import Outlook, outlook_at
 from sweeps.advice.question import Question
 from sweeps.advice.target_advice import Advice, said, target_advice
-from sweeps.advice.wanted import Wanted, wanted_for_precision, wanted_sizes
+from sweeps.advice.wanted import MOST_SEEDS, Wanted, wanted_for_precision, wanted_sizes
 from sweeps.answer.extrapolation import Extrapolation, extrapolate
 from sweeps.answer.findings import Findings, Growth
+from sweeps.answer.paired import MOST_MORE, POWER, more_seeds_to_claim
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Scores
 from sweeps.answer.search_curves import SearchCurve, Verdict
@@ -181,7 +182,7 @@ def _reference(findings: Findings, lead: Growth) -> Advice:
 
 
 def _sureness(spec: SweepSpec, scores: Scores, findings: Findings, lead: Growth) -> Advice:
-    """Seeds that a claim about the leader would need."""
+    """Seeds that a claim about the leader still needs."""
     if findings.num_seeds < 3:
         return said(
             f"{counted(findings.num_seeds, 'seed')}: intervals rest on "
@@ -192,11 +193,21 @@ def _sureness(spec: SweepSpec, scores: Scores, findings: Findings, lead: Growth)
     last = findings.leaders[-1].margin if findings.leaders else None
     if last is None or last.is_claimed:
         return said()
-    needed = wanted_for_precision(last.accuracy, abs(last.accuracy.value))
-    return said(
+    text = (
         f"Who is first at {number(findings.leaders[-1].size)} documents is not a claim: "
-        f"{points_text(last)}.",
-        wanted=Wanted(num_seeds=max(6, needed.num_seeds)),
+        f"{points_text(last)}"
+    )
+    more = more_seeds_to_claim(last)
+    if more is None or last.num_seeds + more > MOST_SEEDS:
+        needed = f"over {MOST_MORE}" if more is None else number(more)
+        return said(
+            f"{text}; if more seeds went as these it would take {needed} of them: take both as "
+            "equal, and choose by cost."
+        )
+    return said(
+        f"{text}; {counted(more, 'more seed')} that went as these would make it one, with a chance "
+        f"of {100 * POWER:.0f} %.",
+        wanted=Wanted(num_seeds=last.num_seeds + more),
     )
 
 

@@ -20,7 +20,7 @@ from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import published_volume
 from sweeps.storage import write_whole
 
-MOST_SEEDS = 29  # what a claim at P(A > B) = .75 needs; more is not proposed
+MOST_SEEDS = 29  # in all; more is not proposed
 MARK = "# Written by `sweep advise`: "
 HEADER = MARK + "the sweep {name}, {added}; `sweep run` trains the rest.\n"
 

@@ -1,14 +1,14 @@
 """Claims: whether the leading regime is better than another, and what a claim still needs (pure).
 
 Scores come in; out goes for each comparison at the largest size: the difference with its interval,
-the probability of a win at a new seed with its own, the seeds that a claim would need, and
+the probability of a win at a new seed with its own, how many more seeds a claim would need, and
 McNemar's test on the predictions of the models that were trained.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweeps.answer.paired import PairedTest, paired_test, seeds_to_claim
+from sweeps.answer.paired import PairedTest, more_seeds_to_claim, paired_test
 from sweeps.answer.scores import Point, Scores
 from sweeps.answer.statistics import Difference, difference
 
@@ -19,13 +19,12 @@ class Claim:
 
     Args:
         difference: First minus second.
-        seeds_needed: Seeds that a claim needs if the win probability is what was seen; None where
-            it is one half.
+        more_seeds: Seeds that a claim still needs: 0 where it is one, None where 200 are too few.
         test: McNemar's test; None without predictions on shared documents.
     """
 
     difference: Difference
-    seeds_needed: int | None
+    more_seeds: int | None
     test: PairedTest | None
 
 
@@ -41,7 +40,7 @@ def claims_of(scores: Scores, first: Point) -> tuple[Claim, ...]:
             found.append(
                 Claim(
                     difference=compared,
-                    seeds_needed=seeds_to_claim(compared.probability.value),
+                    more_seeds=more_seeds_to_claim(compared),
                     test=paired_test(scores, first, second),
                 )
             )

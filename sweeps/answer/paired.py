@@ -1,6 +1,6 @@
-"""Paired comparisons: how many seeds a claim needs, and McNemar's test on predictions (pure).
+"""Paired comparisons: how many more seeds a claim needs, and McNemar's test on predictions (pure).
 
-Win probabilities, or per-document hits of two points at the same seeds, come in; numbers of seeds
+A difference, or per-document hits of two points at the same seeds, comes in; numbers of seeds
 and p-values go out. McNemar's test asks about these trained models on new documents; P(A > B) asks
 about new seeds. Neither answers the other's question, so both are shown.
 """
@@ -11,20 +11,42 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, gammaln, ndtri
+from scipy.stats import binom
 
 from sweeps.answer.scores import Point, Scores
+from sweeps.answer.statistics import Difference, least_probability
+
+POWER = 0.95  # chance of a claim with the seeds that are said to be needed
+MOST_MORE = 200  # seeds; nobody adds more
 
 
-def seeds_to_claim(probability: float, *, error: float = 0.05, power: float = 0.95) -> int | None:
-    """Seeds needed to claim P(A > B) > 1/2 where it is `probability`.
+def more_seeds_to_claim(found: Difference) -> int | None:
+    """The fewest more seeds with which a difference is claimed with a chance of 95 %.
+
+    By the rule that claims are made by, if seeds to come are won as often as those seen.
+
+    Returns:
+        0 where it is a claim already; None where 200 more do not suffice.
+    """
+    num_seeds = found.num_seeds
+    wins = found.wins + found.ties / 2
+    wins = max(wins, num_seeds - wins)
+    for more in range(MOST_MORE + 1):
+        later = np.arange(more + 1, dtype=np.float64)
+        least = least_probability(wins + later, num_seeds + more, found.num_comparisons)
+        if binom.pmf(later, more, wins / num_seeds)[least > 0.5].sum() >= POWER:
+            return more
+    return None
+
+
+def noether_seeds(probability: float) -> int | None:
+    """Seeds that a rank test of one comparison needs, not paired, where P(A > B) is `probability`.
 
     Noether's sample size (1987, section 2) as Bouthillier et al. (2021, appendix C) use it:
-    N = (z(1 - error) + z(power))^2 / (6 (1/2 - probability)^2); 29 at .75, 12 at .90.
+    N = (z(.95) + z(.95))^2 / (6 (1/2 - probability)^2); 29 at .75, 12 at .90.
 
     Args:
         probability: P(A > B), in [0, 1]; which of the two is called A does not matter.
-        error: Chance of a claim where there is nothing to claim.
-        power: Chance of the claim where there is.
 
     Returns:
         None where the probability is 1/2: no number suffices.
@@ -32,8 +54,7 @@ def seeds_to_claim(probability: float, *, error: float = 0.05, power: float = 0.
     distance = abs(probability - 0.5)
     if distance == 0:
         return None
-    wanted = float(ndtri(1 - error) + ndtri(power)) ** 2 / (6 * distance**2)
-    return ceil(wanted - 1e-9)
+    return ceil((2 * float(ndtri(POWER))) ** 2 / (6 * distance**2) - 1e-9)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,29 +64,23 @@ class McNemar:
     Args:
         first_only: Documents that favour the first.
         second_only: Documents that favour the second.
-        exact: Two-sided exact p-value, 2 P(X <= smaller), X ~ Binomial(first + second, 1/2).
-        mid: The same with half the probability of the outcome itself (Fagerland 2013).
+        mid: Two-sided mid-p-value, 2 P(X <= smaller) - P(X = smaller) with X ~ Binomial(first +
+            second, 1/2) (Fagerland 2013).
     """
 
     first_only: int
     second_only: int
-    exact: float
     mid: float
 
 
 def mcnemar(first_only: int, second_only: int) -> McNemar:
-    """The test from its two counts; both p-values are 1 where no document tells them apart."""
+    """The test from its two counts; its p-value is 1 where no document tells them apart."""
     total, smaller = first_only + second_only, min(first_only, second_only)
     if total == 0:
-        return McNemar(first_only=0, second_only=0, exact=1.0, mid=1.0)
+        return McNemar(first_only=0, second_only=0, mid=1.0)
     tail = float(betainc(total - smaller, smaller + 1, 0.5))
     outcome = _binomial_half(smaller, total)
-    return McNemar(
-        first_only=first_only,
-        second_only=second_only,
-        exact=min(1.0, 2 * tail),
-        mid=min(1.0, 2 * tail - outcome),
-    )
+    return McNemar(first_only=first_only, second_only=second_only, mid=min(1.0, 2 * tail - outcome))
 
 
 def _binomial_half(count: int, total: int) -> float:

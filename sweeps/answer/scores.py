@@ -219,7 +219,7 @@ class Scores:
             interval = Interval(low=max(value - half, least), high=min(value + half, most))
         return Estimate(value=value, interval=interval, num_seeds=spread.num_seeds)
 
-    def draws(self, points: Sequence[Point], num_draws: int, *, seed: int = 0) -> Floats:
+    def draws(self, points: Sequence[Point], num_draws: int) -> Floats:
         """Means drawn around those found, for what is not a weighted sum of them.
 
         Seeds' residuals get random weights whose sum follows Student's t, documents a normal part.
@@ -230,7 +230,7 @@ class Scores:
             float64 [R, points].
         """
         values, spread = self.paired(*points), self.spread(*points)
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         shape = (num_draws, values.shape[1])
         moved = np.zeros((num_draws, len(points)))
         if spread.num_seeds > 1:

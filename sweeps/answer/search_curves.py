@@ -2,7 +2,8 @@
 
 The panels of the search figure come in; per regime and stage the expected best validation score
 after k trials goes out, and per size the rates that are as good as the best. Scores are in percent
-for classifiers and in nats per token for language models, as in the panels.
+for classifiers and in nats per token for language models, as in the panels. Of trials that differ
+by nothing but their held-out labels one is best too: what chance brings is not called a gain.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,14 +22,17 @@ from sweeps.spec.values import SweepSpec
 
 ENOUGH = {Stage.LANGUAGE_MODEL: 0.01, Stage.CLASSIFIER: 0.5}  # nats per token, points
 EDGE = 0.03  # share of a range, at either end, that counts as its edge
+FEWEST_TRIALS = 3
+NOISE_LEVEL = 0.99  # a search of equal rates is called not enough once in a hundred
+_NUM_DRAWS = 2000
 
 
 class Verdict(StrEnum):
-    """Whether another trial would have helped."""
+    """Whether the last trial brought a gain; `cannot tell` where neither can be said."""
 
     ENOUGH = "enough"
     NOT_ENOUGH = "not enough"
-    UNKNOWN = "unknown"
+    CANNOT_TELL = "cannot tell"
 
 
 def expected_best(scores: Sequence[float]) -> tuple[float, ...]:
@@ -55,7 +59,9 @@ class SearchCurve:
         expected: After k = 1 .. trials; percent, or nats where lower is better.
         last_gain: What the last trial brought, positive is better; its interval is Student's t
             over studies.
-        verdict: `enough` where that is below half a point of accuracy or 0.01 nats.
+        verdict: `enough` where that interval is below half a point of accuracy or 0.01 nats;
+            `not enough` where its value is above both that and what held-out labels bring by
+            chance; `cannot tell` otherwise, and below three trials.
     """
 
     regime: str
@@ -77,13 +83,14 @@ def search_curve(panel: SearchPanel) -> SearchCurve | None:
     curves = np.array([expected_best(scores)[:trials] for scores in studies])
     gains = curves[:, -1] - curves[:, -2]
     last_gain = _mean_of(gains)
+    chance = _gain_by_chance(studies, trials, panel.num_held_out)
     return SearchCurve(
         regime=panel.regime,
         stage=panel.stage,
         num_studies=len(studies),
         expected=tuple(float(sign * value) for value in curves.mean(axis=0)),
         last_gain=last_gain,
-        verdict=_verdict(last_gain.value, trials, ENOUGH[panel.stage]),
+        verdict=_verdict(last_gain, trials, ENOUGH[panel.stage], chance),
     )
 
 
@@ -96,10 +103,39 @@ def _mean_of(values: np.ndarray) -> Estimate:
     return Estimate(value=mean, interval=interval, num_seeds=count)
 
 
-def _verdict(last_gain: float, trials: int, least: float) -> Verdict:
-    if trials < 3:
-        return Verdict.UNKNOWN
-    return Verdict.ENOUGH if last_gain < least else Verdict.NOT_ENOUGH
+def _gain_by_chance(
+    studies: Sequence[Sequence[float]], trials: int, num_held_out: int | None
+) -> float:
+    """What the last trial brings, at most, where all rates are equally good.
+
+    The 99 % quantile over searches whose scores differ by their held-out labels alone, each trial
+    having labels of its own: trials of one study share them, so they differ by less. 0 for language
+    models: trials of a study share thousands of held-out tokens.
+    """
+    if num_held_out is None:
+        return 0.0
+    errors = [_binomial_error(sum(scores) / len(scores), num_held_out) for scores in studies]
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal((_NUM_DRAWS, len(studies), trials)) * np.array(errors)[:, None]
+    scores.sort(axis=-1)
+    gains = (scores[..., -1] - scores[..., -2]) / trials  # `expected_best` of B less that of B - 1
+    return float(np.quantile(gains.mean(axis=1), NOISE_LEVEL))
+
+
+def _binomial_error(score: float, num_held_out: int) -> float:
+    """Standard error of an accuracy in percent."""
+    share = min(max(score / 100, 0.0), 1.0)
+    return 100 * sqrt(share * (1 - share) / num_held_out)
+
+
+def _verdict(last_gain: Estimate, trials: int, least: float, chance: float) -> Verdict:
+    if trials < FEWEST_TRIALS:
+        return Verdict.CANNOT_TELL
+    if last_gain.interval is not None and last_gain.interval.high < least:
+        return Verdict.ENOUGH
+    if last_gain.value >= max(least, chance):
+        return Verdict.NOT_ENOUGH
+    return Verdict.CANNOT_TELL
 
 
 def at_edge(value: float, searched: Range) -> bool:
@@ -120,11 +156,11 @@ class RateSensitivity:
         regime: The regime.
         stage: The stage.
         size: Domain documents; None where the regime has no size axis.
-        best: Geometric mean over seeds of each study's best rate (C for `bow`).
-        low: Smallest rate of a trial within one standard error of its study's best.
-        high: Largest such rate.
-        standard_error: Of a best score: binomial on the held-out labels for classifiers, over
-            seeds for language models; 0 where one seed gives none.
+        best: Median over studies of the best rate (C for `bow`).
+        low: Median over studies of the smallest rate that is as good as the best.
+        high: Median of the largest such rate.
+        tolerance: How much worse than its study's best a score may be: one standard error of the
+            held-out labels for classifiers, 0.01 nats for language models.
         num_studies: Studies behind it, one per seed.
         num_at_edge: Studies whose best rate lies at the edge of the searched range.
     """
@@ -135,7 +171,7 @@ class RateSensitivity:
     best: float
     low: float
     high: float
-    standard_error: float
+    tolerance: float
     num_studies: int
     num_at_edge: int
 
@@ -153,7 +189,7 @@ def rate_sensitivities(
                 index = scored[0].size_index
                 by_size.setdefault(None if index is None else spec.sizes[index], []).append(scored)
         lines += [
-            _sensitivity(spec, panel, size, studies)
+            _sensitivity(panel, size, studies)
             for size, studies in sorted(by_size.items(), key=lambda pair: pair[0] or 0)
         ]
     return tuple(lines)
@@ -166,35 +202,35 @@ def _gain(trial: Tried, stage: Stage) -> float:
 
 
 def _sensitivity(
-    spec: SweepSpec, panel: SearchPanel, size: int | None, studies: Sequence[Sequence[Tried]]
+    panel: SearchPanel, size: int | None, studies: Sequence[Sequence[Tried]]
 ) -> RateSensitivity:
     best = [max(study, key=lambda trial: _gain(trial, panel.stage)) for study in studies]
     tops = [_gain(trial, panel.stage) for trial in best]
-    error = _standard_error(spec, panel.stage, tops)
+    tolerance = _tolerance(panel, tops)
     as_good = [
-        trial.rate
+        [trial.rate for trial in study if _gain(trial, panel.stage) >= top - tolerance]
         for study, top in zip(studies, tops, strict=True)
-        for trial in study
-        if _gain(trial, panel.stage) >= top - error
     ]
     return RateSensitivity(
         regime=panel.regime,
         stage=panel.stage,
         size=size,
-        best=exp(sum(log(trial.rate) for trial in best) / len(best)),
-        low=min(as_good),
-        high=max(as_good),
-        standard_error=error,
+        best=_median([trial.rate for trial in best]),
+        low=_median([min(rates) for rates in as_good]),
+        high=_median([max(rates) for rates in as_good]),
+        tolerance=tolerance,
         num_studies=len(studies),
         num_at_edge=sum(at_edge(trial.rate, panel.searched) for trial in best),
     )
 
 
-def _standard_error(spec: SweepSpec, stage: Stage, tops: Sequence[float]) -> float:
-    """Of one best score, in the score's unit."""
-    if stage is Stage.LANGUAGE_MODEL:
-        return float(np.std(tops, ddof=1) / sqrt(len(tops))) if len(tops) > 1 else 0.0
-    labels = spec.labels
-    held_out = labels.train if labels.folds else max(1, round(labels.train * labels.validation))
-    share = min(max(sum(tops) / len(tops) / 100, 0.0), 1.0)
-    return 100 * sqrt(share * (1 - share) / held_out)
+def _tolerance(panel: SearchPanel, tops: Sequence[float]) -> float:
+    """What two rates may differ by and count as equally good, in the score's unit."""
+    if panel.num_held_out is None:
+        return ENOUGH[panel.stage]
+    return _binomial_error(sum(tops) / len(tops), panel.num_held_out)
+
+
+def _median(rates: Sequence[float]) -> float:
+    """The median of rates on their logarithmic scale."""
+    return exp(float(np.median(np.log(rates))))

@@ -5,7 +5,7 @@ are those of `scores`: Student's t over paired seeds and a part for test documen
 sources and how often the intervals hold the truth are in docs/statistics.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log2
@@ -13,7 +13,9 @@ from math import log2
 import numpy as np
 from scipy.special import betaincinv
 
-from sweeps.answer.scores import Estimate, Interval, Point, Scores
+from sweeps.answer.scores import Estimate, Floats, Interval, Point, Scores
+
+ERROR = 0.05  # chance that any comparison of a sweep is called a claim where nothing differs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +37,8 @@ class Difference:
         wins: Seeds at which the first is above.
         ties: Seeds at which both are equal.
         probability: P(first > second) over seeds, a tie counted half, with its exact
-            (Clopper-Pearson) interval.
+            (Clopper-Pearson) interval: 95 % for all comparisons of the sweep together.
+        num_comparisons: How many these are.
     """
 
     first: Point
@@ -44,6 +47,7 @@ class Difference:
     wins: int
     ties: int
     probability: Estimate
+    num_comparisons: int
 
     @property
     def num_seeds(self) -> int:
@@ -98,14 +102,43 @@ def curve_points(scores: Scores) -> tuple[CurvePoint, ...]:
     )
 
 
-def win_interval(wins: float, num_seeds: int) -> Interval:
-    """Exact 95 % interval of a win probability (Clopper & Pearson 1934); ties count half.
+def num_comparisons(points: Iterable[Point]) -> int:
+    """Comparisons of the regime that a sweep is about: every other regime, and its smaller size.
 
-    Six seeds that all agree are the fewest whose interval excludes 1/2.
+    Claims are made with an error of 5 % for all of them together, wherever they are made.
     """
-    low = 0.0 if wins == 0 else float(betaincinv(wins, num_seeds - wins + 1, 0.025))
-    high = 1.0 if wins == num_seeds else float(betaincinv(wins + 1, num_seeds - wins, 0.975))
-    return Interval(low=low, high=high)
+    listed = list(points)
+    regimes, sizes = {regime for regime, _ in listed}, {size for _, size in listed} - {None}
+    return max(1, len(regimes) - 1 + (len(sizes) > 1))
+
+
+def least_probability(wins: Floats, num_seeds: int, num_comparisons: int) -> Floats:
+    """Lower end of the interval of a win probability; the upper is that of losses, turned round.
+
+    Exact (Clopper & Pearson 1934), ties counted half, with an error of 5 % shared by so many
+    comparisons (Bonferroni): an interval off 1/2 and a claim are then the same thing.
+
+    Args:
+        wins: float64 [K], up to `num_seeds`.
+        num_seeds: Seeds.
+        num_comparisons: Comparisons that the error is shared by.
+    """
+    tail = ERROR / 2 / num_comparisons
+    found = betaincinv(np.maximum(wins, 0.5), num_seeds - wins + 1, tail)
+    return np.where(wins > 0, found, 0.0)
+
+
+def win_interval(wins: float, num_seeds: int, num_comparisons: int = 1) -> Interval:
+    """Interval of a win probability, 95 % for so many comparisons together."""
+    both = np.array([wins, num_seeds - wins])
+    low, of_losses = least_probability(both, num_seeds, num_comparisons)
+    return Interval(low=float(low), high=1 - float(of_losses))
+
+
+def fewest_seeds(num_comparisons: int) -> int:
+    """The fewest seeds that can make a claim: they all agree."""
+    counts = range(1, 100)
+    return next(n for n in counts if win_interval(n, n, num_comparisons).low > 0.5)
 
 
 def difference(scores: Scores, first: Point, second: Point) -> Difference | None:
@@ -114,7 +147,7 @@ def difference(scores: Scores, first: Point, second: Point) -> Difference | None
         return None
     by_seed = np.diff(scores.paired(second, first), axis=0)[0]
     wins, ties, num_seeds = int((by_seed > 0).sum()), int((by_seed == 0).sum()), len(by_seed)
-    halves = wins + ties / 2
+    halves, compared = wins + ties / 2, num_comparisons(scores.points)
     return Difference(
         first=first,
         second=second,
@@ -122,8 +155,11 @@ def difference(scores: Scores, first: Point, second: Point) -> Difference | None
         wins=wins,
         ties=ties,
         probability=Estimate(
-            value=halves / num_seeds, interval=win_interval(halves, num_seeds), num_seeds=num_seeds
+            value=halves / num_seeds,
+            interval=win_interval(halves, num_seeds, compared),
+            num_seeds=num_seeds,
         ),
+        num_comparisons=compared,
     )
 
 

@@ -39,11 +39,20 @@ class Tried:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchPanel:
-    """The trials of one regime and stage; one tuple of `Tried` per study, ascending in rate."""
+    """The trials of one regime and stage.
+
+    Args:
+        regime: The regime.
+        stage: The stage.
+        searched: Range of the searched value.
+        num_held_out: Labels that a score of a classifier is a mean over; None for language models.
+        studies: One tuple of `Tried` per study, ascending in rate.
+    """
 
     regime: str
     stage: Stage
     searched: Range
+    num_held_out: int | None
     studies: tuple[tuple[Tried, ...], ...]
 
 
@@ -91,6 +100,7 @@ def search_panels(
     ledger, groups = open_ledger(spec, cells, records)
     panels = []
     for stage in (Stage.LANGUAGE_MODEL, Stage.CLASSIFIER):
+        num_held_out = spec.labels.num_held_out if stage is Stage.CLASSIFIER else None
         for regime in spec.regimes:
             own = [c for c in cells if c.regime == regime.value and stage in c.stages]
             studies = tuple(
@@ -102,7 +112,11 @@ def search_panels(
                 searched = space_of(spec, own[0], stage)[_rate_name(regime.value)]
                 panels.append(
                     SearchPanel(
-                        regime=regime.value, stage=stage, searched=searched, studies=studies
+                        regime=regime.value,
+                        stage=stage,
+                        searched=searched,
+                        num_held_out=num_held_out,
+                        studies=studies,
                     )
                 )
     return tuple(panels)

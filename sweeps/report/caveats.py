@@ -1,7 +1,8 @@
 """Caveats: what a reader must know before believing the numbers (pure).
 
 The spec and the rows come in; sentences go out, with regime names between backticks: gaps and
-failures, chosen settings at the edge of their range, what limits the precision of a score.
+failures, chosen settings at the edge of their range, what limits the precision of a score and what
+no interval contains.
 """
 
 from collections import Counter
@@ -10,15 +11,19 @@ from itertools import groupby
 
 from sweeps.answer.results import ResultRow
 from sweeps.answer.search_curves import SearchCurve, Verdict, at_edge
+from sweeps.answer.statistics import fewest_seeds, num_comparisons
 from sweeps.report.phrases import counted, joined, number
 from sweeps.spec.values import SweepSpec
+from ulm.regimes import Regime
 
 _MAX_NAMED = 6
-SEEDS_FOR_A_CLAIM = 6  # the fewest whose unanimous Clopper-Pearson interval excludes 1/2
 
 
 def caveats(
-    spec: SweepSpec, rows: Sequence[ResultRow], curves: Iterable[SearchCurve] = ()
+    spec: SweepSpec,
+    rows: Sequence[ResultRow],
+    curves: Iterable[SearchCurve] = (),
+    pool_documents: int | None = None,
 ) -> tuple[str, ...]:
     """What a reader must know: few seeds, gaps, failures, the search, precision.
 
@@ -26,9 +31,11 @@ def caveats(
         spec: The sweep.
         rows: One row per cell.
         curves: What one more trial of each search would have brought.
+        pool_documents: Documents that language models may see; None where unknown.
     """
     return (
         *_seeds(rows),
+        *_not_drawn(rows, pool_documents),
         *_missing(rows),
         *_edges(spec, rows),
         *_short_searches(curves),
@@ -37,11 +44,13 @@ def caveats(
 
 
 def _seeds(rows: Sequence[ResultRow]) -> list[str]:
-    num_seeds = len({row.seed for row in rows if row.is_finished})
-    if num_seeds == 0 or num_seeds >= SEEDS_FOR_A_CLAIM:
+    finished = [row for row in rows if row.is_finished]
+    num_seeds = len({row.seed for row in finished})
+    fewest = fewest_seeds(num_comparisons((row.regime, row.size) for row in finished))
+    if num_seeds == 0 or num_seeds >= fewest:
         return []
     text = (
-        f"{SEEDS_FOR_A_CLAIM} seeds that agree are the fewest that allow a claim: with "
+        f"{fewest} seeds that agree are the fewest that allow a claim: with "
         f"{num_seeds} an order of regimes is what was seen, not a proof."
     )
     if num_seeds == 1:
@@ -52,6 +61,23 @@ def _seeds(rows: Sequence[ResultRow]) -> list[str]:
             "they claim only as far as seeds scatter normally, which two cannot show."
         )
     return [text]
+
+
+def _not_drawn(rows: Sequence[ResultRow], pool_documents: int | None) -> list[str]:
+    """What is the same at every seed, or nearly, so that seeds do not show how it varies."""
+    finished = [row for row in rows if row.is_finished]
+    if len({row.seed for row in finished}) < 2:
+        return []
+    fixed = []
+    if any(Regime(row.regime).starts_from_general for row in finished):
+        fixed.append("of the general model, which was made once")
+    largest = max((row.size for row in finished if row.size is not None), default=0)
+    if pool_documents is not None and largest > pool_documents / 2:
+        shared = f"{100 * largest / pool_documents:.0f} %"
+        fixed.append(
+            f"of the domain documents at {number(largest)}, of which two seeds share {shared}"
+        )
+    return [f"No interval contains the draw {', nor that '.join(fixed)}."] if fixed else []
 
 
 def _missing(rows: Sequence[ResultRow]) -> list[str]:
@@ -118,11 +144,11 @@ def _always(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:
             "Language model losses are per token of each cell's own vocabulary: where vocabularies "
             "differ, between sizes or regimes, so does what a loss means."
         )
-    held_out = round(spec.labels.train * spec.labels.validation)
+    held_out = spec.labels.num_held_out
     if spec.labels.folds is None:
         notes.append(
             f"Classifiers are chosen on {held_out} held-out labels, so a validation accuracy moves "
-            f"in steps of {100 / max(1, held_out):.1f} points; test scores are of a refit on all "
+            f"in steps of {100 / held_out:.1f} points; test scores are of a refit on all "
             f"{spec.labels.train} labels."
         )
     documents = {row.test_documents for row in rows if row.test_documents}

@@ -5,17 +5,18 @@ Claims and agreement come in; a section goes out.
 
 from sweeps.answer.agreement import Agreement
 from sweeps.answer.claims import Claim, claims_of
-from sweeps.answer.paired import PairedTest
+from sweeps.answer.paired import MOST_MORE, POWER, PairedTest, noether_seeds
+from sweeps.answer.statistics import ERROR, fewest_seeds
 from sweeps.report.blocks import Block, Section, Table, Text
 from sweeps.report.evidence import Evidence
-from sweeps.report.phrases import NONE, counted, number, point_name, with_interval
+from sweeps.report.phrases import NONE, counted, joined, number, percent, point_name, with_interval
 
 _HEADER = (
     "compared with",
     "points",
     "seeds above",
     "P(better)",
-    "seeds for a claim",
+    "more seeds for a claim",
     "right alone",
     "wrong alone",
     "McNemar p",
@@ -46,9 +47,15 @@ def _line(claim: Claim) -> tuple[str, ...]:
         with_interval(found.accuracy),
         f"{found.wins} of {found.num_seeds}{ties}",
         _probability(claim),
-        NONE if claim.seeds_needed is None else number(claim.seeds_needed),
+        _more_seeds(claim),
         *_test(claim.test),
     )
+
+
+def _more_seeds(claim: Claim) -> str:
+    if claim.more_seeds is None:
+        return f"over {MOST_MORE}"
+    return number(claim.more_seeds) if claim.more_seeds else "enough"
 
 
 def _probability(claim: Claim) -> str:
@@ -67,11 +74,7 @@ def _test(test: PairedTest | None) -> tuple[str, str, str]:
 
 
 def _how_to_read(claims: tuple[Claim, ...]) -> str:
-    text = (
-        "P(better) is the chance of scoring higher at a new seed, with its exact interval; only "
-        "where that leaves one half out is it called better, for which six seeds that agree are "
-        "the fewest. Seeds for a claim: Noether's number, if P is what was seen."
-    )
+    text = " ".join((_claim_rule(claims), *_noether(claims)))
     if any(claim.test is not None for claim in claims):
         text += (
             " Right alone and wrong alone count the test documents that tell the two apart, over "
@@ -79,6 +82,31 @@ def _how_to_read(claims: tuple[Claim, ...]) -> str:
             "whether new seeds would."
         )
     return text
+
+
+def _claim_rule(claims: tuple[Claim, ...]) -> str:
+    compared = claims[0].difference.num_comparisons
+    level = "95 %"
+    if compared > 1:
+        level = f"{percent(1 - ERROR / compared)} for each of {compared}, 95 % for all together"
+    return (
+        "P(better) is the chance of scoring higher at a new seed, with its exact interval "
+        f"({level}; that of points is 95 % each). Only where it leaves one half out is it called "
+        f"better, for which {fewest_seeds(compared)} seeds that agree are the fewest. More seeds "
+        "for a claim: with so many more, won as often as those seen, it is made with a chance of "
+        f"{100 * POWER:.0f} %."
+    )
+
+
+def _noether(claims: tuple[Claim, ...]) -> list[str]:
+    """Noether's number for every P that is no claim yet."""
+    open_claims = [claim for claim in claims if claim.more_seeds != 0]
+    seen = sorted({claim.difference.probability.value for claim in open_claims}, reverse=True)
+    counts = [(value, noether_seeds(value)) for value in seen]
+    said = [f"{number(n)} where P is {value:.2f}" for value, n in counts if n is not None]
+    if not said:
+        return []
+    return [f"One comparison of seeds that are not paired takes, after Noether, {joined(said)}."]
 
 
 def _agreement(found: Agreement) -> str:

@@ -238,6 +238,7 @@ def _caveats(sweeps: Sequence[Named]) -> Iterator[Block]:
         "name was compared seed by seed."
     )
     for sweep in sweeps:
-        notes = caveats(sweep.evidence.spec, sweep.evidence.rows, sweep.evidence.search_curves)
+        own = sweep.evidence
+        notes = caveats(own.spec, own.rows, own.search_curves, own.pool_documents)
         if notes:
             yield Fold(title=sweep.name, blocks=(Bullets(items=notes),))

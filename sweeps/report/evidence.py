@@ -19,6 +19,7 @@ from sweeps.paths import SweepPaths
 from sweeps.search.records import TrialRecord
 from sweeps.spec.cells import Cell, make_cells
 from sweeps.spec.values import SweepSpec
+from sweeps.spec.volume import pool_documents
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -81,6 +82,11 @@ class Evidence:
     def search_curves(self) -> tuple[SearchCurve, ...]:
         """What one more trial would have brought, one curve per panel that tells."""
         return tuple(curve for panel in self.panels if (curve := search_curve(panel)) is not None)
+
+    @property
+    def pool_documents(self) -> int | None:
+        """Documents that language models may see; None where unknown."""
+        return pool_documents(self.spec.corpus, self.paths.tokens)
 
     @property
     def top(self) -> Point | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from sweeps.answer.search_curves import (
+    FEWEST_TRIALS,
     RateSensitivity,
     SearchCurve,
     Verdict,
@@ -22,10 +23,11 @@ from sweeps.spec.cells import Stage
 
 NAMES = {Stage.LANGUAGE_MODEL: "language model", Stage.CLASSIFIER: "classifier"}
 _WORDS = {
-    Verdict.ENOUGH: "enough",
+    Verdict.ENOUGH: "enough, the last trial brought next to nothing",
     Verdict.NOT_ENOUGH: "not enough, the last trial still brought a gain",
-    Verdict.UNKNOWN: "unknown, fewer than three trials",
+    Verdict.CANNOT_TELL: "cannot tell, what the last trial brought may be chance",
 }
+_TOO_FEW = "cannot tell, fewer than three trials"
 
 
 def searching_section(evidence: Evidence) -> Section | None:
@@ -35,14 +37,16 @@ def searching_section(evidence: Evidence) -> Section | None:
     curves = evidence.search_curves
     blocks: list[Block] = []
     if curves:
-        blocks += [Bullets(items=tuple(_verdicts(curves))), _expected(curves)]
+        rule = Text(text=_rule(evidence.spec.labels.num_held_out), is_soft=True)
+        blocks += [Bullets(items=tuple(_verdicts(curves))), rule, _expected(curves)]
     for stage, panels in _by_stage(evidence.panels):
         blocks.append(_tried(stage, panels, len(evidence.spec.sizes)))
     sensitivities = rate_sensitivities(evidence.spec, evidence.panels)
     if sensitivities:
         note = Text(
-            text="As good as the best: within one standard error of it (of the held-out labels "
-            "for classifiers, over seeds for language models). Edge counts the seeds whose best "
+            text="Each seed has a best rate, and a lowest and a highest that are as good: within "
+            "one standard error of the held-out labels for classifiers, within 0.01 nats for "
+            "language models. Shown are their medians over seeds. Edge counts the seeds whose best "
             "rate lies at the end of the searched range.",
             is_soft=True,
         )
@@ -63,12 +67,25 @@ def _verdicts(curves: Sequence[SearchCurve]) -> list[str]:
     """One sentence per stage and verdict, regimes taken together."""
     sentences = []
     for stage in NAMES:
-        for verdict in Verdict:
-            own = [c for c in curves if c.stage is stage and c.verdict is verdict]
+        for word in (*_WORDS.values(), _TOO_FEW):
+            own = [c for c in curves if c.stage is stage and _word(c) == word]
             if own:
                 regimes = joined(f"`{curve.regime}`" for curve in own)
-                sentences.append(f"{NAMES[stage]} of {regimes}: {_WORDS[verdict]}.")
+                sentences.append(f"{NAMES[stage]} of {regimes}: {word}.")
     return [sentence[0].upper() + sentence[1:] for sentence in sentences]
+
+
+def _word(curve: SearchCurve) -> str:
+    return _TOO_FEW if len(curve.expected) < FEWEST_TRIALS else _WORDS[curve.verdict]
+
+
+def _rule(num_held_out: int) -> str:
+    return (
+        "Enough: what the last trial brought is, with its whole interval over studies, below half "
+        "a point (0.01 nats for language models). Not enough: it is more, and for a classifier "
+        f"more than {number(num_held_out)} held-out labels bring by chance where all rates are "
+        "equally good (99 % quantile). More labels, not more trials, make the second smaller."
+    )
 
 
 def _expected(curves: Sequence[SearchCurve]) -> Gallery:
@@ -87,7 +104,7 @@ def _expected(curves: Sequence[SearchCurve]) -> Gallery:
         plots=tuple(plots),
         is_large=True,
         caption="Expected best validation score after so many trials, mean over the studies of a "
-        "regime. A line that is flat at its end has searched enough.",
+        "regime. It is still steep at its end where the search was too short or labels are few.",
     )
 
 

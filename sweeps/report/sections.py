@@ -29,11 +29,12 @@ _LOSSES_INCHES = (WIDE[0], 3.2), (NARROW[0], 3.4)
 def make_page(evidence: Evidence) -> Page:
     """The report of one sweep."""
     spec, rows = evidence.spec, evidence.rows
+    notes = caveats(spec, rows, evidence.search_curves, evidence.pool_documents)
     sections = (
         answer_section(evidence),
         Section(
             title="Before you believe it",
-            blocks=(Bullets(items=caveats(spec, rows, evidence.search_curves)),),
+            blocks=(Bullets(items=notes),),
         ),
         _scores(evidence),
         certainty_section(evidence),

@@ -45,6 +45,11 @@ class LabelSpec:
             f"folds must be at least 2, found {self.folds}",
         )
 
+    @property
+    def num_held_out(self) -> int:
+        """Labels that a validation accuracy is a mean over: all of them with `folds`."""
+        return self.train if self.folds else max(1, round(self.train * self.validation))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestSpec:

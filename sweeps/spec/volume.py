@@ -125,6 +125,13 @@ def stored_volumes(spec: SweepSpec, cache: Path) -> Volumes:
     )
 
 
+def pool_documents(source: CorpusSource, cache: Path) -> int | None:
+    """Documents that language models may see; None where neither published nor tokenised."""
+    known = published_volume(source).pool_documents
+    array = None if known is not None else _stored_array(source, cache)
+    return known if array is None else array.num_documents - _num_test(array)
+
+
 def size_mistake(spec: SweepSpec, volumes: Volumes) -> str | None:
     """What is wrong with the largest size, in words; None where it fits or nothing is known."""
     pool = volumes.domain.pool_documents
@@ -133,11 +140,10 @@ def size_mistake(spec: SweepSpec, volumes: Volumes) -> str | None:
     return f"sizes: must not exceed the pool of {pool:,} documents, found {spec.sizes[-1]:,}"
 
 
-def _stored(source: CorpusSource, cache: Path) -> CorpusVolume | None:
+def _stored_array(source: CorpusSource, cache: Path) -> "TokenArray | None":
     if not cache.is_dir():
         return None
     from ulm.errors import TokenError
-    from ulm.text.corpora import Part
     from ulm.text.stamps import recall, stamp_source
     from ulm.text.tokens import load_tokens
 
@@ -146,16 +152,28 @@ def _stored(source: CorpusSource, cache: Path) -> CorpusVolume | None:
     if folder is None or not folder.is_dir():
         return None
     try:
-        array = load_tokens(folder)
+        return load_tokens(folder)
     except TokenError:  # damaged: a run makes it anew
         return None
-    num_test = int((array.parts == Part.TEST).sum())
+
+
+def _num_test(array: "TokenArray") -> int:
+    from ulm.text.corpora import Part
+
+    return int((array.parts == Part.TEST).sum())
+
+
+def _stored(source: CorpusSource, cache: Path) -> CorpusVolume | None:
+    array = _stored_array(source, cache)
+    if array is None:
+        return None
+    num_test = _num_test(array)
     return CorpusVolume(
         tokens_per_document=array.num_tokens() / array.num_documents,
         pool_documents=array.num_documents - num_test,
         test_documents=num_test or None,
         growth=_growth(array),
-        basis=f"the token array {folder.name}",
+        basis=f"the token array {array.folder.name}",
     )
 
 

@@ -207,13 +207,39 @@ def test_a_last_doubling_that_may_bring_half_a_point_asks_for_seeds():
     assert found.wanted.num_seeds > 3
 
 
+def lead_of(*gaps):
+    """`domain` at one size above `ulm+domain` by so much at each seed."""
+    base = np.full(len(gaps), 0.8)
+    return {("ulm+domain", 100): base, ("domain", 100): base + np.array(gaps)}
+
+
+def test_seeds_to_decide_who_is_first_are_as_many_as_the_claim_needs():
+    spec = example_spec(sizes=(100,), seeds=(0, 1, 2, 3))
+    found, text = advice_for(lead_of(0.01, 0.01, 0.02, 0.02), spec=spec)
+    assert "is not a claim: +1.5 points" in text
+    assert "2 more seeds that went as these would make it one, with a chance of 95 %" in text
+    assert found.wanted.num_seeds == 6
+
+
+def test_seeds_that_would_not_make_a_claim_are_not_asked_for():
+    spec = example_spec(sizes=(100,), seeds=(0, 1, 2, 3))
+    found, text = advice_for(lead_of(0.01, 0.02, 0.01, -0.01), spec=spec)
+    assert "is not a claim: +0.8 points" in text
+    assert "it would take 45 of them: take both as equal" in text
+    assert found.wanted.num_seeds == 0
+
+
 def test_a_search_that_was_too_short_is_named():
     tried = tuple(
         Tried(rate=rate, score=score, size_index=0, is_chosen=False, is_pruned=False)
         for rate, score in ((0.01, 60.0), (0.02, 70.0), (0.03, 80.0))
     )
     panel = SearchPanel(
-        regime="domain", stage=Stage.CLASSIFIER, searched=Range(low=1, high=2), studies=(tried,)
+        regime="domain",
+        stage=Stage.CLASSIFIER,
+        searched=Range(low=1, high=2),
+        num_held_out=1000,
+        studies=(tried, tried),
     )
     _, text = advice_for(TABLE, searches=[search_curve(panel)])
     assert "The search was not enough for `domain` classifier" in text

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.verdicts import claims_of_equals
 from sweeps.answer.claims import claims_of
 from sweeps.answer.scores import make_scores
 from tests.sweeps.answer.sweep_scores import rows_of, scores_of
@@ -27,12 +28,21 @@ def test_the_top_is_compared_with_every_regime_at_its_size_and_its_next_smaller_
     ]
 
 
-def test_seeds_needed_follow_from_the_wins_that_were_seen():
+def test_more_seeds_follow_from_the_wins_that_were_seen():
     by_second = {c.difference.second[0]: c for c in claims_of(scores_of(TABLE), TOP)}
     assert by_second["bow"].difference.wins == 3
-    assert by_second["bow"].seeds_needed == 8  # Noether's number at P = 1
+    assert by_second["bow"].more_seeds == 5  # eight that agree are a claim among four
     assert by_second["ulm"].difference.probability.value == pytest.approx(2 / 3)
-    assert by_second["ulm"].seeds_needed > 29
+    assert by_second["ulm"].more_seeds > 29
+
+
+def test_claims_are_as_many_as_the_comparisons_they_share_their_error_with():
+    found = claims_of(scores_of(TABLE), TOP)
+    assert {claim.difference.num_comparisons for claim in found} == {len(found)}
+
+
+def test_with_equal_regimes_one_sweep_in_twenty_claims_anything():
+    assert claims_of_equals(600, 20) <= 0.05 < claims_of_equals(600, 20, together=False)
 
 
 def test_predictions_allow_the_paired_test_and_are_not_required():

@@ -3,6 +3,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from benchmarks.verdicts import search_verdicts
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import make_scores
 from sweeps.answer.search_curves import (
@@ -26,8 +27,18 @@ def tried(rate, score, size_index=0):
     return Tried(rate=rate, score=score, size_index=size_index, is_chosen=False, is_pruned=False)
 
 
-def panel(*studies, stage=Stage.CLASSIFIER):
-    return SearchPanel(regime="domain", stage=stage, searched=RATES, studies=studies)
+def panel(*studies, stage=Stage.CLASSIFIER, num_held_out=20):
+    return SearchPanel(
+        regime="domain",
+        stage=stage,
+        searched=RATES,
+        num_held_out=num_held_out if stage is Stage.CLASSIFIER else None,
+        studies=studies,
+    )
+
+
+def study_of(*scores):
+    return [tried(rate, score) for rate, score in zip((1e-2, 2e-2, 3e-2), scores, strict=True)]
 
 
 def test_the_expected_best_is_the_mean_over_all_subsets():
@@ -43,35 +54,88 @@ def test_the_expected_best_is_unbiased():
 
 
 def test_a_last_trial_that_brings_a_point_was_not_the_last_one_needed():
-    studies = [[tried(r, s) for r, s in zip((1e-2, 2e-2, 3e-2), (70, 74, 80.0), strict=True)]] * 2
-    found = search_curve(panel(*studies))
+    found = search_curve(panel(*[study_of(70, 74, 80.0)] * 2, num_held_out=1000))
     assert found.verdict is Verdict.NOT_ENOUGH
     assert found.expected[-1] == 80
     assert found.last_gain.value == pytest.approx(80 - (80 + 80 + 74) / 3)
 
 
 def test_trials_that_score_alike_are_enough_and_two_say_nothing():
-    alike = [tried(r, 80.0 + r) for r in (1e-2, 2e-2, 3e-2)]
+    alike = study_of(80.01, 80.02, 80.03)
     assert search_curve(panel(alike, alike)).verdict is Verdict.ENOUGH
-    assert search_curve(panel(alike[:2])).verdict is Verdict.UNKNOWN
+    assert search_curve(panel(alike[:2], alike[:2])).verdict is Verdict.CANNOT_TELL
     assert search_curve(panel(alike[:1])) is None
 
 
+def test_a_gain_that_few_labels_bring_by_chance_is_no_reason_to_go_on():
+    studies = [study_of(70, 74, 80.0)] * 2  # two points a trial
+    assert search_curve(panel(*studies, num_held_out=30)).verdict is Verdict.CANNOT_TELL
+    assert search_curve(panel(*studies, num_held_out=1000)).verdict is Verdict.NOT_ENOUGH
+
+
+def test_enough_is_said_only_with_its_whole_interval():
+    nothing, much = study_of(70, 80, 80.0), study_of(70, 80, 82.4)
+    found = search_curve(panel(nothing, much))
+    assert found.last_gain.value < 0.5 < found.last_gain.interval.high
+    assert found.verdict is Verdict.CANNOT_TELL
+    assert search_curve(panel(nothing)).verdict is Verdict.CANNOT_TELL, "one study has no interval"
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.7])
+@pytest.mark.parametrize(("num_held_out", "trials"), [(30, 3), (100, 3), (100, 8)])
+def test_equal_rates_are_not_searched_too_little(num_held_out, trials, shared):
+    found = search_verdicts(
+        "all rates equal",
+        100,
+        shared=shared,
+        num_held_out=num_held_out,
+        trials=trials,
+        num_studies=6,
+    )
+    assert found[Verdict.NOT_ENOUGH] <= 0.04
+
+
+@pytest.mark.parametrize("landscape", ["half of the range fails", "good in 15 % of the range"])
+def test_a_search_that_is_too_short_is_told_where_labels_allow(landscape):
+    found = search_verdicts(landscape, 100, num_held_out=500, trials=3, num_studies=6)
+    assert found[Verdict.NOT_ENOUGH] > 0.75
+    found = search_verdicts(landscape, 100, num_held_out=30, trials=3, num_studies=6)
+    assert found[Verdict.ENOUGH] < 0.05
+
+
 def test_losses_are_searched_downwards():
-    study = [tried(r, s) for r, s in zip((1e-2, 2e-2, 3e-2), (5.0, 4.0, 4.5), strict=True)]
-    found = search_curve(panel(study, stage=Stage.LANGUAGE_MODEL))
+    found = search_curve(panel(study_of(5.0, 4.0, 4.5), stage=Stage.LANGUAGE_MODEL))
     assert found.expected[-1] == 4.0
     assert found.expected[0] == pytest.approx(4.5)
     assert found.last_gain.value > 0
+    assert found.verdict is Verdict.NOT_ENOUGH
 
 
 def test_rates_within_a_standard_error_of_the_best_are_as_good():
     # 20 held-out labels at 80 %: one standard error is 8.9 points
     study = [tried(r, s) for r, s in zip((1e-3, 5e-3, 1e-2, 5e-2), (50, 75, 80, 60), strict=True)]
     (found,) = rate_sensitivities(SPEC, [panel(study)])
-    assert found.standard_error == pytest.approx(100 * (0.8 * 0.2 / 20) ** 0.5)
-    assert (found.low, found.best, found.high) == (5e-3, pytest.approx(1e-2), 1e-2)
+    assert found.tolerance == pytest.approx(100 * (0.8 * 0.2 / 20) ** 0.5)
+    assert (found.low, found.best, found.high) == pytest.approx((5e-3, 1e-2, 1e-2))
     assert (found.size, found.num_at_edge) == (100, 0)
+
+
+@pytest.mark.parametrize("num_seeds", [1, 2, 25])
+def test_more_seeds_neither_widen_nor_narrow_the_rates_that_are_as_good(num_seeds):
+    rng = np.random.default_rng(0)
+    studies = []
+    for level in rng.normal(4.4, 0.05, num_seeds):  # seeds read other documents
+        losses = level + np.array([0.05, 0.008, 0, 0.02])
+        studies.append([tried(r, s) for r, s in zip((1e-3, 5e-3, 1e-2, 5e-2), losses, strict=True)])
+    (found,) = rate_sensitivities(SPEC, [panel(*studies, stage=Stage.LANGUAGE_MODEL)])
+    assert found.tolerance == 0.01
+    assert (found.low, found.high) == (pytest.approx(5e-3), pytest.approx(1e-2))
+
+
+def test_one_odd_seed_does_not_decide_which_rates_are_as_good():
+    usual, odd = study_of(60, 80, 60.0), study_of(80, 60, 80.0)
+    (found,) = rate_sensitivities(SPEC, [panel(usual, usual, odd)])
+    assert (found.low, found.best, found.high) == pytest.approx((2e-2, 2e-2, 2e-2))
 
 
 def test_a_best_rate_at_the_edge_is_counted():
@@ -84,7 +148,7 @@ def test_every_size_of_a_sweep_has_its_rates():
     lines = rate_sensitivities(SPEC, PANELS)
     of_models = [x for x in lines if x.stage is Stage.LANGUAGE_MODEL and x.regime == "domain"]
     assert [line.size for line in of_models] == [100, 400, 1600]
-    assert all(line.low <= line.best <= line.high or line.num_studies > 1 for line in lines)
+    assert all(line.low <= line.best <= line.high for line in lines)
 
 
 def row(regime, seed, accuracy, seconds):

@@ -15,6 +15,8 @@ from sweeps.answer.statistics import (
     difference,
     doublings,
     doublings_to_the_end,
+    fewest_seeds,
+    num_comparisons,
     win_interval,
 )
 from sweeps.paths import SweepPaths
@@ -121,6 +123,21 @@ def test_the_win_interval_is_clopper_and_pearsons(wins, num_seeds, low, high):
     interval = win_interval(wins, num_seeds)
     assert interval.low == pytest.approx(low, abs=1e-4)
     assert interval.high == pytest.approx(high, abs=1e-4)
+
+
+@pytest.mark.parametrize(("compared", "fewest"), [(1, 6), (2, 7), (3, 7), (4, 8), (5, 8)])
+def test_the_more_is_compared_the_more_seeds_must_agree(compared, fewest):
+    assert fewest_seeds(compared) == fewest
+    assert win_interval(fewest, fewest, compared).low > 0.5
+    assert win_interval(fewest - 1, fewest - 1, compared).low <= 0.5
+    assert win_interval(0, fewest, compared).high < 0.5
+
+
+def test_a_claim_shares_its_error_with_every_regime_and_the_next_smaller_size():
+    points = [ULM, BOW, ("ulm+domain", 100), ("ulm+domain", 400)]
+    assert num_comparisons(points) == 3
+    assert num_comparisons(points[:3]) == 2
+    assert num_comparisons(points[:1]) == 1
 
 
 @pytest.mark.parametrize(("num_seeds", "is_claimed"), [(2, False), (5, False), (6, True)])

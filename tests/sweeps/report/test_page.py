@@ -275,13 +275,35 @@ def test_few_seeds_are_a_caveat_and_six_are_not():
     assert not any("claim" in note for note in caveats(SPEC, rows_of({("bow", None): (0.8,) * 6})))
 
 
+def test_what_is_the_same_at_every_seed_is_a_caveat_where_it_is_so():
+    def said(table, pool=None):
+        return [n for n in caveats(SPEC, rows_of(table), (), pool) if n.startswith("No interval")]
+
+    general, domain = {("ulm", None): (0.8, 0.7)}, {("domain", 1600): (0.8, 0.7)}
+    (both,) = said({**general, **domain}, 2000)
+    assert both == (
+        "No interval contains the draw of the general model, which was made once, nor that of "
+        "the domain documents at 1,600, of which two seeds share 80 %."
+    )
+    assert said(general, 2000) == [
+        "No interval contains the draw of the general model, which was made once."
+    ]
+    (documents,) = said(domain, 2000)
+    assert documents.startswith("No interval contains the draw of the domain documents at 1,600")
+    assert said(domain, 4000) == said(domain) == said({("ulm", None): (0.8,)}) == []
+
+
 def test_a_search_whose_last_trial_helped_is_a_caveat():
     tried = tuple(
         Tried(rate=rate, score=score, size_index=0, is_chosen=False, is_pruned=False)
         for rate, score in ((0.01, 60.0), (0.02, 70.0), (0.03, 80.0))
     )
     panel = SearchPanel(
-        regime="domain", stage=Stage.CLASSIFIER, searched=Range(low=1, high=2), studies=(tried,)
+        regime="domain",
+        stage=Stage.CLASSIFIER,
+        searched=Range(low=1, high=2),
+        num_held_out=1000,
+        studies=(tried, tried),
     )
     text = " ".join(caveats(SPEC, [], [search_curve(panel)]))
     assert "The last trial of the search still brought a gain for `domain` (classifier)" in text

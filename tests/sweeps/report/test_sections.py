@@ -61,10 +61,21 @@ def test_the_leader_is_compared_with_every_regime_and_its_next_smaller_size(evid
         "`ulm+domain` at 800",
     ]
     scratch = table.lines[1]
-    assert scratch[2:5] == ("3 of 3", "1.00 [0.29, 1.00]", "8")
+    assert scratch[2:5] == ("3 of 3", "1.00 [0.17, 1.00]", "5")
     assert scratch[5:] == ("–", "–", "–"), "no predictions, no test"
     assert "McNemar" not in text_of(section)
+    assert "(99.0 % for each of 5, 95 % for all together; that of points" in text_of(section)
+    assert "8 seeds that agree are the fewest" in text_of(section)
+    assert "after Noether, 8 where P is 1.00 and 65 where P is 0.67" in text_of(section)
     assert "Kendall's W = 0.9" in text_of(section)
+
+
+def test_what_is_a_claim_already_needs_no_more_seeds(tmp_path):
+    spec = example_spec(seeds=tuple(range(8)), regimes=(Regime.SCRATCH, Regime.DOMAIN))
+    section = certainty_section(gathered(tmp_path, spec, example_records(spec)))
+    (table,) = every(section.blocks, Table)
+    assert [line[2:5] for line in table.lines] == [("8 of 8", "1.00 [0.58, 1.00]", "enough")] * 2
+    assert "Noether" not in text_of(section)
 
 
 def test_the_section_on_growth_says_where_curves_meet(evidence):
@@ -121,7 +132,10 @@ def rows_at(spec, regime, size):
 def test_the_search_is_judged_by_stage_and_its_rates_are_folded_away(evidence):
     section = searching_section(evidence)
     text = text_of(section)
-    assert "Language model of `domain` and `ulm+domain`: unknown, fewer than three trials." in text
+    assert (
+        "Language model of `domain` and `ulm+domain`: cannot tell, fewer than three trials." in text
+    )
+    assert "more than 20 held-out labels bring by chance" in text
     (fold,) = [block for block in section.blocks if isinstance(block, Fold)]
     (table,) = every(fold.blocks, Table)
     assert len(table.lines) == 2 * 5 + 3 + 2 * 5

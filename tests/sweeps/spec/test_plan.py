@@ -20,6 +20,7 @@ from sweeps.spec.values import BudgetSpec, LabelSpec, TestSpec
 from sweeps.spec.volume import (
     CorpusVolume,
     Volumes,
+    pool_documents,
     published_volume,
     published_volumes,
     stored_volumes,
@@ -199,6 +200,7 @@ def test_token_arrays_are_preferred_where_they_are(demo, tmp_path, monkeypatch):
     class FakeArray:
         parts = np.array([0, 1, 1, 2])
         num_documents = 4
+        folder = tmp_path
 
         def num_tokens(self):
             return 100
@@ -212,6 +214,11 @@ def test_token_arrays_are_preferred_where_they_are(demo, tmp_path, monkeypatch):
     assert (volumes.domain.tokens_per_document, volumes.domain.pool_documents) == (25, 3)
     assert volumes.domain.test_documents == 1
     assert set(volumes.domain.growth) == {(5, 2)}
+    (tmp_path / "mine.csv").write_text("text,label\n")
+    own = CorpusSource(kind="csv", path=tmp_path / "mine.csv")
+    assert pool_documents(own, tmp_path) == 3
+    assert pool_documents(own, tmp_path / "none") is None
+    assert pool_documents(demo.corpus, tmp_path) == 5_000, "what is published is not looked up"
     domain = CorpusVolume(tokens_per_document=25.0, pool_documents=3)
     plan = plan_sweep(demo, volumes=Volumes(domain=domain, general=domain))
     assert "25 tokens a domain document" in plan.assumptions[2]
