@@ -16,11 +16,6 @@ class Regime(StrEnum):
     ULM_DOMAIN = "ulm+domain"
 
     @property
-    def has_encoder(self) -> bool:
-        """Whether a neural encoder is used at all (all but `bow`)."""
-        return self is not Regime.BOW
-
-    @property
     def starts_from_general(self) -> bool:
         """Whether the general language model is the starting point."""
         return self in (Regime.ULM, Regime.ULM_DOMAIN)

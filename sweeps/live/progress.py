@@ -14,6 +14,7 @@ from sweeps.live import words
 from sweeps.live.board import Board
 from sweeps.live.forecast import forecast
 from sweeps.live.terminal import LiveProgress
+from sweeps.search.listener import TrialListener
 from sweeps.search.records import TrialRecord
 from sweeps.search.spending import Spent
 from sweeps.spec.values import SweepSpec
@@ -22,29 +23,11 @@ LINE_SECONDS = 3.0
 PACE_SHARE = 0.05  # of the time, at most, goes to finding out how far a large sweep is
 
 
-class RunListener(Protocol):
-    """What a run tells of itself."""
+class RunListener(TrialListener, Protocol):
+    """What a run tells of itself: of its trials, and of what is around them."""
 
     def preparing(self, what: str, done: int, total: int) -> None:
         """Something before the first trial goes on: `done` of `total` documents, files, ..."""
-
-    def recorded(self, records: Iterable[TrialRecord]) -> None:
-        """What was recorded before this run."""
-
-    def trial_started(self, record: TrialRecord) -> None:
-        """A trial was asked for."""
-
-    def trial_progress(self, record: TrialRecord) -> None:
-        """A trial finished an epoch, its record's last progress."""
-
-    def trial_ended(self, record: TrialRecord) -> None:
-        """A trial finished, was pruned, failed or was lost."""
-
-    def spent(self, spent: Spent) -> None:
-        """What the sweep's trials have held until now."""
-
-    def message(self, text: str) -> None:
-        """Anything else worth a line."""
 
     def finished(self) -> None:
         """The run is over; may be called more than once."""

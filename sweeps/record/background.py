@@ -51,12 +51,6 @@ class Background:
             self._waiting[name] = operation
             self._changed.notify_all()
 
-    @property
-    def num_waiting(self) -> int:
-        """Operations that have not succeeded yet."""
-        with self._changed:
-            return len(self._waiting) + self._busy
-
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until everything queued has succeeded; whether it has."""
         with self._changed:
