@@ -46,6 +46,9 @@ CURVE_OF_STAGE = {
 }
 """Metric name of what a stage's study minimises or maximises."""
 
+_AT_THE_END = {Stage.LANGUAGE_MODEL: "best_", Stage.CLASSIFIER: "end_", Stage.FINAL: ""}
+"""Prefix of a final number that is a curve over epochs too: of the epoch that was kept."""
+
 _SHORT = {Stage.LANGUAGE_MODEL: "lm", Stage.CLASSIFIER: "classifier", Stage.FINAL: "final"}
 
 TOTALS = ("spent_accelerator_seconds", "wasted_accelerator_seconds", "spent_money")
@@ -66,7 +69,7 @@ CELL_METRICS = (
     "validation_accuracy",
     "test_documents",
     "lm_loss",
-    "best_epoch",
+    "lm_best_epoch",
     "steps",
     "tokens",
     "seconds",
@@ -156,7 +159,7 @@ def _outcome_name(name: str, stage: Stage) -> str:
     if name in ("steps", "tokens", "seconds"):
         return f"total_{name}"
     is_curve = name.startswith(("validation_", "train_"))
-    return f"best_{name}" if is_curve and stage is not Stage.FINAL else name
+    return _AT_THE_END[stage] + name if is_curve else name
 
 
 def _outcome_points(record: TrialRecord, stage: Stage) -> Iterator[Point]:

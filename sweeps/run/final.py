@@ -84,7 +84,6 @@ def _fit(job: Job, encoder: Encoder, earlier: Sequence[_Member], state: Path | N
         settings,
         num_classes=materials.num_classes,
         seed=materials.seed(f"classifier {len(earlier)}" if earlier else "classifier"),
-        last_epoch=job.request.best_epoch,
         listener=EpochTeller(
             job,
             lambda report: report.train_loss,

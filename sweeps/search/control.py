@@ -232,7 +232,6 @@ class Control:
             key=wanted.key,
             params=params,
             encoder=wanted.basis.encoder,
-            best_epoch=wanted.basis.best_epoch,
             started_at=now,
             waiting_since=now if waits else None,
         )
@@ -246,7 +245,6 @@ class Control:
             cell=cell,
             params=params,
             encoder=record.encoder,
-            best_epoch=record.best_epoch,
         )
 
     def _question(self, cell: Cell, wanted: NextTrial) -> Question:

@@ -34,7 +34,6 @@ def ask(ledger, study, *, at=0.0, rate=0.02):
         key=wanted.key,
         params=params,
         encoder=basis.encoder,
-        best_epoch=basis.best_epoch,
         started_at=at,
     )
     assert ledger.asked(record)
@@ -43,7 +42,6 @@ def ask(ledger, study, *, at=0.0, rate=0.02):
         cell=cell,
         params=params,
         encoder=basis.encoder,
-        best_epoch=basis.best_epoch,
     )
 
 
@@ -102,7 +100,6 @@ def test_stages_follow_each_other_and_final_takes_the_chosen_settings():
     assert ledger.chosen(study).key == keys[1]
     wanted = ledger.next_trial(final)
     assert wanted.params == ledger.chosen(study).params
-    assert wanted.basis.best_epoch == 3
 
 
 def test_equal_accuracies_are_decided_by_loss_then_by_the_earlier_trial():
