@@ -151,15 +151,15 @@ class RunSession:
             self._recorder.reconcile(self.control.records)
         self.control.tell_spent()
         rows = make_rows(self._spec, self._cells, attempts)
-        self._recorder.publish(rows, files, self._best_models(rows))
+        self._recorder.publish(rows, files, self._models(rows))
         self._has_published = True
 
-    def _best_models(self, rows: Sequence[ResultRow]) -> tuple[FittedModel, ...]:
+    def _models(self, rows: Sequence[ResultRow]) -> tuple[FittedModel, ...]:
         from sweeps.run.shelf import ModelShelf
 
         shelf = ModelShelf(self._paths.shared(self._paths.models))
         try:
-            return shelf.best(rows, self._paths.models)
+            return shelf.kept(rows, self._paths.models)
         except StorageError as error:
             self._listener.message(f"the record lacks the fitted models: {error}")
             return ()
