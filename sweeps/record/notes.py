@@ -43,7 +43,8 @@ def experiment_note(name: str) -> str:
         name: Of the sweep.
     """
     kinds = "the sweep, its cells, their trials, and a curve per regime and seed"
-    return f"Sweep `{name}`. The tag `kind` tells its runs apart: {kinds}.\n\n{links()}\n"
+    old = "A trial whose tag `ulm.state` is `superseded` no longer counts: another took its place"
+    return f"Sweep `{name}`. The tag `kind` tells its runs apart: {kinds}. {old}.\n\n{links()}\n"
 
 
 def cell_note(row: ResultRow, cell: Cell) -> str:

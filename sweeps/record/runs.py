@@ -51,6 +51,9 @@ _AT_THE_END = {Stage.LANGUAGE_MODEL: "best_", Stage.CLASSIFIER: "end_", Stage.FI
 
 _SHORT = {Stage.LANGUAGE_MODEL: "lm", Stage.CLASSIFIER: "classifier", Stage.FINAL: "final"}
 
+SUPERSEDED = "superseded"
+"""In place of a trial's state once another attempt counts: after a loss, or a choice made anew."""
+
 TOTALS = ("spent_accelerator_seconds", "wasted_accelerator_seconds", "spent_money")
 """Names of a run's totals."""
 
@@ -186,11 +189,11 @@ def _cell_params(cell: Cell) -> dict[str, object]:
     return {"regime": cell.regime, "size": cell.size, "seed": cell.seed}
 
 
-def trial_run(record: TrialRecord, cell: Cell) -> Run:
-    """The run of one trial."""
+def trial_run(record: TrialRecord, cell: Cell, *, is_superseded: bool = False) -> Run:
+    """The run of one attempt of a trial; whether it still counts is told by the tag `ulm.state`."""
     key, stage = record.key, record.key.study.stage
     name = f"{cell.label} {_SHORT[stage]} #{key.number}"
-    tags = {"ulm.cell": cell.id, "ulm.state": record.state.value}
+    tags = {"ulm.cell": cell.id, "ulm.state": SUPERSEDED if is_superseded else record.state.value}
     tags |= _shown(cell.regime, trial_note(record, cell))
     if record.failure:
         tags["ulm.failure"] = record.failure[:500]

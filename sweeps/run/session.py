@@ -148,7 +148,7 @@ class RunSession:
 
     def _publish(self, attempts: Sequence[TrialRecord], files: tuple[Path, ...]) -> None:
         if self.control.num_trained:  # else the recorder has heard of all when the run began
-            self._recorder.reconcile(self.control.records)
+            self._recorder.reconcile(self.control.records, self.control.superseded)
         self.control.tell_spent()
         rows = make_rows(self._spec, self._cells, attempts)
         self._recorder.publish(rows, files, self._models(rows))
