@@ -72,6 +72,7 @@ class RunSession:
             **{f"fingerprint {t.name}": t.fingerprint for t in tokens},
             **{f"tokenising {t.name}": cost_of(t) for t in tokens},
         }
+        fingerprints = [t.fingerprint for t in tokens] + ([] if general is None else [general])
         studies = OptunaStudies(spec.ledger.url or paths.ledger_url, spec.name)
         self._recorder = LateRecorder(
             lambda: MlflowRecorder(
@@ -97,7 +98,7 @@ class RunSession:
                 self._recorder,
                 listener,
                 general_encoder=general,
-                content=dict(zip(CONTENT, (t.fingerprint[:16] for t in tokens), strict=False)),
+                content={k: f[:16] for k, f in zip(CONTENT, fingerprints, strict=False)},
             )
             undo.pop_all()
         write_whole(paths.spec_json, spec_to_json(spec).encode())

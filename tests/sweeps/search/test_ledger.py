@@ -15,7 +15,7 @@ from sweeps.search.records import (
 )
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.cost import trial_cost
-from sweeps.spec.searches import NeuralSearch, fixed
+from sweeps.spec.searches import NeuralSearch, Range
 from sweeps.spec.values import BudgetSpec, ResourceSpec
 from ulm.regimes import Regime
 
@@ -124,7 +124,9 @@ def test_the_language_model_with_the_smallest_loss_is_what_the_classifier_starts
 
 
 def test_a_space_with_nothing_to_search_needs_one_trial():
-    search = replace(tiny_search(), classifier=NeuralSearch(trials=7, learning_rate=fixed(0.01)))
+    search = replace(
+        tiny_search(), classifier=NeuralSearch(trials=7, learning_rate=Range(low=0.01, high=0.01))
+    )
     spec = tiny_spec(search=search, regimes=(Regime.SCRATCH,), **ONE)
     assert new_ledger(spec).num_wanted == 2
 

@@ -25,7 +25,7 @@ from sweeps.search.suggestions import (
     middle_of,
 )
 from sweeps.spec.cells import Stage
-from sweeps.spec.searches import Range, fixed
+from sweeps.spec.searches import Range
 
 SPACE = {"learning_rate": Range(low=1e-3, high=1e-1, log=True), "decay": Range(low=1.0, high=4.0)}
 STUDY = StudyKey(cell_id="scratch-s0-12345678", stage=Stage.CLASSIFIER)
@@ -91,7 +91,7 @@ def test_suggestions_lie_in_their_ranges_and_repeat_with_their_seed_and_history(
 
 
 def test_fixed_values_are_suggested_as_they_are(reopen):
-    space = {"learning_rate": fixed(0.01), "decay": Range(low=1.0, high=4.0)}
+    space = {"learning_rate": Range(low=0.01, high=0.01), "decay": Range(low=1.0, high=4.0)}
     asked = Question(number=1, space=space, maximize=False, seed=3, history=(trial(0),))
     asked = replace(asked, history=(trial(0, values=(1.0,), state=TrialState.FINISHED),))
     asked.history[0].params["learning_rate"] = 0.01
