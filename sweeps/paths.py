@@ -163,7 +163,7 @@ class SweepPaths:
 
     @property
     def models(self) -> Path:
-        """The best classifier of each regime."""
+        """One classifier of each regime."""
         return self.folder / "models"
 
     @property

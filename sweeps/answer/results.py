@@ -44,10 +44,10 @@ class ResultRow:
         lm_loss: Validation loss of the chosen language model, nats per token.
         lm_learning_rate: Peak learning rate of the chosen language model.
         lm_decay: Its divisor from one layer group to the one below.
+        lm_best_epoch: Its epoch with the lowest validation loss, whose weights were kept.
         classifier_learning_rate: Peak learning rate of the chosen classifier.
         decay: Its divisor from one layer group to the one below.
         inverse_regularization: The chosen C of `bow`.
-        best_epoch: Epochs of the chosen classifier, which `final` repeats.
         lm_steps: Optimiser steps of the chosen language model.
         classifier_steps: Optimiser steps of the chosen classifier.
         final_steps: Optimiser steps of `final`.
@@ -73,10 +73,10 @@ class ResultRow:
     lm_loss: float | None = None
     lm_learning_rate: float | None = None
     lm_decay: float | None = None
+    lm_best_epoch: int | None = None
     classifier_learning_rate: float | None = None
     decay: float | None = None
     inverse_regularization: float | None = None
-    best_epoch: int | None = None
     lm_steps: int | None = None
     classifier_steps: int | None = None
     final_steps: int | None = None
@@ -189,10 +189,10 @@ def _row(ledger: Ledger, cell: Cell, records: Sequence[TrialRecord]) -> ResultRo
         lm_loss=_value(model),
         lm_learning_rate=model.params.get("learning_rate") if model else None,
         lm_decay=model.params.get("decay") if model else None,
+        lm_best_epoch=_whole(_metric(model, "best_epoch")),
         classifier_learning_rate=settings.get("learning_rate"),
         decay=settings.get("decay"),
         inverse_regularization=settings.get("inverse_regularization"),
-        best_epoch=_whole(_metric(classifier, "best_epoch")),
         lm_steps=_whole(_metric(model, "steps")),
         classifier_steps=_whole(_metric(classifier, "steps")),
         final_steps=_whole(_metric(final, "steps")),

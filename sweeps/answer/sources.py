@@ -7,12 +7,14 @@ is not at hand on this machine is None, and the caller says why it is missing.
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from sweeps.answer.neighbours import Embedding
 from sweeps.answer.readable import readable
 from sweeps.paths import SweepPaths
 from sweeps.spec.values import SweepSpec
-from sweeps.storage import get_file
+from sweeps.storage import get_file, read_object
+from ulm.text.corpora import CorpusSource
 
 WEIGHTS_FILE, MANIFEST_FILE = "encoder.safetensors", "encoder.json"  # as ulm.model.encoder has them
 EMBEDDING = "encoder.embedding.weight"
@@ -26,16 +28,26 @@ class Texts:
     label_names: tuple[str, ...]
 
 
+def _token_folder(paths: SweepPaths, corpus: CorpusSource) -> Path | None:
+    """By the recorded fingerprint, wherever the corpus lies by now; by its files before that."""
+    from ulm.text.stamps import recall, stamp_source
+    from ulm.text.token_folder import folder_name
+
+    fingerprint = read_object(paths.summary_json).get(f"fingerprint {corpus.name}")
+    if fingerprint:
+        return paths.tokens / folder_name(corpus.name, fingerprint)
+    stamp = stamp_source(corpus)
+    return None if stamp is None else recall(paths.tokens, stamp)
+
+
 def read_texts(paths: SweepPaths, spec: SweepSpec, documents: Iterable[int]) -> Texts | None:
     """Texts of documents, from the corpus's token array; None where it is not here."""
     if not paths.tokens.is_dir():
         return None
     from ulm.errors import UlmError
-    from ulm.text.stamps import recall, stamp_source
     from ulm.text.tokens import load_tokens
 
-    stamp = stamp_source(spec.corpus)
-    folder = None if stamp is None else recall(paths.tokens, stamp)
+    folder = _token_folder(paths, spec.corpus)
     try:
         tokens = None if folder is None else load_tokens(folder)
     except UlmError:

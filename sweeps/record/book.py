@@ -65,6 +65,7 @@ class RunBook:
         self._clock = clock
         self._started_at = clock()
         self._records: dict[TrialKey, TrialRecord] = {}
+        self._superseded: frozenset[TrialKey] = frozenset()
         self._rows: tuple[ResultRow, ...] = ()
         self._totals: tuple[Point, ...] = ()
         self._note = f"Sweep `{spec.name}`: the report appears here when the sweep ends."
@@ -120,12 +121,20 @@ class RunBook:
         """Remember records, return their runs."""
         known = [record for record in records if record.key.study.cell_id in self._cells]
         self._records.update((record.key, record) for record in known)
-        return tuple(trial_run(record, self._cells[record.key.study.cell_id]) for record in known)
+        return tuple(self._trial_run(record) for record in known)
 
-    def reconcile(self, records: Iterable[TrialRecord]) -> tuple[Run, ...]:
-        """The sweep's run and those of all records of the ledger, which replace what was known."""
+    def _trial_run(self, record: TrialRecord) -> Run:
+        cell = self._cells[record.key.study.cell_id]
+        return trial_run(record, cell, is_superseded=record.key in self._superseded)
+
+    def reconcile(
+        self, records: Iterable[TrialRecord], superseded: Iterable[TrialRecord] = ()
+    ) -> tuple[Run, ...]:
+        """The sweep's run and those of all attempts of the ledger, which replace what was known."""
+        old = tuple(superseded)
         self._records.clear()
-        trials = self.trial_runs(records)
+        self._superseded = frozenset(record.key for record in old)
+        trials = self.trial_runs((*records, *old))
         return (self.sweep_run(), *trials)
 
     def publish(self, rows: Sequence[ResultRow], files: Sequence[Path]) -> tuple[Run, ...]:

@@ -26,13 +26,14 @@ class LateRecorder:
         self._make = make
         self._recorder: Recorder | None = None
         self._records: tuple[TrialRecord, ...] = ()
+        self._superseded: tuple[TrialRecord, ...] = ()
         self._spent = Spent()
 
     def open(self) -> Recorder:
         """The real recorder, which knows what was told so far."""
         if self._recorder is None:
             self._recorder = self._make()
-            self._recorder.reconcile(self._records)
+            self._recorder.reconcile(self._records, self._superseded)
             self._recorder.spent(self._spent)
         return self._recorder
 
@@ -54,11 +55,13 @@ class LateRecorder:
         if self._recorder is not None:
             self._recorder.spent(spent)
 
-    def reconcile(self, records: Iterable[TrialRecord]) -> None:
+    def reconcile(
+        self, records: Iterable[TrialRecord], superseded: Iterable[TrialRecord] = ()
+    ) -> None:
         """See `Recorder`."""
-        self._records = tuple(records)
+        self._records, self._superseded = tuple(records), tuple(superseded)
         if self._recorder is not None:
-            self._recorder.reconcile(self._records)
+            self._recorder.reconcile(self._records, self._superseded)
 
     def publish(
         self,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.record.models import FittedModel
+from sweeps.record.notes import NOTE, model_note
 from ulm import serving
 from ulm.labeller import MANIFEST_FILE
 
@@ -57,7 +58,7 @@ def _upload(
         experiment,
         name=model_name(model.regime),
         source_run_id=run_id,
-        tags={DIGEST_TAG: digest, "ulm.cell": model.cell},
+        tags={DIGEST_TAG: digest, "ulm.cell": model.cell, NOTE: model_note(model)},
         params={"regime": model.regime, "test_accuracy": f"{model.accuracy:.4f}"},
         model_type="text classification",
     )

@@ -22,6 +22,7 @@ from sweeps.record.models import FittedModel
 from sweeps.record.notes import NOTE, experiment_note
 from sweeps.record.queued_recorder import QueuedRecorder, RunStore
 from sweeps.record.runs import TOTALS, Point, Run, RunStatus
+from sweeps.record.tracking import move_artifacts
 from sweeps.record.views import EXPERIMENT, experiment_tags
 from sweeps.spec.cells import Cell
 from sweeps.spec.values import SweepSpec
@@ -97,11 +98,13 @@ class MlflowStore:
             return
         client = open_client(self._uri)
         found = client.get_experiment_by_name(self._experiment_name)
+        place = None if self._artifacts is None else self._artifacts.as_uri()
         if found is None:
-            place = None if self._artifacts is None else self._artifacts.as_uri()
             identity = client.create_experiment(self._experiment_name, artifact_location=place)
         else:
             identity = found.experiment_id
+            if place is not None and found.artifact_location != place:
+                move_artifacts(self._uri, found.artifact_location, place)
             if found.lifecycle_stage == "deleted":
                 client.restore_experiment(identity)
         self._experiment = identity

@@ -11,6 +11,8 @@ class FittedModel:
     Args:
         regime: Its regime.
         cell: Id of its cell.
+        size: Domain documents; None where the regime has no size axis.
+        seed: Seed of its cell.
         accuracy: On the test documents, 0 to 1.
         digest: Of its files.
         folder: Where they lie, as `ulm.labeller` reads them.
@@ -18,6 +20,8 @@ class FittedModel:
 
     regime: str
     cell: str
+    size: int | None
+    seed: int
     accuracy: float
     digest: str
     folder: Path

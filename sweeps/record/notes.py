@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from sweeps.answer.results import ResultRow
+from sweeps.record.models import FittedModel
 from sweeps.record.views import VIEWS
 from sweeps.search.records import TrialRecord
 from sweeps.spec.cells import Cell
@@ -42,7 +43,8 @@ def experiment_note(name: str) -> str:
         name: Of the sweep.
     """
     kinds = "the sweep, its cells, their trials, and a curve per regime and seed"
-    return f"Sweep `{name}`. The tag `kind` tells its runs apart: {kinds}.\n\n{links()}\n"
+    old = "A trial whose tag `ulm.state` is `superseded` no longer counts: another took its place"
+    return f"Sweep `{name}`. The tag `kind` tells its runs apart: {kinds}. {old}.\n\n{links()}\n"
 
 
 def cell_note(row: ResultRow, cell: Cell) -> str:
@@ -58,6 +60,16 @@ def cell_note(row: ResultRow, cell: Cell) -> str:
         share = f"{100 * row.validation_accuracy:.1f} %"
         parts.append(f"Chosen on held-out labels, where it reached {share}.")
     return " ".join([*parts, f"{row.trials} trials."])
+
+
+def model_note(model: FittedModel) -> str:
+    """What a model was fitted on, and why it is the one that was kept."""
+    size = "" if model.size is None else f"the largest size, {model.size:,} documents, and "
+    return (
+        f"Classifier of `{model.regime}`, fitted on all labels at {size}the first seed, "
+        f"{model.seed}: the rule by which a sweep keeps one model of each regime. No score chose "
+        f"it. On the test documents it has {100 * model.accuracy:.1f} % right."
+    )
 
 
 def trial_note(record: TrialRecord, cell: Cell) -> str:

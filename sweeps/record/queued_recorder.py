@@ -99,9 +99,11 @@ class QueuedRecorder:
         """See `Recorder`."""
         self._guard(lambda: self._put([self._book.spend(spent)]))
 
-    def reconcile(self, records: Iterable[TrialRecord]) -> None:
+    def reconcile(
+        self, records: Iterable[TrialRecord], superseded: Iterable[TrialRecord] = ()
+    ) -> None:
         """See `Recorder`."""
-        self._guard(lambda: self._reconcile(records))
+        self._guard(lambda: self._reconcile(records, superseded))
 
     def publish(
         self,
@@ -144,8 +146,8 @@ class QueuedRecorder:
             parent = None if run.kind == "sweep" else self._sweep
             self._queue(run.key, partial(self._store.apply, run, parent))
 
-    def _reconcile(self, records: Iterable[TrialRecord]) -> None:
-        runs = self._book.reconcile(records)
+    def _reconcile(self, records: Iterable[TrialRecord], superseded: Iterable[TrialRecord]) -> None:
+        runs = self._book.reconcile(records, superseded)
         self._put(runs)
         keys = frozenset(run.key for run in runs)
         self._queue("strays", partial(self._store.close_strays, keys))

@@ -37,8 +37,15 @@ class Recorder(Protocol):
     def spent(self, spent: Spent) -> None:
         """What the sweep's trials have held until now; kept with the sweep's run."""
 
-    def reconcile(self, records: Iterable[TrialRecord]) -> None:
-        """Make the runs equal to the ledger's records; close runs a killed driver left running."""
+    def reconcile(
+        self, records: Iterable[TrialRecord], superseded: Iterable[TrialRecord] = ()
+    ) -> None:
+        """Make the runs equal to the ledger's records; close runs a killed driver left running.
+
+        Args:
+            records: The latest attempt of every trial.
+            superseded: Attempts that no longer count; their runs stay and say so.
+        """
 
     def publish(
         self,
@@ -46,7 +53,7 @@ class Recorder(Protocol):
         files: Sequence[Path],
         models: Sequence[FittedModel] = (),
     ) -> None:
-        """Record finished cells, curves, the report's files and the best model of each regime."""
+        """Record finished cells, curves, the report's files and one model of each regime."""
 
     def close(self) -> bool:
         """Close what still runs and wait, within limits, until everything is recorded.
@@ -86,9 +93,11 @@ class ListRecorder:
         """See `Recorder`."""
         self._keep((self._book.spend(spent),))
 
-    def reconcile(self, records: Iterable[TrialRecord]) -> None:
+    def reconcile(
+        self, records: Iterable[TrialRecord], superseded: Iterable[TrialRecord] = ()
+    ) -> None:
         """See `Recorder`."""
-        self._keep(self._book.reconcile(records))
+        self._keep(self._book.reconcile(records, superseded))
 
     def publish(
         self,

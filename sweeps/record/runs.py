@@ -46,7 +46,13 @@ CURVE_OF_STAGE = {
 }
 """Metric name of what a stage's study minimises or maximises."""
 
+_AT_THE_END = {Stage.LANGUAGE_MODEL: "best_", Stage.CLASSIFIER: "end_", Stage.FINAL: ""}
+"""Prefix of a final number that is a curve over epochs too: of the epoch that was kept."""
+
 _SHORT = {Stage.LANGUAGE_MODEL: "lm", Stage.CLASSIFIER: "classifier", Stage.FINAL: "final"}
+
+SUPERSEDED = "superseded"
+"""In place of a trial's state once another attempt counts: after a loss, or a choice made anew."""
 
 TOTALS = ("spent_accelerator_seconds", "wasted_accelerator_seconds", "spent_money")
 """Names of a run's totals."""
@@ -66,7 +72,7 @@ CELL_METRICS = (
     "validation_accuracy",
     "test_documents",
     "lm_loss",
-    "best_epoch",
+    "lm_best_epoch",
     "steps",
     "tokens",
     "seconds",
@@ -156,7 +162,7 @@ def _outcome_name(name: str, stage: Stage) -> str:
     if name in ("steps", "tokens", "seconds"):
         return f"total_{name}"
     is_curve = name.startswith(("validation_", "train_"))
-    return f"best_{name}" if is_curve and stage is not Stage.FINAL else name
+    return _AT_THE_END[stage] + name if is_curve else name
 
 
 def _outcome_points(record: TrialRecord, stage: Stage) -> Iterator[Point]:
@@ -183,11 +189,11 @@ def _cell_params(cell: Cell) -> dict[str, object]:
     return {"regime": cell.regime, "size": cell.size, "seed": cell.seed}
 
 
-def trial_run(record: TrialRecord, cell: Cell) -> Run:
-    """The run of one trial."""
+def trial_run(record: TrialRecord, cell: Cell, *, is_superseded: bool = False) -> Run:
+    """The run of one attempt of a trial; whether it still counts is told by the tag `ulm.state`."""
     key, stage = record.key, record.key.study.stage
     name = f"{cell.label} {_SHORT[stage]} #{key.number}"
-    tags = {"ulm.cell": cell.id, "ulm.state": record.state.value}
+    tags = {"ulm.cell": cell.id, "ulm.state": SUPERSEDED if is_superseded else record.state.value}
     tags |= _shown(cell.regime, trial_note(record, cell))
     if record.failure:
         tags["ulm.failure"] = record.failure[:500]

@@ -2,7 +2,7 @@
 
 A tracking URI comes in; nothing or a `TrackingError` with the remedy goes out, within seconds. The
 check creates nothing: a SQLite file is only checked for being one, or for a folder it can be made
-in. When it is made, it appears whole.
+in. When it is made, it appears whole; when it was moved, its artifacts are where it is now.
 """
 
 import os
@@ -17,6 +17,12 @@ from sweeps.passwords import redact_uri
 from sweeps.record.environment import describe_error
 
 SQLITE = "sqlite:///"
+_ARTIFACT_COLUMNS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+)
+"""Tables and columns of MLflow's database that hold where artifacts lie."""
 PART = ".part"  # ends the name of a database that is being made
 
 _REMEDY = (
@@ -115,3 +121,21 @@ def make_whole(uri: str, make: Callable[[str], object]) -> None:
     beside.unlink(missing_ok=True)
     make(f"{SQLITE}{beside}")
     beside.replace(file)
+
+
+def move_artifacts(uri: str, before: str, now: str) -> None:
+    """Tell a SQLite record that was moved where its artifacts lie now: it holds whole addresses.
+
+    Args:
+        uri: Tracking URI of a SQLite file.
+        before: URI of the folder that the record names.
+        now: URI of the folder that they lie in.
+    """
+    file = uri.removeprefix(SQLITE)
+    with closing(sqlite3.connect(file, timeout=60)) as connection, connection:
+        for table, column in _ARTIFACT_COLUMNS:
+            connection.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                (now, len(before) + 1, before, len(before) + 1, f"{before}/"),
+            )

@@ -101,7 +101,8 @@ def _trials(key: str, stage: str, score: str, *, is_ascending: bool) -> View:
     return View(
         key=key,
         name=f"{stage.replace('_', ' ')} trials: learning rates against score",
-        runs=f"tags.kind = 'trial' and params.stage = '{stage}' and params.regime != 'bow'",
+        runs=f"tags.kind = 'trial' and params.stage = '{stage}' and params.regime != 'bow' "
+        "and tags.`ulm.state` != 'superseded'",
         columns=(
             "params.regime",
             "params.size",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sweeps.run.draws import Indices
 from sweeps.run.job import Job, rate
 from sweeps.run.predictions import predict_test, score_test
-from sweeps.run.shelf import description, keep_best
+from sweeps.run.shelf import description, keep_model
 from sweeps.search.records import Outcome
 from ulm.labeller import save_bag_of_words
 from ulm.text.vocabulary import Vocabulary
@@ -54,7 +54,7 @@ def run_bow_final(job: Job) -> Outcome:
     )
     scored = score_test(job, probabilities, words)
     about = description(job, words, scored.value)
-    keep_best(job, scored.value, lambda folder: save_bag_of_words(folder, model, **about))
+    keep_model(job, scored.value, lambda folder: save_bag_of_words(folder, model, **about))
     cost = _cost(tokens, time.perf_counter() - begin)
     return Outcome(
         value=scored.value, metrics={**scored.metrics, **cost}, artifacts=scored.artifacts

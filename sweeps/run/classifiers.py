@@ -30,7 +30,7 @@ def run_classifier(job: Job) -> Outcome:
     """Train on part of the labels, once or for each fold.
 
     Returns:
-        The validation accuracy of the best epoch, of the mean curve where there are folds.
+        The validation accuracy after the last epoch, the mean over folds where there are any.
     """
     encoder = classifier_encoder(job)
     finished = _finished_folds(job)
@@ -114,20 +114,18 @@ def _finished_folds(job: Job) -> list[History]:
 def _curve_metrics(folds: Sequence[History]) -> dict[str, float]:
     """The end of the mean curve, where the schedule has come to rest.
 
-    Not its best epoch: on the few labels held out that is mostly chance, and `final` would stop at
-    it in the middle of the schedule, at a high rate (EXPERIMENTS.md).
+    Not its best epoch: on the few labels held out that is mostly chance, and in the middle of the
+    schedule, at a high rate (EXPERIMENTS.md). `final` trains the whole schedule too.
     """
     length = min(len(history) for history in folds)
     accuracy = np.mean([[_accuracy(r) for r in history[:length]] for history in folds], axis=0)
     loss = np.mean([[_loss(r) for r in history[:length]] for history in folds], axis=0)
-    best = length - 1
     last = [history[-1] for history in folds]
     tokens, seconds = sum(r.tokens for r in last), sum(r.seconds for r in last)
     return {
-        "best_epoch": float(best + 1),
         "epochs": float(length),
-        "validation_accuracy": float(accuracy[best]),
-        "validation_loss": float(loss[best]),
+        "validation_accuracy": float(accuracy[-1]),
+        "validation_loss": float(loss[-1]),
         "steps": float(sum(r.steps for r in last)),
         "tokens": float(tokens),
         "seconds": float(seconds),
@@ -139,7 +137,7 @@ def classifier_settings(job: Job) -> ClassifierSettings:
     """How the classifiers of a cell train, in the search and in `final` alike.
 
     The minimum of steps is turned into epochs of the whole label budget, so that the schedule has
-    the same epochs whatever part of the labels is trained on, and a best epoch means the same.
+    the same epochs whatever part of the labels is trained on.
     Random weights have nothing to protect: all layers train at once and at one rate.
     """
     spec, params = job.context.spec.classifier, job.request.params

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sweeps.run.classifiers import classifier_encoder, classifier_settings, training_state
 from sweeps.run.job import EpochTeller, Job, rate
 from sweeps.run.predictions import predict_test, score_test
-from sweeps.run.shelf import description, keep_best
+from sweeps.run.shelf import description, keep_model
 from sweeps.search.records import Outcome
 from ulm.labeller import save_classifiers
 from ulm.model.encoder import Encoder
@@ -67,7 +67,7 @@ def run_final(job: Job) -> Outcome:
     models = [member.model for member in members if member.model is not None]
     if len(models) == len(members):
         about = description(job, encoder.vocabulary, scored.value)
-        keep_best(job, scored.value, lambda folder: save_classifiers(folder, models, **about))
+        keep_model(job, scored.value, lambda folder: save_classifiers(folder, models, **about))
     return Outcome(
         value=scored.value,
         metrics={**scored.metrics, **_numbers(members)},
@@ -84,7 +84,6 @@ def _fit(job: Job, encoder: Encoder, earlier: Sequence[_Member], state: Path | N
         settings,
         num_classes=materials.num_classes,
         seed=materials.seed(f"classifier {len(earlier)}" if earlier else "classifier"),
-        last_epoch=job.request.best_epoch,
         listener=EpochTeller(
             job,
             lambda report: report.train_loss,

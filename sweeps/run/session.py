@@ -72,6 +72,7 @@ class RunSession:
             **{f"fingerprint {t.name}": t.fingerprint for t in tokens},
             **{f"tokenising {t.name}": cost_of(t) for t in tokens},
         }
+        fingerprints = [t.fingerprint for t in tokens] + ([] if general is None else [general])
         studies = OptunaStudies(spec.ledger.url or paths.ledger_url, spec.name)
         self._recorder = LateRecorder(
             lambda: MlflowRecorder(
@@ -97,7 +98,7 @@ class RunSession:
                 self._recorder,
                 listener,
                 general_encoder=general,
-                content=dict(zip(CONTENT, (t.fingerprint[:16] for t in tokens), strict=False)),
+                content={k: f[:16] for k, f in zip(CONTENT, fingerprints, strict=False)},
             )
             undo.pop_all()
         write_whole(paths.spec_json, spec_to_json(spec).encode())
@@ -148,18 +149,18 @@ class RunSession:
 
     def _publish(self, attempts: Sequence[TrialRecord], files: tuple[Path, ...]) -> None:
         if self.control.num_trained:  # else the recorder has heard of all when the run began
-            self._recorder.reconcile(self.control.records)
+            self._recorder.reconcile(self.control.records, self.control.superseded)
         self.control.tell_spent()
         rows = make_rows(self._spec, self._cells, attempts)
-        self._recorder.publish(rows, files, self._best_models(rows))
+        self._recorder.publish(rows, files, self._models(rows))
         self._has_published = True
 
-    def _best_models(self, rows: Sequence[ResultRow]) -> tuple[FittedModel, ...]:
+    def _models(self, rows: Sequence[ResultRow]) -> tuple[FittedModel, ...]:
         from sweeps.run.shelf import ModelShelf
 
         shelf = ModelShelf(self._paths.shared(self._paths.models))
         try:
-            return shelf.best(rows, self._paths.models)
+            return shelf.kept(rows, self._paths.models)
         except StorageError as error:
             self._listener.message(f"the record lacks the fitted models: {error}")
             return ()

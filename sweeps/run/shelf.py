@@ -1,9 +1,10 @@
-"""Shelf: the best classifier of each regime, kept on the sweep's storage to be served.
+"""Shelf: one classifier of each regime, kept on the sweep's storage to be served.
 
-`final` offers what it has fitted; a model that another of its regime beats on the test documents is
-not kept, and one that is beaten goes. The order is total, so the same one stays whichever came
-first. A model appears whole: its card, `<cell>.json`, is written last and removed first. A score
-chosen as the best of several is a little too good; the means over seeds in the report are not.
+`final` offers what it has fitted. The one of the largest size stays, of its seeds the first: a rule
+that asks for no score, so that the test accuracy a model carries is none chosen for being high. (A
+few held-out labels would not choose better: 100 of them are ± 8 points.) The order is total, so the
+same one stays whichever came first. A model appears whole: its card, `<cell>.json`, is written last
+and removed first.
 """
 
 import json
@@ -41,17 +42,21 @@ class Card:
     Args:
         regime: Its regime.
         cell: Id of its cell.
-        accuracy: On the test documents, 0 to 1.
+        size: Domain documents of its cell; None where the regime has no size axis.
+        seed: Seed of its cell.
+        accuracy: On the test documents, 0 to 1: a label, never a reason to keep it.
     """
 
     regime: str
     cell: str
+    size: int | None
+    seed: int
     accuracy: float
 
     @property
-    def rank(self) -> tuple[float, str]:
-        """The largest of a regime is its best."""
-        return self.accuracy, self.cell
+    def rank(self) -> tuple[int, int]:
+        """The largest of a regime stays."""
+        return self.size or 0, -self.seed
 
 
 class ModelShelf:
@@ -71,7 +76,7 @@ class ModelShelf:
         return tuple(Card(**json.loads(read_bytes(place))) for place in places)
 
     def offer(self, card: Card, save: Save) -> bool:
-        """Keep a model if it is the best of its regime.
+        """Keep a model if it is first in rank of its regime.
 
         Args:
             card: What is known of it.
@@ -92,8 +97,8 @@ class ModelShelf:
             self._remove(rival)
         return True
 
-    def best(self, rows: Iterable[ResultRow], folder: Path) -> tuple[FittedModel, ...]:
-        """The best model of each regime, on this machine.
+    def kept(self, rows: Iterable[ResultRow], folder: Path) -> tuple[FittedModel, ...]:
+        """The model of each regime, on this machine.
 
         Args:
             rows: Results of the sweep; a model of a score that was replaced is left out.
@@ -107,8 +112,8 @@ class ModelShelf:
             cards = [card for card in self.cards() if scores.get(card.cell) == card.accuracy]
         except (OSError, ArrowException, ValueError, TypeError) as error:
             raise unreadable(self._root, error) from error
-        best = {card.regime: card for card in sorted(cards, key=lambda card: card.rank)}
-        return tuple(self._fitted(best[regime], folder) for regime in sorted(best))
+        first = {card.regime: card for card in sorted(cards, key=lambda card: card.rank)}
+        return tuple(self._fitted(first[regime], folder) for regime in sorted(first))
 
     def _fitted(self, card: Card, folder: Path) -> FittedModel:
         place = below(self._root, card.cell)
@@ -121,6 +126,8 @@ class ModelShelf:
         return FittedModel(
             regime=card.regime,
             cell=card.cell,
+            size=card.size,
+            seed=card.seed,
             accuracy=card.accuracy,
             digest=contents.digest,
             folder=here,
@@ -134,7 +141,7 @@ class ModelShelf:
         remove_folder(below(self._root, card.cell))
 
 
-def keep_best(job: Job, accuracy: float, save: Save) -> None:
+def keep_model(job: Job, accuracy: float, save: Save) -> None:
     """Offer the model that a `final` trial has fitted.
 
     Args:
@@ -143,7 +150,7 @@ def keep_best(job: Job, accuracy: float, save: Save) -> None:
         save: Writes the model's files into a folder.
     """
     cell = job.request.cell
-    card = Card(regime=cell.regime, cell=cell.id, accuracy=accuracy)
+    card = Card(regime=cell.regime, cell=cell.id, size=cell.size, seed=cell.seed, accuracy=accuracy)
     ModelShelf(job.context.models).offer(card, save)
 
 

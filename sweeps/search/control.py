@@ -93,7 +93,7 @@ class Control:
             opened_at=opened_at,
         )
         self.num_trained = 0
-        recorder.reconcile(self.ledger.records)
+        recorder.reconcile(self.records, self.superseded)
         listener.recorded(self.ledger.records)
         self.tell_spent()
 
@@ -101,6 +101,12 @@ class Control:
     def records(self) -> tuple[TrialRecord, ...]:
         """The latest attempt of every trial, superseded ones left out."""
         return self.ledger.records
+
+    @property
+    def superseded(self) -> tuple[TrialRecord, ...]:
+        """Attempts that no longer count: asked again, or made on a choice that was replaced."""
+        current = {record.key for record in self.records}
+        return tuple(record for record in self.ledger.attempts if record.key not in current)
 
     @property
     def num_recorded(self) -> int:
@@ -232,7 +238,6 @@ class Control:
             key=wanted.key,
             params=params,
             encoder=wanted.basis.encoder,
-            best_epoch=wanted.basis.best_epoch,
             started_at=now,
             waiting_since=now if waits else None,
         )
@@ -246,7 +251,6 @@ class Control:
             cell=cell,
             params=params,
             encoder=record.encoder,
-            best_epoch=record.best_epoch,
         )
 
     def _question(self, cell: Cell, wanted: NextTrial) -> Question:

@@ -15,26 +15,17 @@ class Basis:
     """What a trial of a study starts from: earlier choices of its own and the general cell."""
 
     encoder: str | None = None
-    best_epoch: int | None = None
     params: Mapping[str, float] | None = None
 
     @classmethod
     def of_final(cls, classifier: TrialRecord) -> "Basis":
         """What `final` starts from once a classifier is chosen."""
-        assert classifier.outcome is not None, "a chosen classifier has finished"
-        best_epoch = classifier.outcome.metrics.get("best_epoch")
-        return cls(
-            encoder=classifier.encoder,
-            best_epoch=None if best_epoch is None else int(best_epoch),
-            params=dict(classifier.params),
-        )
+        return cls(encoder=classifier.encoder, params=dict(classifier.params))
 
     def carries(self, record: TrialRecord) -> bool:
         """Whether a record was made on this basis."""
-        return (
-            record.encoder == self.encoder
-            and record.best_epoch == self.best_epoch
-            and (self.params is None or dict(record.params) == dict(self.params))
+        return record.encoder == self.encoder and (
+            self.params is None or dict(record.params) == dict(self.params)
         )
 
 

@@ -39,7 +39,6 @@ def load_request(text: str) -> TrialRequest:
         cell=Cell(**{**cell, "stages": stages, "needs": tuple(cell["needs"])}),
         params=told["params"],
         encoder=told["encoder"],
-        best_epoch=told["best_epoch"],
     )
 
 

@@ -77,10 +77,11 @@ class Outcome:
     """The end of a trial that ran through.
 
     Args:
-        value: Best value: validation loss (language_model), validation accuracy (classifier),
-            test accuracy (final).
-        metrics: Numbers by name: `best_epoch`, `validation_loss`, `validation_accuracy`,
-            `test_accuracy`, `test_documents`, `steps`, `tokens`, `seconds`, `peak_gib`, ...
+        value: Validation loss of the best epoch (language_model), validation accuracy after the
+            last epoch (classifier), test accuracy (final).
+        metrics: Numbers by name: `validation_loss`, `validation_accuracy`, `test_accuracy`,
+            `test_documents`, `steps`, `tokens`, `seconds`, `peak_gib`, `best_epoch`
+            (language_model), ...
         artifacts: Keys by name: `encoder` (store key), `predictions` (path below the sweep folder),
             `node` (host name of the machine it ran on).
     """
@@ -99,14 +100,12 @@ class TrialRequest:
         cell: The cell it works for.
         params: Hyperparameters of this stage.
         encoder: Store key of the encoder to start from; None for random weights or `bow`.
-        best_epoch: `final` only: stop after this epoch, the chosen classifier's best.
     """
 
     key: TrialKey
     cell: Cell
     params: Mapping[str, float]
     encoder: str | None = None
-    best_epoch: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +116,6 @@ class TrialRecord:
         key: Which trial this is.
         params: Hyperparameters of its stage.
         encoder: Store key of the encoder it was started from, as in its request.
-        best_epoch: `final` only, as in its request.
         state: Where it stands.
         progress: Its epochs so far.
         outcome: Its end, for FINISHED.
@@ -138,7 +136,6 @@ class TrialRecord:
     key: TrialKey
     params: Mapping[str, float]
     encoder: str | None = None
-    best_epoch: int | None = None
     state: TrialState = TrialState.RUNNING
     progress: tuple[Progress, ...] = ()
     outcome: Outcome | None = None

@@ -107,7 +107,12 @@ def middle_of(space: Mapping[str, Range]) -> dict[str, float]:
 
 
 CONTENT = ("corpus.content", "general.content")
-"""Keys of what the corpora hold, known once they are read: compared where both sides have them."""
+"""Keys of what corpora and general encoder hold, known once they are read: compared where both
+sides have them, so that paths need not be."""
+
+
+def _explained(key: str) -> str:
+    return " (a fingerprint of what it holds, wherever it lies)" if key in CONTENT else ""
 
 
 def check_meaning(recorded: Mapping[str, JSON], now: Mapping[str, JSON], name: str) -> None:
@@ -118,7 +123,7 @@ def check_meaning(recorded: Mapping[str, JSON], now: Mapping[str, JSON], name: s
     """
     both = recorded.keys() & now.keys()
     changed = [
-        f"  {key}: recorded {recorded.get(key)!r}, now {now.get(key)!r}"
+        f"  {key}: recorded {recorded.get(key)!r}, now {now.get(key)!r}{_explained(key)}"
         for key in sorted({*recorded, *now})
         if recorded.get(key) != now.get(key) and (key in both or key not in CONTENT)
     ]

@@ -1,14 +1,15 @@
 """Meaning: which keys of a spec say what a recorded cell is, and which may change (pure).
 
-A SweepSpec comes in; a flat dictionary of dotted keys, its digest, and the differences to an
-earlier run go out. Cell ids derive from the digest, so a key is listed under MEANING exactly where
-results from before and after a change of it must not share a table. A key in no group is an error:
-whoever adds a field to the spec decides here what it does to recorded cells.
+A SweepSpec comes in; a flat dictionary of dotted keys and its digest go out. Cell ids derive from
+the digest, so a key is listed under MEANING exactly where results from before and after a change of
+it must not share a table. Where a corpus lies is no such key, what it holds is compared once it is
+read (`sweeps.search.suggestions.CONTENT`): a sweep goes on where its files have moved. A key in no
+group is an error: whoever adds a field to the spec decides here what it does to recorded cells.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -30,8 +31,8 @@ class KeyKind(StrEnum):
 
 _GROUPS: dict[KeyKind, dict[str, str]] = {
     KeyKind.MEANING: {
-        "corpus": "kind path text_column label_column part_column test_share documents seed",
-        "general": "kind path text_column documents epochs minimum_steps",
+        "corpus": "kind text_column label_column part_column test_share documents seed",
+        "general": "kind text_column documents epochs minimum_steps",
         "labels": "train validation folds",
         "test": "documents",
         "model": "embedding hidden layers vocabulary minimum_count vocabulary_rule",
@@ -39,7 +40,7 @@ _GROUPS: dict[KeyKind, dict[str, str]] = {
         "classifier": "epochs minimum_steps batch bptt maximum_tokens dropout weight_decay "
         "ensemble",
         "search": "pruner warmup_epochs",
-        "search.general": "learning_rate decay",
+        "search.general": "learning_rate",
         "search.language_model": "learning_rate decay",
         "search.classifier": "learning_rate decay",
         "search.bow": "inverse_regularization",
@@ -53,6 +54,8 @@ _GROUPS: dict[KeyKind, dict[str, str]] = {
     },
     KeyKind.FREE: {
         "": "order storage retries",
+        "corpus": "path",
+        "general": "path",
         "search": "parallel_trials",
         "resources": "cpus gpus",
         "budget": "hours accelerator_hours trial_hours price_per_accelerator_hour",
@@ -114,20 +117,3 @@ def digest(spec: SweepSpec) -> str:
     """SHA-256 (64 hex digits) of `meaning` as canonical JSON."""
     text = json.dumps(meaning(spec), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def differences(
-    recorded: Mapping[str, JSON], spec: SweepSpec
-) -> tuple[tuple[str, JSON, JSON], ...]:
-    """What changed in meaning since `recorded`, an earlier `meaning(spec)`.
-
-    Returns:
-        (key, recorded value, value now) per differing key, sorted by key; a key that one side
-        lacks has None there.
-    """
-    now = meaning(spec)
-    return tuple(
-        (key, recorded.get(key), now.get(key))
-        for key in sorted({*recorded, *now})
-        if recorded.get(key) != now.get(key)
-    )

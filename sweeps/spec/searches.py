@@ -40,9 +40,34 @@ class Range:
         return (self.low * self.high) ** 0.5 if self.log else (self.low + self.high) / 2
 
 
-def fixed(value: float) -> Range:
-    """A range of one value."""
-    return Range(low=value, high=value)
+def _check_trials(trials: int) -> None:
+    require(trials >= 1, f"trials must be at least 1, found {trials}")
+
+
+def _check_rate(rate: Range) -> None:
+    require(rate.low > 0, f"learning_rate must be above 0, found {rate.low}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeneralSearch:
+    """Search of the general model's pretraining; all its layers start anew and share one rate.
+
+    Args:
+        trials: Learning rates tried.
+        learning_rate: Peak learning rate.
+    """
+
+    trials: int = 1
+    learning_rate: Range = Range(low=1e-3, high=2e-2, log=True)
+
+    def __post_init__(self) -> None:
+        _check_trials(self.trials)
+        _check_rate(self.learning_rate)
+
+    @property
+    def space(self) -> dict[str, Range]:
+        """Hyperparameter name → range, in canonical order."""
+        return {"learning_rate": self.learning_rate}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,9 +85,8 @@ class NeuralSearch:
     decay: Range = Range(low=2.6, high=2.6)
 
     def __post_init__(self) -> None:
-        require(self.trials >= 1, f"trials must be at least 1, found {self.trials}")
-        low = self.learning_rate.low
-        require(low > 0, f"learning_rate must be above 0, found {low}")
+        _check_trials(self.trials)
+        _check_rate(self.learning_rate)
         require(self.decay.low >= 1, f"decay must be at least 1, found {self.decay.low}")
 
     @property
@@ -79,7 +103,7 @@ class BagOfWordsSearch:
     inverse_regularization: Range = Range(low=0.1, high=1000.0, log=True)
 
     def __post_init__(self) -> None:
-        require(self.trials >= 1, f"trials must be at least 1, found {self.trials}")
+        _check_trials(self.trials)
         low = self.inverse_regularization.low
         require(low > 0, f"inverse_regularization must be above 0, found {low}")
 
@@ -94,7 +118,7 @@ class SearchSpec:
     """One Optuna study per cell and stage; what each may spend and where it may look.
 
     Args:
-        general: Pretraining of the general model (one trial by default).
+        general: Pretraining of the general model.
         language_model: Language models of `domain` and `ulm+domain`.
         classifier: Classifiers of every neural regime.
         bow: The `bow` line.
@@ -104,7 +128,7 @@ class SearchSpec:
             timing and a resumed sweep need not give the same table.
     """
 
-    general: NeuralSearch = NeuralSearch(trials=1, decay=fixed(1.0))
+    general: GeneralSearch = GeneralSearch()
     language_model: NeuralSearch = NeuralSearch()
     classifier: NeuralSearch = NeuralSearch(decay=Range(low=1.5, high=4.0))
     bow: BagOfWordsSearch = BagOfWordsSearch()

@@ -7,12 +7,14 @@ nothing in lower layers to protect: all layers share one rate and `decay` is not
 """
 
 from sweeps.spec.cells import Cell, Stage
-from sweeps.spec.searches import BagOfWordsSearch, NeuralSearch, Range
+from sweeps.spec.searches import BagOfWordsSearch, GeneralSearch, NeuralSearch, Range
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
 
-def search_of(spec: SweepSpec, cell: Cell, stage: Stage) -> NeuralSearch | BagOfWordsSearch:
+def search_of(
+    spec: SweepSpec, cell: Cell, stage: Stage
+) -> GeneralSearch | NeuralSearch | BagOfWordsSearch:
     """The part of the spec that a stage of a cell is searched by (`final`: its classifier's)."""
     if stage is Stage.LANGUAGE_MODEL:
         return spec.search.general if cell.is_general else spec.search.language_model
@@ -32,7 +34,7 @@ def space_of(spec: SweepSpec, cell: Cell, stage: Stage) -> dict[str, Range]:
         return {}
     space = search_of(spec, cell, stage).space
     if starts_from_random_weights(cell, stage):
-        space.pop("decay")
+        space.pop("decay", None)  # `general` has none
     return space
 
 

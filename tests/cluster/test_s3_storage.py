@@ -26,7 +26,7 @@ from sweeps.search.suggestions import InMemoryStudies
 from sweeps.spec.cells import make_cells
 from sweeps.spec.general import GeneralSpec
 from sweeps.spec.load import spec_to_json
-from sweeps.spec.searches import BagOfWordsSearch, NeuralSearch, SearchSpec
+from sweeps.spec.searches import BagOfWordsSearch, GeneralSearch, NeuralSearch, SearchSpec
 from sweeps.spec.values import (
     ClassifierSpec,
     LabelSpec,
@@ -82,7 +82,7 @@ def small_spec(storage, **changes):
         "language_model": LanguageModelSpec(epochs=2, minimum_steps=0, batch=4, bptt=20),
         "classifier": ClassifierSpec(epochs=2, batch=8, bptt=20),
         "search": SearchSpec(
-            general=NeuralSearch(trials=1),
+            general=GeneralSearch(trials=1),
             language_model=NeuralSearch(trials=1),
             classifier=NeuralSearch(trials=2),
             bow=BagOfWordsSearch(trials=2),

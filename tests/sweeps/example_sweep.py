@@ -48,10 +48,11 @@ def loss(cell, rate):
 
 def outcome_of(cell, stage, params, rng):
     steps = 40 if cell.size is None else max(40, cell.size // 4)
-    metrics = {"steps": steps, "tokens": steps * 4480, "seconds": steps / 7.3, "best_epoch": 3}
+    metrics = {"steps": steps, "tokens": steps * 4480, "seconds": steps / 7.3}
     rate = params.get("learning_rate", 5e-3)
     if stage is Stage.LANGUAGE_MODEL:
         key = f"enc-{cell.id}-{rate:.3e}"
+        metrics["best_epoch"] = 3
         return Outcome(value=loss(cell, rate), metrics=metrics, artifacts={"encoder": key})
     score = accuracy(cell, rate, rng.gauss(0, 0.008))
     metrics |= {"vocabulary": 4000, "coverage": 0.94}
@@ -97,7 +98,6 @@ def example_records(spec, *, limit=None, diverging=lambda key: False):
             key=wanted.key,
             params=params,
             encoder=wanted.basis.encoder,
-            best_epoch=wanted.basis.best_epoch,
             progress=() if stage is Stage.FINAL else _progress(outcome, stage),
             started_at=now,
         )

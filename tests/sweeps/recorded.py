@@ -45,5 +45,5 @@ def record_sweep(spec, paths, context, records):
     recorder.reconcile(records)
     files = write_report(paths, spec, records).paths
     rows = make_rows(spec, make_cells(spec), records)
-    recorder.publish(rows, files, ModelShelf(context.models).best(rows, paths.models))
+    recorder.publish(rows, files, ModelShelf(context.models).kept(rows, paths.models))
     return recorder.close()

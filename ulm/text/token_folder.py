@@ -117,9 +117,9 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def folder_name(corpus: Corpus) -> str:
+def folder_name(name: str, fingerprint: str) -> str:
     """Return the content address of a corpus: name, fingerprint and rules."""
-    return f"{corpus.name}-{corpus.fingerprint[:16]}-{RULES_VERSION}"
+    return f"{name}-{fingerprint[:16]}-{RULES_VERSION}"
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

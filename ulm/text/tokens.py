@@ -238,7 +238,7 @@ def _make(
     obtain: Callable[[Path], None] | None,
 ) -> Path:
     """Tokenise a corpus into its folder; the caller holds the lock of its name."""
-    folder = cache / folder_name(corpus)
+    folder = cache / folder_name(corpus.name, corpus.fingerprint)
     if obtain is not None and not is_whole(folder):
         obtain(folder)
     if is_whole(folder):

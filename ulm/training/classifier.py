@@ -269,7 +269,6 @@ def train_classifier(
     num_classes: int,
     seed: int,
     validation: tuple[Documents, Labels] | None = None,
-    last_epoch: int | None = None,
     listener: EpochListener | None = None,
     resume_from: Path | None = None,
     device: str = "cpu",
@@ -284,8 +283,6 @@ def train_classifier(
         num_classes: Number of classes C.
         seed: Seeds head, order and dropout.
         validation: Documents and labels that choose the best epoch; the last is kept without.
-        last_epoch: Stop after this epoch although the schedule is longer: how `final` repeats the
-            length that was best in the search.
         listener: Told of every epoch, may stop the training.
         resume_from: State written by the `save` a listener was given.
         device: torch device name.
@@ -313,7 +310,6 @@ def train_classifier(
         num_epochs=task.num_epochs,
         seed=seed,
         better=_more_accurate,
-        last_epoch=last_epoch,
         listener=listener,
         resume_from=resume_from,
     )

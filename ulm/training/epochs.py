@@ -91,7 +91,6 @@ def run_epochs(
     num_epochs: int,
     seed: int,
     better: Callable[[EpochReport, EpochReport], bool],
-    last_epoch: int | None = None,
     listener: EpochListener | None = None,
     resume_from: Path | None = None,
 ) -> TrainingSummary:
@@ -102,7 +101,6 @@ def run_epochs(
         num_epochs: Epochs the schedule is laid out for.
         seed: Seeds the dropout of every epoch.
         better: Whether the first report is better than the second.
-        last_epoch: Stop after this epoch although the schedule is longer.
         listener: Told of every epoch, may stop the training.
         resume_from: File written by the `save` a listener was given.
 
@@ -115,7 +113,7 @@ def run_epochs(
     keep_freed_memory()
     run = _Run(task) if resume_from is None else _Run.restored(task, resume_from)
     listener = listener or SilentListener()
-    for epoch in range(len(run.history) + 1, (last_epoch or num_epochs) + 1):
+    for epoch in range(len(run.history) + 1, num_epochs + 1):
         begin = time.perf_counter()
         torch.manual_seed(seed_for(seed, "epoch", epoch))
         trained = task.train_epoch(epoch)

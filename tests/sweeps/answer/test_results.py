@@ -55,7 +55,7 @@ def test_a_finished_row_names_the_trials_that_were_chosen():
     assert row.validation_accuracy == max(record.outcome.value for record in classifiers)
     assert row.test_accuracy == final.outcome.value
     assert row.test_documents == 1000
-    assert (row.best_epoch, row.vocabulary, row.coverage) == (3, 4000, 0.94)
+    assert (row.lm_best_epoch, row.vocabulary, row.coverage) == (3, 4000, 0.94)
 
 
 def test_steps_and_seconds_are_of_the_path_and_the_search_is_counted_apart():

@@ -60,7 +60,7 @@ def test_an_encoder_that_is_not_here_or_is_damaged_is_none(paths):
     assert read_embedding(paths, "key") is None
 
 
-def test_texts_come_from_the_token_array_of_the_corpus(paths, tmp_path):
+def test_texts_come_from_the_token_array_of_the_corpus_wherever_that_lies_by_now(paths, tmp_path):
     for part, label, text in (
         ("train", "bad", "Dull."),
         ("train", "good", "Fine."),
@@ -77,3 +77,10 @@ def test_texts_come_from_the_token_array_of_the_corpus(paths, tmp_path):
     found = read_texts(paths, spec, range(tokens.num_documents))
     assert "It was BAD, really bad!" in found.by_document.values()
     assert found.label_names == ("bad", "good")
+
+    (tmp_path / "corpus").rename(tmp_path / "moved")
+    assert read_texts(paths, spec, [2]) is None
+    paths.folder.mkdir()
+    fingerprint = {f"fingerprint {tokens.name}": tokens.fingerprint}
+    paths.summary_json.write_text(json.dumps(fingerprint))
+    assert read_texts(paths, spec, range(tokens.num_documents)) == found

@@ -66,7 +66,6 @@ def _record(wanted, params, now):
         key=wanted.key,
         params=params,
         encoder=wanted.basis.encoder,
-        best_epoch=wanted.basis.best_epoch,
         started_at=now,
         told_at=now,
     )

@@ -35,10 +35,11 @@ def test_a_run_with_nothing_new_never_makes_the_recorder():
 def test_the_first_event_makes_it_and_tells_it_what_was_told_before():
     make = Maker()
     late = LateRecorder(make)
-    late.reconcile(RECORDS[:1])
+    late.reconcile(RECORDS[:1], RECORDS[-1:])
     late.spent(Spent(accelerator_seconds=5.0))
     running = replace(RECORDS[1], state=TrialState.RUNNING, outcome=None, ended_at=None)
     late.started(running)
+    assert make.made[0].runs[str(RECORDS[-1].key)].tags["ulm.state"] == "superseded"
     late.progressed(running)
     late.ended(RECORDS[1])
     late.spent(Spent(accelerator_seconds=9.0))

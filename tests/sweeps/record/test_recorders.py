@@ -19,10 +19,10 @@ from sweeps.record.mlflow_recorder import MlflowRecorder
 from sweeps.record.queued_recorder import QueuedRecorder
 from sweeps.record.recorder import ListRecorder
 from sweeps.record.tracking import check_tracking, make_whole
-from sweeps.record.views import experiment_tags
+from sweeps.record.views import VIEWS, experiment_tags
 from sweeps.search.records import TrialState
 from sweeps.search.spending import Spent
-from sweeps.spec.cells import make_cells
+from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import TrackingSpec
 from tests.sweeps.example_sweep import example_records, example_spec
 from ulm.regimes import Regime
@@ -68,6 +68,7 @@ class InMemory:
                 params=dict(run.params),
                 points={(p.name, p.step): p.value for p in run.points},
                 parent=None if run.kind == "sweep" else sweep_key(SPEC),
+                state=run.tags.get("ulm.state"),
             )
             for key, run in self._runs.items()
         }
@@ -107,6 +108,7 @@ class OnMlflow:
                 params=run.data.params,
                 points=self._points(client, run),
                 parent=keys.get(run.data.tags.get("mlflow.parentRunId")),
+                state=run.data.tags.get("ulm.state"),
             )
             for run in listed
         }
@@ -185,6 +187,31 @@ def test_the_same_events_twice_leave_the_same_runs(place):
     again.reconcile(RECORDS[:4])
     again.close()
     assert place.runs() == once
+
+
+def test_an_attempt_that_no_longer_counts_stays_and_says_so(place):
+    old, *rest = RECORDS
+    recorder = place.open()
+    play(recorder, RECORDS)
+    recorder.reconcile(rest, [old])
+    recorder.close()
+    runs = place.runs()
+    assert runs[str(old.key)].state == "superseded"
+    assert runs[str(old.key)].status == "FINISHED"
+    assert {runs[str(record.key)].state for record in rest} == {"finished"}
+
+
+def test_the_views_of_trials_leave_out_what_no_longer_counts(mlflow_place):
+    trials = [record for record in RECORDS if record.key.study.stage is Stage.LANGUAGE_MODEL]
+    recorder = mlflow_place.open()
+    recorder.reconcile(trials[1:], trials[:1])
+    recorder.close()
+    client, _ = mlflow_place.listed()
+    experiment = client.get_experiment_by_name(SPEC.name).experiment_id
+    (view,) = [view for view in VIEWS if view.key == "language-models"]
+    shown = client.search_runs([experiment], view.runs)
+    keys = {run.data.tags["ulm.key"] for run in shown}
+    assert keys == {str(record.key) for record in trials[1:]}
 
 
 def test_reconcile_after_missed_events_gives_the_runs_of_a_recorder_that_saw_them_all(place):

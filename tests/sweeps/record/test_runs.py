@@ -43,8 +43,8 @@ def test_final_numbers_do_not_mix_with_the_curve_over_epochs():
     record = first_record("domain", 400, Stage.CLASSIFIER)
     run = trial_run(record, cell_of(SPEC, "domain", 400, 0))
     at_the_end = {point.name: point.value for point in run.points if point.step == 0}
-    assert at_the_end["best_validation_accuracy"] == record.outcome.value
-    assert "best_validation_loss" in at_the_end
+    assert at_the_end["end_validation_accuracy"] == record.outcome.value
+    assert "end_validation_loss" in at_the_end
     assert at_the_end["total_steps"] == record.outcome.metrics["steps"]
     assert len({(point.name, point.step) for point in run.points}) == len(run.points)
 

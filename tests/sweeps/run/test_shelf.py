@@ -7,8 +7,8 @@ from sweeps.errors import StorageError
 from sweeps.run.shelf import Card, ModelShelf
 
 
-def card(cell, accuracy, regime="ulm"):
-    return Card(regime=regime, cell=cell, accuracy=accuracy)
+def card(cell, accuracy, regime="ulm+domain", size=100, seed=0):
+    return Card(regime=regime, cell=cell, size=size, seed=seed, accuracy=accuracy)
 
 
 def write(text):
@@ -30,22 +30,29 @@ def names(tmp_path):
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
-def test_the_best_of_a_regime_stays_whichever_came_first(shelf, tmp_path, order):
-    offers = [card("a", 0.7), card("b", 0.8), card("c", 0.8)]
+def test_the_largest_size_and_first_seed_stays_whichever_came_first(shelf, tmp_path, order):
+    offers = [card("a", 0.9, size=50), card("b", 0.8, seed=1), card("c", 0.7, seed=0)]
     for index in order:
         shelf.offer(offers[index], write(offers[index].cell))
-    shelf.offer(card("d", 0.5, "bow"), write("d"))
+    shelf.offer(card("d", 0.5, "bow", None), write("d"))
     assert {kept.cell for kept in shelf.cards()} == {"c", "d"}
     assert names(tmp_path) == ["c", "c.json", "d", "d.json"]
 
 
-def test_a_model_that_is_beaten_is_not_even_written(shelf):
+def test_a_better_test_score_is_no_reason_to_keep_a_model(shelf, tmp_path):
+    offers = [card("a", 0.7, "ulm", None, 0), card("b", 0.9, "ulm", None, 1)]
+    for offer in (*offers, *reversed(offers)):
+        shelf.offer(offer, write(offer.cell))
+    assert [kept.cell for kept in shelf.cards()] == ["a"]
+
+
+def test_a_model_that_is_not_kept_is_not_even_written(shelf):
     shelf.offer(card("a", 0.8), write("a"))
 
     def refuse(folder):
         raise AssertionError("not to be written")
 
-    assert not shelf.offer(card("b", 0.7), refuse)
+    assert not shelf.offer(card("b", 0.9, size=50), refuse)
 
 
 def test_a_later_attempt_of_a_cell_takes_the_place_of_its_earlier_one(shelf, tmp_path):
@@ -55,25 +62,25 @@ def test_a_later_attempt_of_a_cell_takes_the_place_of_its_earlier_one(shelf, tmp
     assert (tmp_path / "models" / "a" / "labeller.json").read_text() == "second"
 
 
-def test_the_best_models_are_on_this_machine_with_the_score_that_the_results_have(shelf, tmp_path):
+def test_the_kept_models_are_on_this_machine_with_the_score_that_the_results_have(shelf, tmp_path):
     shelf.offer(card("a", 0.8), write("a"))
-    shelf.offer(card("b", 0.5, "bow"), write("b"))
+    shelf.offer(card("b", 0.5, "bow", None), write("b"))
     here = tmp_path / "here"
-    models = shelf.best([row("a", 0.8), row("b", 0.6)], here)
-    assert [(model.regime, model.cell) for model in models] == [("ulm", "a")]
+    models = shelf.kept([row("a", 0.8), row("b", 0.6)], here)
+    assert [(model.regime, model.cell) for model in models] == [("ulm+domain", "a")]
     assert (models[0].folder / "labeller.json").read_text() == "a"
     assert len(models[0].digest) == 64
 
 
 def test_where_nothing_was_kept_there_is_nothing(shelf, tmp_path):
-    assert shelf.best([row("a", 0.8)], tmp_path / "here") == ()
+    assert shelf.kept([row("a", 0.8)], tmp_path / "here") == ()
 
 
 def test_a_card_that_can_not_be_read_is_a_storage_error(shelf, tmp_path):
     shelf.offer(card("a", 0.8), write("a"))
     (tmp_path / "models" / "a.json").write_text("{")
     with pytest.raises(StorageError, match="could not fetch"):
-        shelf.best([row("a", 0.8)], tmp_path / "here")
+        shelf.kept([row("a", 0.8)], tmp_path / "here")
     (tmp_path / "models" / "a.json").write_text(json.dumps({"cell": "a"}))
     with pytest.raises(StorageError, match="could not fetch"):
-        shelf.best([row("a", 0.8)], tmp_path / "here")
+        shelf.kept([row("a", 0.8)], tmp_path / "here")

@@ -29,11 +29,11 @@ def spec(tmp_path):
     return tiny_spec(tmp_path)
 
 
-def request_for(spec, regime, stage, *, size=None, encoder=None, best_epoch=None, **params):
+def request_for(spec, regime, stage, *, size=None, encoder=None, **params):
     cell = next(c for c in make_cells(spec) if c.regime == regime and c.size == size)
     key = TrialKey(study=StudyKey(cell_id=cell.id, stage=stage), number=0)
     params = params or {"learning_rate": 0.005}
-    return TrialRequest(key=key, cell=cell, params=params, encoder=encoder, best_epoch=best_epoch)
+    return TrialRequest(key=key, cell=cell, params=params, encoder=encoder)
 
 
 def go_on(progress, save):
@@ -183,26 +183,16 @@ def test_a_trial_that_lost_its_worker_goes_on_from_its_last_epoch(
         assert numbers(resumed) == numbers(whole)
 
 
-def test_folds_are_judged_by_the_mean_of_their_curves(cache, tmp_path):
+def test_folds_are_judged_by_the_mean_of_the_ends_of_their_curves(cache, tmp_path):
     spec = tiny_spec(tmp_path, labels=LabelSpec(train=20, folds=2))
     told = []
     request = request_for(spec, "scratch", Stage.CLASSIFIER)
     outcome = run_trial(
         request, context_of(spec, cache), InMemoryEncoders(), lambda p, s: told.append(p) or True
     )
-    mean = np.mean([[p.value for p in told[:2]], [p.value for p in told[2:]]], axis=0)
-    assert outcome.value == pytest.approx(mean.max())
-    assert outcome.metrics["best_epoch"] in (1, 2)
-
-
-def test_final_trains_as_many_epochs_as_were_best(spec, cache):
-    told = []
-    request = request_for(spec, "scratch", Stage.FINAL, best_epoch=1)
-    outcome = run_trial(
-        request, context_of(spec, cache), InMemoryEncoders(), lambda p, s: told.append(p) or True
-    )
-    assert [p.epoch for p in told] == [1]
-    assert outcome.metrics["epochs"] == 1
+    assert outcome.value == pytest.approx(np.mean([told[1].value, told[3].value]))
+    assert outcome.metrics["epochs"] == 2
+    assert "best_epoch" not in outcome.metrics
 
 
 def test_final_scores_the_mean_probability_of_its_ensemble(cache, tmp_path):

@@ -105,7 +105,7 @@ class HistoryStudies(InMemoryStudies):
 class Unrecorded:
     """A recorder that keeps nothing: thousands of sweeps would be described in full."""
 
-    def started(self, record):
+    def started(self, *told):
         pass
 
     progressed = ended = reconcile = spent = started

@@ -230,7 +230,14 @@ def test_more_trials_supersede_what_was_built_on_a_choice_they_replace(reopen):
     for final in finals:
         chosen = extended.ledger.basis(final.key.study)
         assert (final.encoder, dict(final.params)) == (chosen.encoder, chosen.params)
-    assert any(final.key.attempt for final in finals), "no choice was replaced: a test of nothing"
+    again = [final.key for final in finals if final.key.attempt]
+    assert again, "no choice was replaced: a test of nothing"
+    assert {replace(key, attempt=0) for key in again} <= {r.key for r in extended.superseded}
+    assert {record.state for record in extended.superseded} == {TrialState.FINISHED}
+    told = open_control(many, reopen())._recorder.runs  # a new driver's, of all that is kept
+    for key in again:
+        assert told[str(replace(key, attempt=0))].tags["ulm.state"] == "superseded"
+        assert told[str(key)].tags["ulm.state"] == "finished"
 
 
 def test_an_extended_sweep_ends_with_the_table_of_a_fresh_one():

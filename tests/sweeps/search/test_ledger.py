@@ -15,7 +15,7 @@ from sweeps.search.records import (
 )
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.cost import trial_cost
-from sweeps.spec.searches import NeuralSearch, fixed
+from sweeps.spec.searches import NeuralSearch, Range
 from sweeps.spec.values import BudgetSpec, ResourceSpec
 from ulm.regimes import Regime
 
@@ -34,7 +34,6 @@ def ask(ledger, study, *, at=0.0, rate=0.02):
         key=wanted.key,
         params=params,
         encoder=basis.encoder,
-        best_epoch=basis.best_epoch,
         started_at=at,
     )
     assert ledger.asked(record)
@@ -43,7 +42,6 @@ def ask(ledger, study, *, at=0.0, rate=0.02):
         cell=cell,
         params=params,
         encoder=basis.encoder,
-        best_epoch=basis.best_epoch,
     )
 
 
@@ -113,7 +111,6 @@ def test_stages_follow_each_other_and_final_takes_the_chosen_settings():
     assert ledger.chosen(study).key == keys[1]
     wanted = ledger.next_trial(final)
     assert wanted.params == ledger.chosen(study).params
-    assert wanted.basis.best_epoch == 3
 
 
 def test_equal_accuracies_are_decided_by_loss_then_by_the_earlier_trial():
@@ -138,7 +135,9 @@ def test_the_language_model_with_the_smallest_loss_is_what_the_classifier_starts
 
 
 def test_a_space_with_nothing_to_search_needs_one_trial():
-    search = replace(tiny_search(), classifier=NeuralSearch(trials=7, learning_rate=fixed(0.01)))
+    search = replace(
+        tiny_search(), classifier=NeuralSearch(trials=7, learning_rate=Range(low=0.01, high=0.01))
+    )
     spec = tiny_spec(search=search, regimes=(Regime.SCRATCH,), **ONE)
     assert new_ledger(spec).num_wanted == 2
 

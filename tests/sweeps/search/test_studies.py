@@ -7,6 +7,7 @@ from simulation import open_control, run_all, tiny_spec
 
 from sweeps.errors import MeaningError, StorageError
 from sweeps.paths import SweepPaths
+from sweeps.search.attributes import TRIAL, asked_attributes, record_from
 from sweeps.search.records import (
     Outcome,
     Progress,
@@ -24,7 +25,7 @@ from sweeps.search.suggestions import (
     middle_of,
 )
 from sweeps.spec.cells import Stage
-from sweeps.spec.searches import Range, fixed
+from sweeps.spec.searches import Range
 
 SPACE = {"learning_rate": Range(low=1e-3, high=1e-1, log=True), "decay": Range(low=1.0, high=4.0)}
 STUDY = StudyKey(cell_id="scratch-s0-12345678", stage=Stage.CLASSIFIER)
@@ -90,7 +91,7 @@ def test_suggestions_lie_in_their_ranges_and_repeat_with_their_seed_and_history(
 
 
 def test_fixed_values_are_suggested_as_they_are(reopen):
-    space = {"learning_rate": fixed(0.01), "decay": Range(low=1.0, high=4.0)}
+    space = {"learning_rate": Range(low=0.01, high=0.01), "decay": Range(low=1.0, high=4.0)}
     asked = Question(number=1, space=space, maximize=False, seed=3, history=(trial(0),))
     asked = replace(asked, history=(trial(0, values=(1.0,), state=TrialState.FINISHED),))
     asked.history[0].params["learning_rate"] = 0.01
@@ -100,7 +101,7 @@ def test_fixed_values_are_suggested_as_they_are(reopen):
 def test_everything_of_a_trial_comes_back(reopen):
     studies = reopen()
     assert studies.open(MEANING) == ()
-    begun = trial(0, encoder="abc", best_epoch=4)
+    begun = trial(0, encoder="abc")
     progress = Progress(epoch=1, num_epochs=3, value=0.7, metrics={"train_loss": 0.9})
     outcome = Outcome(value=0.75, metrics={"steps": 12.0}, artifacts={"encoder": "def"})
     ended = replace(
@@ -110,6 +111,13 @@ def test_everything_of_a_trial_comes_back(reopen):
     studies.report(begun.key, progress, 120.0)
     studies.end(ended)
     assert reopen().open(MEANING) == (ended,)
+
+
+def test_what_an_earlier_version_kept_of_a_trial_besides_is_ignored():
+    record = trial(0, encoder="abc")
+    kept = asked_attributes(record)
+    kept[TRIAL]["best_epoch"] = 4
+    assert record_from(kept, record.params) == replace(record, told_at=None)
 
 
 def test_optuna_reads_what_was_kept_as_its_own(tmp_path):

@@ -132,6 +132,10 @@ def test_all_six_mistakes_are_reported_with_line_and_key(write):
             "search.classifier.decay: low must not exceed high, found [3.0, 2.0]",
         ),
         (
+            "search: {general: {decay: 2.6}}",
+            "search.general.decay: is not a key of search.general; Allowed: trials, learning_rate",
+        ),
+        (
             "search: {classifier: {decay: 0.5}}",
             "search.classifier.decay: must be at least 1, found 0.5",
         ),

@@ -1,6 +1,14 @@
 import pytest
 
-from sweeps.spec.searches import BagOfWordsSearch, NeuralSearch, Range, SearchSpec, fixed
+from sweeps.spec.searches import (
+    BagOfWordsSearch,
+    GeneralSearch,
+    NeuralSearch,
+    Range,
+    SearchSpec,
+)
+
+NOTHING = Range(low=0, high=0)
 
 
 def test_the_middle_of_a_log_range_is_geometric():
@@ -9,12 +17,12 @@ def test_the_middle_of_a_log_range_is_geometric():
 
 
 def test_a_fixed_value_is_a_range_of_one_point():
-    assert fixed(2.6) == Range(low=2.6, high=2.6)
-    assert fixed(2.6).is_fixed
+    assert Range(low=2.6, high=2.6).is_fixed
     assert not Range(low=1, high=4).is_fixed
 
 
 def test_a_space_names_what_is_searched():
+    assert list(GeneralSearch().space) == ["learning_rate"]
     assert list(NeuralSearch().space) == ["learning_rate", "decay"]
     assert list(BagOfWordsSearch().space) == ["inverse_regularization"]
 
@@ -24,11 +32,13 @@ def test_a_space_names_what_is_searched():
     [
         (lambda: Range(low=2, high=1), "low must not exceed high"),
         (lambda: Range(low=0, high=1, log=True), "starts above 0"),
+        (lambda: GeneralSearch(trials=-1), "trials must be at least 1, found -1"),
+        (lambda: GeneralSearch(learning_rate=Range(low=-1, high=1)), "must be above 0, found -1"),
         (lambda: NeuralSearch(trials=0), "trials must be at least 1, found 0"),
-        (lambda: NeuralSearch(learning_rate=fixed(0)), "learning_rate must be above 0, found 0"),
-        (lambda: NeuralSearch(decay=fixed(0.5)), "decay must be at least 1, found 0.5"),
+        (lambda: NeuralSearch(learning_rate=NOTHING), "learning_rate must be above 0, found 0"),
+        (lambda: NeuralSearch(decay=Range(low=0.5, high=1)), "decay must be at least 1, found 0.5"),
         (lambda: BagOfWordsSearch(trials=-2), "trials must be at least 1, found -2"),
-        (lambda: BagOfWordsSearch(inverse_regularization=fixed(0)), "must be above 0, found 0"),
+        (lambda: BagOfWordsSearch(inverse_regularization=NOTHING), "must be above 0, found 0"),
         (lambda: SearchSpec(warmup_epochs=-1), "warmup_epochs must be >= 0, found -1"),
         (lambda: SearchSpec(parallel_trials=0), "parallel_trials must be at least 1, found 0"),
     ],

@@ -45,6 +45,18 @@ def device(request, monkeypatch):
     return "cpu"
 
 
+class _StopsAfter:
+    """Stops after an epoch, and saves before where it has a path."""
+
+    def __init__(self, epoch, path=None):
+        self.epoch, self.path = epoch, path
+
+    def after_epoch(self, report, save):
+        if self.path is not None:
+            save(self.path)
+        return report.epoch < self.epoch
+
+
 def _train(**changes):
     # a batch of 8 takes the one that is left over
     train, labels = opinions(changes.pop("num_documents", 65), seed=1)
@@ -63,7 +75,7 @@ def test_a_classifier_learns_words_that_decide():
 
 
 def test_scoring_takes_fewer_documents_where_memory_does_not_suffice(monkeypatch):
-    trained = _train(last_epoch=1)
+    trained = _train(listener=_StopsAfter(1))
     documents, _ = opinions(30, seed=9)
     whole, plain, asked = trained.predict(documents), classifier._scores, []
 
@@ -79,7 +91,7 @@ def test_scoring_takes_fewer_documents_where_memory_does_not_suffice(monkeypatch
 
 
 def test_probabilities_come_in_the_order_of_the_documents():
-    trained = _train(last_epoch=2)
+    trained = _train(listener=_StopsAfter(2))
     documents, _ = opinions(30, seed=9)
     whole = trained.predict(documents)
     assert whole.shape == (30, 2)
@@ -123,7 +135,7 @@ def test_gradients_stay_inside_a_window():
 
 
 def test_training_twice_gives_the_same_numbers(device):
-    first, second = (_train(last_epoch=3, device=device) for _ in range(2))
+    first, second = (_train(listener=_StopsAfter(3), device=device) for _ in range(2))
     documents, _ = opinions(10, seed=9)
     np.testing.assert_array_equal(first.predict(documents), second.predict(documents))
     assert [r.train_loss for r in first.summary.history] == [
@@ -131,20 +143,10 @@ def test_training_twice_gives_the_same_numbers(device):
     ]
 
 
-class _StopsAndSaves:
-    def __init__(self, path, after):
-        self.path, self.after = path, after
-
-    def after_epoch(self, report, save):
-        save(self.path)
-        return report.epoch < self.after
-
-
 def test_training_resumed_after_an_epoch_gives_the_same_numbers(tmp_path, device):
-    whole = _train(last_epoch=5, device=device)
-    stopped = _StopsAndSaves(tmp_path / "state", after=2)
-    _train(last_epoch=5, device=device, listener=stopped)
-    resumed = _train(last_epoch=5, device=device, resume_from=tmp_path / "state")
+    whole = _train(listener=_StopsAfter(5), device=device)
+    _train(listener=_StopsAfter(2, tmp_path / "state"), device=device)
+    resumed = _train(listener=_StopsAfter(5), device=device, resume_from=tmp_path / "state")
     documents, _ = opinions(10, seed=9)
     np.testing.assert_array_equal(whole.predict(documents), resumed.predict(documents))
     assert resumed.summary.steps == whole.summary.steps
@@ -156,11 +158,11 @@ def test_gradual_unfreezing_leaves_lower_layers_untouched_at_first(device):
     encoder = small_encoder()
     said = {"num_classes": 2, "seed": 1, "device": device}
     gradual = ClassifierSettings(epochs=6, batch=8, bptt=10, gradual=True)
-    trained = train_classifier(encoder, train, labels, gradual, **said, last_epoch=1)
+    trained = train_classifier(encoder, train, labels, gradual, **said, listener=_StopsAfter(1))
     after = trained.model.cpu().encoder.state_dict()
     for name, tensor in after.items():
         assert torch.equal(tensor, encoder.weights[f"encoder.{name}"]), name
-    trained = train_classifier(encoder, train, labels, gradual, **said, last_epoch=2)
+    trained = train_classifier(encoder, train, labels, gradual, **said, listener=_StopsAfter(2))
     after = trained.model.cpu().encoder.state_dict()
     changed = {
         name for name, t in after.items() if not torch.equal(t, encoder.weights[f"encoder.{name}"])
@@ -169,7 +171,7 @@ def test_gradual_unfreezing_leaves_lower_layers_untouched_at_first(device):
 
 
 def test_without_validation_the_last_epoch_is_kept():
-    assert _train(validation=None, last_epoch=4).summary.best_epoch == 4
+    assert _train(validation=None, listener=_StopsAfter(4)).summary.best_epoch == 4
 
 
 def test_a_rate_that_diverges_is_one_clear_error():

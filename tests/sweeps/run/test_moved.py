@@ -1,0 +1,105 @@
+"""A sweep whose project folder was moved, or whose corpus was edited: trained without Ray."""
+
+from dataclasses import replace
+
+import pytest
+from tiny import Silence, tiny_spec
+
+from sweeps.errors import MeaningError
+from sweeps.opening import open_sweep
+from sweeps.paths import SweepPaths
+from sweeps.record.mlflow_client import open_client
+from sweeps.run.memory import MemoryPeak
+from sweeps.run.prepare import prepare_context
+from sweeps.run.session import RunSession
+from sweeps.run.stages import run_trial
+from sweeps.search.control import Answer
+from sweeps.spec.values import LabelSpec, TestSpec
+from ulm.regimes import Regime
+from ulm.text.corpora import CorpusSource
+
+GOOD, BAD = "a fine and good text, number {}", "a dull and bad text, number {}"
+
+
+class Quiet(Silence):
+    def preparing(self, what, done, total):
+        pass
+
+
+def make_project(folder):
+    folder.mkdir()
+    rows = [f"{GOOD if i % 2 else BAD},{i % 2}".format(i).replace(", n", " n") for i in range(120)]
+    (folder / "reviews.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+
+
+def spec_in(project):
+    return tiny_spec(
+        project / "runs",
+        corpus=CorpusSource(kind="csv", path=project / "reviews.csv"),
+        regimes=(Regime.BOW,),
+        labels=LabelSpec(train=20),
+        test=TestSpec(),
+    )
+
+
+def run(spec):
+    """Number of trials that were trained."""
+    paths = SweepPaths.of(spec)
+    paths.folder.mkdir(parents=True, exist_ok=True)
+    context, tokens = prepare_context(spec, paths, Quiet())
+    session = RunSession(spec, paths, Quiet(), tokens=tokens)
+
+    def train(control):
+        while (request := control.next_request()) is not Answer.DONE:
+            control.finish(request.key, run_trial(request, context, None, lambda *told: True))
+
+    try:
+        session.train(train)
+        session.answer(session.keep_facts(1.0, MemoryPeak()))
+    finally:
+        session.close()
+    return session.control.num_trained
+
+
+def artifacts(paths):
+    """Names of the artifacts of a sweep's own run."""
+    client = open_client(paths.mlflow_uri)
+    experiment = client.get_experiment_by_name(paths.name)
+    assert experiment.artifact_location == paths.mlartifacts.as_uri()
+    (run,) = client.search_runs([experiment.experiment_id], "tags.kind = 'sweep'")
+    return {file.path for file in client.list_artifacts(run.info.run_id)}
+
+
+def test_a_moved_project_goes_on_and_an_edited_corpus_is_refused(tmp_path):
+    make_project(tmp_path / "before")
+    assert run(spec_in(tmp_path / "before")) == 3
+    (tmp_path / "before").rename(tmp_path / "after")
+
+    moved = spec_in(tmp_path / "after")
+    assert run(replace(moved, seeds=(0, 1))) == 3, "the second seed alone"
+    assert open_sweep(str(tmp_path / "after" / "runs" / "tiny"))[1].corpus == moved.corpus
+    assert not (tmp_path / "before").exists()
+    assert "accuracy.png" in artifacts(SweepPaths.of(moved))
+
+    with moved.corpus.path.open("a") as file:
+        file.write("one more,1\n")
+    with pytest.raises(
+        MeaningError, match=r"corpus\.content: recorded '\w+', now '\w+' \(a finger"
+    ):
+        run(moved)
+
+
+def test_another_general_encoder_is_refused_by_its_content(tmp_path):
+    make_project(tmp_path / "project")
+    spec = spec_in(tmp_path / "project")
+    paths = SweepPaths.of(spec)
+    paths.folder.mkdir(parents=True)
+    _, tokens = prepare_context(spec, paths, Quiet())
+
+    def session(general):
+        return RunSession(spec, paths, Quiet(), tokens=tokens, general=general)
+
+    for key in ("ab" * 16, "ab" * 16):
+        session(key).close()
+    with pytest.raises(MeaningError, match=r"general\.content: recorded '(ab){8}', now '(cd){8}'"):
+        session("cd" * 16)
