@@ -123,7 +123,7 @@ def _factor(record: TrialRecord, cost: float) -> float:
 
 
 def forecast(board: Board) -> Forecast | None:
-    """How long a sweep still takes; None while no trial tells of the larger part of it.
+    """How long a sweep still takes; None while no trial tells of more than half of it.
 
     Args:
         board: Where it stands.
@@ -132,7 +132,7 @@ def forecast(board: Board) -> Forecast | None:
     left = {cell.id: _left(board, cell, factors) for cell in board.cells.values()}
     everything = [estimate for estimates in left.values() for estimate in estimates]
     work = _seconds(everything)
-    if work and _seconds(e for e in everything if e.is_told) < work / 2:
+    if _seconds(e for e in everything if not e.is_told) > board.cost_total / 2:
         return None
     doubt = sum(e.seconds * e.doubt for e in everything) / work if work else 0.0
     chain = max(_chain(board, cell, left) for cell in board.cells.values())
