@@ -46,14 +46,11 @@ def _passing(lead: Growth) -> list[str]:
 def _share(findings: Findings) -> list[str]:
     if not findings.gain.needed or not findings.gain.needed[0].is_bracketed:
         return []
-    needed, largest = findings.gain.needed[0], findings.gain.largest
-    sure = ""
-    if needed.interval is not None:
-        low, high = (100 * end / largest for end in (needed.interval.low, needed.interval.high))
-        sure = f" (95 %: {low:.0f}–{high:.0f} %)"
+    needed = findings.gain.needed[0]
+    sure = "" if needed.interval is None else f" (95 %: {span(needed.interval)})"
     return [
-        f"three quarters of the gain needs {100 * needed.documents / largest:.0f} % of your text"
-        f"{sure}"
+        f"three quarters of what {number(findings.gain.largest)} documents add needs "
+        f"{rounded(needed.documents)} of them{sure}"
     ]
 
 
