@@ -6,6 +6,7 @@ Values come in, text goes out, the same in sentences, tables and advice.
 from collections.abc import Iterable
 from math import inf, isinf
 
+from sweeps.answer.crossings import Crossing
 from sweeps.answer.gain import Needed
 from sweeps.answer.scores import Estimate, Interval, Point
 from sweeps.answer.statistics import Difference
@@ -100,6 +101,16 @@ def span(interval: Interval) -> str:
     if interval.high == inf:
         return f"{rounded(interval.low)} or more"
     return f"{rounded(interval.low)}–{rounded(interval.high)}"
+
+
+def crossing_span(crossing: Crossing, interval: Interval) -> str:
+    """The interval of a crossing; without an end it may not be within the sizes at all."""
+    if interval.high < inf:
+        return span(interval)
+    if interval.low >= crossing.largest:
+        return "beyond it or not at all"
+    start = "anywhere" if interval.low == 0 else f"from {rounded(interval.low)} on"
+    return f"{start} or not at all"
 
 
 def needed_text(needed: Needed) -> str:

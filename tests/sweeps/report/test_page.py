@@ -14,6 +14,7 @@ from sweeps.answer.search_curves import search_curve
 from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.paths import SweepPaths
 from sweeps.report.caveats import caveats
+from sweeps.report.headline import headline
 from sweeps.report.page import words, write_report
 from sweeps.report.phrases import joined
 from sweeps.report.sentences import answer
@@ -21,6 +22,7 @@ from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.searches import Range
 from sweeps.spec.values import BudgetSpec
+from tests.sweeps.answer.sweep_scores import curve
 from tests.sweeps.example_sweep import example_records, example_spec, study_of
 from ulm.regimes import Regime
 
@@ -253,6 +255,19 @@ def test_better_is_said_only_where_enough_seeds_agree():
     many = " ".join(answer_to({("domain", 100): (0.8,) * 6, ("bow", None): (0.7,) * 6}))
     assert "it is ahead of `bow`" in few
     assert "it is better than `bow`" in many
+
+
+def test_a_line_that_is_passed_early_and_lost_again_is_not_called_never_passed():
+    spec = replace(SPEC, seeds=(0, 1, 2))
+    scatter = (0.0, 0.002, -0.002)
+    table = {
+        ("bow", None): (0.815, 0.817, 0.813),
+        ("ulm", None): (0.78, 0.782, 0.778),
+        **curve("ulm+domain", {100: 0.82, 400: 0.79, 1600: 0.81}, scatter),
+    }
+    text = headline(spec, find(spec, rows_of(table)))
+    assert text.endswith("; `ulm+domain` at 1,600 documents is not above TF-IDF.")
+    assert "use TF-IDF" not in text
 
 
 def test_one_seed_is_named_as_such():
