@@ -89,6 +89,7 @@ def test_the_page_is_whole_and_loads_nothing(paths):
     assert titles == [
         "Answer",
         "Before you believe it",
+        "Which regime at which size",
         "Scores",
         "How sure is that?",
         "What more text brings",
@@ -113,7 +114,7 @@ def test_page_and_markdown_give_the_same_answer(paths):
 def test_markdown_tables_have_as_many_cells_as_their_header(paths):
     markdown = write_report(paths, SPEC, example_records(SPEC)).markdown.read_text()
     tables = [block for block in markdown.split("\n\n") if block.lstrip().startswith("|")]
-    assert len(tables) == 11
+    assert len(tables) == 12
     for table in tables:
         assert len({line.count("|") for line in table.strip().splitlines()}) == 1
 
@@ -248,6 +249,16 @@ def test_a_point_with_nothing_to_compare_it_with_is_told_by_its_score():
     assert first.startswith("Accuracy, with nothing to compare it with: `scratch` 60.5 % [")
     first, *_ = answer_to({("bow", None): (0.8, 0.81)})
     assert first.startswith("Accuracy, with nothing to compare it with: `bow` 80.5 % [")
+
+
+def test_what_the_general_model_adds_has_its_interval_at_both_ends():
+    level = {("domain", n): (0.7, 0.72) for n in (100, 400, 1600)}
+    above = {("ulm+domain", n): (0.8 - n / 16000, 0.82) for n in (100, 400, 1600)}
+    text = " ".join(answer_to({**level, **above}))
+    assert "(`ulm+domain` minus `domain`) changes accuracy by +9.7 points [+5.7, +13.7] at 100" in (
+        text
+    )
+    assert "and +5.0 points [-58.5, +68.5] at 1,600." in text
 
 
 def test_better_is_said_only_where_enough_seeds_agree():

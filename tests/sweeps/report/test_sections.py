@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from sweeps.answer.findings import find
 from sweeps.answer.results import make_rows
 from sweeps.paths import SweepPaths
 from sweeps.report.blocks import Bullets, Fold, Quote, Table, Text
+from sweeps.report.by_size import by_size_section
 from sweeps.report.certainty import certainty_section
 from sweeps.report.evidence import Evidence
 from sweeps.report.growth import beyond_section, growth_section
@@ -50,6 +52,37 @@ def every(blocks, kind):
 def text_of(section):
     bullets = [item for block in every(section.blocks, Bullets) for item in block.items]
     return " ".join([block.text for block in every(section.blocks, Text)] + bullets)
+
+
+def test_every_size_has_its_best_regime_with_intervals(evidence):
+    (table,) = every(by_size_section(evidence.findings).blocks, Table)
+    assert table.header == (
+        "documents",
+        "best",
+        "next",
+        "best − next",
+        "P(best > next)",
+        "best − `bow`",
+        "general model",
+        "domain text",
+    )
+    assert [line[0] for line in table.lines] == ["100", "200", "400", "800", "1,600"]
+    smallest, largest = table.lines[0], table.lines[-1]
+    assert smallest[1:3] == ("`bow`", "`ulm+domain`")
+    assert smallest[5] == "–", "`bow` is not compared with itself"
+    assert largest[1:3] == ("`ulm+domain`", "`bow`")
+    assert largest[4] == "0.67 [0.09, 0.99]"
+    for cell in (*smallest[6:], largest[3], *largest[5:]):
+        assert re.fullmatch(r"\d+\.\d \[-?\d+\.\d, \d+\.\d\]", cell)
+
+
+def test_a_sweep_without_references_has_no_columns_for_them(tmp_path):
+    spec = example_spec(regimes=(Regime.DOMAIN, Regime.SCRATCH))
+    section = by_size_section(gathered(tmp_path, spec, example_records(spec)).findings)
+    (table,) = every(section.blocks, Table)
+    assert table.header == ("documents", "best", "next", "best − next", "P(best > next)")
+    alone = example_spec(regimes=(Regime.DOMAIN,))
+    assert by_size_section(gathered(tmp_path, alone, example_records(alone)).findings) is None
 
 
 def test_the_leader_is_compared_with_every_regime_and_its_next_smaller_size(evidence):
