@@ -103,7 +103,7 @@ class Findings:
         domain_text: `ulm+domain` minus `ulm`, by size.
         gain: Share of the gain.
         lead: What more text does for the regime the answer is about; None without a finished size.
-        overtaking: Where `domain` passes `ulm+domain`; None where they share no size.
+        overtaking: Where `domain` passes `ulm+domain` for good; None where they share no size.
         agreement: Whether seeds order the points alike.
         num_seeds: Seeds that have a finished cell.
         draws_documents: Whether intervals reflect the choice of test documents too.

@@ -26,7 +26,7 @@ class Needed:
     Args:
         share: The share, e.g. 0.75.
         documents: Log-linear interpolation between measured sizes.
-        is_at_most: The smallest measured size has the share already: `documents` is that size.
+        is_at_most: Every measured size has the share: `documents` is the smallest.
         interval: Of the documents; ends as in `Crossing`.
         is_bracketed: Whether the data show that it lies within the measured range.
     """
@@ -152,11 +152,12 @@ def _between(margin: Floats, outside: int, inside: int) -> float:
     return float(start + part * (_SHARES_TESTED[inside] - start))
 
 
-def _needed(share: float, crossing: Crossing, largest: int) -> Needed:
-    reached = crossing.documents
+def _needed(share: float, crossing: Crossing | None) -> Needed | None:
+    if crossing is None or crossing.documents is None:
+        return None
     return Needed(
         share=share,
-        documents=float(largest) if reached is None else reached,
+        documents=crossing.documents,
         is_at_most=crossing.is_at_most,
         interval=crossing.interval,
         is_bracketed=crossing.is_bracketed,
@@ -176,12 +177,9 @@ def _documents_needed(
     means = scores.means(base, *tops)
     if means[-1] <= means[0]:
         return ()
+    regime = Regime.ULM_DOMAIN.value
     found = (
-        find_crossing(scores, sizes, sharing(Regime.ULM_DOMAIN.value, base, tops[-1], level))
+        _needed(level, find_crossing(scores, sizes, sharing(regime, base, tops[-1], level)))
         for level in levels
     )
-    return tuple(
-        _needed(level, crossing, sizes[-1])
-        for level, crossing in zip(levels, found, strict=True)
-        if crossing is not None
-    )
+    return tuple(needed for needed in found if needed is not None)

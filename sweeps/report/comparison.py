@@ -25,6 +25,7 @@ from sweeps.report.evidence import Evidence
 from sweeps.report.page import render_html
 from sweeps.report.phrases import (
     NONE,
+    crossing_span,
     duration,
     joined,
     number,
@@ -199,17 +200,17 @@ def _share(share: float, evidence: Evidence) -> str:
 def _crossing(found: Crossing | None) -> str:
     if found is None:
         return NONE
-    sure = "" if found.interval is None else f" [{span(found.interval)}]"
+    sure = "" if found.interval is None else f" [{crossing_span(found, found.interval)}]"
     if found.documents is None:
-        return f"more than {number(found.largest)}{sure}"
-    return f"{'at most ' if found.is_at_most else ''}{rounded(found.documents)}{sure}"
+        return f"not up to {number(found.largest)}{sure}"
+    return f"{'from the smallest, ' if found.is_at_most else ''}{rounded(found.documents)}{sure}"
 
 
 _NEEDS: dict[str, Said] = {
     "75 % of the gain": partial(_share, 0.75),
     "90 % of the gain": partial(_share, 0.9),
     "passing `bow`": lambda e: _crossing(e.findings.lead.over_bow if e.findings.lead else None),
-    "`domain` overtaking `ulm+domain`": lambda e: _crossing(e.findings.overtaking),
+    "`domain` passing `ulm+domain`": lambda e: _crossing(e.findings.overtaking),
 }
 
 

@@ -11,7 +11,15 @@ from sweeps.answer.findings import Findings, Growth
 from sweeps.answer.gain import is_asked
 from sweeps.report.blocks import Block, Bullets, Section, Table, Text
 from sweeps.report.evidence import Evidence
-from sweeps.report.phrases import NONE, needed_text, number, percent, rounded, span, with_interval
+from sweeps.report.phrases import (
+    NONE,
+    crossing_span,
+    needed_text,
+    number,
+    percent,
+    rounded,
+    with_interval,
+)
 
 
 def growth_section(evidence: Evidence) -> Section | None:
@@ -24,7 +32,11 @@ def growth_section(evidence: Evidence) -> Section | None:
         blocks += _doublings(findings.lead)
     meetings = tuple(_meetings(findings))
     if meetings:
-        blocks += [Text(text="Where curves meet, read off between the measured sizes:")]
+        text = (
+            "Where curves meet, read off between the measured sizes; passed is what a curve stays "
+            "above from there on:"
+        )
+        blocks += [Text(text=text)]
         blocks += [Bullets(items=meetings)]
     return Section(title="What more text brings", blocks=tuple(blocks)) if blocks else None
 
@@ -78,21 +90,28 @@ def _needed(findings: Findings) -> list[Block]:
 def _meetings(findings: Findings) -> Iterator[str]:
     lead, overtaking = findings.lead, findings.overtaking
     if lead is not None and lead.over_bow is not None:
-        yield f"`{lead.regime}` passes `bow` {_where(lead.over_bow)}."
+        yield _meeting(lead.regime, "`bow`", lead.over_bow)
     if lead is not None and lead.passage is not None:
-        passage = lead.passage
-        yield f"`{lead.regime}` passes {100 * passage.target:.0f} % {_where(passage.crossing)}."
+        target = f"{100 * lead.passage.target:.0f} %"
+        yield _meeting(lead.regime, target, lead.passage.crossing)
     if overtaking is not None:
-        yield f"`domain` overtakes `ulm+domain` {_where(overtaking)}."
+        yield _meeting("domain", "`ulm+domain`", overtaking)
 
 
-def _where(crossing: Crossing) -> str:
-    sure = "" if crossing.interval is None else f" (95 %: {span(crossing.interval)})"
+def _meeting(regime: str, line: str, crossing: Crossing) -> str:
+    interval = crossing.interval
+    sure = "" if interval is None else f" (95 %: {crossing_span(crossing, interval)})"
     if crossing.documents is None:
-        return f"nowhere up to {number(crossing.largest)} documents{sure}"
+        return (
+            f"`{regime}` does not pass {line} within the measured range, up to "
+            f"{number(crossing.largest)} documents{sure}."
+        )
     if crossing.is_at_most:
-        return f"at {number(crossing.smallest)} documents or fewer, the smallest size{sure}"
-    return f"at about {rounded(crossing.documents)} documents{sure}"
+        return (
+            f"`{regime}` is above {line} from the smallest size on, "
+            f"{number(crossing.smallest)} documents{sure}."
+        )
+    return f"`{regime}` passes {line} at about {rounded(crossing.documents)} documents{sure}."
 
 
 def beyond_section(evidence: Evidence) -> Section | None:

@@ -24,7 +24,7 @@ def headline(spec: SweepSpec, findings: Findings) -> str | None:
     if lead is None:
         return None
     found = [*_passing(lead), *_share(findings), *_enough(lead)]
-    below = _below(findings, lead) or (_never_above(lead) if found else [])
+    below = _below(findings, lead) or (_not_above(findings, lead) if found else [])
     clauses = [*found, *below] or _standing(findings, lead)
     if not clauses:
         return None
@@ -46,14 +46,11 @@ def _passing(lead: Growth) -> list[str]:
 def _share(findings: Findings) -> list[str]:
     if not findings.gain.needed or not findings.gain.needed[0].is_bracketed:
         return []
-    needed, largest = findings.gain.needed[0], findings.gain.largest
-    sure = ""
-    if needed.interval is not None:
-        low, high = (100 * end / largest for end in (needed.interval.low, needed.interval.high))
-        sure = f" (95 %: {low:.0f}–{high:.0f} %)"
+    needed = findings.gain.needed[0]
+    sure = "" if needed.interval is None else f" (95 %: {span(needed.interval)})"
     return [
-        f"three quarters of the gain needs {100 * needed.documents / largest:.0f} % of your text"
-        f"{sure}"
+        f"three quarters of what {number(findings.gain.largest)} documents add needs "
+        f"{rounded(needed.documents)} of them{sure}"
     ]
 
 
@@ -72,20 +69,27 @@ def _below(findings: Findings, lead: Growth) -> list[str]:
     crossing = lead.over_bow
     if crossing is None or crossing.num_seeds < 2:
         return []
-    if crossing.is_bracketed and crossing.documents is not None and crossing.interval is not None:
+    is_sure = crossing.begins_below and crossing.is_bracketed
+    if is_sure and crossing.documents is not None and crossing.interval is not None:
         return [f"below {rounded(crossing.documents)} (95 %: {span(crossing.interval)}) use TF-IDF"]
-    sized = [d for d in findings.against_bow if d.first[0] == lead.regime]
+    sized = _over_bow(findings, lead)
     ends = [d.accuracy.interval.high for d in sized if d.accuracy.interval is not None]
     if len(ends) == len(sized) and max(ends) < 0:
         return [f"up to {number(crossing.largest)} documents use TF-IDF"]
     return []
 
 
-def _never_above(lead: Growth) -> list[str]:
+def _over_bow(findings: Findings, lead: Growth) -> list[Difference]:
+    return [d for d in findings.against_bow if d.first[0] == lead.regime]
+
+
+def _not_above(findings: Findings, lead: Growth) -> list[str]:
     """What a good word for more text must not leave unsaid."""
     crossing = lead.over_bow
     if crossing is None or crossing.num_seeds < 2 or crossing.documents is not None:
         return []
+    if any(d.accuracy.value > 0 for d in _over_bow(findings, lead)):
+        return [f"`{lead.regime}` at {number(crossing.largest)} documents is not above TF-IDF"]
     return ["no measured size is above TF-IDF"]
 
 

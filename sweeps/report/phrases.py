@@ -6,6 +6,7 @@ Values come in, text goes out, the same in sentences, tables and advice.
 from collections.abc import Iterable
 from math import inf, isinf
 
+from sweeps.answer.crossings import Crossing
 from sweeps.answer.gain import Needed
 from sweeps.answer.scores import Estimate, Interval, Point
 from sweeps.answer.statistics import Difference
@@ -73,14 +74,30 @@ def _hundredths(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
+def signed(difference: Estimate, unit: str = "") -> str:
+    """A difference in hundredths, e.g. `+2.1 [+1.5, +2.7]`."""
+    value = f"{100 * difference.value:+.1f}{unit}"
+    if difference.interval is not None:
+        low, high = difference.interval.low, difference.interval.high
+        value += f" [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return value
+
+
 def points_text(found: Difference) -> str:
     """A difference as `+2.1 points [+1.5, +2.7] (above in 2 of 2 seeds)`."""
-    value = f"{100 * found.accuracy.value:+.1f} points"
-    if found.accuracy.interval is not None:
-        low, high = found.accuracy.interval.low, found.accuracy.interval.high
-        value += f" [{100 * low:+.1f}, {100 * high:+.1f}]"
     equal = f", equal in {found.ties}," if found.ties else ""
-    return f"{value} (above in {found.wins}{equal} of {counted(found.num_seeds, 'seed')})"
+    return (
+        f"{signed(found.accuracy, ' points')} "
+        f"(above in {found.wins}{equal} of {counted(found.num_seeds, 'seed')})"
+    )
+
+
+def win_chance(found: Difference) -> str:
+    """The probability that the first is above at a new seed, e.g. `0.67 [0.09, 0.99]`."""
+    chance = found.probability
+    if chance.interval is None:
+        return f"{chance.value:.2f}"
+    return f"{chance.value:.2f} [{chance.interval.low:.2f}, {chance.interval.high:.2f}]"
 
 
 def rounded(documents: float) -> str:
@@ -100,6 +117,16 @@ def span(interval: Interval) -> str:
     if interval.high == inf:
         return f"{rounded(interval.low)} or more"
     return f"{rounded(interval.low)}–{rounded(interval.high)}"
+
+
+def crossing_span(crossing: Crossing, interval: Interval) -> str:
+    """The interval of a crossing; without an end it may not be within the sizes at all."""
+    if interval.high < inf:
+        return span(interval)
+    if interval.low >= crossing.largest:
+        return "beyond it or not at all"
+    start = "anywhere" if interval.low == 0 else f"from {rounded(interval.low)} on"
+    return f"{start} or not at all"
 
 
 def needed_text(needed: Needed) -> str:

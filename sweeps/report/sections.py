@@ -1,13 +1,14 @@
 """Sections: the report in the order in which it is read.
 
 Evidence comes in; a page of sections goes out: the answer with its figure, what speaks against it,
-how sure it is, what more text brings, what it cost, what was searched, what goes wrong, and at the
-end, folded, everything that was measured.
+which regime is first at which size, how sure that is, what more text brings, what it cost, what was
+searched, what goes wrong, and at the end, folded, everything that was measured.
 """
 
 from sweeps.answer.findings import Findings
 from sweeps.report import series
 from sweeps.report.blocks import Block, Bullets, Fold, Page, Plot, Section, Text
+from sweeps.report.by_size import by_size_section
 from sweeps.report.canvas import to_png, to_svg
 from sweeps.report.caveats import caveats
 from sweeps.report.certainty import certainty_section
@@ -36,6 +37,7 @@ def make_page(evidence: Evidence) -> Page:
             title="Before you believe it",
             blocks=(Bullets(items=notes),),
         ),
+        by_size_section(evidence.findings),
         _scores(evidence),
         certainty_section(evidence),
         growth_section(evidence),

@@ -22,6 +22,7 @@ from sweeps.report.phrases import (
     percent,
     point_name,
     points_text,
+    signed,
     with_interval,
 )
 from sweeps.spec.values import SweepSpec
@@ -112,16 +113,17 @@ def _growth(findings: Findings) -> list[str]:
 
 
 def _pretraining(findings: Findings) -> list[str]:
+    """What each kind of text adds at the smallest and the largest size; `by_size` has them all."""
     sentences = []
     for found, what in (
         (findings.pretraining, "Starting from the general model (`ulm+domain` minus `domain`)"),
         (findings.domain_text, "Reading domain text first (`ulm+domain` minus `ulm`)"),
     ):
-        if found:
-            values = joined(
-                f"{100 * d.accuracy.value:+.1f} points at {number(d.first[1] or 0)}" for d in found
-            )
-            sentences.append(f"{what} changes accuracy by {values}.")
+        ends = dict.fromkeys((*found[:1], *found[-1:]))
+        values = joined(
+            f"{signed(d.accuracy, ' points')} at {number(d.first[1] or 0)}" for d in ends
+        )
+        sentences += [f"{what} changes accuracy by {values}."] if found else []
     return sentences
 
 

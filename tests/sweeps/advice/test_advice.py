@@ -57,7 +57,7 @@ def test_the_headline_says_what_the_data_support_in_one_sentence():
     text = headline_of(TABLE)
     first, share, enough, below = text.split("; ")
     assert first.startswith("With 100 labels, `ulm+domain` passes 85 % from 400 documents (95 %: ")
-    assert share.startswith("three quarters of the gain needs 20 % of your text (95 %: ")
+    assert share.startswith("three quarters of what 1,600 documents add needs 330 of them (95 %: ")
     assert enough == (
         "beyond 800 more text buys less than half a point per doubling (measured to 1,600)"
     )

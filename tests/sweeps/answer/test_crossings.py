@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sweeps.answer.crossings import find_crossing, overtaking, passing, reaching
+from sweeps.answer.crossings import find_crossing, overtaking, passing, reaching, sharing
 from tests.sweeps.answer.sweep_scores import curve, scores_of
 
 SIZES = (100, 400, 1600)
@@ -38,6 +38,55 @@ def test_a_target_that_the_smallest_size_has_is_open_to_the_left():
     found = find_crossing(scores, SIZES, reaching(BOTH, 0.6))
     assert found.is_at_most
     assert (found.documents, found.interval.low, found.interval.high) == (100, 0, 100)
+
+
+def differing(*leads, around=(0.0, 0.002, -0.002)):
+    """`domain` above a level `ulm+domain` by so much at each size."""
+    of_domain = {n: 0.8 + lead for n, lead in zip(SIZES, leads, strict=True)}
+    level = curve(BOTH, dict.fromkeys(SIZES, 0.8), around=(0.0,) * len(around))
+    return scores_of({**level, **curve(DOMAIN, of_domain, around)})
+
+
+def test_a_tie_at_the_smallest_size_does_not_hide_the_crossing():
+    for at_the_smallest in (-0.001, 0.0, 0.001):
+        found = find_crossing(
+            differing(at_the_smallest, -0.04, 0.02), SIZES, overtaking(DOMAIN, BOTH)
+        )
+        assert found.documents == pytest.approx(400 * 4 ** (2 / 3))
+        assert found.is_bracketed
+        assert 700 < found.interval.low < found.documents < found.interval.high < 1600
+
+
+def test_a_curve_that_ends_below_does_not_cross_whatever_it_did_before():
+    found = find_crossing(differing(0.016, -0.004, -0.007), SIZES, overtaking(DOMAIN, BOTH))
+    assert found.documents is None
+    assert not found.is_at_most
+    assert (found.interval.low, found.interval.high) == (1600, math.inf)
+
+
+def test_a_curve_that_may_end_below_may_not_cross_within_the_sizes():
+    found = find_crossing(
+        differing(0.0, -0.04, 0.01, around=(0.0, 0.01, -0.01)), SIZES, overtaking(DOMAIN, BOTH)
+    )
+    assert found.documents == pytest.approx(400 * 4**0.8)
+    assert 400 < found.interval.low < found.documents
+    assert found.interval.high == math.inf
+    assert not found.is_bracketed
+
+
+def test_a_curve_that_is_above_everywhere_is_so_from_the_smallest_size_on():
+    found = find_crossing(differing(0.04, 0.001, 0.04), SIZES, overtaking(DOMAIN, BOTH))
+    assert found.is_at_most
+    assert found.documents == 100
+    assert found.interval.low == 0
+    assert 400 < found.interval.high < 1600, "at 400 the seeds do not tell"
+
+
+def test_a_share_that_a_larger_size_has_not_is_needed_beyond_it():
+    table = {("ulm", None): (0.7, 0.7), **curve(BOTH, {100: 0.78, 400: 0.72, 1600: 0.8}, (0, 0))}
+    share = sharing(BOTH, ("ulm", None), (BOTH, 1600), 0.75)
+    found = find_crossing(scores_of(table), SIZES, share)
+    assert found.documents == pytest.approx(400 * 4 ** (11 / 16))
 
 
 def test_where_the_last_interval_holds_the_target_nothing_is_bracketed():

@@ -14,6 +14,7 @@ from sweeps.answer.search_curves import search_curve
 from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.paths import SweepPaths
 from sweeps.report.caveats import caveats
+from sweeps.report.headline import headline
 from sweeps.report.page import words, write_report
 from sweeps.report.phrases import joined
 from sweeps.report.sentences import answer
@@ -21,6 +22,7 @@ from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.searches import Range
 from sweeps.spec.values import BudgetSpec
+from tests.sweeps.answer.sweep_scores import curve
 from tests.sweeps.example_sweep import example_records, example_spec, study_of
 from ulm.regimes import Regime
 
@@ -87,6 +89,7 @@ def test_the_page_is_whole_and_loads_nothing(paths):
     assert titles == [
         "Answer",
         "Before you believe it",
+        "Which regime at which size",
         "Scores",
         "How sure is that?",
         "What more text brings",
@@ -111,7 +114,7 @@ def test_page_and_markdown_give_the_same_answer(paths):
 def test_markdown_tables_have_as_many_cells_as_their_header(paths):
     markdown = write_report(paths, SPEC, example_records(SPEC)).markdown.read_text()
     tables = [block for block in markdown.split("\n\n") if block.lstrip().startswith("|")]
-    assert len(tables) == 11
+    assert len(tables) == 12
     for table in tables:
         assert len({line.count("|") for line in table.strip().splitlines()}) == 1
 
@@ -248,11 +251,34 @@ def test_a_point_with_nothing_to_compare_it_with_is_told_by_its_score():
     assert first.startswith("Accuracy, with nothing to compare it with: `bow` 80.5 % [")
 
 
+def test_what_the_general_model_adds_has_its_interval_at_both_ends():
+    level = {("domain", n): (0.7, 0.72) for n in (100, 400, 1600)}
+    above = {("ulm+domain", n): (0.8 - n / 16000, 0.82) for n in (100, 400, 1600)}
+    text = " ".join(answer_to({**level, **above}))
+    assert "(`ulm+domain` minus `domain`) changes accuracy by +9.7 points [+5.7, +13.7] at 100" in (
+        text
+    )
+    assert "and +5.0 points [-58.5, +68.5] at 1,600." in text
+
+
 def test_better_is_said_only_where_enough_seeds_agree():
     few = " ".join(answer_to({("domain", 100): (0.8,) * 2, ("bow", None): (0.7,) * 2}))
     many = " ".join(answer_to({("domain", 100): (0.8,) * 6, ("bow", None): (0.7,) * 6}))
     assert "it is ahead of `bow`" in few
     assert "it is better than `bow`" in many
+
+
+def test_a_line_that_is_passed_early_and_lost_again_is_not_called_never_passed():
+    spec = replace(SPEC, seeds=(0, 1, 2))
+    scatter = (0.0, 0.002, -0.002)
+    table = {
+        ("bow", None): (0.815, 0.817, 0.813),
+        ("ulm", None): (0.78, 0.782, 0.778),
+        **curve("ulm+domain", {100: 0.82, 400: 0.79, 1600: 0.81}, scatter),
+    }
+    text = headline(spec, find(spec, rows_of(table)))
+    assert text.endswith("; `ulm+domain` at 1,600 documents is not above TF-IDF.")
+    assert "use TF-IDF" not in text
 
 
 def test_one_seed_is_named_as_such():

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -6,9 +7,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from sweeps.answer import sources
+from sweeps.answer.findings import find
 from sweeps.answer.results import make_rows
 from sweeps.paths import SweepPaths
 from sweeps.report.blocks import Bullets, Fold, Quote, Table, Text
+from sweeps.report.by_size import by_size_section
 from sweeps.report.certainty import certainty_section
 from sweeps.report.evidence import Evidence
 from sweeps.report.growth import beyond_section, growth_section
@@ -19,6 +22,7 @@ from sweeps.report.searching import searching_section
 from sweeps.report.sections import make_page
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import BudgetSpec
+from tests.sweeps.answer.sweep_scores import curve, rows_of
 from tests.sweeps.example_sweep import example_records, example_spec
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource, Part
@@ -48,6 +52,37 @@ def every(blocks, kind):
 def text_of(section):
     bullets = [item for block in every(section.blocks, Bullets) for item in block.items]
     return " ".join([block.text for block in every(section.blocks, Text)] + bullets)
+
+
+def test_every_size_has_its_best_regime_with_intervals(evidence):
+    (table,) = every(by_size_section(evidence.findings).blocks, Table)
+    assert table.header == (
+        "documents",
+        "best",
+        "next",
+        "best − next",
+        "P(best > next)",
+        "best − `bow`",
+        "general model",
+        "domain text",
+    )
+    assert [line[0] for line in table.lines] == ["100", "200", "400", "800", "1,600"]
+    smallest, largest = table.lines[0], table.lines[-1]
+    assert smallest[1:3] == ("`bow`", "`ulm+domain`")
+    assert smallest[5] == "–", "`bow` is not compared with itself"
+    assert largest[1:3] == ("`ulm+domain`", "`bow`")
+    assert largest[4] == "0.67 [0.09, 0.99]"
+    for cell in (*smallest[6:], largest[3], *largest[5:]):
+        assert re.fullmatch(r"\d+\.\d \[-?\d+\.\d, \d+\.\d\]", cell)
+
+
+def test_a_sweep_without_references_has_no_columns_for_them(tmp_path):
+    spec = example_spec(regimes=(Regime.DOMAIN, Regime.SCRATCH))
+    section = by_size_section(gathered(tmp_path, spec, example_records(spec)).findings)
+    (table,) = every(section.blocks, Table)
+    assert table.header == ("documents", "best", "next", "best − next", "P(best > next)")
+    alone = example_spec(regimes=(Regime.DOMAIN,))
+    assert by_size_section(gathered(tmp_path, alone, example_records(alone)).findings) is None
 
 
 def test_the_leader_is_compared_with_every_regime_and_its_next_smaller_size(evidence):
@@ -81,8 +116,39 @@ def test_what_is_a_claim_already_needs_no_more_seeds(tmp_path):
 def test_the_section_on_growth_says_where_curves_meet(evidence):
     text = text_of(growth_section(evidence))
     assert "`ulm+domain` passes `bow` at about 1,1" in text
-    assert "`domain` overtakes `ulm+domain` nowhere up to 1,600 documents" in text
+    assert (
+        "`domain` does not pass `ulm+domain` within the measured range, up to 1,600 documents "
+        "(95 %: from 1,300 on or not at all)."
+    ) in text
     assert "75 % of the gain: about 680 domain documents" in text
+
+
+@pytest.mark.parametrize(
+    ("domain", "text"),
+    [
+        ((0.801, 0.76, 0.82), "`domain` passes `ulm+domain` at about 1,000 documents (95 %: 9"),
+        (
+            (0.82, 0.81, 0.82),
+            "`domain` is above `ulm+domain` from the smallest size on, 100 documents "
+            "(95 %: below 100).",
+        ),
+        (
+            (0.816, 0.796, 0.793),
+            "`domain` does not pass `ulm+domain` within the measured range, up to 1,600 documents "
+            "(95 %: beyond it or not at all).",
+        ),
+    ],
+)
+def test_domain_passes_only_where_it_stays_above(evidence, domain, text):
+    sizes = (100, 400, 1600)
+    spec = example_spec(sizes=sizes, seeds=(0, 1, 2))
+    means = dict(zip(sizes, domain, strict=True))
+    table = {
+        **curve("ulm+domain", dict.fromkeys(sizes, 0.8), (0, 0, 0)),
+        **curve("domain", means, (0, 0.001, -0.001)),
+    }
+    found = replace(evidence, spec=spec, findings=find(spec, rows_of(table)))
+    assert text in text_of(growth_section(found))
 
 
 def test_a_sweep_without_the_general_model_is_not_told_of_a_gain_over_it(tmp_path):
