@@ -86,7 +86,6 @@ OnCluster = Annotated[
     bool, typer.Option("--cluster", help="Look at every node of the cluster this machine is in.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
-Price = Annotated[float | None, typer.Option(min=0.0, help="Money for one accelerator hour.")]
 ClusterFile = Annotated[
     Path | None,
     typer.Option("--cluster", metavar="FILE", help="Cluster YAML whose nodes have prices."),
@@ -98,7 +97,6 @@ def plan(
     spec: SpecPath,
     storage: Storage = None,
     settings: Settings = None,
-    price: Price = None,
     cluster: ClusterFile = None,
 ) -> None:
     """Show cells, trials, tokens, hours, storage, memory and money; train nothing."""
@@ -109,7 +107,7 @@ def plan(
     from sweeps.spec.volume import stored_volumes
     from sweeps.tables import bill_lines, bill_table, plan_lines, plan_table
 
-    loaded = with_price(opening.load_asked(spec, storage, settings), price=price)
+    loaded = with_price(opening.load_asked(spec, storage, settings))
     paths = SweepPaths.of(loaded)
     volumes = stored_volumes(loaded, paths.tokens)
     rates = opening.rates_of(paths, loaded, volumes, is_here=cluster is None)
@@ -134,13 +132,11 @@ def run(
     storage: Storage = None,
     settings: Settings = None,
     quiet: Quiet = False,
-    price: Price = None,
-    cluster: ClusterFile = None,
 ) -> None:
     """Train what is wanted and not recorded, then write the report; run again to go on."""
     from sweeps.spec.fleet import with_price
 
-    loaded = with_price(opening.load_asked(spec, storage, settings), price=price, cluster=cluster)
+    loaded = with_price(opening.load_asked(spec, storage, settings))
 
     from sweeps.live.progress import QuietProgress, make_progress
     from sweeps.paths import SweepPaths
@@ -211,7 +207,9 @@ def advise(
     target: Annotated[float | None, typer.Option(help="Accuracy to reach, e.g. 0.85.")] = None,
     budget_documents: Annotated[int | None, typer.Option(help="Documents in all.")] = None,
     price_per_document: Annotated[float | None, typer.Option(help="Money for one more.")] = None,
-    price_per_gpu_hour: Price = None,
+    price_per_gpu_hour: Annotated[
+        float | None, typer.Option(min=0.0, help="Money for one.")
+    ] = None,
     emit_spec: Annotated[Path | None, typer.Option(help="File for a spec with more cells.")] = None,
 ) -> None:
     """Say what to collect next, what it should bring, how sure that is, and when to stop."""

@@ -163,7 +163,7 @@ def load_fleet(file: Path) -> Fleet:
     if not isinstance(types, dict) or not types:
         raise SweepError(
             f"a cluster file must name its available_node_types, found none in {file}: what its "
-            "nodes hold and cost is not known; give --price for one accelerator hour instead"
+            "nodes hold and cost is not known; set budget.price_per_accelerator_hour instead"
         )
     return fleet_of(told, str(file))
 
@@ -226,30 +226,17 @@ def _price(label: Any) -> float | None:
     return None if label is None else float(label)
 
 
-def with_price(
-    spec: SweepSpec,
-    *,
-    price: float | None = None,
-    cluster: Path | None = None,
-    bootstrap: Path = BOOTSTRAP_CONFIG,
-) -> SweepSpec:
-    """The spec with the price that is known of one accelerator hour, the nearest source first.
+def with_price(spec: SweepSpec, bootstrap: Path = BOOTSTRAP_CONFIG) -> SweepSpec:
+    """The spec with the price that is known of one accelerator hour.
 
     Args:
-        spec: The sweep; its own `budget.price_per_accelerator_hour` stands behind the two below.
-        price: What the user says.
-        cluster: The cluster file that the user names.
-        bootstrap: The file a head was started from, asked last and silently.
-
-    Raises:
-        SweepError: `cluster` can not be read, or none of its nodes holds a trial.
+        spec: The sweep; its own `budget.price_per_accelerator_hour` counts first.
+        bootstrap: The file a head was started from, asked silently.
     """
-    if price is None and cluster is not None:
-        price = load_fleet(cluster).price_per_accelerator_hour(spec.resources)
-    if price is None:
-        price = spec.budget.price_per_accelerator_hour
-    if price is None and bootstrap.expanduser().is_file():
-        price = _price_here(spec.resources, bootstrap.expanduser())
+    file = bootstrap.expanduser()
+    if spec.budget.price_per_accelerator_hour is not None or not file.is_file():
+        return spec
+    price = _price_here(spec.resources, file)
     return replace(spec, budget=replace(spec.budget, price_per_accelerator_hour=price))
 
 

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -195,7 +196,7 @@ def test_what_a_run_that_trains_nothing_needs_loads_neither_torch_nor_ray_nor_fi
 
 
 def test_plan_shows_regimes_totals_and_assumptions(sweep):
-    result = sweep("plan", "imdb", "--price", "2")
+    result = sweep("plan", "imdb", "--set", "budget.price_per_accelerator_hour=2")
     assert result.exit_code == 0
     (total,) = [line for line in result.stdout.splitlines() if "│ all " in line]
     assert [cell.strip() for cell in total.split("│")[2:6]] == ["95", "320", "760", "95"]
@@ -267,15 +268,16 @@ def test_run_names_a_tracking_server_without_its_password(sweep, launched):
     assert "secret" not in result.stdout
 
 
-def test_run_knows_a_price_from_the_command_line_or_a_cluster_file(sweep, launched, monkeypatch):
+def test_run_on_a_head_knows_its_price_from_the_file_it_was_started_from(
+    sweep, launched, monkeypatch
+):
     monkeypatch.setenv("HOME", str(Path.cwd()))
     sweep("run", "demo")
-    sweep("run", "demo", "--price", "2.5")
-    sweep("run", "demo", "--cluster", ROOT / "cluster" / "cluster.yaml")
-    prices = [spec.budget.price_per_accelerator_hour for spec in launched]
-    assert prices[:2] == [None, 2.5]
-    assert prices[2] > 0
-    assert sweep("run", "demo", "--price", "-1").exit_code == 2
+    shutil.copy(ROOT / "cluster" / "cluster.yaml", "ray_bootstrap_config.yaml")
+    sweep("run", "demo")
+    without, on_head = (spec.budget.price_per_accelerator_hour for spec in launched)
+    assert without is None
+    assert on_head > 0
 
 
 def test_plan_on_a_cluster_file_shows_nodes_hours_and_money(sweep):
@@ -285,7 +287,7 @@ def test_plan_on_a_cluster_file_shows_nodes_hours_and_money(sweep):
         assert text in result.stdout
     refused = sweep("plan", "imdb", "--cluster", ROOT / "cluster" / "on_prem.yaml")
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert "give --price" in refused.stderr
+    assert "set budget.price_per_accelerator_hour" in refused.stderr
 
 
 def test_run_passes_settings_on(sweep, launched):

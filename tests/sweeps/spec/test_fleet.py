@@ -77,7 +77,10 @@ def test_a_cluster_file_gives_its_node_types_the_head_first(file):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("provider: {type: local, head_ip: a}", "must name its available_node_types.*--price"),
+        (
+            "provider: {type: local, head_ip: a}",
+            r"must name its available_node_types.*set budget\.price",
+        ),
         ("[1, 2", "must be YAML that can be read"),
         ("available_node_types: {w: {resources: {GPU: 1}}}", "w: resources must say.*GPU"),
         (
@@ -120,24 +123,21 @@ def test_an_accelerator_hour_costs_the_share_of_a_node_that_a_trial_takes():
     assert unknown.price_per_accelerator_hour(quarter) is None
 
 
-def test_the_nearest_price_wins_and_a_heads_own_file_is_asked_last(imdb, file, tmp_path):
+def test_a_price_in_the_spec_wins_and_a_heads_own_file_is_asked_after_it(imdb, file, tmp_path):
     text = yaml.safe_load(TOLD)
     del text["available_node_types"]["big"]
     file.write_text(yaml.safe_dump(text), encoding="utf-8")
     spec = on_gpus(imdb, 1)
     told = replace(spec, budget=BudgetSpec(price_per_accelerator_hour=3.0))
-    here = {"bootstrap": file}
 
-    def price(spec, **known):
-        return with_price(spec, **known).budget.price_per_accelerator_hour
+    def price(spec, bootstrap=file):
+        return with_price(spec, bootstrap).budget.price_per_accelerator_hour
 
-    assert price(told, price=2.0, cluster=file, **here) == 2.0
-    assert price(told, cluster=file, **here) == 0.526
-    assert price(told, **here) == 3.0
-    assert price(spec, **here) == 0.526
-    assert price(spec, bootstrap=tmp_path / "none.yaml") is None
+    assert price(told) == 3.0
+    assert price(spec) == 0.526
+    assert price(spec, tmp_path / "none.yaml") is None
     file.write_text("provider: {type: local}", encoding="utf-8")
-    assert price(spec, **here) is None
+    assert price(spec) is None
 
 
 def test_the_bill_pays_workers_for_their_work_and_the_head_for_all_of_the_time(imdb):
