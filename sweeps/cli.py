@@ -149,11 +149,8 @@ def run(
     finally:
         listener.finished()
 
-    from sweeps.report.summary import first_sentence  # scipy: half a second
-
     paths = SweepPaths.of(loaded)
-    sentence = first_sentence(paths, loaded, opening.ledger_of(paths, loaded).attempts)
-    for line in (*run_lines(summary, paths, loaded), sentence):
+    for line in (*run_lines(summary, paths, loaded), *summary.answer.splitlines()[:1]):
         typer.echo(line)
 
 

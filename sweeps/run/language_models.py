@@ -16,6 +16,7 @@ from sweeps.run.job import STATE_FILE, EpochTeller, Job, known, progress_of, rat
 from sweeps.search.records import Outcome, Progress
 from sweeps.spec.cells import Stage
 from ulm.text.subsets import language_model_split
+from ulm.text.token_folder import RULES_VERSION
 from ulm.training import TRAINING_VERSION
 from ulm.training.language_model import (
     LanguageModelSettings,
@@ -106,6 +107,7 @@ def _determinants(job: Job) -> dict[str, Any]:
         "stage": Stage.LANGUAGE_MODEL.value,
         "version": TRAINING_VERSION,
         "corpus": job.materials.tokens.fingerprint,
+        "tokeniser": RULES_VERSION,
         "documents": hash_of(job.materials.documents),
         "vocabulary": [model.vocabulary, model.minimum_count, model.vocabulary_rule],
         "architecture": asdict(job.architecture),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.disk import told_when_full
 from sweeps.live.progress import RunListener
 from sweeps.paths import SweepPaths
+from sweeps.record.notes import answer_of
 from sweeps.record.tracking import check_tracking
 from sweeps.run.absent import absent_workers
 from sweeps.run.autoscaler import autoscaler_config
@@ -59,6 +60,7 @@ class RunSummary:
         wall_seconds: Seconds from the first check to the report.
         memory: Largest resident memory of this run.
         files: Files of the report.
+        answer: What the report says first, in Markdown.
         tokenising: What making each token array took, in words.
     """
 
@@ -68,6 +70,7 @@ class RunSummary:
     wall_seconds: float
     memory: MemoryPeak = field(default_factory=MemoryPeak)
     files: tuple[Path, ...] = ()
+    answer: str = ""
     tokenising: tuple[str, ...] = ()
 
 
@@ -124,6 +127,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         wall_seconds=wall_seconds,
         memory=watch.peak,
         files=files,
+        answer=answer_of(paths.report_md.read_text(encoding="utf-8")),
         tokenising=tuple(f"{t.name}: {cost_of(t)}" for t in tokens),
     )
 

@@ -38,6 +38,7 @@ def summary(num_trained, num_recorded):
         num_recorded=num_recorded,
         num_wanted=97,
         memory=MEMORY,
+        answer="The answer.\n\nMore of it.",
         tokenising=("synthetic: 9 s, peak 0.48 GiB, 1 processes",),
     )
 
@@ -240,7 +241,7 @@ def test_run_says_what_was_trained_and_where_the_report_is(sweep, launched, tmp_
         "tokenised once, synthetic: 9 s, peak 0.48 GiB, 1 processes",
         f"report: {folder}/report/report.html",
         f"record: mlflow ui --backend-store-uri 'sqlite:///{folder}/mlflow.db'",
-        "No answer yet. None of 18 cells is finished yet.",
+        "The answer.",
     ]
     assert launched[0].storage == str(tmp_path / "my runs")
 
