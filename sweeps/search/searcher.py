@@ -4,6 +4,12 @@ Tune asks for a configuration and tells results; both are passed on. A request t
 the configuration, epochs and outcomes come back as texts. Nothing is saved for `Tuner.restore`: the
 ledger is what a later run starts from. An error of ours must not look like a failed trial, so it is
 kept, everything is stopped, and the launcher raises it.
+
+Tune's calls for one trial, in order: `suggest`, `on_trial_start` when a worker has it,
+`on_trial_result` after each epoch, `on_trial_complete`. Where its worker is lost, the scheduler's
+`on_trial_error`, then `on_trial_recover`, and `on_trial_start` again; after the last repetition
+`on_trial_error` and `on_trial_complete` with `error=True`. Before every start there is
+`choose_trial_to_run`.
 """
 
 from collections.abc import Callable
