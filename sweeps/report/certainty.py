@@ -9,7 +9,16 @@ from sweeps.answer.paired import MOST_MORE, POWER, PairedTest, noether_seeds
 from sweeps.answer.statistics import ERROR, fewest_seeds
 from sweeps.report.blocks import Block, Section, Table, Text
 from sweeps.report.evidence import Evidence
-from sweeps.report.phrases import NONE, counted, joined, number, percent, point_name, with_interval
+from sweeps.report.phrases import (
+    NONE,
+    counted,
+    joined,
+    number,
+    percent,
+    point_name,
+    win_chance,
+    with_interval,
+)
 
 _HEADER = (
     "compared with",
@@ -46,7 +55,7 @@ def _line(claim: Claim) -> tuple[str, ...]:
         point_name(found.second),
         with_interval(found.accuracy),
         f"{found.wins} of {found.num_seeds}{ties}",
-        _probability(claim),
+        win_chance(claim.difference),
         _more_seeds(claim),
         *_test(claim.test),
     )
@@ -56,13 +65,6 @@ def _more_seeds(claim: Claim) -> str:
     if claim.more_seeds is None:
         return f"over {MOST_MORE}"
     return number(claim.more_seeds) if claim.more_seeds else "enough"
-
-
-def _probability(claim: Claim) -> str:
-    found = claim.difference.probability
-    if found.interval is None:
-        return f"{found.value:.2f}"
-    return f"{found.value:.2f} [{found.interval.low:.2f}, {found.interval.high:.2f}]"
 
 
 def _test(test: PairedTest | None) -> tuple[str, str, str]:
