@@ -203,7 +203,10 @@ class Control:
         return is_ours
 
     def give_up(self, key: TrialKey, reason: str) -> None:
-        """A trial broke as often as the runner repeats it; the next run asks it again."""
+        """A trial broke as often as the runner repeats it; the next run asks it again.
+
+        The cell goes on without it: trials after it are suggested without its value, and stay.
+        """
         if self.ledger.gave_up(key, reason, self._clock()):
             self._keep_end(key)
 

@@ -144,7 +144,7 @@ class _Run:
         run.best = run.history[state["best_epoch"] - 1]
         run.best_weights = state["best_weights"]
         task.model.load_state_dict(state["weights"])
-        task.optimizer.adamw.load_state_dict(state["optimizer"])
+        task.optimizer.load_state_dict(state["optimizer"])
         return run
 
     @property
@@ -166,7 +166,7 @@ class _Run:
             "best_epoch": self.best.epoch,
             "best_weights": self.best_weights,
             "weights": self.task.model.state_dict(),
-            "optimizer": self.task.optimizer.adamw.state_dict(),
+            "optimizer": self.task.optimizer.state_dict(),
         }
         beside = path.with_name(path.name + ".part")
         torch.save(state, beside)
