@@ -25,7 +25,7 @@ _HEADER = (
     "points",
     "seeds above",
     "P(better)",
-    "more seeds for a claim",
+    "more seeds",
     "right alone",
     "wrong alone",
     "McNemar p",
@@ -94,8 +94,8 @@ def _claim_rule(claims: tuple[Claim, ...]) -> str:
     return (
         "P(better) is the chance of scoring higher at a new seed, with its exact interval "
         f"({level}; that of points is 95 % each). Only where it leaves one half out is it called "
-        f"better, for which {fewest_seeds(compared)} seeds that agree are the fewest. More seeds "
-        "for a claim: with so many more, won as often as those seen, it is made with a chance of "
+        f"better, for which {fewest_seeds(compared)} seeds that agree are the fewest. More seeds: "
+        "with so many, won as often as those seen, it is called better with a chance of "
         f"{100 * POWER:.0f} %."
     )
 
@@ -103,7 +103,8 @@ def _claim_rule(claims: tuple[Claim, ...]) -> str:
 def _noether(claims: tuple[Claim, ...]) -> list[str]:
     """Noether's number for every P that is no claim yet."""
     open_claims = [claim for claim in claims if claim.more_seeds != 0]
-    seen = sorted({claim.difference.probability.value for claim in open_claims}, reverse=True)
+    found = [claim.difference.probability.value for claim in open_claims]
+    seen = sorted({max(value, 1 - value) for value in found}, reverse=True)
     counts = [(value, noether_seeds(value)) for value in seen]
     said = [f"{number(n)} where P is {value:.2f}" for value, n in counts if n is not None]
     if not said:
