@@ -28,7 +28,7 @@ def random_moment(sweep, driver, random_number, num_finished):
     """Wait for a moment after so many trials: while starting, training, or reporting."""
     wanted = min(sweep.num_finished + num_finished, NUM_TRIALS)
     sweep.wait_for(lambda: sweep.num_finished >= wanted, driver)
-    time.sleep(random_number.uniform(0.0, 10.0 if num_finished == 0 else 1.5))
+    time.sleep(random_number.uniform(0.0, 8.0 if num_finished == 0 else 0.5))
 
 
 @pytest.mark.parametrize("seed", range(4))
