@@ -62,7 +62,7 @@ def grouped(points: Iterable[Point]) -> str:
 
 def with_interval(estimate: Estimate, unit: str = "") -> str:
     """A share in hundredths, e.g. `81.5 [80.9, 82.1]`; without interval where there is none."""
-    value = f"{100 * estimate.value:.1f}{unit}"
+    value = f"{_hundredths(estimate.value)}{unit}"
     if estimate.interval is not None:
         value += f" [{_hundredths(estimate.interval.low)}, {_hundredths(estimate.interval.high)}]"
     return value
@@ -71,7 +71,7 @@ def with_interval(estimate: Estimate, unit: str = "") -> str:
 def _hundredths(share: float) -> str:
     if isinf(share):
         return "∞" if share > 0 else "-∞"
-    return f"{100 * share:.1f}"
+    return f"{round(100 * share, 1) + 0.0:.1f}"  # 0.0 for what rounds to -0.0
 
 
 def signed(difference: Estimate, unit: str = "") -> str:

@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 from sweeps.answer import sources
 from sweeps.answer.findings import find
 from sweeps.answer.results import make_rows
+from sweeps.answer.scores import Estimate, Interval
 from sweeps.paths import SweepPaths
 from sweeps.report.blocks import Bullets, Fold, Quote, Table, Text
 from sweeps.report.by_size import by_size_section
@@ -17,7 +18,7 @@ from sweeps.report.evidence import Evidence
 from sweeps.report.growth import beyond_section, growth_section
 from sweeps.report.mistaken import mistaken_section
 from sweeps.report.money import money_section
-from sweeps.report.phrases import digits, grouped
+from sweeps.report.phrases import digits, grouped, with_interval
 from sweeps.report.searching import searching_section
 from sweeps.report.sections import make_page
 from sweeps.spec.cells import Stage, make_cells
@@ -52,6 +53,11 @@ def every(blocks, kind):
 def text_of(section):
     bullets = [item for block in every(section.blocks, Bullets) for item in block.items]
     return " ".join([block.text for block in every(section.blocks, Text)] + bullets)
+
+
+def test_what_rounds_to_nothing_has_no_sign():
+    found = Estimate(value=-0.0004, interval=Interval(low=-0.005, high=-0.0001), num_seeds=2)
+    assert with_interval(found) == "0.0 [-0.5, 0.0]"
 
 
 def test_every_size_has_its_best_regime_with_intervals(evidence):
