@@ -205,7 +205,7 @@ def advise(
     budget_documents: Annotated[int | None, typer.Option(help="Documents in all.")] = None,
     price_per_document: Annotated[float | None, typer.Option(help="Money for one more.")] = None,
     price_per_gpu_hour: Annotated[
-        float | None, typer.Option(min=0.0, help="Money for one.")
+        float | None, typer.Option(min=0.0, help="Money for one accelerator hour.")
     ] = None,
     emit_spec: Annotated[Path | None, typer.Option(help="File for a spec with more cells.")] = None,
 ) -> None:

@@ -127,7 +127,7 @@ def budget_warnings(plan: SweepPlan, spec: SweepSpec, wall_hours: float) -> tupl
     if spec.order == "longest_first":
         remedy += ", or set order: smallest_first, which completes small sizes first"
     return tuple(
-        f"budget.{name} is {limit:g}, {hours:.2g} are planned: the run would end with cells "
+        f"budget.{name} is {limit:g}, {hours:,.2f} are planned: the run would end with cells "
         f"undone; {remedy}"
         for name, hours in planned.items()
         if (limit := getattr(spec.budget, name)) is not None and limit < hours

@@ -173,7 +173,8 @@ def test_a_budget_that_ends_before_the_sweep_is_warned_of(imdb):
 
     assert warnings(7.0) == warnings(7.0, hours=8) == warnings(7.0, accelerator_hours=1e6) == ()
     (short,) = warnings(7.0, hours=2)
-    assert "budget.hours is 2, 7 are planned" in short
+    assert "budget.hours is 2, 7.00 are planned" in short
+    assert "1,250.00 are planned" in warnings(1250.0, hours=2)[0]
     assert "order: smallest_first" in short
     both = warnings(7.0, hours=2, accelerator_hours=1, order="smallest_first")
     assert len(both) == 2
