@@ -1,7 +1,7 @@
 """Garbage: how often Python looks for cycles among objects that nothing else refers to.
 
 A process here loads 400,000 objects with its libraries, and they stay. Looking at all of them takes
-0.16 s, and Python does so several times while they are loaded: a fifth of the time that takes.
+0.16 s, and Python does so several times while they are loaded: a seventh of the time that takes.
 """
 
 import gc

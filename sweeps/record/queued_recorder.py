@@ -22,7 +22,7 @@ from sweeps.search.spending import Spent
 
 _log = logging.getLogger(__name__)
 
-PACE_SECONDS = 1.0  # between two epochs of a trial: a write takes 6 ms, epochs may take 20
+PACE_SECONDS = 1.0  # between two epochs of a trial, which may take far less than a write
 
 
 class RunStore(Protocol):
