@@ -34,6 +34,13 @@ def _equal_costs(cell: Cell, stage: Stage) -> float:
     return 1.0
 
 
+def _precedence(cell: Cell) -> int:
+    """The general model first, others wait for it; then `bow`, which all is held against."""
+    if cell.is_general:
+        return 0
+    return 1 if cell.regime == Regime.BOW else 2
+
+
 def _rank(record: TrialRecord) -> tuple[float, float, int]:
     """Sort key of finished trials, the best first; ties go to lower loss, then lower number."""
     assert record.outcome is not None
@@ -83,7 +90,7 @@ class Ledger(Books):
         self._bases: dict[StudyKey, Basis | None] = {}
         self._spent: dict[str, Spent] = {}
         self._stale = set(self._cells)  # cells whose studies are to be looked at again
-        self._wanting: dict[StudyKey, tuple[bool, float, int, int]] = {}
+        self._wanting: dict[StudyKey, tuple[int, float, int, int]] = {}
         self._ready: tuple[StudyKey, ...] = ()
 
     # what comes next
@@ -286,9 +293,9 @@ class Ledger(Books):
     def _num_counted(self, study: StudyKey) -> int:
         return sum(record.state.counts for record in self._current(study).values())
 
-    def _urgency(self, study: StudyKey) -> tuple[bool, float, int, int]:
+    def _urgency(self, study: StudyKey) -> tuple[int, float, int, int]:
         cell = self._cells[study.cell_id]
-        position = self._position[cell.id]
+        precedence, position = _precedence(cell), self._position[cell.id]
         if self._spec.order == "smallest_first":
-            return (not cell.is_general, float(cell.size or 0), cell.seed, position)
-        return (not cell.is_general, -self._cost[cell.id], position, 0)
+            return (precedence, float(cell.size or 0), cell.seed, position)
+        return (precedence, -self._cost[cell.id], position, 0)

@@ -233,7 +233,8 @@ class SweepSpec:
         sizes: Domain documents per cell, ascending; each at least `labels.train`.
         regimes: Regimes to compare.
         seeds: Seeds; every regime sees the same subsets and labels at a seed.
-        order: `longest_first` shortens the whole run, `smallest_first` gives early results.
+        order: `longest_first` shortens the whole run, `smallest_first` gives early results; `bow`
+            comes first in both.
         storage: Folder (or s3://, gs:// URI) that holds the sweeps, encoders and token arrays.
         retries: How often a trial lost to a crash or a vanished worker is asked again.
     """

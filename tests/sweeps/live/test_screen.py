@@ -61,7 +61,8 @@ def is_at_classifiers(board):
 
 
 def is_classifier_at_work(record):
-    return record.key.study.stage == "classifier" and record.progress
+    study = record.key.study
+    return study.stage == "classifier" and not study.cell_id.startswith("bow") and record.progress
 
 
 def test_a_place_shows_a_mark_for_every_seed_and_the_mean_of_those_that_are_finished():
@@ -85,7 +86,7 @@ def test_before_a_result_a_place_shows_what_held_out_labels_or_losses_say():
 
     picture = Picture(DEMO).play(until=has_language_model)
     assert "L" in picture.row("domain")
-    picture.play(until=lambda board: is_at_classifiers(board) and board.num_ended > 60)
+    picture.play(until=lambda board: is_at_classifiers(board) and board.num_ended > 70)
     assert "~" in "".join(picture.lines[4:10])
 
 
@@ -103,7 +104,7 @@ def test_the_last_lines_say_how_far_it_is_what_is_left_and_what_was_spent():
     picture.board.spent = Spent(accelerator_seconds=7200.0, wasted_seconds=60.0)
     share, time, money = picture.lines[-3:]
     assert " 50 %" in share
-    assert f"{picture.board.num_ended} of {picture.board.num_wanted} trials, 7 of 28" in share
+    assert f"{picture.board.num_ended} of {picture.board.num_wanted} trials, 9 of 28" in share
     assert " so far, " in time
     assert " left (" in time
     assert ", ends " in time
@@ -165,9 +166,11 @@ def test_trials_that_do_not_fit_are_counted():
 
 
 def test_a_terminal_that_knows_ascii_only_gets_letters():
-    picture = Picture(DEMO, encoding="ascii").play(until=half_done)
-    assert "●" not in "".join(picture.lines[:10])
+    picture = Picture(DEMO, encoding="ascii")
     assert picture.row("bow").split() == ["bow", "..."]
+    picture.play(until=half_done)
+    assert "●" not in "".join(picture.lines[:10])
+    assert picture.row("bow").split()[:2] == ["bow", "###"]
 
 
 def test_a_failed_cell_and_a_trial_that_waits_for_a_node_say_so():

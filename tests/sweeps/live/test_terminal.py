@@ -22,6 +22,7 @@ from tests.sweeps.live.played_sweep import played
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = {"sizes": "[100, 400]", "search.classifier.trials": "2", "search.bow.trials": "2"}
+NUM_BEGUN = 17  # events until the general model has an epoch behind it
 PLAYER = """
 import sys
 from sweeps.live.progress import make_progress
@@ -111,7 +112,7 @@ def test_a_run_keeps_one_screen_and_gives_the_terminal_back(emulated, size):
 def test_a_watched_sweep_is_followed_until_it_is_over(emulated, tmp_path):
     ledger = LivingLedger(tmp_path)
     ledger.drive(os.getpid())
-    ledger.go_on(12)
+    ledger.go_on(NUM_BEGUN)
     terminal = emulated(ledger.watch, (100, 30))
     terminal.until(lambda lines: any(" 1/4 " in line or " 2/4 " in line for line in lines))
     ledger.go_on()
@@ -124,7 +125,7 @@ def test_a_watched_sweep_is_followed_until_it_is_over(emulated, tmp_path):
 
 def test_a_sweep_whose_driver_died_is_shown_as_such_and_ctrl_c_ends_the_watch(emulated, tmp_path):
     ledger = LivingLedger(tmp_path)
-    ledger.go_on(12)
+    ledger.go_on(NUM_BEGUN)
     terminal = emulated(ledger.watch, (100, 30))
     lines = terminal.until(lambda lines: any("no driver is at work" in line for line in lines))
     assert not any("1/4" in line for line in lines)
@@ -137,7 +138,7 @@ def test_a_sweep_whose_driver_died_is_shown_as_such_and_ctrl_c_ends_the_watch(em
 def test_where_there_is_no_terminal_a_watch_writes_a_line_when_something_has_changed(tmp_path):
     ledger = LivingLedger(tmp_path)
     ledger.drive(os.getpid())
-    ledger.go_on(12)
+    ledger.go_on(NUM_BEGUN)
     with subprocess.Popen(
         [sys.executable, *ledger.watch], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:

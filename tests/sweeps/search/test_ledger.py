@@ -79,6 +79,17 @@ def test_longest_first_puts_large_cells_before_small_ones_and_smallest_first_the
         assert f"n{sizes[0]}" in str(ledger.ready(0)[0])
 
 
+@pytest.mark.parametrize("order", ["longest_first", "smallest_first"])
+def test_bow_comes_before_all_that_is_held_against_it(order):
+    spec = tiny_spec(order=order)
+    ledger = new_ledger(spec, cost=lambda cell, stage: trial_cost(spec, cell, stage))
+    regimes = [study.cell_id.split("-")[0] for study in ledger.ready(0)]
+    assert regimes[0] == "general"
+    num_bow = regimes.count("bow")
+    assert num_bow == len(spec.seeds)
+    assert regimes[1 : 1 + num_bow] == ["bow"] * num_bow
+
+
 def test_a_cell_that_has_begun_is_finished_before_another_of_its_cost_begins():
     spec = tiny_spec(regimes=(Regime.SCRATCH,), seeds=(0, 1, 2), sizes=(10,))
     ledger = new_ledger(spec, cost=lambda cell, stage: trial_cost(spec, cell, stage))

@@ -153,7 +153,7 @@ def test_no_more_trials_are_handed_out_than_may_run_at_once(make):
 
 
 def test_a_trial_without_gpu_is_handed_out_when_every_gpu_is_taken(make):
-    regimes = (Regime.SCRATCH, Regime.DOMAIN, Regime.BOW)
+    regimes = (Regime.ULM, Regime.SCRATCH, Regime.BOW)
     spec = tiny_spec(resources=ResourceSpec(gpus=1), **{**SMALL, "regimes": regimes})
     _, searcher, _, _ = make(spec, max_total=8, max_neural=1)
     configs = [searcher.suggest(name) for name in "abc"]
