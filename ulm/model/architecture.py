@@ -64,11 +64,6 @@ class Architecture:
         widths = [self.embedding, *[self.hidden] * (self.layers - 1), self.embedding]
         return tuple(pairwise(widths))
 
-    def num_parameters(self, vocabulary: int) -> int:
-        """Weights of the language model over `vocabulary` words (decoder tied)."""
-        lstm = sum(4 * o * (i + o) + 8 * o for i, o in self.layer_sizes)
-        return lstm + vocabulary * self.embedding + vocabulary
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropouts:

@@ -5,8 +5,6 @@ which a `TokenArray` encodes documents. fastai's special tokens always come firs
 order, so that exported encoders and fastai's own files agree about rows 0 to 8.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -68,11 +66,6 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.words)
-
-    @property
-    def fingerprint(self) -> str:
-        """Sha256 of the words in their order."""
-        return hashlib.sha256(json.dumps(self.words).encode()).hexdigest()
 
 
 def _vocabulary(words: tuple[str, ...]) -> Vocabulary:
