@@ -54,12 +54,14 @@ class Spread:
         num_seeds: S.
         seeds: float64 [P, P], sample covariance over seeds divided by S; zero with one seed.
         documents: float64 [P, P], what the choice of test documents adds to it.
+        least: float64 [P, P], what documents bring at these very seeds: no less is counted in all.
         is_known: Whether anything says how much the means vary.
     """
 
     num_seeds: int
     seeds: Floats
     documents: Floats
+    least: Floats
     is_known: bool
 
     def half_widths(self, weights: Floats) -> Floats:
@@ -73,8 +75,12 @@ class Spread:
         """
         if not self.is_known:
             return np.full(len(weights), np.inf)
-        seeds = np.maximum(((weights @ self.seeds) * weights).sum(axis=1), 0.0)
-        documents = np.maximum(((weights @ self.documents) * weights).sum(axis=1), 0.0)
+        parts = (self.seeds, self.documents, self.least)
+        seeds, documents, least = (
+            np.maximum(((weights @ part) * weights).sum(axis=1), 0.0) for part in parts
+        )
+        # seeds that agree by chance say nothing of the documents
+        documents = np.maximum(documents, least - seeds)
         total = seeds + documents
         share = np.divide(seeds, total, out=np.zeros_like(total), where=total > 0)
         return np.asarray(_quantile(share, self.num_seeds) * np.sqrt(total))
@@ -113,10 +119,16 @@ def make_spread(values: Floats, hits: NDArray[np.bool_] | None) -> Spread:
     num_points, num_seeds = values.shape
     nothing = np.zeros((num_points, num_points))
     seeds = _covariance(values) / num_seeds if num_seeds > 1 else nothing
-    if hits is None:
-        return Spread(num_seeds=num_seeds, seeds=seeds, documents=nothing, is_known=num_seeds > 1)
-    documents = _document_spread(np.asarray(hits, dtype=np.float32))
-    return Spread(num_seeds=num_seeds, seeds=seeds, documents=documents, is_known=True)
+    documents, least = nothing, nothing
+    if hits is not None:
+        documents, least = _document_spread(np.asarray(hits, dtype=np.float32))
+    return Spread(
+        num_seeds=num_seeds,
+        seeds=seeds,
+        documents=documents,
+        least=least,
+        is_known=num_seeds > 1 or hits is not None,
+    )
 
 
 def _covariance(columns: Floats) -> Floats:
@@ -124,8 +136,8 @@ def _covariance(columns: Floats) -> Floats:
     return np.asarray(centred @ centred.T / (columns.shape[1] - 1))
 
 
-def _document_spread(hits: NDArray[np.float32]) -> Floats:
-    """Variance that documents add, without what they add by seed: that is in the seeds' part.
+def _document_spread(hits: NDArray[np.float32]) -> tuple[Floats, Floats]:
+    """Variance that documents add without what they add by seed, which is in the seeds' part; all.
 
     Components of a crossed design of seeds and documents without replication (Brennan 2001,
     chapter 2): mean square of documents minus mean square of the interaction.
@@ -134,13 +146,13 @@ def _document_spread(hits: NDArray[np.float32]) -> Floats:
     by_document = hits.mean(axis=1, dtype=np.float64)
     whole: Floats = _covariance(by_document) / num_documents
     if num_seeds == 1:
-        return whole
+        return whole, whole
     centred = hits - hits.mean(axis=2, keepdims=True) - by_document[:, None, :]
     centred += by_document.mean(axis=1)[:, None, None]
     flat = centred.reshape(num_points, -1).astype(np.float64)
     freedom = (num_seeds - 1) * (num_documents - 1)
     interaction = flat @ flat.T / (freedom * num_seeds * num_documents)
-    return np.asarray(whole - interaction)
+    return np.asarray(whole - interaction), whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

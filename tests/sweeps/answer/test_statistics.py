@@ -269,6 +269,22 @@ def test_what_seeds_and_documents_add_is_the_crossed_analysis_of_variance():
     assert spread.documents[0, 0] == pytest.approx((of_documents - left) / (4 * 300), rel=1e-4)
 
 
+def test_seeds_that_agree_by_chance_leave_the_doubt_of_the_documents():
+    """Both seeds favour the first by 4 documents of 125: no interval of no width."""
+    rng = np.random.default_rng(0)
+    right, others = np.zeros((2, 125), dtype=bool), np.zeros((2, 125), dtype=bool)
+    for seed in range(2):
+        order = rng.permutation(125)
+        right[seed, order[:84]] = True
+        others[seed, order[20:100]] = True
+    rows = rows_of({BOW: tuple(right.mean(axis=1)), ULM: tuple(others.mean(axis=1))})
+    hits = dict(zip((row.cell for row in rows), (*right, *others), strict=True))
+    found = difference(make_scores(rows, hits), BOW, ULM).accuracy
+    of_documents = (right.astype(float) - others).mean(axis=0).std(ddof=1) / math.sqrt(125)
+    assert found.value == pytest.approx(4 / 125)
+    assert found.interval.high - found.value >= 1.959 * of_documents
+
+
 def test_every_weighted_sum_of_the_draws_is_spread_as_its_interval_says():
     table = {BOW: (0.8, 0.81, 0.79, 0.82, 0.8), ULM: (0.7, 0.74, 0.71, 0.7, 0.75)}
     scores = scores_of(table)
@@ -297,7 +313,9 @@ def test_the_interval_is_students_for_seeds_alone_and_normal_for_documents_alone
         (alone, nothing, stats.t(num_seeds - 1).ppf(0.975)),
         (nothing, alone, stats.norm.ppf(0.975)),
     ):
-        spread = Spread(num_seeds=num_seeds, seeds=seeds, documents=documents, is_known=True)
+        spread = Spread(
+            num_seeds=num_seeds, seeds=seeds, documents=documents, least=nothing, is_known=True
+        )
         assert spread.half_widths(alone)[0] == pytest.approx(quantile)
 
 
@@ -312,6 +330,7 @@ def test_where_seeds_and_documents_both_count_the_interval_holds_what_it_claims(
             num_seeds=num_seeds,
             seeds=np.array([[variance]]),
             documents=np.array([[of_documents]]),
+            least=np.zeros((1, 1)),
             is_known=True,
         )
         for variance in seen
