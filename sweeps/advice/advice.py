@@ -216,12 +216,13 @@ def _forms(model: Extrapolation | None) -> list[str]:
         return []
     lines = []
     for found in model.fitted:
-        error = found.held_out_error
-        if error is not None:
+        miss = found.miss
+        if miss is not None:
             refuted = "; not used" if found.is_refuted else ""
             lines.append(
                 f"Form {found.form.name}, {found.form.formula}: fitted without "
-                f"{number(model.sizes[-1])} documents it misses them by {_points(error)}{refuted}."
+                f"{number(model.sizes[-1])} documents it misses them by {_points(miss.value)}"
+                f"{refuted}."
             )
     return lines
 

@@ -11,7 +11,7 @@ from math import log
 
 import numpy as np
 
-from sweeps.answer.extrapolation import Extrapolation, range_of
+from sweeps.answer.extrapolation import Extrapolation, range_of, why_not
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Interval, Scores
 
@@ -61,10 +61,8 @@ def outlook_at(
     if size <= known[-1]:
         return _within(scores, regime, known, size, hours)
     if model is None or not model.trusted:
-        return (
-            "it lies beyond the measured sizes, and three sizes and two seeds are the fewest "
-            "that allow an extrapolation"
-        )
+        reason = why_not(scores, regime, known) or "no form predicts the largest it was not shown"
+        return f"it lies beyond the measured sizes, and their curve is not extrapolated: {reason}"
     if size > model.limit:
         return (
             f"it is more than four times the largest measured size, {known[-1]:,}: no form is "

@@ -12,11 +12,12 @@ from math import ceil, isfinite
 import numpy as np
 
 from sweeps.answer.forms import FORMS, Fit, Form, fit_form
-from sweeps.answer.scores import Floats, Interval, Point, Scores
+from sweeps.answer.scores import Estimate, Floats, Interval, Point, Scores
 
 NUM_DRAWS = 1000
 REACH = 4.0  # nothing is said beyond this multiple of the largest measured size
-TOLERANCE = 0.01  # a held-out error up to a point of accuracy refutes no form
+TOLERANCE = 0.01  # a miss of up to a point of accuracy refutes no form
+FEWEST_SIZES, FEWEST_SEEDS = 3, 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,14 +36,14 @@ class FittedForm:
     Args:
         mean: Fit of the mean curve, R = 1.
         draws: Fits of the draws.
-        held_out_error: Accuracy predicted at the largest size, fitted without it, minus measured;
-            None where too few sizes remain.
-        is_refuted: Whether that error is far above another form's.
+        miss: Accuracy predicted at the largest size, fitted without it, minus measured; None where
+            too few sizes remain.
+        is_refuted: Whether that is far above another form's, or surely more than `TOLERANCE`.
     """
 
     mean: Fit
     draws: Fit
-    held_out_error: float | None
+    miss: Estimate | None
     is_refuted: bool = False
 
     @property
@@ -94,12 +95,15 @@ class Extrapolation:
 
 
 def _prediction(fitted: FittedForm, value: float, draws: Floats) -> Prediction:
+    return Prediction(form=fitted.form.name, value=float(value), interval=_middle(draws))
+
+
+def _middle(draws: Floats) -> Interval:
+    """What 95 % of the draws lie in."""
     ordered = np.sort(draws)
     low = float(ordered[int(0.025 * (len(ordered) - 1))])
     high = float(ordered[ceil(0.975 * (len(ordered) - 1))])
-    return Prediction(
-        form=fitted.form.name, value=float(value), interval=Interval(low=low, high=high)
-    )
+    return Interval(low=low, high=high)
 
 
 def range_of(predictions: Sequence[Prediction]) -> Interval:
@@ -110,50 +114,76 @@ def range_of(predictions: Sequence[Prediction]) -> Interval:
     )
 
 
+def why_not(scores: Scores, regime: str, sizes: Sequence[int]) -> str | None:
+    """Why a regime's curve is not extrapolated; None where it is."""
+    points = _points(scores, regime, sizes)
+    if len(points) < FEWEST_SIZES or not scores.has(*points):
+        return (
+            "three sizes that the same seeds have finished are the fewest that tell how it goes on"
+        )
+    if scores.paired(*points).shape[1] < FEWEST_SEEDS:
+        return "two seeds are the fewest that tell how much it varies"
+    means = scores.means(*points)
+    if means[-1] <= means[0]:
+        return "its largest size scores no more than its smallest, and every form here rises"
+    return None
+
+
+def _points(scores: Scores, regime: str, sizes: Sequence[int]) -> list[Point]:
+    return [(regime, size) for size in sizes if scores.has((regime, size))]
+
+
 def extrapolate(
     scores: Scores, regime: str, sizes: Sequence[int], *, num_draws: int = NUM_DRAWS
 ) -> Extrapolation | None:
     """Fit every form to a regime's mean curve and to draws around it.
 
     Returns:
-        None below three sizes that some seeds all have, or where nothing says how much the
-        means vary.
+        None where `why_not` names a reason.
     """
-    known = tuple(size for size in sizes if scores.has((regime, size)))
-    points: list[Point] = [(regime, size) for size in known]
-    if len(known) < 3 or not scores.has(*points) or not scores.spread(*points).is_known:
+    if why_not(scores, regime, sizes) is not None:
         return None
+    points = _points(scores, regime, sizes)
+    known = tuple(size for _, size in points if size is not None)
     places = np.array(known, dtype=np.float64)
     mean = 1 - scores.means(*points)[None, :]
     draws = 1 - scores.draws(points, num_draws)
+    num_seeds = scores.paired(*points).shape[1]
     usable = [form for form in FORMS if len(known) > form.num_parameters]
     fitted = [
         FittedForm(
             mean=fit_form(form, places, mean),
             draws=fit_form(form, places, draws),
-            held_out_error=_held_out_error(form, places, mean),
+            miss=_miss(form, places, mean, draws, num_seeds),
         )
         for form in usable
     ]
     return Extrapolation(
         regime=regime,
         sizes=known,
-        num_seeds=scores.paired(*points).shape[1],
+        num_seeds=num_seeds,
         fitted=tuple(_judged(found, fitted) for found in fitted),
     )
 
 
-def _held_out_error(form: Form, sizes: Floats, errors: Floats) -> float | None:
+def _miss(
+    form: Form, sizes: Floats, mean: Floats, draws: Floats, num_seeds: int
+) -> Estimate | None:
     if len(sizes) - 1 < form.num_parameters:
         return None
-    predicted = fit_form(form, sizes[:-1], errors[:, :-1]).accuracy_at(sizes[-1])[0]
-    return float(predicted - (1 - errors[0, -1]))
+    found, drawn = (
+        fit_form(form, sizes[:-1], errors[:, :-1]).accuracy_at(sizes[-1]) - (1 - errors[:, -1])
+        for errors in (mean, draws)
+    )
+    return Estimate(value=float(found[0]), interval=_middle(drawn), num_seeds=num_seeds)
 
 
 def _judged(found: FittedForm, every: Sequence[FittedForm]) -> FittedForm:
-    """Refuted: off by more than a point and by more than twice the best form."""
-    known = [abs(f.held_out_error) for f in every if f.held_out_error is not None]
-    if found.held_out_error is None or not isfinite(found.held_out_error):
+    """Refuted: off by more than a point, and surely so or by more than twice the best form."""
+    known = [abs(f.miss.value) for f in every if f.miss is not None]
+    if found.miss is None or found.miss.interval is None or not isfinite(found.miss.value):
         return found
-    refuted = abs(found.held_out_error) > max(TOLERANCE, 2 * min(known))
-    return replace(found, is_refuted=refuted)
+    ends = found.miss.interval
+    is_sure = ends.low > TOLERANCE or ends.high < -TOLERANCE
+    is_far = abs(found.miss.value) > max(TOLERANCE, 2 * min(known))
+    return replace(found, is_refuted=is_sure or is_far)

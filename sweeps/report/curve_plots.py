@@ -58,7 +58,7 @@ def _draw_levels(axes: Any, figure: CurveFigure) -> None:
 
 
 def _draw_region(axes: Any, region: Region) -> None:
-    """Hatched between the lowest and the highest form, which are drawn as thin lines."""
+    """Hatched between the ends of all forms' intervals; the forms are drawn as thin lines."""
     colour = COLOURS[region.regime]
     axes.axvline(region.sizes[0], color=SOFT, linewidth=0.8, linestyle=":")
     area = axes.fill_between(region.sizes, region.lows, region.highs, facecolor="none", linewidth=0)

@@ -6,7 +6,7 @@ Findings and an extrapolation come in; two sections go out.
 from collections.abc import Iterator
 
 from sweeps.answer.crossings import Crossing
-from sweeps.answer.extrapolation import Extrapolation, FittedForm, range_of
+from sweeps.answer.extrapolation import Extrapolation, FittedForm, range_of, why_not
 from sweeps.answer.findings import Findings, Growth
 from sweeps.answer.gain import is_asked
 from sweeps.report.blocks import Block, Bullets, Section, Table, Text
@@ -121,12 +121,13 @@ def beyond_section(evidence: Evidence) -> Section | None:
         return None
     model = evidence.model
     if model is None:
-        text = (
-            "Not extrapolated: three sizes that the same seeds have finished are the fewest that "
-            f"tell how `{lead.regime}` goes on."
+        reason = why_not(evidence.scores, lead.regime, evidence.spec.sizes)
+        blocks: tuple[Block, ...] = (
+            Text(text=f"The curve of `{lead.regime}` is not extrapolated: {reason}."),
         )
-        return Section(title="Beyond the largest size", blocks=(Text(text=text),))
-    return Section(title="Beyond the largest size", blocks=_beyond(model))
+    else:
+        blocks = _beyond(model)
+    return Section(title="Beyond the largest size", blocks=blocks)
 
 
 def _beyond(model: Extrapolation) -> tuple[Block, ...]:
@@ -148,15 +149,16 @@ def _beyond(model: Extrapolation) -> tuple[Block, ...]:
         Table(header=header, lines=lines, num_text=2),
         Text(
             text="Every form was also fitted without the largest size and asked for it: that is "
-            "its miss, in points. A form that misses it badly is not used. Three sizes tell "
-            "only forms with two parameters apart, four those with a floor.",
+            "its miss, in points. A form is not used that misses it by more than a point, and "
+            "surely so or by more than twice as much as the best. Three sizes tell only forms "
+            "with two parameters apart, four those with a floor.",
             is_soft=True,
         ),
     )
 
 
 def _form_line(found: FittedForm, size: int) -> tuple[str, ...]:
-    miss = NONE if found.held_out_error is None else f"{100 * found.held_out_error:+.1f}"
+    miss = NONE if found.miss is None else with_interval(found.miss)
     if found.is_refuted:
         return (found.form.name, found.form.formula, miss, "not used", NONE)
     said = found.predict(size)

@@ -21,10 +21,17 @@ from sweeps.report.phrases import number, percent
 from sweeps.report.searching import searching_section
 from sweeps.report.sentences import answer, state_of
 from sweeps.report.tables import cells_table, data_table, environment_table, means_table
+from ulm.regimes import Regime
 
 ACCURACY_FILE = "accuracy.png"
 _SHOWN_SENTENCES = 4
 _LOSSES_INCHES = (WIDE[0], 3.2), (NARROW[0], 3.4)
+
+LEVELS = {
+    Regime.BOW.value: "TF-IDF with logistic regression",
+    Regime.SCRATCH.value: "the classifier with a random encoder",
+}
+"""Regimes without a size axis whose names do not say what they are."""
 
 
 def make_page(evidence: Evidence) -> Page:
@@ -111,21 +118,16 @@ def subtitle(findings: Findings) -> str:
 
 
 def _caption(evidence: Evidence, figure: series.CurveFigure) -> str:
-    text = subtitle(evidence.findings)
-    text = (
-        f"Test accuracy in percent: {text}. Level lines are regimes without a size axis, their "
-        "seeds at the left: `bow` is TF-IDF with logistic regression, `scratch` the classifier "
-        "with a random encoder."
-    )
+    text = f"Test accuracy in percent: {subtitle(evidence.findings)}."
+    if figure.levels:
+        text += " Level lines are regimes without a size axis, their seeds at the left"
+        shown = {level.regime for level in figure.levels}
+        named = [f"`{regime}` is {what}" for regime, what in LEVELS.items() if regime in shown]
+        text += f": {', '.join(named)}." if named else "."
     if figure.region is not None:
-        spread = (
-            "what lies between them"
-            if evidence.findings.num_seeds == series.WITHOUT_BAND
-            else "what they and their intervals allow"
-        )
         text += (
             " Beyond the dotted line it is extrapolated: dashed, a form of the curve each; "
-            f"hatched, {spread}."
+            "hatched, what these and their intervals allow."
         )
     return text
 

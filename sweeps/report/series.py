@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweeps.answer.extrapolation import Extrapolation
+from sweeps.answer.extrapolation import Extrapolation, range_of
 from sweeps.answer.findings import Findings
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Interval
@@ -52,7 +52,7 @@ class Region:
     Args:
         regime: The regime.
         sizes: From the largest measured size on.
-        lows: Lowest of all forms at each size; of their intervals where bands are drawn.
+        lows: Lowest end of the intervals of all forms at each size.
         highs: Highest likewise.
         forms: Name and curve of each form.
     """
@@ -125,16 +125,11 @@ def region_of(model: Extrapolation | None) -> Region | None:
         return None
     sizes = tuple(float(n) for n in np.geomspace(model.sizes[-1], 2 * model.sizes[-1], _STEPS))
     said = [model.accuracy_at(size) for size in sizes]
-    has_band = model.num_seeds != WITHOUT_BAND
     return Region(
         regime=model.regime,
         sizes=sizes,
-        lows=tuple(
-            _percent(min(p.interval.low if has_band else p.value for p in at)) for at in said
-        ),
-        highs=tuple(
-            _percent(max(p.interval.high if has_band else p.value for p in at)) for at in said
-        ),
+        lows=tuple(_percent(range_of(at).low) for at in said),
+        highs=tuple(_percent(range_of(at).high) for at in said),
         forms=tuple(
             (form.form.name, tuple(_percent(at[index].value) for at in said))
             for index, form in enumerate(model.trusted)

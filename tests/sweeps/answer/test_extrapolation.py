@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from sweeps.answer.extrapolation import extrapolate, range_of
+from sweeps.answer.extrapolation import extrapolate, range_of, why_not
 from sweeps.answer.forms import FORMS, fit_form
 from tests.sweeps.answer.sweep_scores import curve, scores_of
 
@@ -64,8 +64,8 @@ def test_the_true_form_predicts_the_size_it_has_not_seen_and_others_are_refuted(
     scores = scores_of(curve("domain", {n: power(n) for n in SIZES}))
     model = extrapolate(scores, "domain", SIZES, num_draws=100)
     by_name = {found.form.name: found for found in model.fitted}
-    assert abs(by_name["power law with floor"].held_out_error) < 5e-4
-    assert by_name["logarithm"].held_out_error > 0.01
+    assert abs(by_name["power law with floor"].miss.value) < 5e-4
+    assert by_name["logarithm"].miss.value > 0.01
     assert by_name["logarithm"].is_refuted
     assert by_name["logarithm"] not in model.trusted
 
@@ -96,6 +96,18 @@ def test_three_sizes_allow_two_parameters_and_two_sizes_nothing():
     assert extrapolate(scores_of(table), "domain", SIZES) is None
 
 
-def test_one_seed_without_predictions_is_not_extrapolated():
-    table = curve("domain", {n: power(n) for n in SIZES}, around=(0.0,))
-    assert extrapolate(scores_of(table), "domain", SIZES) is None
+def test_one_seed_is_not_extrapolated_and_neither_is_a_curve_that_ends_where_it_began():
+    for table, reason in (
+        (curve("domain", {n: power(n) for n in SIZES}, around=(0.0,)), "two seeds"),
+        (curve("domain", {n: 0.6 if n in (1000, 2000) else 0.5 for n in SIZES}), "rises"),
+    ):
+        assert extrapolate(scores_of(table), "domain", SIZES) is None
+        assert reason in why_not(scores_of(table), "domain", SIZES)
+
+
+def test_a_form_that_surely_misses_the_largest_size_is_refuted_though_none_is_better():
+    """A curve that rises and falls: all forms rise, and all miss its end alike."""
+    rising = {n: 0.6 + 0.03 * k for k, n in enumerate(SIZES)}
+    model = extrapolate(scores_of(curve("domain", rising | {SIZES[-1]: 0.62})), "domain", SIZES)
+    assert all(found.miss.interval.low > 0.01 for found in model.fitted)
+    assert model.trusted == ()
