@@ -34,6 +34,8 @@ from sweeps.answer.statistics import (
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
+EQUAL = 1e-9  # means of the same counts may differ by rounding
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Leader:
@@ -48,6 +50,13 @@ class Leader:
     size: int
     best: CurvePoint
     margin: Difference | None
+
+    @property
+    def regimes(self) -> tuple[str, ...]:
+        """Who is first: the best, and the second where their means are equal."""
+        if self.margin is None or abs(self.margin.accuracy.value) > EQUAL:
+            return (self.best.regime,)
+        return (self.best.regime, self.margin.second[0])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

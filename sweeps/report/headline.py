@@ -2,9 +2,11 @@
 
 Findings come in, one sentence goes out: the accuracy that is passed, the share of the gain, where
 more text stops paying, where the bag of words is better. A clause whose interval does not support
-it is left out; where that leaves none, it says how the largest size stands to the references. With
-one seed there is no sentence.
+it is left out; where that leaves none, it says how the largest size stands to the references, and
+whether the seeds tell that. With one seed there is no sentence.
 """
+
+from collections.abc import Iterator
 
 from sweeps.answer.findings import Findings, Growth
 from sweeps.answer.statistics import Difference
@@ -25,7 +27,7 @@ def headline(spec: SweepSpec, findings: Findings) -> str | None:
         return None
     found = [*_passing(lead), *_share(findings), *_enough(lead)]
     below = _below(findings, lead) or (_not_above(findings, lead) if found else [])
-    clauses = [*found, *below] or _standing(findings, lead)
+    clauses = [*found, *below] or _standing(findings, lead) or _undecided(findings, lead)
     if not clauses:
         return None
     return f"With {number(spec.labels.train)} labels, {'; '.join(clauses)}."
@@ -95,11 +97,29 @@ def _not_above(findings: Findings, lead: Growth) -> list[str]:
 
 def _standing(findings: Findings, lead: Growth) -> list[str]:
     """The largest size against the bag of words, else against `ulm`, where they differ surely."""
+    found = (_against(difference, name) for difference, name in _at_largest(findings, lead))
+    return [text for text in found if text is not None][:1]
+
+
+def _undecided(findings: Findings, lead: Growth) -> list[str]:
+    """That the seeds do not tell, with what is seen at the largest size."""
+    for found, name in _at_largest(findings, lead):
+        interval, points = found.accuracy.interval, 100 * found.accuracy.value
+        if interval is None or found.num_seeds < 2:
+            continue
+        return [
+            f"{found.num_seeds} seeds do not tell whether domain text pays: `{lead.regime}` with "
+            f"{number(found.first[1] or 0)} documents minus {name} is {points:+.1f} points "
+            f"(95 %: {100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
+        ]
+    return []
+
+
+def _at_largest(findings: Findings, lead: Growth) -> Iterator[tuple[Difference, str]]:
     for differences, name in ((findings.against_bow, "TF-IDF"), (findings.domain_text, "`ulm`")):
         sized = [d for d in differences if d.first[0] == lead.regime]
-        if sized and (text := _against(max(sized, key=lambda d: d.first[1] or 0), name)):
-            return [text]
-    return []
+        if sized:
+            yield max(sized, key=lambda d: d.first[1] or 0), name
 
 
 def _against(found: Difference, name: str) -> str | None:

@@ -5,7 +5,7 @@ says more than its numbers: with few seeds an order is reported as seen, and cal
 where the win probability's interval is off one half.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby, takewhile
 
 from sweeps.answer.findings import Findings, Leader
@@ -32,14 +32,17 @@ from ulm.regimes import Regime
 def _leaders(findings: Findings) -> list[str]:
     """Who is first, runs of sizes with the same leader taken together."""
     sentences = []
-    for regime, run in groupby(findings.leaders, key=lambda leader: leader.best.regime):
+    for regimes, run in groupby(findings.leaders, key=lambda leader: leader.regimes):
         group = list(run)
         sizes = joined(number(leader.size) for leader in group)
         scores = joined(dict.fromkeys(percent(leader.best.accuracy.value) for leader in group))
-        margin = _margin(group[-1], is_alone=len(group) == 1)
-        sentences.append(
-            f"At {sizes} domain documents `{regime}` scores highest ({scores}){margin}."
-        )
+        first, *others = (f"`{regime}`" for regime in regimes)
+        if others:
+            who, margin = f"{first} and {others[0]} score equally and highest", ""
+        else:
+            who = f"{first} scores highest"
+            margin = _margin(group[-1], is_alone=len(group) == 1)
+        sentences.append(f"At {sizes} domain documents {who} ({scores}){margin}.")
     return sentences
 
 
@@ -73,6 +76,10 @@ def _pays_off(spec: SweepSpec, findings: Findings) -> list[str]:
         ]
     else:
         return []
+    passing = [found.first for run in _runs_above(findings) for found in run]
+    falling = [d.first for d in findings.against_bow if d not in below and d.first not in passing]
+    if falling:
+        sentences.append(f"Above it, but not at every larger size: {grouped(falling)}.")
     if below:
         sentences.append(
             f"Not above it: {grouped(found.first for found in below)}. A regime that does not beat "
@@ -83,15 +90,19 @@ def _pays_off(spec: SweepSpec, findings: Findings) -> list[str]:
 
 def _starts(findings: Findings) -> list[Difference]:
     """Per regime the smallest size from which every measured one is above `bow`, best first."""
+    starts = [run[-1] for run in _runs_above(findings)]
+    return sorted(starts, key=lambda start: -start.accuracy.value)
+
+
+def _runs_above(findings: Findings) -> Iterator[list[Difference]]:
+    """Per regime the sizes from the largest down that are above `bow`, where there are any."""
     by_regime: dict[str, list[Difference]] = {}
     for found in findings.against_bow:
         by_regime.setdefault(found.first[0], []).append(found)
-    starts = []
     for group in by_regime.values():
-        ascending = sorted(group, key=lambda found: found.first[1] or 0)
-        above = list(takewhile(lambda found: found.accuracy.value > 0, reversed(ascending)))
-        starts += above[-1:]
-    return sorted(starts, key=lambda start: -start.accuracy.value)
+        descending = sorted(group, key=lambda found: -(found.first[1] or 0))
+        if run := list(takewhile(lambda found: found.accuracy.value > 0, descending)):
+            yield run
 
 
 def _start_text(start: Difference) -> str:
@@ -99,8 +110,8 @@ def _start_text(start: Difference) -> str:
     where = "" if size is None else f" from {number(size)} domain documents on"
     there = ", by" if size is None else ", there by"
     interval = start.accuracy.interval
-    doubt = interval is None or interval.includes_zero
-    hedge = ", which these seeds do not tell apart from nothing" if doubt else ""
+    doubt = interval is None or interval.includes_zero or start.num_seeds < 2
+    hedge = ", which may be chance" if doubt else ""
     return f"`{regime}`{where}{there} {points_text(start)}{hedge}"
 
 

@@ -72,7 +72,7 @@ def test_each_clause_is_left_out_where_its_interval_does_not_support_it():
     assert headline_of(own).startswith("With 100 labels, `ulm+domain` with 1,600 documents is 4.1 ")
     assert headline_of(own).endswith("; from how many on it pays 3 seeds do not tell.")
     doubtful = {**own, ("bow", None): (0.7, 0.9, 0.85), ("ulm", None): (0.7, 0.95, 0.9)}
-    assert headline_of(doubtful) is None
+    assert headline_of(doubtful).startswith("With 100 labels, 3 seeds do not tell whether domain ")
     growing = headline_of(table_of({n: 0.7 + 0.04 * k for k, n in enumerate(SIZES)}))
     assert "less than half a point" not in growing
     above = headline_of(table_of(MEANS, bow=0.7))

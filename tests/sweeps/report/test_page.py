@@ -202,16 +202,20 @@ def answer_to(table):
 
 
 def test_where_no_regime_beats_bow_the_answer_says_that_it_is_not_worth_a_gpu():
-    first, second, *_ = answer_to({("bow", None): (0.8, 0.82), ("domain", 100): (0.6, 0.7)})
-    assert first.startswith("With 100 labels, no regime stays above the line of `bow` (81.0 %")
-    assert "nearest is `domain` at 100 with -16.0 points" in first
-    assert second == (
+    first, second, third, *_ = answer_to({("bow", None): (0.8, 0.82), ("domain", 100): (0.6, 0.7)})
+    assert first == (
+        "With 100 labels, 2 seeds do not tell whether domain text pays: `domain` with 100 "
+        "documents minus TF-IDF is -16.0 points (95 %: -66.8 to +34.8)."
+    )
+    assert second.startswith("With 100 labels, no regime stays above the line of `bow` (81.0 %")
+    assert "nearest is `domain` at 100 with -16.0 points" in second
+    assert third == (
         "Not above it: `domain` at 100. A regime that does not beat that line is not worth a GPU."
     )
 
 
-def test_the_first_sentence_names_the_size_from_which_bow_is_passed():
-    first, *_ = answer_to(
+def test_a_sentence_names_the_size_from_which_bow_is_passed_and_sizes_that_are_above_for_a_while():
+    _, passing, falling, below, *_ = answer_to(
         {
             ("bow", None): (0.80, 0.80),
             ("ulm+domain", 100): (0.81, 0.82),  # above, but not from here on
@@ -219,14 +223,21 @@ def test_the_first_sentence_names_the_size_from_which_bow_is_passed():
             ("ulm+domain", 1600): (0.85, 0.86),
         }
     )
-    assert "with `ulm+domain` from 1,600 domain documents on, there by +5.5 points" in first
-    assert "(above in 2 of 2 seeds)" in first
+    assert "with `ulm+domain` from 1,600 domain documents on, there by +5.5 points" in passing
+    assert "(above in 2 of 2 seeds)" in passing
+    assert falling == "Above it, but not at every larger size: `ulm+domain` at 100."
+    assert below.startswith("Not above it: `ulm+domain` at 400.")
+
+
+def test_regimes_that_score_equally_are_both_first():
+    told = answer_to({("bow", None): (0.75, 0.85), ("domain", 100): (0.9, 0.7)})
+    assert "At 100 domain documents `bow` and `domain` score equally and highest (80.0 %)." in told
 
 
 def test_a_lead_that_the_seeds_do_not_support_is_hedged():
     first, *_ = answer_to({("bow", None): (0.8, 0.8), ("ulm", None): (0.79, 0.83)})
     assert "`ulm`, by +1.0 points" in first
-    assert "which these seeds do not tell apart from nothing" in first
+    assert "which may be chance" in first
 
 
 def test_seeds_that_tie_are_named():
