@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from sweeps.answer.majority import Majority
 from sweeps.answer.results import ResultRow
 from sweeps.answer.search_curves import SearchCurve, Verdict, at_edge
 from sweeps.answer.statistics import fewest_seeds, num_comparisons
-from sweeps.report.phrases import counted, joined, number
+from sweeps.report.phrases import counted, joined, number, percent
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
@@ -24,6 +25,7 @@ def caveats(
     rows: Sequence[ResultRow],
     curves: Iterable[SearchCurve] = (),
     pool_documents: int | None = None,
+    majority: Majority | None = None,
 ) -> tuple[str, ...]:
     """What a reader must know: few seeds, gaps, failures, the search, precision.
 
@@ -32,8 +34,10 @@ def caveats(
         rows: One row per cell.
         curves: What one more trial of each search would have brought.
         pool_documents: Documents that language models may see; None where unknown.
+        majority: What always saying the most frequent class scores; None where unknown.
     """
     return (
+        *_majority(rows, majority),
         *_seeds(rows),
         *_not_drawn(rows, pool_documents),
         *_missing(rows),
@@ -41,6 +45,22 @@ def caveats(
         *_short_searches(curves),
         *_always(spec, rows),
     )
+
+
+def _majority(rows: Sequence[ResultRow], majority: Majority | None) -> list[str]:
+    """What an accuracy is worth where one class is frequent."""
+    if majority is None:
+        return []
+    notes = []
+    if majority.is_uneven:
+        notes.append(
+            f"Always saying the most frequent class scores {percent(majority.share)}: what is not "
+            "above that has learnt nothing of use."
+        )
+    constant = [row for row in rows if row.cell in majority.constant]
+    if constant:
+        notes.append(f"{_named(constant)} said one class for every test document.")
+    return notes
 
 
 def _seeds(rows: Sequence[ResultRow]) -> list[str]:

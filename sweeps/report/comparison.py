@@ -240,6 +240,6 @@ def _caveats(sweeps: Sequence[Named]) -> Iterator[Block]:
     )
     for sweep in sweeps:
         own = sweep.evidence
-        notes = caveats(own.spec, own.rows, own.search_curves, own.pool_documents)
+        notes = caveats(own.spec, own.rows, own.search_curves, own.pool_documents, own.majority)
         if notes:
             yield Fold(title=sweep.name, blocks=(Bullets(items=notes),))

@@ -10,6 +10,7 @@ from typing import Self
 
 from sweeps.answer.extrapolation import Extrapolation, extrapolate
 from sweeps.answer.findings import Findings, find, make_sweep_scores
+from sweeps.answer.majority import Majority, find_majority
 from sweeps.answer.predictions import load_hits
 from sweeps.answer.results import ResultRow, make_rows, open_ledger
 from sweeps.answer.scores import Point, Scores
@@ -82,6 +83,11 @@ class Evidence:
     def search_curves(self) -> tuple[SearchCurve, ...]:
         """What one more trial would have brought, one curve per panel that tells."""
         return tuple(curve for panel in self.panels if (curve := search_curve(panel)) is not None)
+
+    @property
+    def majority(self) -> Majority | None:
+        """What always saying the most frequent class scores; None without predictions."""
+        return find_majority(self.paths, self.rows)
 
     @property
     def pool_documents(self) -> int | None:

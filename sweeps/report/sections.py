@@ -37,7 +37,7 @@ LEVELS = {
 def make_page(evidence: Evidence) -> Page:
     """The report of one sweep."""
     spec, rows = evidence.spec, evidence.rows
-    notes = caveats(spec, rows, evidence.search_curves, evidence.pool_documents)
+    notes = caveats(spec, rows, evidence.search_curves, evidence.pool_documents, evidence.majority)
     sections = (
         answer_section(evidence),
         Section(
