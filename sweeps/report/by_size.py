@@ -32,11 +32,10 @@ def by_size_section(findings: Findings) -> Section | None:
         "Points of accuracy, paired by seed. Best and next are picked on the seeds that they are "
         "compared on: the distance between them is rather too large than too small."
     )
-    if findings.pretraining or findings.domain_text:
-        text += (
-            " What the general model adds is `ulm+domain` minus `domain`, what domain text adds "
-            "`ulm+domain` minus `ulm`."
-        )
+    if findings.pretraining:
+        text += " What the general model adds is `ulm+domain` minus `domain`."
+    if findings.domain_text:
+        text += " What domain text adds is `ulm+domain` minus `ulm`."
     lines = tuple(_line(findings, leader) for leader in findings.leaders)
     return Section(
         title="Which regime at which size",

@@ -106,7 +106,8 @@ def _noether(claims: tuple[Claim, ...]) -> list[str]:
     found = [claim.difference.probability.value for claim in open_claims]
     seen = sorted({max(value, 1 - value) for value in found}, reverse=True)
     counts = [(value, noether_seeds(value)) for value in seen]
-    said = [f"{number(n)} where P is {value:.2f}" for value, n in counts if n is not None]
+    named = (f"{number(n)} where P is {value:.2f}" for value, n in counts if n is not None)
+    said = tuple(dict.fromkeys(named))  # 2/3 and 1 - 1/3 are one P
     if not said:
         return []
     return [f"One comparison of seeds that are not paired takes, after Noether, {joined(said)}."]
