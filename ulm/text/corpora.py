@@ -50,7 +50,8 @@ class CorpusSource:
 
     Args:
         kind: one of `KINDS`.
-        path: the folder or file, for kinds ``folder``, ``csv``, ``parquet`` and ``jsonl`` only.
+        path: the folder or file, for kinds ``folder``, ``csv``, ``parquet`` and ``jsonl`` only;
+            text is made a `Path`.
         text_column: column of the text of a table.
         label_column: column of the label of a table; empty fields are unlabelled documents. None
             says that the table has no labels.
@@ -75,6 +76,8 @@ class CorpusSource:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.path is not None:
+            object.__setattr__(self, "path", Path(self.path))
         if self.kind not in KINDS:
             nearest = difflib.get_close_matches(self.kind, KINDS, n=1)
             hint = f"did you mean {nearest[0]!r}?" if nearest else "choose one"
