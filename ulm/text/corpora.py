@@ -49,7 +49,8 @@ class CorpusSource:
     """Where documents come from.
 
     Args:
-        kind: one of `KINDS`.
+        kind: one of `KINDS`. Fields of ``csv`` are separated by commas, semicolons or tabs: what
+            the header is split at so that the columns are found.
         path: the folder or file, for kinds ``folder``, ``csv``, ``parquet`` and ``jsonl`` only;
             text is made a `Path`.
         text_column: column of the text of a table.

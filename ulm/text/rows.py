@@ -19,6 +19,7 @@ from ulm.errors import CorpusError
 from ulm.text.texts import decode
 
 SHOWN = 20  # columns in a message
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,14 +94,18 @@ def _decoded_lines(path: Path) -> Iterator[str]:
             offset_bytes += len(line)
 
 
-def csv_records(path: Path) -> Iterator[list[str]]:
+def csv_records(path: Path, delimiter: str = ",") -> Iterator[list[str]]:
     """Yield the fields of each record of a CSV file, the header included.
+
+    Args:
+        path: the file.
+        delimiter: what separates fields, one of `DELIMITERS`.
 
     Raises:
         CorpusError: where a record can not be parsed or is not UTF-8.
     """
     with _wide_fields():
-        reader = csv.reader(_decoded_lines(path), strict=True)
+        reader = csv.reader(_decoded_lines(path), delimiter=delimiter, strict=True)
         try:
             yield from reader
         except csv.Error as error:
@@ -110,8 +115,22 @@ def csv_records(path: Path) -> Iterator[list[str]]:
             ) from error
 
 
+def _delimiter(path: Path, columns: Columns) -> str:
+    """What separates fields: commas, unless more of the columns are found by another."""
+
+    def num_found(delimiter: str) -> int:
+        try:
+            header = next(csv_records(path, delimiter), [])
+        except CorpusError:
+            return 0
+        return sum(name in header for name in columns.names)
+
+    return max(DELIMITERS, key=num_found)  # the first of equals
+
+
 def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
-    records = csv_records(path)
+    delimiter = _delimiter(path, columns)
+    records = csv_records(path, delimiter)
     header = next(records, [])
     _check_columns(path, header, columns)
     number = 0
@@ -122,7 +141,7 @@ def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
         if len(fields) != len(header):
             raise CorpusError(
                 f"{path}: row {number}: needs {len(header)} fields like the header, found "
-                f"{len(fields)}; quote fields that contain commas"
+                f"{len(fields)}; quote fields that contain {DELIMITERS[delimiter]}"
             )
         yield _row(path, number, dict(zip(header, fields, strict=True)), columns)
 

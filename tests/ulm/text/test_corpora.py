@@ -103,6 +103,34 @@ class TestTables:
         pq.write_table(pa.table({"text": texts, "label": labels, "part": parts}), path)
         check_rows(open_corpus(table(path)))
 
+    @pytest.mark.parametrize("delimiter", [";", "\t"])
+    @pytest.mark.parametrize("quote", ["", '"'])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+    def test_semicolons_and_tabs_separate_fields_too(self, tmp_path, delimiter, quote, encoding):
+        path = tmp_path / "reviews.csv"
+        rows = [("text", "label", "part"), *ROWS]
+        lines = [delimiter.join(f"{quote}{field}{quote}" for field in row) for row in rows]
+        path.write_text("\n".join(lines), encoding=encoding)
+        corpus = open_corpus(table(path))
+        check_rows(corpus)
+        by_comma = open_corpus(table(write_csv(tmp_path / "comma.csv")))
+        assert corpus.fingerprint == by_comma.fingerprint
+
+    def test_a_mistake_behind_semicolons_is_named_by_column_and_delimiter(self, tmp_path):
+        path = tmp_path / "reviews.csv"
+        path.write_text("txt;label;part\na;good;train\n", encoding="utf-8")
+        with pytest.raises(CorpusError, match=r"'text' is missing, found \['txt', 'label', 'part'"):
+            open_corpus(table(path))
+        path.write_text("text;label;part\na;b;good;train\n", encoding="utf-8")
+        with pytest.raises(CorpusError, match=r"row 1: .*quote fields that contain semicolons"):
+            open_corpus(table(path))
+
+    def test_a_header_that_commas_split_is_split_at_commas(self, tmp_path):
+        rows = [("a; fine\tfilm", "good"), ("a dull film", "bad")] * 4
+        rows = [(f"{text} {i}", label) for i, (text, label) in enumerate(rows)]
+        path = write_csv(tmp_path / "reviews.csv", rows, "text,label")
+        assert "a; fine\tfilm 0" in list(open_corpus(table(path, part_column=None)).texts)
+
     def test_json_lines_become_a_corpus(self, tmp_path):
         path = tmp_path / "reviews.jsonl"
         records = [
