@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ulm.errors import CorpusError
-from ulm.text.texts import decode
+from ulm.text.texts import decode, not_utf8
 
 SHOWN = 20  # columns in a message
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -90,6 +90,8 @@ def _decoded_lines(path: Path) -> Iterator[str]:
     offset_bytes = 0
     with path.open("rb") as file:
         for line in file:
+            if offset_bytes == 0 and b"\0" in line:  # UTF-16 without a mark may be valid UTF-8
+                raise not_utf8(line, line.index(0), path)
             yield decode(line, path, offset_bytes=offset_bytes)
             offset_bytes += len(line)
 
