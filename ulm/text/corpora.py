@@ -54,8 +54,8 @@ class CorpusSource:
         path: the folder or file, for kinds ``folder``, ``csv``, ``parquet`` and ``jsonl`` only;
             text is made a `Path`.
         text_column: column of the text of a table.
-        label_column: column of the label of a table; empty fields are unlabelled documents. None
-            says that the table has no labels.
+        label_column: column of the label of a table; blanks around a label are left out, empty
+            fields are unlabelled documents. None says that the table has no labels.
         part_column: column of a table that holds ``train``, ``unlabelled`` or ``test``. Without
             one, `test_share` of the labelled documents is drawn for testing.
         test_share: share of labelled documents of each class drawn for testing, 0 < share < 1.
@@ -261,7 +261,8 @@ def open_corpus(source: CorpusSource) -> Corpus:
 
     Raises:
         CorpusError: one message naming file, row and remedy for missing data or columns, empty
-            documents, missing labels, bytes that are not UTF-8, or no test part.
+            documents, missing labels, labels that differ in case alone, bytes that are not UTF-8,
+            or no test part.
     """
     try:
         listing = _read_listing(source)

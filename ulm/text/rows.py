@@ -38,7 +38,10 @@ class Columns:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One document of a table; label and part are None where the field is empty."""
+    """One document of a table.
+
+    Label and part are without blanks around them, and None where nothing is left.
+    """
 
     text: str
     label: str | None
@@ -60,7 +63,9 @@ def _check_columns(path: Path, found: Sequence[str], columns: Columns) -> None:
 
 def _field(record: dict[str, Any], name: str | None) -> str | None:
     value = None if name is None else record.get(name)
-    return None if value is None or value != value or str(value).strip() == "" else str(value)
+    if value is None or value != value:  # Parquet may hold NaN
+        return None
+    return str(value).strip() or None
 
 
 def _row(path: Path, number: int, record: dict[str, Any], columns: Columns) -> Row:

@@ -158,6 +158,25 @@ class TestTables:
         corpus = open_corpus(table(path, part_column=None))
         assert corpus.label_names == ("0", "1")
 
+    @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+    def test_blanks_around_a_label_and_a_part_are_left_out(self, tmp_path, kind):
+        rows = [(text, f" {label} ", f"{part}\t") for text, label, part in ROWS]
+        path = tmp_path / f"reviews.{kind}"
+        records = [dict(zip(("text", "label", "part"), row, strict=True)) for row in rows]
+        if kind == "csv":
+            write_csv(path, rows)
+        elif kind == "jsonl":
+            path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+        else:
+            pq.write_table(pa.Table.from_pylist(records), path)
+        check_rows(open_corpus(table(path)))
+
+    def test_labels_that_differ_in_case_alone_are_refused_with_their_counts(self, tmp_path):
+        rows = [(f"text {i}", ("account", "other")[i % 2]) for i in range(8)]
+        path = write_csv(tmp_path / "tickets.csv", [*rows, ("one more", "ACCOUNT")], "text,label")
+        with pytest.raises(CorpusError, match="found 1 of 'ACCOUNT' beside 4 of 'account'; write"):
+            open_corpus(table(path, part_column=None))
+
     def test_a_table_without_labels_is_all_unlabelled(self, tmp_path):
         path = write_csv(tmp_path / "plain.csv", [("one",), ("two",)], "text")
         corpus = open_corpus(CorpusSource(kind="csv", path=path, label_column=None))
