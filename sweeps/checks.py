@@ -40,7 +40,7 @@ def _check_corpus(spec: SweepSpec) -> Finding:
     from ulm.text.corpora import Part, open_corpus
 
     corpus = open_corpus(spec.corpus)
-    check_draws(spec, corpus.parts, corpus.labels)
+    check_draws(spec, corpus.parts, corpus.labels, corpus.label_names)
     num_tests = int((corpus.parts == Part.TEST).sum())
     num_scored = num_tests if spec.test.documents is None else spec.test.documents
     detail = (

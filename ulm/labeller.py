@@ -5,7 +5,7 @@ nothing. The folder holds all that is needed: tokens are made by the tokeniser t
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ Predict = Callable[[Documents], NDArray[np.float32]]
 
 
 class LabellerError(UlmError):
-    """A labeller's files are missing, damaged or not what they should be."""
+    """A labeller's files are not what they should be, or it is given no list of texts."""
 
 
 def encode_texts(texts: Sequence[str], vocabulary: Vocabulary) -> Documents:
@@ -57,15 +57,30 @@ class Labeller:
     predict: Predict
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
-    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Class probabilities, [N, C], in the order of the texts."""
+    def probabilities(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Class probabilities.
+
+        Args:
+            texts: N texts, as a list or a column of a table.
+
+        Returns:
+            float32 [N, C]: a row per text in their order, a column per name in `labels`.
+
+        Raises:
+            LabellerError: One text is given, not a list of texts.
+        """
+        if isinstance(texts, str):
+            raise LabellerError(
+                f"texts must be a list of texts, found one text, {texts[:40]!r}; put it in a list"
+            )
+        texts = list(texts)
         if not texts:
             return np.zeros((0, len(self.labels)), np.float32)
         return self.predict(encode_texts(texts, self.vocabulary))
 
 
 def save_classifiers(
-    folder: Path,
+    folder: str | Path,
     models: Sequence[Any],
     *,
     vocabulary: Vocabulary,
@@ -83,6 +98,7 @@ def save_classifiers(
     """
     from safetensors.torch import save_file  # torch: seconds to load
 
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
         f"{number}.{name}": tensor.detach().cpu().contiguous()
@@ -101,7 +117,7 @@ def save_classifiers(
 
 
 def save_bag_of_words(
-    folder: Path,
+    folder: str | Path,
     model: Any,
     *,
     vocabulary: Vocabulary,
@@ -111,6 +127,7 @@ def save_bag_of_words(
     """Write a `BagOfWords`; for the arguments see `save_classifiers`."""
     from safetensors.numpy import save_file
 
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
         {k: np.ascontiguousarray(v) for k, v in model.arrays().items()}, folder / WEIGHTS_FILE
@@ -118,12 +135,13 @@ def save_bag_of_words(
     _write_manifest(folder, BAG_OF_WORDS, {}, vocabulary, labels, provenance)
 
 
-def load_labeller(folder: Path) -> Labeller:
+def load_labeller(folder: str | Path) -> Labeller:
     """Read a labeller from a folder.
 
     Raises:
         LabellerError: The folder holds no whole labeller.
     """
+    folder = Path(folder)
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
         vocabulary = Vocabulary(words=tuple(manifest["vocabulary"]))
@@ -141,7 +159,7 @@ def load_labeller(folder: Path) -> Labeller:
             raise
         raise LabellerError(
             f"a labeller is a folder with {WEIGHTS_FILE} and {MANIFEST_FILE}, {folder} could not "
-            f"be read ({error}): save it again"
+            f"be read ({error}): check the path, or save it again"
         ) from error
 
 

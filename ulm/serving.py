@@ -4,7 +4,6 @@ A table with a column `text` comes in; one row each with `label` and the probabi
 goes out. MLflow imports this file by name and needs nothing of sweeps.
 """
 
-from pathlib import Path
 from typing import Any
 
 from ulm.labeller import Labeller, load_labeller
@@ -49,4 +48,4 @@ class ServedLabeller:
 
 
 def _load_pyfunc(path: str) -> ServedLabeller:
-    return ServedLabeller(load_labeller(Path(path)))
+    return ServedLabeller(load_labeller(path))

@@ -1,14 +1,16 @@
 """Readable: a document's text from its tokens (pure).
 
 fastai's rules mark what they take away: capitals by a token before the word, repetitions by a token
-and a count. The marks are undone, so that a text reads as it was written but for its spaces.
+and a count. The marks are undone, so that a text reads as it was written but for its spaces and for
+capitals that no mark keeps: those inside a word or behind a quote.
 """
 
 from collections.abc import Iterator, Sequence
 
 SHORTENED = 420  # characters of a document that are shown
-_NO_SPACE_BEFORE = frozenset(".,;:!?)]}%'’”…")
-_NO_SPACE_AFTER = frozenset("([{“‘$#")
+_NO_SPACE_BEFORE = frozenset(".,;:!?)]}%'’”…\n")
+_NO_SPACE_AFTER = frozenset("([{“‘$#\n")
+_SPACE = "▁"  # what fastai writes for a space inside a token
 
 
 def readable(tokens: Sequence[str]) -> str:
@@ -17,11 +19,13 @@ def readable(tokens: Sequence[str]) -> str:
     Args:
         tokens: As `fastai.text.core.tokenize_texts` makes them.
     """
-    text, is_open = "", True
+    text, is_open, in_quotes = "", True, False
     for word in _words(iter(tokens)):
-        is_close = word[:1] in _NO_SPACE_BEFORE or word == "n't"
+        is_quote = word == '"'
+        is_close = word[:1] in _NO_SPACE_BEFORE or word == "n't" or (is_quote and in_quotes)
         text += word if is_open or is_close else f" {word}"
-        is_open = word[-1:] in _NO_SPACE_AFTER or word.endswith("\n")
+        in_quotes = in_quotes != is_quote and "\n" not in word  # a line ends what stands open
+        is_open = word[-1:] in _NO_SPACE_AFTER or (is_quote and in_quotes)
     return text.strip()
 
 
@@ -34,8 +38,8 @@ def _words(tokens: Iterator[str]) -> Iterator[str]:
             yield word.capitalize() if token == "xxmaj" else word.upper()
         elif token in ("xxrep", "xxwrep"):
             yield _repeated(token, next(tokens, "1"), next(tokens, ""))
-        else:
-            yield token
+        elif word := token.replace(_SPACE, " ").strip(" "):
+            yield word
 
 
 def _repeated(mark: str, count: str, what: str) -> str:

@@ -36,12 +36,14 @@ class Draws:
         cell: The cell.
         parts: uint8 [N], part of each document.
         labels: int16 [N], label of each document.
+        label_names: Names of the classes, for messages.
     """
 
     spec: SweepSpec
     cell: Cell
     parts: NDArray[np.uint8]
     labels: NDArray[np.int16]
+    label_names: tuple[str, ...] = ()
 
     @property
     def subset(self) -> Subset:
@@ -58,11 +60,11 @@ class Draws:
     @property
     def label_splits(self) -> tuple[Split, ...]:
         """Labels to train and to choose on: one held-out share, or folds."""
-        budget, labelled = self.spec.labels, self.subset.labelled
-        seed = seed_for("labels", self.cell.seed)
+        budget, names = self.spec.labels, self.label_names
+        given, seed = (self.subset.labelled, self.labels), seed_for("labels", self.cell.seed)
         if budget.folds is not None:
-            return fold_labels(labelled, self.labels, folds=budget.folds, seed=seed)
-        return (split_labels(labelled, self.labels, share=budget.validation, seed=seed),)
+            return fold_labels(*given, folds=budget.folds, seed=seed, names=names)
+        return (split_labels(*given, share=budget.validation, seed=seed, names=names),)
 
     @property
     def test(self) -> Indices:
@@ -72,13 +74,19 @@ class Draws:
         )
 
 
-def check_draws(spec: SweepSpec, parts: NDArray[np.uint8], labels: NDArray[np.int16]) -> None:
+def check_draws(
+    spec: SweepSpec,
+    parts: NDArray[np.uint8],
+    labels: NDArray[np.int16],
+    label_names: tuple[str, ...] = (),
+) -> None:
     """Draw what every cell of the grid will be given.
 
     Args:
         spec: The sweep.
         parts: uint8 [N], part of each document of the domain corpus.
         labels: int16 [N], label of each.
+        label_names: Names of the classes, for messages.
 
     Raises:
         SubsetError: Too few labels or documents, or no test part.
@@ -86,7 +94,7 @@ def check_draws(spec: SweepSpec, parts: NDArray[np.uint8], labels: NDArray[np.in
     for cell in make_cells(spec):
         if cell.is_general:
             continue
-        draws = Draws(spec=spec, cell=cell, parts=parts, labels=labels)
+        draws = Draws(spec=spec, cell=cell, parts=parts, labels=labels, label_names=label_names)
         if cell.size is not None:
             language_model_split(draws.subset.documents)
         _ = draws.label_splits, draws.test

@@ -42,7 +42,8 @@ def prepare_context(
     if mistake is not None:  # tokenising takes minutes
         raise SweepError(f"{mistake}; leave larger sizes out, or name a larger corpus")
     domain = _tokens(spec.corpus, paths, listener)
-    check_draws(spec, domain.parts, domain.labels)  # a general corpus takes longer than this one
+    # Before a general corpus, which takes longer than this one.
+    check_draws(spec, domain.parts, domain.labels, domain.label_names)
     source = spec.general.source
     is_wanted = any(cell.is_general for cell in make_cells(spec))
     general = _tokens(source, paths, listener) if source is not None and is_wanted else None

@@ -6,13 +6,20 @@ from pathlib import Path
 import pytest
 
 import ulm
+from ulm.labeller import encode_texts
+from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary
 
 PAGE = Path(__file__).parents[2] / "docs" / "ulm.md"
+MODEL = re.compile(r'load_labeller\("(runs/demo/models/.*?)"\)')
+
+
+def blocks():
+    return re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.mark.torch
 def test_the_example_of_the_page_runs(tmp_path):
-    code = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL).group(1)
+    code = blocks()[0]
     names = {"__name__": "example"}
     exec(compile(code, str(PAGE), "exec"), names)
     result = names["main"](tmp_path)
@@ -20,6 +27,21 @@ def test_the_example_of_the_page_runs(tmp_path):
     assert result["bow"] > 0.6
     assert 0 < result["language model loss"] < 8
     assert (tmp_path / "models" / "encoder.pth").is_file()
+
+
+@pytest.mark.torch
+def test_a_kept_model_is_used_as_the_page_says(tmp_path, monkeypatch):
+    code = blocks()[1]
+    words = Vocabulary(words=(*SPECIAL_WORDS, "warm", "rain"))
+    documents = encode_texts(["warm", "rain"] * 3, words)
+    bag = ulm.train_bag_of_words(documents, [1, 0] * 3, vocabulary=words)
+    about = {"labels": ("negative", "positive"), "provenance": {}}
+    ulm.save_bag_of_words(tmp_path / MODEL.search(code).group(1), bag, vocabulary=words, **about)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(code, str(PAGE), "exec"), names)
+    assert names["probabilities"].shape == (2, 2)
+    assert names["best"] == ["positive", "negative"]
 
 
 def test_the_page_names_the_whole_public_surface():

@@ -222,7 +222,10 @@ def test_fewer_labels_than_asked_for_are_refused():
 def test_a_class_with_too_few_labels_to_choose_on_is_refused():
     write_csv([*ROWS[::2], *ROWS[1:4:2]])
     message = refused_run()
-    assert "a validation share needs 2 labelled documents of each class, found 1" in message
+    assert (
+        "a validation share needs 2 labelled documents of each class, found 1 of 'good' among 8"
+        in message
+    )
 
 
 def test_a_class_with_fewer_labels_than_folds_is_refused():

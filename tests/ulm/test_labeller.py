@@ -72,10 +72,31 @@ def test_a_served_labeller_answers_with_a_label_and_the_probability_of_every_cla
     assert _load_pyfunc(str(tmp_path)).predict(pd.DataFrame({"text": []})).empty
 
 
+def test_folders_may_be_text_and_texts_a_column(tmp_path):
+    import pandas as pd
+
+    folder = str(tmp_path / "model")
+    documents = encode_texts(TEXTS, WORDS_OF_TEXTS)
+    bag = train_bag_of_words(documents, LABELS, vocabulary=WORDS_OF_TEXTS)
+    save_bag_of_words(folder, bag, vocabulary=WORDS_OF_TEXTS, **ABOUT)
+    (model, vocabulary, documents) = trained(0)
+    save_classifiers(folder, [model.model], vocabulary=vocabulary, **ABOUT)
+    np.testing.assert_array_equal(
+        load_labeller(folder).probabilities(pd.Series(TEXTS)), model.predict(documents)
+    )
+
+
+def test_one_text_is_no_list_of_texts(tmp_path):
+    (model, vocabulary, _) = trained(0)
+    save_classifiers(tmp_path, [model.model], vocabulary=vocabulary, **ABOUT)
+    with pytest.raises(LabellerError, match=r"a list of texts, found one text, 'a good film'; put"):
+        load_labeller(tmp_path).probabilities("a good film")
+
+
 @pytest.mark.parametrize("broken", [WEIGHTS_FILE, MANIFEST_FILE])
 def test_a_damaged_labeller_is_refused_with_its_folder(tmp_path, broken):
     (model, vocabulary, _) = trained(0)
     save_classifiers(tmp_path, [model.model], vocabulary=vocabulary, **ABOUT)
     (tmp_path / broken).write_bytes(b"not this")
-    with pytest.raises(LabellerError, match=f"{tmp_path} could not be read .*: save it again"):
+    with pytest.raises(LabellerError, match=f"{tmp_path} could not be read .*: .*save it again"):
         load_labeller(tmp_path)

@@ -81,8 +81,9 @@ class Encoder:
                 "trained with"
             )
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Writes the encoder into a folder; the manifest appears last."""
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         manifest = {
             "format": 1,
@@ -96,12 +97,13 @@ class Encoder:
         beside.replace(folder / MANIFEST_FILE)
 
     @classmethod
-    def load(cls, folder: Path) -> "Encoder":
+    def load(cls, folder: str | Path) -> "Encoder":
         """Reads an encoder from a folder.
 
         Raises:
             EncoderError: The folder holds no whole encoder.
         """
+        folder = Path(folder)
         try:
             manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
             return cls(

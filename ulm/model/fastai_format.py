@@ -30,7 +30,7 @@ def _fastai_names(layers: int) -> dict[str, str]:
 
 
 def export_fastai(
-    encoder: Encoder, folder: Path, *, name: str = "encoder"
+    encoder: Encoder, folder: str | Path, *, name: str = "encoder"
 ) -> tuple[Path, Path, Path]:
     """Writes an encoder in fastai's format.
 
@@ -43,6 +43,7 @@ def export_fastai(
         `<name>.pth` for `Learner.load_encoder`, `<name>_lm.pth` and `<name>_lm.pkl` for
         `language_model_learner(pretrained_fnames=...)`.
     """
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = encoder.weights
     whole = {
@@ -96,7 +97,7 @@ def _read_vocabulary(path: Path) -> Vocabulary:
     return Vocabulary(words=tuple(words))
 
 
-def import_fastai(weights: Path, vocabulary: Path) -> Encoder:
+def import_fastai(weights: str | Path, vocabulary: str | Path) -> Encoder:
     """Reads a fastai language model: `.pth` weights and `.pkl` vocabulary.
 
     Sizes are read from the weights. Older files that hold the recurrent weights twice are accepted.
@@ -104,7 +105,8 @@ def import_fastai(weights: Path, vocabulary: Path) -> Encoder:
     Raises:
         EncoderError: The files are not a fastai AWD-LSTM language model, or would run code.
     """
-    words = _read_vocabulary(vocabulary)
+    weights = Path(weights)
+    words = _read_vocabulary(Path(vocabulary))
     try:
         ours = _fastai_weights(weights)
     except EncoderError:

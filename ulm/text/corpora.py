@@ -49,11 +49,13 @@ class CorpusSource:
     """Where documents come from.
 
     Args:
-        kind: one of `KINDS`.
-        path: the folder or file, for kinds ``folder``, ``csv``, ``parquet`` and ``jsonl`` only.
+        kind: one of `KINDS`. Fields of ``csv`` are separated by commas, semicolons or tabs: what
+            the header is split at so that the columns are found.
+        path: the folder or file, for kinds ``folder``, ``csv``, ``parquet`` and ``jsonl`` only;
+            text is made a `Path`.
         text_column: column of the text of a table.
-        label_column: column of the label of a table; empty fields are unlabelled documents. None
-            says that the table has no labels.
+        label_column: column of the label of a table; blanks around a label are left out, empty
+            fields are unlabelled documents. None says that the table has no labels.
         part_column: column of a table that holds ``train``, ``unlabelled`` or ``test``. Without
             one, `test_share` of the labelled documents is drawn for testing.
         test_share: share of labelled documents of each class drawn for testing, 0 < share < 1.
@@ -75,6 +77,8 @@ class CorpusSource:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.path is not None:
+            object.__setattr__(self, "path", Path(self.path))
         if self.kind not in KINDS:
             nearest = difflib.get_close_matches(self.kind, KINDS, n=1)
             hint = f"did you mean {nearest[0]!r}?" if nearest else "choose one"
@@ -257,7 +261,8 @@ def open_corpus(source: CorpusSource) -> Corpus:
 
     Raises:
         CorpusError: one message naming file, row and remedy for missing data or columns, empty
-            documents, missing labels, bytes that are not UTF-8, or no test part.
+            documents, missing labels, labels that differ in case alone, bytes that are not UTF-8,
+            or no test part.
     """
     try:
         listing = _read_listing(source)

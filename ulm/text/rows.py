@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ulm.errors import CorpusError
-from ulm.text.texts import decode
+from ulm.text.texts import decode, not_utf8
 
 SHOWN = 20  # columns in a message
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +38,10 @@ class Columns:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One document of a table; label and part are None where the field is empty."""
+    """One document of a table.
+
+    Label and part are without blanks around them, and None where nothing is left.
+    """
 
     text: str
     label: str | None
@@ -59,7 +63,9 @@ def _check_columns(path: Path, found: Sequence[str], columns: Columns) -> None:
 
 def _field(record: dict[str, Any], name: str | None) -> str | None:
     value = None if name is None else record.get(name)
-    return None if value is None or value != value or str(value).strip() == "" else str(value)
+    if value is None or value != value:  # Parquet may hold NaN
+        return None
+    return str(value).strip() or None
 
 
 def _row(path: Path, number: int, record: dict[str, Any], columns: Columns) -> Row:
@@ -89,18 +95,24 @@ def _decoded_lines(path: Path) -> Iterator[str]:
     offset_bytes = 0
     with path.open("rb") as file:
         for line in file:
+            if offset_bytes == 0 and b"\0" in line:  # UTF-16 without a mark may be valid UTF-8
+                raise not_utf8(line, line.index(0), path)
             yield decode(line, path, offset_bytes=offset_bytes)
             offset_bytes += len(line)
 
 
-def csv_records(path: Path) -> Iterator[list[str]]:
+def csv_records(path: Path, delimiter: str = ",") -> Iterator[list[str]]:
     """Yield the fields of each record of a CSV file, the header included.
+
+    Args:
+        path: the file.
+        delimiter: what separates fields, one of `DELIMITERS`.
 
     Raises:
         CorpusError: where a record can not be parsed or is not UTF-8.
     """
     with _wide_fields():
-        reader = csv.reader(_decoded_lines(path), strict=True)
+        reader = csv.reader(_decoded_lines(path), delimiter=delimiter, strict=True)
         try:
             yield from reader
         except csv.Error as error:
@@ -110,8 +122,22 @@ def csv_records(path: Path) -> Iterator[list[str]]:
             ) from error
 
 
+def _delimiter(path: Path, columns: Columns) -> str:
+    """What separates fields: commas, unless more of the columns are found by another."""
+
+    def num_found(delimiter: str) -> int:
+        try:
+            header = next(csv_records(path, delimiter), [])
+        except CorpusError:
+            return 0
+        return sum(name in header for name in columns.names)
+
+    return max(DELIMITERS, key=num_found)  # the first of equals
+
+
 def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
-    records = csv_records(path)
+    delimiter = _delimiter(path, columns)
+    records = csv_records(path, delimiter)
     header = next(records, [])
     _check_columns(path, header, columns)
     number = 0
@@ -122,7 +148,7 @@ def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
         if len(fields) != len(header):
             raise CorpusError(
                 f"{path}: row {number}: needs {len(header)} fields like the header, found "
-                f"{len(fields)}; quote fields that contain commas"
+                f"{len(fields)}; quote fields that contain {DELIMITERS[delimiter]}"
             )
         yield _row(path, number, dict(zip(header, fields, strict=True)), columns)
 

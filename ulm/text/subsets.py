@@ -6,6 +6,7 @@ are therefore nested, and regimes at one seed share labels, documents and test s
 returns a test document in a pool.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Documents to train on, documents to validate on."""
 
 VALIDATION_STRIDE = 10
+SHOWN = 5  # classes in a message
 
 
 def _generator(seed: int, purpose: int) -> np.random.Generator:
@@ -192,7 +194,12 @@ def _in_order(labelled: NDArray[np.int64], held: NDArray[np.int64]) -> Split:
 
 
 def split_labels(
-    labelled: NDArray[np.int64], labels: NDArray[np.int16], *, share: float, seed: int
+    labelled: NDArray[np.int64],
+    labels: NDArray[np.int16],
+    *,
+    share: float,
+    seed: int,
+    names: Sequence[str] = (),
 ) -> Split:
     """Set aside a stratified share of the labelled documents for validation.
 
@@ -201,6 +208,7 @@ def split_labels(
         labels: int16 [N], labels of the corpus.
         share: share to validate on, 0 < share < 1.
         seed: draws the split, >= 0.
+        names: names of the classes, for messages.
 
     Returns:
         Documents to train on, documents to validate on, both in the order of `labelled`; each class
@@ -213,8 +221,8 @@ def split_labels(
     if not 0 < share < 1:
         raise SubsetError(f"validation must lie between 0 and 1, found {share}; try 0.2")
     members = _class_members(labelled, labels, _generator(seed, 2))
+    _check_class_sizes(labels[labelled], 2, "a validation share", names)
     sizes = np.array([len(documents) for documents in members], dtype=np.int64)
-    _check_class_sizes(sizes, 2, "a validation share")
     total = round(share * len(labelled))
     if not len(sizes) <= total <= len(labelled) - len(sizes):
         raise SubsetError(
@@ -227,17 +235,30 @@ def split_labels(
     return _in_order(labelled, np.concatenate(chosen))
 
 
-def _check_class_sizes(sizes: NDArray[np.int64], least: int, purpose: str) -> None:
-    if len(sizes) == 0 or sizes.min() < least:
-        found = int(sizes.min()) if len(sizes) else 0
+def _check_class_sizes(
+    found: NDArray[np.int16], least: int, purpose: str, names: Sequence[str]
+) -> None:
+    few = [
+        f"{size} of {repr(names[label]) if names else f'class {label}'}"
+        for label, size in zip(*np.unique(found, return_counts=True), strict=True)
+        if size < least
+    ]
+    if few or not len(found):
+        more = " and more" if len(few) > SHOWN else ""
         raise SubsetError(
-            f"{purpose} needs {least} labelled documents of each class, found {found}; "
-            f"raise the labels or lower what is set aside"
+            f"{purpose} needs {least} labelled documents of each class, found "
+            f"{', '.join(few[:SHOWN]) or 'none'}{more} among {len(found)} labels; raise the "
+            f"labels, lower what is set aside, or leave such a class out"
         )
 
 
 def fold_labels(
-    labelled: NDArray[np.int64], labels: NDArray[np.int16], *, folds: int, seed: int
+    labelled: NDArray[np.int64],
+    labels: NDArray[np.int16],
+    *,
+    folds: int,
+    seed: int,
+    names: Sequence[str] = (),
 ) -> tuple[Split, ...]:
     """Divide the labelled documents into stratified folds, each validated on once.
 
@@ -246,6 +267,7 @@ def fold_labels(
         labels: int16 [N], labels of the corpus.
         folds: number of folds, at least 2 and at most the documents of the smallest class.
         seed: draws the folds, >= 0.
+        names: names of the classes, for messages.
 
     Returns:
         One split per fold; fold sizes differ by at most one.
@@ -256,7 +278,7 @@ def fold_labels(
     if folds < 2:
         raise SubsetError(f"folds must be at least 2, found {folds}; raise it or give a share")
     members = _class_members(labelled, labels, _generator(seed, 3))
-    _check_class_sizes(np.array([len(m) for m in members], dtype=np.int64), folds, f"{folds} folds")
+    _check_class_sizes(labels[labelled], folds, f"{folds} folds", names)
     # Dealt out one class after the other, so that classes and sizes stay even.
     dealt = np.concatenate(members)
     return tuple(_in_order(labelled, dealt[fold::folds]) for fold in range(folds))

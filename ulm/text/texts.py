@@ -5,6 +5,7 @@ cost several hundred megabytes in each process; a list of paths, or the bytes of
 fraction.
 """
 
+import codecs
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import overload
@@ -13,6 +14,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ulm.errors import CorpusError
+
+# The longer marks first: that of UTF-32 begins with that of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def _likely_encoding(data: bytes) -> str:
+    for mark, name in _MARKS.items():
+        if data.startswith(mark):
+            return name
+    if b"\0" in data:  # UTF-16 without a mark: half of each Latin letter
+        return "utf-16be" if data.startswith(b"\0") else "utf-16le"
+    return "latin1"
+
+
+def not_utf8(data: bytes, index: int, path: Path, *, offset_bytes: int = 0) -> CorpusError:
+    """The refusal of bytes that are not UTF-8, with the encoding that they may have.
+
+    Args:
+        data: the bytes of a document or of one line.
+        index: the first byte that is wrong, 0 <= index < len(data).
+        path: the file they come from.
+        offset_bytes: where `data` begins in the file.
+    """
+    return CorpusError(
+        f"{path}: text must be UTF-8, but byte {offset_bytes + index} is 0x{data[index]:02x}; "
+        f"convert the file, for example with `iconv -f {_likely_encoding(data)} -t utf-8`"
+    )
 
 
 def decode(data: bytes, path: Path, *, offset_bytes: int = 0) -> str:
@@ -29,11 +62,7 @@ def decode(data: bytes, path: Path, *, offset_bytes: int = 0) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path}: text must be UTF-8, but byte {offset_bytes + error.start} is "
-            f"0x{data[error.start]:02x}; convert the file, for example with "
-            f"`iconv -f latin1 -t utf-8`"
-        ) from error
+        raise not_utf8(data, error.start, path, offset_bytes=offset_bytes) from error
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 

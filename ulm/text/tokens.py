@@ -186,7 +186,7 @@ class TokenArray:
         return Documents(ids=encoded, offsets=offsets)
 
 
-def load_tokens(folder: Path) -> TokenArray:
+def load_tokens(folder: str | Path) -> TokenArray:
     """Map a token array into memory.
 
     Args:
@@ -270,7 +270,7 @@ def _recalled(cache: Path, stamp: str | None) -> TokenArray | None:
 
 def prepare_tokens(
     source: CorpusSource,
-    cache: Path,
+    cache: str | Path,
     *,
     processes: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -296,6 +296,7 @@ def prepare_tokens(
     """
     if processes is not None and processes < 1:
         raise TokenError(f"processes must be at least 1, found {processes}; leave it out")
+    cache = Path(cache)
     stamp = stamp_source(source)
     if (tokens := _recalled(cache, stamp)) is not None:
         return tokens

@@ -270,7 +270,7 @@ def train_classifier(
     seed: int,
     validation: tuple[Documents, Labels] | None = None,
     listener: EpochListener | None = None,
-    resume_from: Path | None = None,
+    resume_from: str | Path | None = None,
     device: str = "cpu",
 ) -> TrainedClassifier:
     """Fine-tunes a classifier on labelled documents.

@@ -92,7 +92,7 @@ def run_epochs(
     seed: int,
     better: Callable[[EpochReport, EpochReport], bool],
     listener: EpochListener | None = None,
-    resume_from: Path | None = None,
+    resume_from: str | Path | None = None,
 ) -> TrainingSummary:
     """Trains a task and leaves its model with the weights of the best epoch.
 
@@ -136,7 +136,7 @@ class _Run:
         self.best_weights: dict[str, Tensor] = {}
 
     @classmethod
-    def restored(cls, task: Task, path: Path) -> "_Run":
+    def restored(cls, task: Task, path: str | Path) -> "_Run":
         """Goes on from a saved state."""
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         run = cls(task)

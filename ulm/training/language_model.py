@@ -264,7 +264,7 @@ def train_language_model(
     *,
     seed: int,
     listener: EpochListener | None = None,
-    resume_from: Path | None = None,
+    resume_from: str | Path | None = None,
     device: str = "cpu",
 ) -> TrainedLanguageModel:
     """Trains a language model from an encoder's weights.

@@ -12,12 +12,20 @@ from sweeps.answer.readable import readable, shortened
         ("xxwrep 3 very good", "very very very good"),
         ("she said ( twice ) no", "she said (twice) no"),
         ("it 's true , they did n't", "it's true, they didn't"),
+        ('an " iphone " and " it is good " .', 'an "iphone" and "it is good".'),
+        ('" a " ( " b " )', '"a" ("b")'),
+        ("two ▁ spaces and new▁york", "two spaces and new york"),
         ("xxbos xxmaj", ""),
         ("xxrep", ""),
     ],
 )
 def test_the_marks_of_the_tokeniser_are_undone(tokens, text):
     assert readable(tokens.split()) == text
+
+
+def test_a_quote_left_open_ends_with_its_line():
+    tokens = ["5", '"', "wide", "\n▁", '"', "fine", '"']
+    assert readable(tokens) == '5 "wide\n"fine"'
 
 
 def test_a_long_text_is_shown_by_its_beginning_and_its_end():

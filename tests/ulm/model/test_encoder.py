@@ -36,6 +36,14 @@ def test_fastai_files_go_out_and_come_back(tmp_path):
     _same(import_fastai(weights, vocabulary), small_encoder())
 
 
+def test_paths_may_be_text(tmp_path):
+    encoder = small_encoder()
+    encoder.save(str(tmp_path / "one"))
+    _same(Encoder.load(str(tmp_path / "one")), encoder)
+    _, weights, vocabulary = export_fastai(encoder, str(tmp_path / "two"))
+    _same(import_fastai(str(weights), str(vocabulary)), encoder)
+
+
 def test_older_fastai_files_that_hold_recurrent_weights_twice_are_read(tmp_path):
     _, weights, vocabulary = export_fastai(small_encoder(), tmp_path)
     state = torch.load(weights, weights_only=True)

@@ -103,6 +103,34 @@ class TestTables:
         pq.write_table(pa.table({"text": texts, "label": labels, "part": parts}), path)
         check_rows(open_corpus(table(path)))
 
+    @pytest.mark.parametrize("delimiter", [";", "\t"])
+    @pytest.mark.parametrize("quote", ["", '"'])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+    def test_semicolons_and_tabs_separate_fields_too(self, tmp_path, delimiter, quote, encoding):
+        path = tmp_path / "reviews.csv"
+        rows = [("text", "label", "part"), *ROWS]
+        lines = [delimiter.join(f"{quote}{field}{quote}" for field in row) for row in rows]
+        path.write_text("\n".join(lines), encoding=encoding)
+        corpus = open_corpus(table(path))
+        check_rows(corpus)
+        by_comma = open_corpus(table(write_csv(tmp_path / "comma.csv")))
+        assert corpus.fingerprint == by_comma.fingerprint
+
+    def test_a_mistake_behind_semicolons_is_named_by_column_and_delimiter(self, tmp_path):
+        path = tmp_path / "reviews.csv"
+        path.write_text("txt;label;part\na;good;train\n", encoding="utf-8")
+        with pytest.raises(CorpusError, match=r"'text' is missing, found \['txt', 'label', 'part'"):
+            open_corpus(table(path))
+        path.write_text("text;label;part\na;b;good;train\n", encoding="utf-8")
+        with pytest.raises(CorpusError, match=r"row 1: .*quote fields that contain semicolons"):
+            open_corpus(table(path))
+
+    def test_a_header_that_commas_split_is_split_at_commas(self, tmp_path):
+        rows = [("a; fine\tfilm", "good"), ("a dull film", "bad")] * 4
+        rows = [(f"{text} {i}", label) for i, (text, label) in enumerate(rows)]
+        path = write_csv(tmp_path / "reviews.csv", rows, "text,label")
+        assert "a; fine\tfilm 0" in list(open_corpus(table(path, part_column=None)).texts)
+
     def test_json_lines_become_a_corpus(self, tmp_path):
         path = tmp_path / "reviews.jsonl"
         records = [
@@ -129,6 +157,25 @@ class TestTables:
         path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
         corpus = open_corpus(table(path, part_column=None))
         assert corpus.label_names == ("0", "1")
+
+    @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+    def test_blanks_around_a_label_and_a_part_are_left_out(self, tmp_path, kind):
+        rows = [(text, f" {label} ", f"{part}\t") for text, label, part in ROWS]
+        path = tmp_path / f"reviews.{kind}"
+        records = [dict(zip(("text", "label", "part"), row, strict=True)) for row in rows]
+        if kind == "csv":
+            write_csv(path, rows)
+        elif kind == "jsonl":
+            path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+        else:
+            pq.write_table(pa.Table.from_pylist(records), path)
+        check_rows(open_corpus(table(path)))
+
+    def test_labels_that_differ_in_case_alone_are_refused_with_their_counts(self, tmp_path):
+        rows = [(f"text {i}", ("account", "other")[i % 2]) for i in range(8)]
+        path = write_csv(tmp_path / "tickets.csv", [*rows, ("one more", "ACCOUNT")], "text,label")
+        with pytest.raises(CorpusError, match="found 1 of 'ACCOUNT' beside 4 of 'account'; write"):
+            open_corpus(table(path, part_column=None))
 
     def test_a_table_without_labels_is_all_unlabelled(self, tmp_path):
         path = write_csv(tmp_path / "plain.csv", [("one",), ("two",)], "text")

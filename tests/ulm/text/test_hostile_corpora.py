@@ -117,19 +117,28 @@ def test_a_line_of_50_megabytes_is_a_document_and_beside_a_mistake_it_is_not_sho
     assert len(str(refusal.value)) < 500
 
 
+TEXT = csv_bytes().decode()
 MIXED = {
-    "latin-1 after UTF-8": csv_bytes(ROWS[:20]) + "café,good\n".encode("latin-1"),
-    "UTF-16": csv_bytes().decode().encode("utf-16"),
-    "UTF-16 without a mark": csv_bytes().decode().encode("utf-16-le"),
-    "UTF-32": csv_bytes().decode().encode("utf-32"),
-    "surrogates as bytes": csv_bytes(ROWS[:20]) + b"\xed\xa0\x80,good\n",
+    "latin-1 after UTF-8": (csv_bytes(ROWS[:20]) + "café,good\n".encode("latin-1"), "latin1"),
+    "UTF-16": (TEXT.encode("utf-16"), "utf-16"),
+    "UTF-16, most significant first": (b"\xfe\xff" + TEXT.encode("utf-16-be"), "utf-16"),
+    "UTF-16 without a mark": (TEXT.encode("utf-16-le"), "utf-16le"),
+    "UTF-16 without a mark, most significant first": (TEXT.encode("utf-16-be"), "utf-16be"),
+    "UTF-32": (TEXT.encode("utf-32"), "utf-32"),
+    "surrogates as bytes": (csv_bytes(ROWS[:20]) + b"\xed\xa0\x80,good\n", "latin1"),
 }
 
 
 @pytest.mark.parametrize("what", MIXED)
-def test_another_encoding_is_refused(what, tmp_path):
-    with pytest.raises(CorpusError, match=r"must be UTF-8.*iconv|column 'text' is missing"):
-        opened(tmp_path, "csv", MIXED[what])
+def test_another_encoding_is_refused_with_its_remedy(what, tmp_path):
+    data, name = MIXED[what]
+    with pytest.raises(CorpusError, match=rf"must be UTF-8.*`iconv -f {name} -t utf-8`"):
+        opened(tmp_path, "csv", data)
+
+
+def test_json_lines_in_utf_16_without_a_mark_are_refused_with_the_remedy(tmp_path):
+    with pytest.raises(CorpusError, match=r"byte 1 is 0x00.*iconv -f utf-16le"):
+        opened(tmp_path, "jsonl", jsonl_bytes().decode().encode("utf-16-le"))
 
 
 JSON_LINES = {

@@ -205,10 +205,12 @@ def test_a_share_must_leave_something_on_both_sides(share):
 
 
 def test_a_class_of_one_document_can_not_be_split_or_folded():
-    with pytest.raises(SubsetError, match="needs 2 labelled documents of each class, found 1"):
+    with pytest.raises(SubsetError, match="each class, found 1 of class 1 among 3 labels"):
         split_labels(np.arange(3), LABELS, share=0.5, seed=0)
     with pytest.raises(SubsetError, match="3 folds needs 3 labelled documents of each class"):
         fold_labels(np.arange(4), LABELS, folds=3, seed=0)
+    with pytest.raises(SubsetError, match="found 2 of 'bad', 2 of 'good' among 4 labels; raise"):
+        fold_labels(np.arange(4), LABELS, folds=3, seed=0, names=("bad", "good"))
     with pytest.raises(SubsetError, match="at least 2, found 1"):
         fold_labels(np.arange(4), LABELS, folds=1, seed=0)
 

@@ -218,6 +218,12 @@ class TestPrepare:
         assert progress == [(16, 16)]
         assert array.cost.peak_gib > 0
 
+    def test_paths_may_be_text(self, source, tmp_path):
+        said = CorpusSource(kind="folder", path=str(source.path))
+        assert said == source
+        array = prepare_tokens(said, str(tmp_path / "cache"), processes=1)
+        assert load_tokens(str(array.folder)).fingerprint == array.fingerprint
+
     def test_a_second_start_reads_no_document(self, source, tmp_path, monkeypatch):
         first = prepare_tokens(source, tmp_path / "cache")
 
