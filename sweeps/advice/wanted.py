@@ -17,7 +17,6 @@ from sweeps.answer.scores import LEVEL, Estimate
 from sweeps.errors import QuestionError
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.values import SweepSpec
-from sweeps.spec.volume import published_volume
 from sweeps.storage import write_whole
 
 MOST_SEEDS = 29  # in all; more is not proposed
@@ -77,11 +76,11 @@ def wanted_for_precision(found: Estimate, half_width: float) -> Wanted:
     return Wanted(num_seeds=MOST_SEEDS)
 
 
-def wanted_sizes(spec: SweepSpec, budget_documents: int | None) -> Wanted:
+def wanted_sizes(spec: SweepSpec, most_documents: int | None) -> Wanted:
     """A larger size, twice the largest within what can be had, or one in the widest gap."""
-    pool = published_volume(spec.corpus).pool_documents
-    limits = [limit for limit in (pool, budget_documents) if limit is not None]
-    larger = min([2 * spec.sizes[-1], *limits])
+    larger = 2 * spec.sizes[-1]
+    if most_documents is not None:
+        larger = min(larger, most_documents)
     sizes = [larger] if larger > spec.sizes[-1] else []
     if len(spec.sizes) + len(sizes) < 4 and len(spec.sizes) > 1:
         ratio, low = max((b / a, a) for a, b in pairwise(spec.sizes))

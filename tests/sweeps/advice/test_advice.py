@@ -299,4 +299,16 @@ def test_a_larger_size_stays_within_the_pool_and_the_budget():
     assert wanted_sizes(SPEC, 2000).sizes == (2000,)
     assert wanted_sizes(SPEC, 1000).sizes == ()
     full = example_spec(sizes=(100, 6000))
-    assert wanted_sizes(full, None).sizes == (775,)
+    assert wanted_sizes(full, 6000).sizes == (775,)
+
+
+def test_no_size_beyond_the_recorded_text_is_added_and_it_is_said_that_text_must_be_collected():
+    growing = table_of({n: 1 - 2 * n**-0.5 for n in SIZES})
+    found, text = advice_for(growing, target=0.96, pool_documents=2000)
+    assert found.wanted.sizes == (2000,)
+    assert "corpus has 2,000 documents for training: what lies beyond must be collected" in text
+    assert "needs a new name" in text
+    found, text = advice_for(growing, target=0.96, budget_documents=3000, pool_documents=1600)
+    assert found.wanted.sizes == ()
+    _, text = advice_for(growing, target=0.96, pool_documents=75_000)
+    assert "must be collected" not in text

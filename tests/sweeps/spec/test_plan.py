@@ -23,6 +23,7 @@ from sweeps.spec.volume import (
     pool_documents,
     published_volume,
     published_volumes,
+    recorded_pool,
     stored_volumes,
 )
 from ulm.regimes import Regime
@@ -220,6 +221,10 @@ def test_token_arrays_are_preferred_where_they_are(demo, tmp_path, monkeypatch):
     assert pool_documents(own, tmp_path) == 3
     assert pool_documents(own, tmp_path / "none") is None
     assert pool_documents(demo.corpus, tmp_path) == 5_000, "what is published is not looked up"
+    (tmp_path / "csv-mine-0ac4ab8f59e0441e-fastai1").mkdir()
+    assert recorded_pool(own, tmp_path, "0ac4ab8f59e0441e") == 3
+    assert recorded_pool(own, tmp_path, "316b501b2faeef58") is None, "of other text"
+    assert recorded_pool(demo.corpus, tmp_path, None) == 5_000
     domain = CorpusVolume(tokens_per_document=25.0, pool_documents=3)
     plan = plan_sweep(demo, volumes=Volumes(domain=domain, general=domain))
     assert "25 tokens a domain document" in plan.assumptions[2]
