@@ -153,9 +153,12 @@ def _stop(spec: SweepSpec, lead: Growth, question: Question) -> Advice:
     text += f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
     if interval.low > WORTHWHILE:
         return said(f"Not yet: {text}, surely more than half a point.")
+    wanted = wanted_for_precision(last.accuracy, WORTHWHILE)
+    remedy = "more seeds decide"
+    if wanted is None:
+        remedy = f"more than {MOST_SEEDS} seeds would be needed to decide: seeds are not the way"
     return said(
-        f"When to stop: no answer, {text}, which holds half a point; more seeds decide.",
-        wanted=wanted_for_precision(last.accuracy, WORTHWHILE),
+        f"When to stop: no answer, {text}, which holds half a point; {remedy}.", wanted=wanted
     )
 
 

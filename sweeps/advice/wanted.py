@@ -60,20 +60,20 @@ class Wanted:
         return " and ".join(parts) or "nothing added"
 
 
-def wanted_for_precision(found: Estimate, half_width: float) -> Wanted:
+def wanted_for_precision(found: Estimate, half_width: float) -> Wanted | None:
     """Seeds for an interval of at most this half width, from the width of today's.
 
     The smallest S with t(S - 1) s / sqrt(S) at most the half width, where s is what today's
-    interval implies; capped at `MOST_SEEDS`.
+    interval implies; None where more than `MOST_SEEDS` would be needed.
     """
     if found.interval is None or found.num_seeds < 2:
         return Wanted(num_seeds=3)
     today = (found.interval.high - found.interval.low) / 2
     scatter = today * sqrt(found.num_seeds) / float(stdtrit(found.num_seeds - 1, LEVEL))
-    for count in range(found.num_seeds + 1, MOST_SEEDS):
+    for count in range(found.num_seeds + 1, MOST_SEEDS + 1):
         if float(stdtrit(count - 1, LEVEL)) * scatter / sqrt(count) <= half_width:
             return Wanted(num_seeds=count)
-    return Wanted(num_seeds=MOST_SEEDS)
+    return None
 
 
 def wanted_sizes(spec: SweepSpec, most_documents: int | None) -> Wanted:
