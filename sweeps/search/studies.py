@@ -252,8 +252,15 @@ def read_meaning(paths: SweepPaths, spec: SweepSpec) -> dict[str, JSON]:
     return {} if url is None else _read(url, spec.name, OptunaStudies.recorded_meaning) or {}
 
 
-def check_ledger(paths: SweepPaths, spec: SweepSpec) -> bool:
+def check_ledger(
+    paths: SweepPaths, spec: SweepSpec, content: Mapping[str, JSON] | None = None
+) -> bool:
     """Ask whether a run could go on from the ledger; changes nothing.
+
+    Args:
+        paths: Where the sweep lies.
+        spec: The sweep.
+        content: What the corpora hold, by the keys of `suggestions.CONTENT`, where it is known.
 
     Returns:
         Whether trials seem to be missing: no more than a count of those kept says so.
@@ -267,7 +274,7 @@ def check_ledger(paths: SweepPaths, spec: SweepSpec) -> bool:
         return True
     studies = OptunaStudies(url, spec.name)
     try:
-        studies.check(meaning(spec))
+        studies.check({**meaning(spec), **(content or {})})
         num_kept = studies.num_kept()
     finally:
         studies.close()

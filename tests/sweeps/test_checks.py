@@ -6,8 +6,13 @@ import pytest
 
 from sweeps.checks import check_sweep
 from sweeps.errors import StorageError
+from sweeps.paths import SweepPaths
+from sweeps.search.studies import OptunaStudies
+from sweeps.search.suggestions import CONTENT
 from sweeps.spec.load import load_spec
+from sweeps.spec.meaning import meaning
 from ulm.errors import UlmError
+from ulm.text.corpora import open_corpus
 
 ROWS = "text,label\n" + "".join(f"a review {i},{('bad', 'good')[i % 2]}\n" for i in range(40))
 
@@ -18,16 +23,18 @@ def _folder(tmp_path, monkeypatch):
     Path("reviews.csv").write_text(ROWS, encoding="utf-8")
 
 
+SETTINGS = {
+    "corpus": "{kind: csv, path: reviews.csv}",
+    "general": "{kind: csv, path: reviews.csv}",
+    "labels.train": "8",
+    "sizes": "[10, 20]",
+    "storage": "runs",
+}
+
+
 def findings_of(**overrides):
-    settings = {
-        "corpus": "{kind: csv, path: reviews.csv}",
-        "general": "{kind: csv, path: reviews.csv}",
-        "labels.train": "8",
-        "sizes": "[10, 20]",
-        "storage": "runs",
-    }
     named = {key.replace("__", "."): value for key, value in overrides.items()}
-    spec = load_spec("demo", {**settings, **named})
+    spec = load_spec("demo", {**SETTINGS, **named})
     return {finding.what: finding for finding in check_sweep(spec)}
 
 
@@ -142,6 +149,22 @@ def test_a_ledger_that_cannot_be_opened_is_found(monkeypatch):
 
     monkeypatch.setattr("sweeps.search.studies.read_records", refuse)
     assert findings_of()["ledger"].detail == "the ledger is locked"
+
+
+def test_text_that_was_collected_since_is_refused_as_a_run_would_refuse_it():
+    spec = load_spec("demo", SETTINGS)
+    paths = SweepPaths.of(spec)
+    paths.folder.mkdir(parents=True)
+    studies = OptunaStudies(paths.ledger_url, spec.name)
+    held = [open_corpus(s).fingerprint[:16] for s in (spec.corpus, spec.general.source)]
+    studies.open({**meaning(spec), **dict(zip(CONTENT, held, strict=True))})
+    studies.close()
+    assert findings_of()["ledger"].result == "ok"
+    Path("reviews.csv").write_text(ROWS + "another,good\n", encoding="utf-8")
+    finding = findings_of()["ledger"]
+    assert finding.result == "failed"
+    for text in (f"corpus.content: recorded '{held[0]}', now '", "general.content", "another"):
+        assert text in finding.detail
 
 
 def test_every_check_runs_although_one_fails(monkeypatch):
