@@ -197,9 +197,9 @@ def _cell(finding: Finding | None) -> Text:
 
 def run_lines(summary: "RunSummary", paths: "SweepPaths", spec: SweepSpec) -> list[str]:
     """What a run did and where its results are."""
-    trained = _trained(summary)
     return [
-        trained,
+        _trained(summary),
+        *_left(summary),
         f"peak memory: {summary.memory}",
         *(f"tokenised once, {line}" for line in summary.tokenising),
         f"report: {paths.report_html}",
@@ -214,7 +214,23 @@ def _trained(summary: "RunSummary") -> str:
         return f"trained {summary.num_trained} trials, {reused} were recorded before"
     if recorded >= wanted:
         return f"nothing to train: all {recorded} trials are recorded"
-    return f"nothing trained: {recorded} of {wanted} trials are recorded, the report says why"
+    return "nothing trained"
+
+
+def _left(summary: "RunSummary") -> list[str]:
+    """What the report lacks, and why."""
+    recorded, wanted, lines = summary.num_recorded, summary.num_wanted, []
+    if recorded < wanted:
+        reason = "the report says why"
+        if summary.is_over_budget:
+            reason = "the budget is spent: no further trial was started"
+        lines.append(f"unfinished: {recorded} of {wanted} trials are recorded, {reason}")
+    if summary.num_left_out:
+        lines.append(
+            f"left out: {summary.num_left_out} recorded trials of cells that the spec does not "
+            "name; they stay recorded"
+        )
+    return lines
 
 
 def _record(paths: "SweepPaths", spec: SweepSpec) -> str:

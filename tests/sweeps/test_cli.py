@@ -31,16 +31,19 @@ trials: 3
 MEMORY = "driver 0.41 GiB, largest worker 0.80 GiB"
 
 
-def summary(num_trained, num_recorded):
+def summary(num_trained, num_recorded, **others):
     """What `run_sweep` returns; a stand-in, because the real one would import Ray here."""
-    return SimpleNamespace(
-        num_trained=num_trained,
-        num_recorded=num_recorded,
-        num_wanted=97,
-        memory=MEMORY,
-        answer="The answer.\n\nMore of it.",
-        tokenising=("synthetic: 9 s, peak 0.48 GiB, 1 processes",),
-    )
+    values = {
+        "num_trained": num_trained,
+        "num_recorded": num_recorded,
+        "num_wanted": 97,
+        "num_left_out": 0,
+        "is_over_budget": False,
+        "memory": MEMORY,
+        "answer": "The answer.\n\nMore of it.",
+        "tokenising": ("synthetic: 9 s, peak 0.48 GiB, 1 processes",),
+    }
+    return SimpleNamespace(**{**values, **others})
 
 
 SIX_KEYS = ["name", "corpus.kind", "labels.train", "sizes", "regimes", "trials"]
@@ -77,7 +80,7 @@ def launched(monkeypatch):
         return module.summary
 
     module.run_sweep = run_sweep
-    module.summary = summary(3, 5)
+    module.summary = summary(95, 97)
     monkeypatch.setitem(sys.modules, "sweeps.run.launch", module)
     return calls
 
@@ -237,7 +240,7 @@ def test_run_says_what_was_trained_and_where_the_report_is(sweep, launched, tmp_
     folder = tmp_path / "my runs" / "demo"
     assert result.stdout.splitlines() == [
         "the listener is heard",
-        "trained 3 trials, 2 were recorded before",
+        "trained 95 trials, 2 were recorded before",
         f"peak memory: {MEMORY}",
         "tokenised once, synthetic: 9 s, peak 0.48 GiB, 1 processes",
         f"report: {folder}/report/report.html",
@@ -271,8 +274,22 @@ def test_run_says_when_there_is_nothing_to_train(sweep, launched):
 def test_run_does_not_call_a_stopped_sweep_complete(sweep, launched):
     sys.modules["sweeps.run.launch"].summary = summary(0, 96)
     result = sweep("run", "demo")
-    assert "nothing trained: 96 of 97 trials" in result.stdout
+    assert "nothing trained\nunfinished: 96 of 97 trials are recorded, the report" in result.stdout
     assert "nothing to train" not in result.stdout
+
+
+def test_a_quiet_run_says_that_the_budget_ended_it(sweep, launched):
+    sys.modules["sweeps.run.launch"].summary = summary(3, 5, is_over_budget=True)
+    result = sweep("run", "demo", "--quiet")
+    assert "unfinished: 5 of 97 trials are recorded, the budget is spent: no" in result.stdout
+    sys.modules["sweeps.run.launch"].summary = summary(3, 97, is_over_budget=True)
+    assert "budget" not in sweep("run", "demo", "--quiet").stdout
+
+
+def test_a_shorter_spec_says_what_it_leaves_out(sweep, launched):
+    sys.modules["sweeps.run.launch"].summary = summary(0, 97, num_left_out=24)
+    result = sweep("run", "demo")
+    assert "left out: 24 recorded trials of cells that the spec does not name" in result.stdout
 
 
 def test_run_names_a_tracking_server_without_its_password(sweep, launched):
