@@ -22,7 +22,7 @@ from sweeps.search.spending import Spent
 from sweeps.spec.bill import Bill, NodeBill
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.fleet import PRICE_LABEL
-from sweeps.spec.plan import RegimePlan, SweepPlan
+from sweeps.spec.plan import RegimePlan, Rest, SweepPlan
 from sweeps.spec.values import SweepSpec
 
 if TYPE_CHECKING:
@@ -76,6 +76,22 @@ def plan_lines(plan: SweepPlan, price_per_hour: float | None = None) -> tuple[st
     lines += [f"assumed: {line}" for line in plan.assumptions]
     lines += [f"warning: {line}" for line in plan.warnings]
     return tuple(lines)
+
+
+def rest_line(rest: Rest, num_left_out: int) -> str:
+    """What of a plan is recorded already and what a run would train.
+
+    Args:
+        rest: What is left of the plan.
+        num_left_out: Recorded trials of cells that the spec does not name.
+    """
+    line = (
+        f"recorded: {rest.num_recorded:,} of {rest.num_recorded + rest.num_left:,} trials; a run "
+        f"trains {rest.num_left:,} more, {words.duration(3600 * rest.hours)} one by one"
+    )
+    if num_left_out:
+        line += f"; {num_left_out:,} more are recorded of cells that the spec does not name"
+    return line
 
 
 def bill_table(bill: Bill) -> Table:

@@ -231,6 +231,8 @@ def test_plan_uses_the_rates_of_recorded_trials(sweep, run_folder, monkeypatch):
     monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of(*records))
     result = sweep("plan", "demo", "--storage", run_folder.parent)
     assert "measured in this sweep" in result.stdout
+    assert "recorded: 2 of 97 trials; a run trains 95 more, " in result.stdout
+    assert "recorded" not in sweep("plan", "demo", "--storage", "elsewhere").stdout
 
 
 def test_run_says_what_was_trained_and_where_the_report_is(sweep, launched, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from sweeps.spec.cost import (
     vocabulary_size,
 )
 from sweeps.spec.load import load_spec
-from sweeps.spec.plan import budget_warnings, plan_sweep
+from sweeps.spec.plan import budget_warnings, plan_rest, plan_sweep
 from sweeps.spec.rates import CPU_FLOP_PER_SECOND, GPU_FLOP_PER_SECOND, Rates, default_rates
 from sweeps.spec.searches import NeuralSearch, Range, SearchSpec
 from sweeps.spec.spaces import num_trials
@@ -151,6 +151,13 @@ def test_a_study_with_nothing_to_search_has_one_trial(demo):
     spec = replace(demo, search=search)
     assert num_trials(spec, cell_of(spec, "domain", 100), Stage.LANGUAGE_MODEL) == 1
     assert num_trials(demo, cell_of(demo, "bow"), Stage.CLASSIFIER) == demo.search.bow.trials
+
+
+def test_what_is_recorded_is_not_planned_again(demo):
+    nothing, all_of_it = (plan_rest(demo, lambda c, s, n=n: n) for n in (0, 1000))
+    assert nothing.hours == pytest.approx(plan_sweep(demo).total.hours)
+    assert (nothing.num_recorded, nothing.num_left) == (0, all_of_it.num_recorded)
+    assert (all_of_it.num_left, all_of_it.hours) == (0, 0)
 
 
 def test_storage_and_memory_grow_with_the_model(imdb, demo):
