@@ -67,13 +67,19 @@ def _check_general(spec: SweepSpec, content: dict[str, JSON]) -> Finding:
         return _check_encoder(spec)
     from sweeps.run.draws import check_general
     from sweeps.search.suggestions import CONTENT
-    from ulm.text.corpora import open_corpus
+    from ulm.text.corpora import SYNTHETIC_KINDS, open_corpus
 
     assert spec.general.source is not None, "neither weights nor an encoder: a corpus"
     corpus = open_corpus(spec.general.source)
     content[CONTENT[1]] = corpus.fingerprint[:16]
     check_general(len(corpus))
     detail = f"{len(corpus):,} documents of {corpus.name} to pretrain on"
+    if spec.general.kind in SYNTHETIC_KINDS and spec.corpus.kind not in SYNTHETIC_KINDS:
+        detail += (
+            ", an invented language: ulm and ulm+domain would learn nothing for real text; set "
+            "general to wikitext-2, wikitext-103 or text of your own language"
+        )
+        return Finding(what=what, result="note", detail=detail)
     return Finding(what=what, result="ok", detail=detail)
 
 

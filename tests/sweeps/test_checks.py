@@ -120,6 +120,17 @@ def test_general_weights_are_downloaded_later_or_not_needed():
     assert finding.detail == "no regime needs a general model"
 
 
+def test_an_invented_general_language_beside_real_text_is_a_note():
+    finding = findings_of(general="{kind: synthetic-general, documents: 60}")["general"]
+    assert finding.result == "note"
+    assert "60 documents of synthetic-general to pretrain on, an invented" in finding.detail
+    assert "set general to wikitext-2" in finding.detail
+    invented = {"corpus": "{kind: synthetic}", "general": "{kind: synthetic-general}"}
+    assert findings_of(**invented)["general"].result == "ok"
+    bow = findings_of(general="{kind: synthetic-general}", regimes="[bow]")["general"]
+    assert bow.result == "ok"
+
+
 def test_an_encoder_that_cannot_be_loaded_or_does_not_fit_is_found(monkeypatch):
     general = "{kind: encoder, path: nowhere}"
     assert findings_of(general=general)["general"].result == "failed"
