@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from sweeps.errors import SweepError
 from sweeps.finding import Finding
 from sweeps.paths import SweepPaths
+from sweeps.spec.cost import searched_epochs
 from sweeps.spec.meaning import JSON
 from sweeps.spec.values import SweepSpec
 from ulm.errors import UlmError
@@ -22,6 +23,7 @@ def check_sweep(spec: SweepSpec) -> tuple[Finding, ...]:
     checks: dict[str, Callable[[SweepSpec], Finding]] = {
         "corpus": lambda spec: _check_corpus(spec, content),
         "general": lambda spec: _check_general(spec, content),
+        "search": _check_search,
         "storage": _check_storage,
         "tracking": _check_tracking,
         "ledger": lambda spec: _check_ledger(spec, content),
@@ -96,6 +98,17 @@ def _check_encoder(spec: SweepSpec) -> Finding:
             f"found {asked}; change model or general.path"
         )
     return Finding(what="general", result="ok", detail=f"an encoder of {sizes}")
+
+
+def _check_search(spec: SweepSpec) -> Finding:
+    search, epochs = spec.search, searched_epochs(spec)
+    if search.pruner == "median" and search.warmup_epochs >= epochs:
+        detail = (
+            f"search.warmup_epochs is {search.warmup_epochs}, classifiers have {epochs} epochs: "
+            "none is ever pruned; lower it, or say so with search.pruner: none"
+        )
+        return Finding(what="search", result="note", detail=detail)
+    return Finding(what="search", result="ok", detail=f"pruner {search.pruner}")
 
 
 def _check_storage(spec: SweepSpec) -> Finding:

@@ -185,6 +185,7 @@ def report(folders: RunFolders) -> None:
     from sweeps.storage import check_report_folder
 
     sweeps = [opening.open_sweep(folder) for folder in folders]
+    opening.require_different(paths for paths, _ in sweeps)
     check_report_folder(sweeps[0][0])
 
     for paths, _ in sweeps:

@@ -7,6 +7,7 @@ correct. Everything heavy is imported inside the function that needs it.
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,14 @@ def open_sweep(folder: str) -> tuple["SweepPaths", "SweepSpec"]:
             "name a folder that `sweep run` made, e.g. runs/demo"
         )
     return paths, load_recorded(paths.spec_json)
+
+
+def require_different(sweeps: Iterable["SweepPaths"]) -> None:
+    """Refuse to hold a sweep against itself."""
+    folders = [paths.folder.resolve() for paths in sweeps]
+    twice = [folder for folder in folders if folders.count(folder) > 1]
+    if twice:
+        raise SweepError(f"report must be given different sweeps, found {twice[0]} twice")
 
 
 def bring_back(paths: "SweepPaths") -> None:

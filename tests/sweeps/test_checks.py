@@ -154,6 +154,15 @@ def test_more_than_this_machine_has_is_a_note(monkeypatch):
     assert findings_of(resources="{cpus: 4000}")["resources"].result == "note"
 
 
+def test_a_warm_up_within_which_nothing_is_pruned_is_a_note():
+    finding = findings_of(search__warmup_epochs="20")["search"]
+    assert (finding.result, "20, classifiers have 20 epochs" in finding.detail) == ("note", True)
+    assert findings_of(search__warmup_epochs="19")["search"].result == "ok"
+    assert findings_of(search__warmup_epochs="20", search__pruner="none")["search"].result == "ok"
+    longer = findings_of(search__warmup_epochs="20", classifier__minimum_steps="100")
+    assert longer["search"].result == "ok"
+
+
 def test_a_ledger_that_cannot_be_opened_is_found(monkeypatch):
     def refuse(paths, spec):
         raise StorageError("the ledger is locked")
@@ -187,6 +196,7 @@ def test_every_check_runs_although_one_fails(monkeypatch):
     assert results == {
         "corpus": "failed",
         "general": "failed",
+        "search": "ok",
         "storage": "ok",
         "tracking": "ok",
         "ledger": "ok",

@@ -394,9 +394,13 @@ def test_report_is_written_from_the_records(sweep, run_folder, monkeypatch):
 
 def test_two_folders_are_reported_side_by_side(sweep, run_folder, monkeypatch):
     monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of())
-    result = sweep("report", run_folder, run_folder)
+    other = shutil.copytree(run_folder, "elsewhere/demo")
+    result = sweep("report", run_folder, other)
     assert result.stdout == f"report: {run_folder}/report/beside-demo.html\n"
     assert "2 sweeps side by side" in (run_folder / "report" / "beside-demo.html").read_text()
+    refused = sweep("report", run_folder, other, f"{run_folder}/../demo")
+    assert refused.exit_code == 2
+    assert f"report must be given different sweeps, found {run_folder} twice" in refused.stderr
 
 
 @pytest.mark.parametrize(("result", "code"), [("ok", 0), ("note", 0), ("failed", 2)])
