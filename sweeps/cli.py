@@ -104,12 +104,12 @@ def plan(
     from sweeps.spec.bill import make_bill
     from sweeps.spec.fleet import load_fleet, with_price
     from sweeps.spec.plan import budget_warnings, plan_rest, plan_sweep
-    from sweeps.spec.volume import stored_volumes
+    from sweeps.spec.sample import known_volumes
     from sweeps.tables import bill_lines, bill_table, plan_lines, plan_table, rest_line
 
     loaded = with_price(opening.load_asked(spec, storage, settings))
     paths = SweepPaths.of(loaded)
-    volumes = stored_volumes(loaded, paths.tokens)
+    volumes = known_volumes(loaded, paths.tokens)
     ledger = opening.recorded_ledger(paths, loaded)
     rates = opening.rates_of(paths, loaded, volumes, ledger, is_here=cluster is None)
     planned = plan_sweep(loaded, volumes=volumes, rates=rates)
