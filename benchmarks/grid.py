@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweeps.opening import open_sweep, records_of
+from sweeps.opening import ledger_of, open_sweep
 from sweeps.search.records import TrialRecord
 from sweeps.spec.cells import Cell, Stage, make_cells
 from sweeps.spec.spaces import accelerator, accelerators
@@ -86,7 +86,7 @@ def print_grid(folder: Path) -> None:
     if len(sweeps) != 1:
         sys.exit(f"{folder} must hold one sweep, found {len(sweeps)}: name another folder")
     paths, spec = open_sweep(str(sweeps[0]))
-    records, unit = records_of(paths, spec), f"{accelerator(spec)}-s"
+    records, unit = ledger_of(paths, spec).records, f"{accelerator(spec)}-s"
     columns = ("cell", "tokens, validation loss", unit, "validation", unit, "test", unit)
     print("| " + " | ".join(columns) + " |")
     print("| " + " | ".join([":---"] * len(columns)) + " |")

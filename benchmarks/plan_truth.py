@@ -79,7 +79,8 @@ def compare(spec: SweepSpec) -> tuple[float, float]:
     """Seconds of all trials one by one: planned before anything ran, and taken."""
     paths = SweepPaths.of(spec)
     volumes = stored_volumes(spec, paths.tokens)
-    planned = plan_sweep(spec, volumes=volumes, rates=rates_of(paths, spec, volumes, is_here=True))
+    rates = rates_of(paths, spec, volumes, None, is_here=True)
+    planned = plan_sweep(spec, volumes=volumes, rates=rates)
     run_sweep(spec, QuietProgress())
     ended = [r for r in ledger_of(paths, spec).attempts if r.ended_at is not None]
     return planned.total.hours * 3600, sum(r.held_seconds(r.ended_at or 0.0) for r in ended)

@@ -6,23 +6,27 @@ storage; the corpus is opened for real, because a missing column is best found n
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sweeps.errors import SweepError
 from sweeps.finding import Finding
 from sweeps.paths import SweepPaths
+from sweeps.spec.cost import searched_epochs
+from sweeps.spec.meaning import JSON
 from sweeps.spec.values import SweepSpec
 from ulm.errors import UlmError
 
 
 def check_sweep(spec: SweepSpec) -> tuple[Finding, ...]:
     """Check everything a run needs besides the spec itself, which is valid by construction."""
+    content: dict[str, JSON] = {}  # by the keys of CONTENT, as the checks of corpora find it
     checks: dict[str, Callable[[SweepSpec], Finding]] = {
-        "corpus": _check_corpus,
-        "general": _check_general,
+        "corpus": lambda spec: _check_corpus(spec, content),
+        "general": lambda spec: _check_general(spec, content),
+        "search": _check_search,
         "storage": _check_storage,
         "tracking": _check_tracking,
-        "ledger": _check_ledger,
+        "ledger": lambda spec: _check_ledger(spec, content),
         "resources": _check_resources,
     }
     return tuple(_guarded(what, check, spec) for what, check in checks.items())
@@ -35,11 +39,13 @@ def _guarded(what: str, check: Callable[[SweepSpec], Finding], spec: SweepSpec) 
         return Finding(what=what, result="failed", detail=str(error))
 
 
-def _check_corpus(spec: SweepSpec) -> Finding:
+def _check_corpus(spec: SweepSpec, content: dict[str, JSON]) -> Finding:
     from sweeps.run.draws import check_draws
+    from sweeps.search.suggestions import CONTENT
     from ulm.text.corpora import Part, open_corpus
 
     corpus = open_corpus(spec.corpus)
+    content[CONTENT[0]] = corpus.fingerprint[:16]
     check_draws(spec, corpus.parts, corpus.labels, corpus.label_names)
     num_tests = int((corpus.parts == Part.TEST).sum())
     num_scored = num_tests if spec.test.documents is None else spec.test.documents
@@ -52,7 +58,7 @@ def _check_corpus(spec: SweepSpec) -> Finding:
     return Finding(what="corpus", result="ok", detail=detail)
 
 
-def _check_general(spec: SweepSpec) -> Finding:
+def _check_general(spec: SweepSpec, content: dict[str, JSON]) -> Finding:
     what = "general"
     if not any(regime.starts_from_general for regime in spec.regimes):
         return Finding(what=what, result="ok", detail="no regime needs a general model")
@@ -62,12 +68,20 @@ def _check_general(spec: SweepSpec) -> Finding:
     if spec.general.kind == "encoder":
         return _check_encoder(spec)
     from sweeps.run.draws import check_general
-    from ulm.text.corpora import open_corpus
+    from sweeps.search.suggestions import CONTENT
+    from ulm.text.corpora import SYNTHETIC_KINDS, open_corpus
 
     assert spec.general.source is not None, "neither weights nor an encoder: a corpus"
     corpus = open_corpus(spec.general.source)
+    content[CONTENT[1]] = corpus.fingerprint[:16]
     check_general(len(corpus))
     detail = f"{len(corpus):,} documents of {corpus.name} to pretrain on"
+    if spec.general.kind in SYNTHETIC_KINDS and spec.corpus.kind not in SYNTHETIC_KINDS:
+        detail += (
+            ", an invented language: ulm and ulm+domain would learn nothing for real text; set "
+            "general to wikitext-2, wikitext-103 or text of your own language"
+        )
+        return Finding(what=what, result="note", detail=detail)
     return Finding(what=what, result="ok", detail=detail)
 
 
@@ -84,6 +98,17 @@ def _check_encoder(spec: SweepSpec) -> Finding:
             f"found {asked}; change model or general.path"
         )
     return Finding(what="general", result="ok", detail=f"an encoder of {sizes}")
+
+
+def _check_search(spec: SweepSpec) -> Finding:
+    search, epochs = spec.search, searched_epochs(spec)
+    if search.pruner == "median" and search.warmup_epochs >= epochs:
+        detail = (
+            f"search.warmup_epochs is {search.warmup_epochs}, classifiers have {epochs} epochs: "
+            "none is ever pruned; lower it, or say so with search.pruner: none"
+        )
+        return Finding(what="search", result="note", detail=detail)
+    return Finding(what="search", result="ok", detail=f"pruner {search.pruner}")
 
 
 def _check_storage(spec: SweepSpec) -> Finding:
@@ -103,11 +128,11 @@ def _check_tracking(spec: SweepSpec) -> Finding:
     return Finding(what="tracking", result="ok", detail="the tracking server answers")
 
 
-def _check_ledger(spec: SweepSpec) -> Finding:
+def _check_ledger(spec: SweepSpec, content: Mapping[str, JSON]) -> Finding:
     from sweeps.search.studies import check_ledger, read_records
 
     paths = SweepPaths.of(spec)
-    check_ledger(paths, spec)
+    check_ledger(paths, spec, content)
     records = read_records(paths, spec)
     return Finding(what="ledger", result="ok", detail=f"{len(records)} trials are recorded")
 

@@ -103,20 +103,24 @@ def plan(
     from sweeps.paths import SweepPaths
     from sweeps.spec.bill import make_bill
     from sweeps.spec.fleet import load_fleet, with_price
-    from sweeps.spec.plan import budget_warnings, plan_sweep
-    from sweeps.spec.volume import stored_volumes
-    from sweeps.tables import bill_lines, bill_table, plan_lines, plan_table
+    from sweeps.spec.plan import budget_warnings, plan_rest, plan_sweep
+    from sweeps.spec.sample import known_volumes
+    from sweeps.tables import bill_lines, bill_table, plan_lines, plan_table, rest_line
 
     loaded = with_price(opening.load_asked(spec, storage, settings))
     paths = SweepPaths.of(loaded)
-    volumes = stored_volumes(loaded, paths.tokens)
-    rates = opening.rates_of(paths, loaded, volumes, is_here=cluster is None)
+    volumes = known_volumes(loaded, paths.tokens)
+    ledger = opening.recorded_ledger(paths, loaded)
+    rates = opening.rates_of(paths, loaded, volumes, ledger, is_here=cluster is None)
     planned = plan_sweep(loaded, volumes=volumes, rates=rates)
     bill = None if cluster is None else make_bill(planned, loaded, load_fleet(cluster))
     console = _console()
     console.print(plan_table(planned))
     for line in plan_lines(planned, loaded.budget.price_per_accelerator_hour):
         console.print(line)
+    if ledger is not None:
+        rest = plan_rest(loaded, ledger.num_counted_in, volumes=volumes, rates=rates)
+        console.print(rest_line(rest, ledger.num_left_out))
     if bill is not None:
         console.print(bill_table(bill))
         for line in bill_lines(bill):
@@ -181,6 +185,7 @@ def report(folders: RunFolders) -> None:
     from sweeps.storage import check_report_folder
 
     sweeps = [opening.open_sweep(folder) for folder in folders]
+    opening.require_different(paths for paths, _ in sweeps)
     check_report_folder(sweeps[0][0])
 
     for paths, _ in sweeps:

@@ -7,6 +7,7 @@ correct. Everything heavy is imported inside the function that needs it.
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from sweeps.live.watch import Sight
     from sweeps.paths import SweepPaths
     from sweeps.search.ledger import Ledger
-    from sweeps.search.records import TrialRecord
     from sweeps.spec.plan import SweepPlan
     from sweeps.spec.rates import Rates
     from sweeps.spec.values import SweepSpec
@@ -60,6 +60,14 @@ def open_sweep(folder: str) -> tuple["SweepPaths", "SweepSpec"]:
     return paths, load_recorded(paths.spec_json)
 
 
+def require_different(sweeps: Iterable["SweepPaths"]) -> None:
+    """Refuse to hold a sweep against itself."""
+    folders = [paths.folder.resolve() for paths in sweeps]
+    twice = [folder for folder in folders if folders.count(folder) > 1]
+    if twice:
+        raise SweepError(f"report must be given different sweeps, found {twice[0]} twice")
+
+
 def bring_back(paths: "SweepPaths") -> None:
     """Fetch what another machine recorded in a bucket, so that it is shown from the beginning."""
     if paths.is_remote:
@@ -81,11 +89,6 @@ def look(paths: "SweepPaths", spec: "SweepSpec") -> "Sight":
     )
 
 
-def records_of(paths: "SweepPaths", spec: "SweepSpec") -> tuple["TrialRecord", ...]:
-    """The latest attempt of every trial."""
-    return ledger_of(paths, spec).records
-
-
 def ledger_of(paths: "SweepPaths", spec: "SweepSpec") -> "Ledger":
     """The ledger of a sweep, to be asked; empty where it was never run."""
     from sweeps.search.studies import read_ledger
@@ -93,8 +96,18 @@ def ledger_of(paths: "SweepPaths", spec: "SweepSpec") -> "Ledger":
     return read_ledger(paths, spec)
 
 
+def recorded_ledger(paths: "SweepPaths", spec: "SweepSpec") -> "Ledger | None":
+    """The ledger of a sweep that was run; None where none was, which loads nothing heavy."""
+    return ledger_of(paths, spec) if paths.spec_json.is_file() else None
+
+
 def rates_of(
-    paths: "SweepPaths", spec: "SweepSpec", volumes: "Volumes", *, is_here: bool
+    paths: "SweepPaths",
+    spec: "SweepSpec",
+    volumes: "Volumes",
+    ledger: "Ledger | None",
+    *,
+    is_here: bool,
 ) -> "Rates | None":
     """What its trials took, else what this machine was measured to; None where neither is known.
 
@@ -102,13 +115,14 @@ def rates_of(
         paths: Of the sweep.
         spec: The sweep.
         volumes: Sizes of its corpora.
+        ledger: Its ledger, where it was run.
         is_here: Whether it would run on this machine.
     """
     from sweeps.answer.costs import recorded_rates
     from sweeps.run.calibration import calibrated
 
-    if paths.spec_json.is_file():
-        recorded = recorded_rates(spec, records_of(paths, spec), volumes)
+    if ledger is not None:
+        recorded = recorded_rates(spec, ledger.records, volumes)
         if recorded is not None:
             return recorded
     return calibrated(spec, volumes, paths) if is_here else None

@@ -5,7 +5,10 @@ not say, so that a pipe loses nothing.
 """
 
 import shlex
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -19,7 +22,7 @@ from sweeps.search.spending import Spent
 from sweeps.spec.bill import Bill, NodeBill
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.fleet import PRICE_LABEL
-from sweeps.spec.plan import RegimePlan, SweepPlan
+from sweeps.spec.plan import RegimePlan, Rest, SweepPlan
 from sweeps.spec.values import SweepSpec
 
 if TYPE_CHECKING:
@@ -73,6 +76,22 @@ def plan_lines(plan: SweepPlan, price_per_hour: float | None = None) -> tuple[st
     lines += [f"assumed: {line}" for line in plan.assumptions]
     lines += [f"warning: {line}" for line in plan.warnings]
     return tuple(lines)
+
+
+def rest_line(rest: Rest, num_left_out: int) -> str:
+    """What of a plan is recorded already and what a run would train.
+
+    Args:
+        rest: What is left of the plan.
+        num_left_out: Recorded trials of cells that the spec does not name.
+    """
+    line = (
+        f"recorded: {rest.num_recorded:,} of {rest.num_recorded + rest.num_left:,} trials; a run "
+        f"trains {rest.num_left:,} more, {words.duration(3600 * rest.hours)} one by one"
+    )
+    if num_left_out:
+        line += f"; {num_left_out:,} more are recorded of cells that the spec does not name"
+    return line
 
 
 def bill_table(bill: Bill) -> Table:
@@ -194,9 +213,9 @@ def _cell(finding: Finding | None) -> Text:
 
 def run_lines(summary: "RunSummary", paths: "SweepPaths", spec: SweepSpec) -> list[str]:
     """What a run did and where its results are."""
-    trained = _trained(summary)
     return [
-        trained,
+        _trained(summary),
+        *_left(summary),
         f"peak memory: {summary.memory}",
         *(f"tokenised once, {line}" for line in summary.tokenising),
         f"report: {paths.report_html}",
@@ -211,7 +230,23 @@ def _trained(summary: "RunSummary") -> str:
         return f"trained {summary.num_trained} trials, {reused} were recorded before"
     if recorded >= wanted:
         return f"nothing to train: all {recorded} trials are recorded"
-    return f"nothing trained: {recorded} of {wanted} trials are recorded, the report says why"
+    return "nothing trained"
+
+
+def _left(summary: "RunSummary") -> list[str]:
+    """What the report lacks, and why."""
+    recorded, wanted, lines = summary.num_recorded, summary.num_wanted, []
+    if recorded < wanted:
+        reason = "the report says why"
+        if summary.is_over_budget:
+            reason = "the budget is spent: no further trial was started"
+        lines.append(f"unfinished: {recorded} of {wanted} trials are recorded, {reason}")
+    if summary.num_left_out:
+        lines.append(
+            f"left out: {summary.num_left_out} recorded trials of cells that the spec does not "
+            "name; they stay recorded"
+        )
+    return lines
 
 
 def _record(paths: "SweepPaths", spec: SweepSpec) -> str:
@@ -220,4 +255,12 @@ def _record(paths: "SweepPaths", spec: SweepSpec) -> str:
 
     uri = redact_uri(spec.tracking.uri or paths.mlflow_uri)
     is_server = uri.startswith(("http://", "https://", "databricks"))
-    return uri if is_server else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
+    return uri if is_server else shlex.join([_mlflow(), "ui", "--backend-store-uri", uri])
+
+
+def _mlflow() -> str:
+    """What starts the MLflow that wrote the record: its name where a shell finds it by that."""
+    beside = Path(sys.executable).with_name("mlflow")
+    found = shutil.which("mlflow")
+    is_found = found is not None and Path(found).parent == beside.parent
+    return str(beside) if beside.is_file() and not is_found else "mlflow"

@@ -12,7 +12,7 @@ from sweeps.advice.collecting import Outlook, outlook_at
 from sweeps.advice.question import Question
 from sweeps.advice.target_advice import Advice, said, target_advice
 from sweeps.advice.wanted import MOST_SEEDS, Wanted, wanted_for_precision, wanted_sizes
-from sweeps.answer.extrapolation import Extrapolation, extrapolate
+from sweeps.answer.extrapolation import REACH, Extrapolation, extrapolate
 from sweeps.answer.findings import Findings, Growth
 from sweeps.answer.paired import MOST_MORE, POWER, more_seeds_to_claim
 from sweeps.answer.results import ResultRow
@@ -53,7 +53,8 @@ def advise(
     for part in (
         target_advice(spec, scores, lead, question, model),
         _next_text(spec, rows, scores, lead, question, model),
-        _stop(spec, lead),
+        _stop(spec, lead, question),
+        _pool(spec, question),
         _reference(findings, lead),
         _sureness(spec, scores, findings, lead),
     ):
@@ -77,7 +78,7 @@ def _next_text(
     if isinstance(outlook, str):
         return said(
             f"{number(size)} documents: no answer, {outlook}.",
-            wanted=wanted_sizes(spec, question.budget_documents),
+            wanted=wanted_sizes(spec, question.most_documents),
         )
     lines = [_outlook_text(outlook, lead.regime)]
     money = _money_text(outlook, question)
@@ -122,7 +123,7 @@ def _money_text(outlook: Outlook, question: Question) -> str | None:
     return f"{text}: {cheapest:,.2f} to {most} a point of accuracy."
 
 
-def _stop(spec: SweepSpec, lead: Growth) -> Advice:
+def _stop(spec: SweepSpec, lead: Growth, question: Question) -> Advice:
     stretch = lead.enough_from(WORTHWHILE)
     if stretch is not None:
         return said(
@@ -135,12 +136,12 @@ def _stop(spec: SweepSpec, lead: Growth) -> Advice:
             f"When to stop: no answer, no rise is seen from {number(whole.start)} to "
             f"{number(whole.end)} documents: more text does not help `{lead.regime}` here, or only "
             "beyond these sizes.",
-            wanted=wanted_sizes(spec, None),
+            wanted=wanted_sizes(spec, question.most_documents),
         )
     if not lead.by_step:
         return said(
             "When to stop: no answer, no seed has two neighbouring sizes.",
-            wanted=wanted_sizes(spec, None),
+            wanted=wanted_sizes(spec, question.most_documents),
         )
     last = lead.by_step[-1]
     text = f"the doubling up to {number(last.end)} documents brought {_points(last.accuracy.value)}"
@@ -152,9 +153,24 @@ def _stop(spec: SweepSpec, lead: Growth) -> Advice:
     text += f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
     if interval.low > WORTHWHILE:
         return said(f"Not yet: {text}, surely more than half a point.")
+    wanted = wanted_for_precision(last.accuracy, WORTHWHILE)
+    remedy = "more seeds decide"
+    if wanted is None:
+        remedy = f"more than {MOST_SEEDS} seeds would be needed to decide: seeds are not the way"
     return said(
-        f"When to stop: no answer, {text}, which holds half a point; more seeds decide.",
-        wanted=wanted_for_precision(last.accuracy, WORTHWHILE),
+        f"When to stop: no answer, {text}, which holds half a point; {remedy}.", wanted=wanted
+    )
+
+
+def _pool(spec: SweepSpec, question: Question) -> Advice:
+    """What it takes to go beyond the text there is, where advice may go there."""
+    pool = question.pool_documents
+    furthest = max(REACH * spec.sizes[-1], question.budget_documents or 0)
+    if pool is None or furthest <= pool:
+        return said()
+    return said(
+        f"The recorded corpus has {number(pool)} documents for training: what lies beyond must be "
+        "collected first, and a sweep of more text needs a new name, since its subsets are others."
     )
 
 

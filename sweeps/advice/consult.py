@@ -23,8 +23,11 @@ from sweeps.answer.search_curves import search_curve
 from sweeps.answer.tried import search_panels
 from sweeps.paths import SweepPaths
 from sweeps.search.records import TrialRecord
+from sweeps.search.studies import read_meaning
+from sweeps.search.suggestions import CONTENT
 from sweeps.spec.cells import make_cells
 from sweeps.spec.values import SweepSpec
+from sweeps.spec.volume import recorded_pool
 
 
 def consult(
@@ -39,7 +42,8 @@ def consult(
         paths: Where the sweep lies.
         spec: Its spec.
         records: Everything its ledger remembers.
-        asked: Fields of a `Question` by name; chance is added from the predictions.
+        asked: Fields of a `Question` by name; chance is added from the predictions, the pool from
+            the token array.
 
     Raises:
         QuestionError: What is asked for cannot be.
@@ -47,7 +51,9 @@ def consult(
     records = tuple(records)
     cells = make_cells(spec)
     rows = make_rows(spec, cells, records)
-    question = Question(**asked, chance=1 / num_classes(paths, rows))
+    content = read_meaning(paths, spec).get(CONTENT[0])
+    pool = recorded_pool(spec.corpus, paths.tokens, content)
+    question = Question(**asked, chance=1 / num_classes(paths, rows), pool_documents=pool)
     hits = load_hits(paths, rows)
     latest = open_ledger(spec, cells, records)[0].records
     found = (search_curve(panel) for panel in search_panels(spec, cells, latest))

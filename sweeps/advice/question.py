@@ -18,6 +18,7 @@ class Question:
         price_per_document: Money for one more document.
         price_per_gpu_hour: Money for one accelerator hour.
         chance: Accuracy of guessing, 1 / number of classes.
+        pool_documents: Domain documents that the recorded corpus has; None where unknown.
     """
 
     target: float | None = None
@@ -25,6 +26,7 @@ class Question:
     price_per_document: float | None = None
     price_per_gpu_hour: float | None = None
     chance: float = 0.5
+    pool_documents: int | None = None
 
     def __post_init__(self) -> None:
         if self.target is not None and not 0 < self.target < 1:
@@ -47,3 +49,9 @@ class Question:
             if price is not None and not 0 <= price < float("inf"):
                 option = name.replace("_", "-")
                 raise QuestionError(f"--{option} must be money, 0 or more, found {price:g}")
+
+    @property
+    def most_documents(self) -> int | None:
+        """Documents that a cell of this sweep may have; None where no limit is known."""
+        limits = (self.budget_documents, self.pool_documents)
+        return min((limit for limit in limits if limit is not None), default=None)

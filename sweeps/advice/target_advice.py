@@ -54,7 +54,7 @@ def target_advice(
         return _from_the_start(name, lead.regime, crossing)
     if crossing.documents is None and crossing.num_seeds > 1 and not _touches_end(crossing):
         return _beyond(spec, name, lead.regime, question, crossing, model)
-    return _unresolved(spec, name, lead.regime, crossing)
+    return _unresolved(spec, name, lead.regime, question, crossing)
 
 
 def _touches_end(crossing: Crossing) -> bool:
@@ -95,7 +95,7 @@ def _beyond(
     model: Extrapolation | None,
 ) -> Advice:
     begin = f"Target {name}: not reached within {number(crossing.largest)} documents"
-    wanted = wanted_sizes(spec, question.budget_documents)
+    wanted = wanted_sizes(spec, question.most_documents)
     if model is None or not model.trusted or question.target is None:
         return said(
             f"{begin}, and fewer than three sizes tell no form of the curve from another: no "
@@ -126,7 +126,9 @@ def _range(ends: Interval, limit: float) -> str:
     return f"{rounded(ends.low)} to {_documents(ends.high, limit)}"
 
 
-def _unresolved(spec: SweepSpec, name: str, regime: str, crossing: Crossing) -> Advice:
+def _unresolved(
+    spec: SweepSpec, name: str, regime: str, question: Question, crossing: Crossing
+) -> Advice:
     if crossing.num_seeds < 2:
         return said(
             f"Target {name}: no answer, {counted(crossing.num_seeds, 'seed')} shows no spread; add "
@@ -143,6 +145,6 @@ def _unresolved(spec: SweepSpec, name: str, regime: str, crossing: Crossing) -> 
         f"Target {name}: {seen} of `{regime}`, but {reason}: {counted(crossing.num_seeds, 'seed')} "
         "cannot say where; add seeds, and a larger size where the range ends too early.",
         wanted=Wanted(num_seeds=crossing.num_seeds + 2).joined(
-            Wanted() if crossing.ends_above else wanted_sizes(spec, None)
+            Wanted() if crossing.ends_above else wanted_sizes(spec, question.most_documents)
         ),
     )

@@ -17,7 +17,6 @@ from sweeps.answer.scores import LEVEL, Estimate
 from sweeps.errors import QuestionError
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.values import SweepSpec
-from sweeps.spec.volume import published_volume
 from sweeps.storage import write_whole
 
 MOST_SEEDS = 29  # in all; more is not proposed
@@ -61,27 +60,27 @@ class Wanted:
         return " and ".join(parts) or "nothing added"
 
 
-def wanted_for_precision(found: Estimate, half_width: float) -> Wanted:
+def wanted_for_precision(found: Estimate, half_width: float) -> Wanted | None:
     """Seeds for an interval of at most this half width, from the width of today's.
 
     The smallest S with t(S - 1) s / sqrt(S) at most the half width, where s is what today's
-    interval implies; capped at `MOST_SEEDS`.
+    interval implies; None where more than `MOST_SEEDS` would be needed.
     """
     if found.interval is None or found.num_seeds < 2:
         return Wanted(num_seeds=3)
     today = (found.interval.high - found.interval.low) / 2
     scatter = today * sqrt(found.num_seeds) / float(stdtrit(found.num_seeds - 1, LEVEL))
-    for count in range(found.num_seeds + 1, MOST_SEEDS):
+    for count in range(found.num_seeds + 1, MOST_SEEDS + 1):
         if float(stdtrit(count - 1, LEVEL)) * scatter / sqrt(count) <= half_width:
             return Wanted(num_seeds=count)
-    return Wanted(num_seeds=MOST_SEEDS)
+    return None
 
 
-def wanted_sizes(spec: SweepSpec, budget_documents: int | None) -> Wanted:
+def wanted_sizes(spec: SweepSpec, most_documents: int | None) -> Wanted:
     """A larger size, twice the largest within what can be had, or one in the widest gap."""
-    pool = published_volume(spec.corpus).pool_documents
-    limits = [limit for limit in (pool, budget_documents) if limit is not None]
-    larger = min([2 * spec.sizes[-1], *limits])
+    larger = 2 * spec.sizes[-1]
+    if most_documents is not None:
+        larger = min(larger, most_documents)
     sizes = [larger] if larger > spec.sizes[-1] else []
     if len(spec.sizes) + len(sizes) < 4 and len(spec.sizes) > 1:
         ratio, low = max((b / a, a) for a, b in pairwise(spec.sizes))

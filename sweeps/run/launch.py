@@ -57,6 +57,8 @@ class RunSummary:
         num_trained: Trials that ended in this run, failed and pruned ones included.
         num_recorded: Trials of the sweep that have ended, in this run or before.
         num_wanted: Trials the sweep consists of.
+        num_left_out: Recorded trials of cells that the spec no longer names.
+        is_over_budget: Whether trials were not started because the budget is spent.
         wall_seconds: Seconds from the first check to the report.
         memory: Largest resident memory of this run.
         files: Files of the report.
@@ -67,6 +69,8 @@ class RunSummary:
     num_trained: int
     num_recorded: int
     num_wanted: int
+    num_left_out: int
+    is_over_budget: bool
     wall_seconds: float
     memory: MemoryPeak = field(default_factory=MemoryPeak)
     files: tuple[Path, ...] = ()
@@ -124,6 +128,8 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         num_trained=session.control.num_trained,
         num_recorded=session.control.num_recorded,
         num_wanted=session.control.ledger.num_wanted,
+        num_left_out=session.control.ledger.num_left_out,
+        is_over_budget=session.control.is_over_budget,
         wall_seconds=wall_seconds,
         memory=watch.peak,
         files=files,

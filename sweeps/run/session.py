@@ -107,8 +107,6 @@ class RunSession:
         """Run what is missing; where nothing is, `run_trials` is not called."""
         if self.control.has_work:
             run_trials(self.control)
-        if self.control.is_over_budget:
-            self._listener.message("the budget is spent: no further trial was started")
 
     def keep_facts(self, wall_seconds: float, memory: MemoryPeak) -> dict[str, Any]:
         """Write `summary.json`: environment, memory and wall time of all runs of this sweep."""

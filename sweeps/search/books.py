@@ -63,9 +63,14 @@ class Books:
             for cell in cells
             for stage in cell.stages
         }
+        left_out: set[tuple[StudyKey, int]] = set()
         for record in sorted(records, key=lambda record: record.key.attempt):
             if self.asked(record):
                 self._spend(record)
+            elif record.key.study not in self._books and record.state.counts:
+                left_out.add((record.key.study, record.key.number))
+        self.num_left_out = len(left_out)
+        """Recorded trials of cells the spec no longer names."""
 
     def asked(self, record: TrialRecord) -> bool:
         """A trial was handed out. Returns whether the event told anything new."""

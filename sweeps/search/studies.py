@@ -9,8 +9,9 @@ what another driver sampled before. The stored study is the record, not the samp
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import optuna
 from optuna.distributions import FloatDistribution
@@ -49,6 +50,8 @@ from sweeps.spec.searches import Range
 from sweeps.spec.spaces import maximizes, num_trials
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
+
+T = TypeVar("T")
 
 STARTUP_TRIALS = 3  # random suggestions, the middle included, before TPE models the history
 
@@ -106,12 +109,17 @@ class OptunaStudies:
         Raises:
             MeaningError: Names each differing key.
         """
+        recorded = self.recorded_meaning()
+        if recorded:
+            check_meaning(recorded, json.loads(json.dumps(meaning)), self._name)
+
+    def recorded_meaning(self) -> dict[str, JSON]:
+        """What `open` was given first, `CONTENT` with it; empty where it never was."""
         name = f"{self._name}/meaning"
         if name not in optuna.get_all_study_names(self._storage):
-            return
-        recorded = optuna.load_study(study_name=name, storage=self._storage).user_attrs
-        if "meaning" in recorded:
-            check_meaning(recorded["meaning"], json.loads(json.dumps(meaning)), self._name)
+            return {}
+        study = optuna.load_study(study_name=name, storage=self._storage)
+        return dict(study.user_attrs.get("meaning", {}))
 
     def num_kept(self) -> int:
         """Trials that finished or were pruned, replaced ones included."""
@@ -217,24 +225,42 @@ def read_ledger(paths: SweepPaths, spec: SweepSpec) -> Ledger:
         StorageError: The ledger can not be opened.
     """
     url = _url_of(paths, spec)
-    records = () if url is None else _read(url, spec.name)
+    records = () if url is None else _read(url, spec.name, OptunaStudies.read) or ()
     general = _general_encoder_of(records, spec)
     return Ledger(spec, make_cells(spec), records=records, general_encoder=general)
 
 
-def _read(url: str, name: str) -> tuple[TrialRecord, ...]:
+def _read(url: str, name: str, read: Callable[[OptunaStudies], T]) -> T | None:
+    """What is read of the studies; None where there are none."""
     with readable(url) as place:
         if not is_made(place):
-            return ()
+            return None
         studies = OptunaStudies(place, name)
         try:
-            return studies.read()
+            return read(studies)
         finally:
             studies.close()
 
 
-def check_ledger(paths: SweepPaths, spec: SweepSpec) -> bool:
+def read_meaning(paths: SweepPaths, spec: SweepSpec) -> dict[str, JSON]:
+    """What the recorded cells mean, `CONTENT` with it; empty where no run was; changes nothing.
+
+    Raises:
+        StorageError: The ledger can not be opened.
+    """
+    url = _url_of(paths, spec)
+    return {} if url is None else _read(url, spec.name, OptunaStudies.recorded_meaning) or {}
+
+
+def check_ledger(
+    paths: SweepPaths, spec: SweepSpec, content: Mapping[str, JSON] | None = None
+) -> bool:
     """Ask whether a run could go on from the ledger; changes nothing.
+
+    Args:
+        paths: Where the sweep lies.
+        spec: The sweep.
+        content: What the corpora hold, by the keys of `suggestions.CONTENT`, where it is known.
 
     Returns:
         Whether trials seem to be missing: no more than a count of those kept says so.
@@ -248,7 +274,7 @@ def check_ledger(paths: SweepPaths, spec: SweepSpec) -> bool:
         return True
     studies = OptunaStudies(url, spec.name)
     try:
-        studies.check(meaning(spec))
+        studies.check({**meaning(spec), **(content or {})})
         num_kept = studies.num_kept()
     finally:
         studies.close()

@@ -106,17 +106,32 @@ def _language_model_load(spec: SweepSpec, cell: Cell, volumes: Volumes) -> Trial
     )
 
 
+def _num_searched_on(spec: SweepSpec) -> int:
+    """Labels that a classifier is trained on while its settings are searched."""
+    labels = spec.labels
+    share = 1 - labels.validation if labels.folds is None else 1 - 1 / labels.folds
+    return int(labels.train * share)
+
+
+def _classifier_epochs(spec: SweepSpec, num_labels: int) -> int:
+    steps_per_epoch = max(1, num_labels // spec.classifier.batch)
+    least = math.ceil(spec.classifier.minimum_steps / steps_per_epoch)
+    return max(spec.classifier.epochs, least)
+
+
+def searched_epochs(spec: SweepSpec) -> int:
+    """Epochs of a classifier whose settings are searched."""
+    return _classifier_epochs(spec, _num_searched_on(spec))
+
+
 def _classifier_load(spec: SweepSpec, stage: Stage, volumes: Volumes) -> TrialLoad:
     shape, labels = spec.classifier, spec.labels
     length = min(volumes.domain.tokens_per_document, shape.maximum_tokens)
-    share, rounds = 1 - labels.validation, 1
-    if labels.folds is not None:
-        share, rounds = 1 - 1 / labels.folds, labels.folds
+    train, rounds = _num_searched_on(spec), labels.folds or 1
     if stage is Stage.FINAL:
-        share, rounds = 1.0, shape.ensemble
-    train = int(labels.train * share)
+        train, rounds = labels.train, shape.ensemble
     steps_per_epoch = max(1, train // shape.batch)
-    epochs = max(shape.epochs, math.ceil(shape.minimum_steps / steps_per_epoch))
+    epochs = _classifier_epochs(spec, train)
     tokens = rounds * epochs * int(train * length)
     scored = rounds * epochs * (labels.train - train) * length
     if stage is Stage.FINAL:

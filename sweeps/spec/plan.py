@@ -6,7 +6,7 @@ assumed, so that a reader can tell a measurement from a default.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sweeps.spec.cells import GENERAL, Cell, Stage, make_cells
@@ -84,6 +84,49 @@ class SweepPlan:
             hours=sum(row.hours for row in self.regimes),
             accelerator_hours=sum(row.accelerator_hours for row in self.regimes),
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rest:
+    """What of a sweep is not recorded yet.
+
+    Args:
+        num_recorded: Trials that are recorded and count.
+        num_left: Trials that a run would train.
+        hours: Wall hours of these, one after the other.
+    """
+
+    num_recorded: int
+    num_left: int
+    hours: float
+
+
+def plan_rest(
+    spec: SweepSpec,
+    num_recorded: Callable[[Cell, Stage], int],
+    *,
+    volumes: Volumes | None = None,
+    rates: Rates | None = None,
+) -> Rest:
+    """Add up what a run would still train.
+
+    Args:
+        spec: The sweep.
+        num_recorded: Trials of a cell and stage that are recorded and count.
+        volumes: Corpus sizes; published ones where left out.
+        rates: Measured ones; defaults where left out.
+    """
+    known = volumes or published_volumes(spec)
+    recorded, left, seconds = 0, 0, 0.0
+    for cell in make_cells(spec):
+        for stage in cell.stages:
+            wanted = num_trials(spec, cell, stage)
+            count = min(wanted, num_recorded(cell, stage))
+            recorded += count
+            left += wanted - count
+            load = trial_load(spec, cell, stage, known)
+            seconds += (wanted - count) * trial_seconds(spec, load, rates)
+    return Rest(num_recorded=recorded, num_left=left, hours=seconds / 3600)
 
 
 def plan_sweep(

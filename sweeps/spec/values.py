@@ -300,5 +300,6 @@ class SweepSpec:
         require(
             found == WIKITEXT103_SIZES,
             f"model must have embedding, hidden and layers {WIKITEXT103_SIZES}, the sizes of the "
-            f"wikitext-103 weights, found {found}; or pretrain on another general corpus",
+            f"wikitext-103 weights (`general`, also where it is left out), found {found}; or name "
+            "another general corpus to pretrain on, e.g. general: {kind: wikitext-2}",
         )

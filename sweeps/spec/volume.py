@@ -132,6 +132,26 @@ def pool_documents(source: CorpusSource, cache: Path) -> int | None:
     return known if array is None else array.num_documents - _num_test(array)
 
 
+def recorded_pool(source: CorpusSource, cache: Path, content: object) -> int | None:
+    """Documents that language models of a recorded sweep may see, whatever its files hold now.
+
+    Args:
+        source: Its domain corpus.
+        cache: Folder of the token arrays.
+        content: The recorded fingerprint's first 16 digits; None where nothing is recorded.
+
+    Returns:
+        The pool of its token array, else the published one; None where neither is known.
+    """
+    from ulm.text.token_folder import folder_name
+
+    folder = cache / folder_name(source.name, str(content))
+    array = _array_in(folder)
+    if array is None:
+        return published_volume(source).pool_documents
+    return array.num_documents - _num_test(array)
+
+
 def size_mistake(spec: SweepSpec, volumes: Volumes) -> str | None:
     """What is wrong with the largest size, in words; None where it fits or nothing is known."""
     pool = volumes.domain.pool_documents
@@ -143,14 +163,19 @@ def size_mistake(spec: SweepSpec, volumes: Volumes) -> str | None:
 def _stored_array(source: CorpusSource, cache: Path) -> "TokenArray | None":
     if not cache.is_dir():
         return None
-    from ulm.errors import TokenError
     from ulm.text.stamps import recall, stamp_source
-    from ulm.text.tokens import load_tokens
 
     stamp = stamp_source(source)
     folder = None if stamp is None else recall(cache, stamp)
-    if folder is None or not folder.is_dir():
+    return None if folder is None else _array_in(folder)
+
+
+def _array_in(folder: Path) -> "TokenArray | None":
+    if not folder.is_dir():
         return None
+    from ulm.errors import TokenError
+    from ulm.text.tokens import load_tokens
+
     try:
         return load_tokens(folder)
     except TokenError:  # damaged: a run makes it anew

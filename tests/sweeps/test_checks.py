@@ -6,8 +6,13 @@ import pytest
 
 from sweeps.checks import check_sweep
 from sweeps.errors import StorageError
+from sweeps.paths import SweepPaths
+from sweeps.search.studies import OptunaStudies
+from sweeps.search.suggestions import CONTENT
 from sweeps.spec.load import load_spec
+from sweeps.spec.meaning import meaning
 from ulm.errors import UlmError
+from ulm.text.corpora import open_corpus
 
 ROWS = "text,label\n" + "".join(f"a review {i},{('bad', 'good')[i % 2]}\n" for i in range(40))
 
@@ -18,16 +23,18 @@ def _folder(tmp_path, monkeypatch):
     Path("reviews.csv").write_text(ROWS, encoding="utf-8")
 
 
+SETTINGS = {
+    "corpus": "{kind: csv, path: reviews.csv}",
+    "general": "{kind: csv, path: reviews.csv}",
+    "labels.train": "8",
+    "sizes": "[10, 20]",
+    "storage": "runs",
+}
+
+
 def findings_of(**overrides):
-    settings = {
-        "corpus": "{kind: csv, path: reviews.csv}",
-        "general": "{kind: csv, path: reviews.csv}",
-        "labels.train": "8",
-        "sizes": "[10, 20]",
-        "storage": "runs",
-    }
     named = {key.replace("__", "."): value for key, value in overrides.items()}
-    spec = load_spec("demo", {**settings, **named})
+    spec = load_spec("demo", {**SETTINGS, **named})
     return {finding.what: finding for finding in check_sweep(spec)}
 
 
@@ -113,6 +120,17 @@ def test_general_weights_are_downloaded_later_or_not_needed():
     assert finding.detail == "no regime needs a general model"
 
 
+def test_an_invented_general_language_beside_real_text_is_a_note():
+    finding = findings_of(general="{kind: synthetic-general, documents: 60}")["general"]
+    assert finding.result == "note"
+    assert "60 documents of synthetic-general to pretrain on, an invented" in finding.detail
+    assert "set general to wikitext-2" in finding.detail
+    invented = {"corpus": "{kind: synthetic}", "general": "{kind: synthetic-general}"}
+    assert findings_of(**invented)["general"].result == "ok"
+    bow = findings_of(general="{kind: synthetic-general}", regimes="[bow]")["general"]
+    assert bow.result == "ok"
+
+
 def test_an_encoder_that_cannot_be_loaded_or_does_not_fit_is_found(monkeypatch):
     general = "{kind: encoder, path: nowhere}"
     assert findings_of(general=general)["general"].result == "failed"
@@ -136,12 +154,37 @@ def test_more_than_this_machine_has_is_a_note(monkeypatch):
     assert findings_of(resources="{cpus: 4000}")["resources"].result == "note"
 
 
+def test_a_warm_up_within_which_nothing_is_pruned_is_a_note():
+    finding = findings_of(search__warmup_epochs="20")["search"]
+    assert (finding.result, "20, classifiers have 20 epochs" in finding.detail) == ("note", True)
+    assert findings_of(search__warmup_epochs="19")["search"].result == "ok"
+    assert findings_of(search__warmup_epochs="20", search__pruner="none")["search"].result == "ok"
+    longer = findings_of(search__warmup_epochs="20", classifier__minimum_steps="100")
+    assert longer["search"].result == "ok"
+
+
 def test_a_ledger_that_cannot_be_opened_is_found(monkeypatch):
     def refuse(paths, spec):
         raise StorageError("the ledger is locked")
 
     monkeypatch.setattr("sweeps.search.studies.read_records", refuse)
     assert findings_of()["ledger"].detail == "the ledger is locked"
+
+
+def test_text_that_was_collected_since_is_refused_as_a_run_would_refuse_it():
+    spec = load_spec("demo", SETTINGS)
+    paths = SweepPaths.of(spec)
+    paths.folder.mkdir(parents=True)
+    studies = OptunaStudies(paths.ledger_url, spec.name)
+    held = [open_corpus(s).fingerprint[:16] for s in (spec.corpus, spec.general.source)]
+    studies.open({**meaning(spec), **dict(zip(CONTENT, held, strict=True))})
+    studies.close()
+    assert findings_of()["ledger"].result == "ok"
+    Path("reviews.csv").write_text(ROWS + "another,good\n", encoding="utf-8")
+    finding = findings_of()["ledger"]
+    assert finding.result == "failed"
+    for text in (f"corpus.content: recorded '{held[0]}', now '", "general.content", "another"):
+        assert text in finding.detail
 
 
 def test_every_check_runs_although_one_fails(monkeypatch):
@@ -153,6 +196,7 @@ def test_every_check_runs_although_one_fails(monkeypatch):
     assert results == {
         "corpus": "failed",
         "general": "failed",
+        "search": "ok",
         "storage": "ok",
         "tracking": "ok",
         "ledger": "ok",

@@ -31,16 +31,19 @@ trials: 3
 MEMORY = "driver 0.41 GiB, largest worker 0.80 GiB"
 
 
-def summary(num_trained, num_recorded):
+def summary(num_trained, num_recorded, **others):
     """What `run_sweep` returns; a stand-in, because the real one would import Ray here."""
-    return SimpleNamespace(
-        num_trained=num_trained,
-        num_recorded=num_recorded,
-        num_wanted=97,
-        memory=MEMORY,
-        answer="The answer.\n\nMore of it.",
-        tokenising=("synthetic: 9 s, peak 0.48 GiB, 1 processes",),
-    )
+    values = {
+        "num_trained": num_trained,
+        "num_recorded": num_recorded,
+        "num_wanted": 97,
+        "num_left_out": 0,
+        "is_over_budget": False,
+        "memory": MEMORY,
+        "answer": "The answer.\n\nMore of it.",
+        "tokenising": ("synthetic: 9 s, peak 0.48 GiB, 1 processes",),
+    }
+    return SimpleNamespace(**{**values, **others})
 
 
 SIX_KEYS = ["name", "corpus.kind", "labels.train", "sizes", "regimes", "trials"]
@@ -77,7 +80,7 @@ def launched(monkeypatch):
         return module.summary
 
     module.run_sweep = run_sweep
-    module.summary = summary(3, 5)
+    module.summary = summary(95, 97)
     monkeypatch.setitem(sys.modules, "sweeps.run.launch", module)
     return calls
 
@@ -228,15 +231,18 @@ def test_plan_uses_the_rates_of_recorded_trials(sweep, run_folder, monkeypatch):
     monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of(*records))
     result = sweep("plan", "demo", "--storage", run_folder.parent)
     assert "measured in this sweep" in result.stdout
+    assert "recorded: 2 of 97 trials; a run trains 95 more, " in result.stdout
+    assert "recorded" not in sweep("plan", "demo", "--storage", "elsewhere").stdout
 
 
-def test_run_says_what_was_trained_and_where_the_report_is(sweep, launched, tmp_path):
+def test_run_says_what_was_trained_and_where_the_report_is(sweep, launched, tmp_path, monkeypatch):
+    monkeypatch.setattr("sweeps.tables._mlflow", lambda: "mlflow")
     result = sweep("run", "demo", "--storage", tmp_path / "my runs")
     assert result.exit_code == 0
     folder = tmp_path / "my runs" / "demo"
     assert result.stdout.splitlines() == [
         "the listener is heard",
-        "trained 3 trials, 2 were recorded before",
+        "trained 95 trials, 2 were recorded before",
         f"peak memory: {MEMORY}",
         "tokenised once, synthetic: 9 s, peak 0.48 GiB, 1 processes",
         f"report: {folder}/report/report.html",
@@ -244,6 +250,19 @@ def test_run_says_what_was_trained_and_where_the_report_is(sweep, launched, tmp_
         "The answer.",
     ]
     assert launched[0].storage == str(tmp_path / "my runs")
+
+
+def test_the_line_that_opens_mlflow_works_where_no_environment_is_active(
+    sweep, launched, tmp_path, monkeypatch
+):
+    folder = tmp_path / "my env" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "mlflow").touch(mode=0o755)
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+    monkeypatch.setenv("PATH", "/usr/bin")
+    assert f"record: '{folder}/mlflow' ui --backend-store-uri " in sweep("run", "demo").stdout
+    monkeypatch.setenv("PATH", str(folder))
+    assert "record: mlflow ui --backend-store-uri " in sweep("run", "demo").stdout
 
 
 def test_run_says_when_there_is_nothing_to_train(sweep, launched):
@@ -257,8 +276,22 @@ def test_run_says_when_there_is_nothing_to_train(sweep, launched):
 def test_run_does_not_call_a_stopped_sweep_complete(sweep, launched):
     sys.modules["sweeps.run.launch"].summary = summary(0, 96)
     result = sweep("run", "demo")
-    assert "nothing trained: 96 of 97 trials" in result.stdout
+    assert "nothing trained\nunfinished: 96 of 97 trials are recorded, the report" in result.stdout
     assert "nothing to train" not in result.stdout
+
+
+def test_a_quiet_run_says_that_the_budget_ended_it(sweep, launched):
+    sys.modules["sweeps.run.launch"].summary = summary(3, 5, is_over_budget=True)
+    result = sweep("run", "demo", "--quiet")
+    assert "unfinished: 5 of 97 trials are recorded, the budget is spent: no" in result.stdout
+    sys.modules["sweeps.run.launch"].summary = summary(3, 97, is_over_budget=True)
+    assert "budget" not in sweep("run", "demo", "--quiet").stdout
+
+
+def test_a_shorter_spec_says_what_it_leaves_out(sweep, launched):
+    sys.modules["sweeps.run.launch"].summary = summary(0, 97, num_left_out=24)
+    result = sweep("run", "demo")
+    assert "left out: 24 recorded trials of cells that the spec does not name" in result.stdout
 
 
 def test_run_names_a_tracking_server_without_its_password(sweep, launched):
@@ -361,9 +394,13 @@ def test_report_is_written_from_the_records(sweep, run_folder, monkeypatch):
 
 def test_two_folders_are_reported_side_by_side(sweep, run_folder, monkeypatch):
     monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of())
-    result = sweep("report", run_folder, run_folder)
+    other = shutil.copytree(run_folder, "elsewhere/demo")
+    result = sweep("report", run_folder, other)
     assert result.stdout == f"report: {run_folder}/report/beside-demo.html\n"
     assert "2 sweeps side by side" in (run_folder / "report" / "beside-demo.html").read_text()
+    refused = sweep("report", run_folder, other, f"{run_folder}/../demo")
+    assert refused.exit_code == 2
+    assert f"report must be given different sweeps, found {run_folder} twice" in refused.stderr
 
 
 @pytest.mark.parametrize(("result", "code"), [("ok", 0), ("note", 0), ("failed", 2)])

@@ -200,7 +200,7 @@ def test_a_curve_that_is_flat_from_the_start_is_not_one_that_has_had_enough():
 
 def test_a_last_doubling_that_may_bring_half_a_point_asks_for_seeds():
     own = {
-        p: np.roll([0.01, -0.02, 0.01], i) + np.mean(v) for i, (p, v) in enumerate(TABLE.items())
+        p: np.roll([0.004, -0.008, 0.004], i) + np.mean(v) for i, (p, v) in enumerate(TABLE.items())
     }
     found, text = advice_for(own)
     assert "which holds half a point; more seeds decide" in text
@@ -294,9 +294,30 @@ def test_seeds_for_a_precision_are_the_fewest_whose_interval_is_that_narrow():
     assert 2.776445 * scatter / 5**0.5 <= 0.005 < 3.182446 * scatter / 4**0.5
 
 
+def test_seeds_that_would_not_decide_are_not_proposed():
+    noisy = {p: np.roll([0.1, -0.2, 0.1], i) + np.mean(v) for i, (p, v) in enumerate(TABLE.items())}
+    found, text = advice_for(noisy)
+    assert "more than 29 seeds would be needed to decide: seeds are not the way" in text
+    assert found.wanted.num_seeds < 29
+    wide = Estimate(value=0.0, interval=Interval(low=-0.4, high=0.4), num_seeds=3)
+    assert wanted_for_precision(wide, 0.005) is None
+
+
 def test_a_larger_size_stays_within_the_pool_and_the_budget():
     assert wanted_sizes(SPEC, None).sizes == (3200,)
     assert wanted_sizes(SPEC, 2000).sizes == (2000,)
     assert wanted_sizes(SPEC, 1000).sizes == ()
     full = example_spec(sizes=(100, 6000))
-    assert wanted_sizes(full, None).sizes == (775,)
+    assert wanted_sizes(full, 6000).sizes == (775,)
+
+
+def test_no_size_beyond_the_recorded_text_is_added_and_it_is_said_that_text_must_be_collected():
+    growing = table_of({n: 1 - 2 * n**-0.5 for n in SIZES})
+    found, text = advice_for(growing, target=0.96, pool_documents=2000)
+    assert found.wanted.sizes == (2000,)
+    assert "corpus has 2,000 documents for training: what lies beyond must be collected" in text
+    assert "needs a new name" in text
+    found, text = advice_for(growing, target=0.96, budget_documents=3000, pool_documents=1600)
+    assert found.wanted.sizes == ()
+    _, text = advice_for(growing, target=0.96, pool_documents=75_000)
+    assert "must be collected" not in text

@@ -64,6 +64,13 @@ def test_an_emitted_spec_can_be_run_and_holds_the_sweep(ask, tmp_path):
     assert ask("--emit-spec", tmp_path / "more.yaml").exit_code == 0
 
 
+def test_an_emitted_spec_stays_within_the_text_that_was_recorded(ask, tmp_path, monkeypatch):
+    monkeypatch.setattr("sweeps.advice.consult.recorded_pool", lambda *given: 2000)
+    done = ask("--budget-documents", "100000", "--emit-spec", tmp_path / "more.yaml")
+    assert "2,000 documents for training: what lies beyond must be collected first" in done.stdout
+    assert load_spec(tmp_path / "more.yaml").sizes == (*SPEC.sizes, 2000)
+
+
 def test_a_file_that_is_not_its_own_is_not_overwritten(ask, tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text("name: mine\n", encoding="utf-8")

@@ -7,7 +7,7 @@ from simulation import open_control, run_all, tiny_spec
 from sweeps.errors import MeaningError, StorageError
 from sweeps.paths import SweepPaths
 from sweeps.search.database import is_made, told_when_gone
-from sweeps.search.studies import OptunaStudies, check_ledger
+from sweeps.search.studies import OptunaStudies, check_ledger, read_meaning
 from sweeps.spec.load import load_spec
 from sweeps.spec.meaning import meaning
 from tests.sweeps.postgres import QUOTED
@@ -55,7 +55,10 @@ def test_a_ledger_of_another_meaning_is_refused_and_one_of_another_sweep_is_not(
     changed = {**settings, "model.hidden": "7"}
     with pytest.raises(MeaningError, match=r"model\.hidden: recorded 96, now 7"):
         check_ledger(SweepPaths.of(spec), load_spec("demo", changed))
-    check_ledger(SweepPaths.of(spec), load_spec("demo", {**changed, "name": "other"}))
+    other = load_spec("demo", {**changed, "name": "other"})
+    check_ledger(SweepPaths.of(spec), other)
+    assert read_meaning(SweepPaths.of(spec), spec) == meaning(spec)
+    assert read_meaning(SweepPaths.of(spec), other) == {}
 
 
 def test_a_ledger_says_whether_trials_seem_to_be_missing(tmp_path):

@@ -265,3 +265,14 @@ def test_a_study_key_reads_as_a_path(stage):
     key = TrialKey(study=StudyKey(cell_id="domain-n10-s0-12345678", stage=stage), number=2)
     assert str(key) == f"domain-n10-s0-12345678/{stage.value}/2"
     assert str(replace(key, attempt=1)) == f"domain-n10-s0-12345678/{stage.value}/2.1"
+
+
+def test_recorded_trials_of_cells_the_spec_no_longer_names_are_counted_and_left_out():
+    larger = tiny_spec(sizes=(10,), seeds=(0, 1))
+    ledger = new_ledger(larger)
+    bow = [study for study in ledger.ready(0) if study.cell_id.startswith("bow")]
+    for study in bow:
+        finish(ledger, study)
+    smaller = new_ledger(tiny_spec(**ONE), records=ledger.attempts)
+    assert (ledger.num_left_out, smaller.num_left_out) == (0, 1)
+    assert len(smaller.records) == len(bow) - 1 == 1

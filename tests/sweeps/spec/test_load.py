@@ -308,3 +308,10 @@ def test_any_spec_survives_json(ends, log, name):
 def test_any_text_is_refused_with_a_place(text):
     with pytest.raises(SpecError, match=r"^spec\.json:"):
         spec_from_json(text)
+
+
+def test_a_general_model_that_was_left_out_is_named_where_it_does_not_fit(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("name: own\ncorpus: {kind: imdb}\nsizes: [500]\nmodel: {hidden: 96}\n")
+    with pytest.raises(SpecError, match=r"`general`, also where it is left out.*wikitext-2"):
+        load_spec(file)

@@ -12,7 +12,7 @@ from sweeps.spec.cost import (
     vocabulary_size,
 )
 from sweeps.spec.load import load_spec
-from sweeps.spec.plan import budget_warnings, plan_sweep
+from sweeps.spec.plan import budget_warnings, plan_rest, plan_sweep
 from sweeps.spec.rates import CPU_FLOP_PER_SECOND, GPU_FLOP_PER_SECOND, Rates, default_rates
 from sweeps.spec.searches import NeuralSearch, Range, SearchSpec
 from sweeps.spec.spaces import num_trials
@@ -23,6 +23,7 @@ from sweeps.spec.volume import (
     pool_documents,
     published_volume,
     published_volumes,
+    recorded_pool,
     stored_volumes,
 )
 from ulm.regimes import Regime
@@ -152,6 +153,13 @@ def test_a_study_with_nothing_to_search_has_one_trial(demo):
     assert num_trials(demo, cell_of(demo, "bow"), Stage.CLASSIFIER) == demo.search.bow.trials
 
 
+def test_what_is_recorded_is_not_planned_again(demo):
+    nothing, all_of_it = (plan_rest(demo, lambda c, s, n=n: n) for n in (0, 1000))
+    assert nothing.hours == pytest.approx(plan_sweep(demo).total.hours)
+    assert (nothing.num_recorded, nothing.num_left) == (0, all_of_it.num_recorded)
+    assert (all_of_it.num_left, all_of_it.hours) == (0, 0)
+
+
 def test_storage_and_memory_grow_with_the_model(imdb, demo):
     large, small = plan_sweep(imdb), plan_sweep(demo)
     assert large.storage_gib > 320 * 44e6 * 4 / 2**30
@@ -220,6 +228,10 @@ def test_token_arrays_are_preferred_where_they_are(demo, tmp_path, monkeypatch):
     assert pool_documents(own, tmp_path) == 3
     assert pool_documents(own, tmp_path / "none") is None
     assert pool_documents(demo.corpus, tmp_path) == 5_000, "what is published is not looked up"
+    (tmp_path / "csv-mine-0ac4ab8f59e0441e-fastai1").mkdir()
+    assert recorded_pool(own, tmp_path, "0ac4ab8f59e0441e") == 3
+    assert recorded_pool(own, tmp_path, "316b501b2faeef58") is None, "of other text"
+    assert recorded_pool(demo.corpus, tmp_path, None) == 5_000
     domain = CorpusVolume(tokens_per_document=25.0, pool_documents=3)
     plan = plan_sweep(demo, volumes=Volumes(domain=domain, general=domain))
     assert "25 tokens a domain document" in plan.assumptions[2]
