@@ -19,6 +19,7 @@ from sweeps.disk import full_disk, is_full
 from sweeps.errors import SweepError
 from sweeps.garbage import collect_rarely
 from sweeps.passwords import redact_uri
+from sweeps.programs import typed
 from ulm.errors import UlmError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class _Verbs(TyperGroup):
             typer.echo(str(full_disk(os.getcwd())), err=True)
             raise typer.Exit(USER_MISTAKE) from None
         except KeyboardInterrupt:
-            command = redact_uri(shlex.join(["sweep", *sys.argv[1:]]))
+            command = redact_uri(shlex.join([typed("sweep"), *sys.argv[1:]]))
             typer.echo(f"interrupted; go on with: {command}", err=True)
             raise typer.Exit(INTERRUPTED) from None
 

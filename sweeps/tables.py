@@ -5,10 +5,7 @@ not say, so that a pipe loses nothing.
 """
 
 import shlex
-import shutil
-import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -17,6 +14,7 @@ from rich.text import Text
 from sweeps.finding import Finding
 from sweeps.live import words
 from sweeps.live.board import Board, StudyState
+from sweeps.programs import typed
 from sweeps.search.records import TrialRecord
 from sweeps.search.spending import Spent
 from sweeps.spec.bill import Bill, NodeBill
@@ -255,12 +253,4 @@ def _record(paths: "SweepPaths", spec: SweepSpec) -> str:
 
     uri = redact_uri(spec.tracking.uri or paths.mlflow_uri)
     is_server = uri.startswith(("http://", "https://", "databricks"))
-    return uri if is_server else shlex.join([_mlflow(), "ui", "--backend-store-uri", uri])
-
-
-def _mlflow() -> str:
-    """What starts the MLflow that wrote the record: its name where a shell finds it by that."""
-    beside = Path(sys.executable).with_name("mlflow")
-    found = shutil.which("mlflow")
-    is_found = found is not None and Path(found).parent == beside.parent
-    return str(beside) if beside.is_file() and not is_found else "mlflow"
+    return uri if is_server else shlex.join([typed("mlflow"), "ui", "--backend-store-uri", uri])

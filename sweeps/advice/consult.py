@@ -22,6 +22,7 @@ from sweeps.answer.results import ResultRow, make_rows, open_ledger
 from sweeps.answer.search_curves import search_curve
 from sweeps.answer.tried import search_panels
 from sweeps.paths import SweepPaths
+from sweeps.programs import typed
 from sweeps.search.records import TrialRecord
 from sweeps.search.studies import read_meaning
 from sweeps.search.suggestions import CONTENT
@@ -86,7 +87,7 @@ def advice_lines(
     lines = [*advice.lines, f"cells to add: {advice.wanted.describe(spec)}"]
     if emit_spec is not None:
         write_spec(spec, advice.wanted, emit_spec)
-        lines.append(f"go on with: sweep run {shlex.quote(str(emit_spec))}")
+        lines.append(f"go on with: {shlex.join([typed('sweep'), 'run', str(emit_spec)])}")
     return lines
 
 

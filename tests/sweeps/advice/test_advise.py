@@ -57,7 +57,7 @@ def test_where_the_data_do_not_support_an_answer_it_says_so_and_exits_0(ask):
 def test_an_emitted_spec_can_be_run_and_holds_the_sweep(ask, tmp_path):
     done = ask("--budget-documents", "100000", "--emit-spec", tmp_path / "more.yaml")
     assert done.exit_code == 0, done.output
-    assert f"go on with: sweep run {tmp_path}/more.yaml" in done.stdout
+    assert f"sweep run {tmp_path}/more.yaml" in done.stdout
     loaded = load_spec(tmp_path / "more.yaml")
     assert loaded.sizes == (*SPEC.sizes, 3200)
     assert {cell.id for cell in make_cells(SPEC)} < {cell.id for cell in make_cells(loaded)}
