@@ -11,7 +11,7 @@ from math import log
 
 import numpy as np
 
-from sweeps.answer.extrapolation import Extrapolation, range_of, why_not
+from sweeps.answer.extrapolation import ALL_REFUTED, Extrapolation, range_of, why_not
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Interval, Scores
 
@@ -61,7 +61,7 @@ def outlook_at(
     if size <= known[-1]:
         return _within(scores, regime, known, size, hours)
     if model is None or not model.trusted:
-        reason = why_not(scores, regime, known) or "no form predicts the largest it was not shown"
+        reason = why_not(scores, regime, known) or ALL_REFUTED
         return f"it lies beyond the measured sizes, and their curve is not extrapolated: {reason}"
     if size > model.limit:
         return (

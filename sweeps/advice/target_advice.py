@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sweeps.advice.question import Question
 from sweeps.advice.wanted import Wanted, wanted_sizes
 from sweeps.answer.crossings import Crossing, find_crossing, reaching
-from sweeps.answer.extrapolation import Extrapolation, range_of
+from sweeps.answer.extrapolation import ALL_REFUTED, Extrapolation, range_of, why_not
 from sweeps.answer.findings import Growth
 from sweeps.answer.scores import Interval, Scores
 from sweeps.report.phrases import counted, joined, number, rounded, span
@@ -53,7 +53,13 @@ def target_advice(
     if not crossing.begins_below and crossing.is_at_most:
         return _from_the_start(name, lead.regime, crossing)
     if crossing.documents is None and crossing.num_seeds > 1 and not _touches_end(crossing):
-        return _beyond(spec, name, lead.regime, question, crossing, model)
+        if model is None or not model.trusted:
+            reason = why_not(scores, lead.regime, spec.sizes) or ALL_REFUTED
+            return said(
+                f"{_not_within(name, crossing)}, and its curve is not extrapolated: {reason}.",
+                wanted=wanted_sizes(spec, question.most_documents),
+            )
+        return _beyond(spec, name, question, question.target, crossing, model)
     return _unresolved(spec, name, lead.regime, question, crossing)
 
 
@@ -86,23 +92,19 @@ def _from_the_start(name: str, regime: str, crossing: Crossing) -> Advice:
     return said(f"Target {name}: {smallest} documents, the smallest size, reach it already.")
 
 
+def _not_within(name: str, crossing: Crossing) -> str:
+    return f"Target {name}: not reached within {number(crossing.largest)} documents"
+
+
 def _beyond(
     spec: SweepSpec,
     name: str,
-    regime: str,
     question: Question,
+    target: float,
     crossing: Crossing,
-    model: Extrapolation | None,
+    model: Extrapolation,
 ) -> Advice:
-    begin = f"Target {name}: not reached within {number(crossing.largest)} documents"
-    wanted = wanted_sizes(spec, question.most_documents)
-    if model is None or not model.trusted or question.target is None:
-        return said(
-            f"{begin}, and fewer than three sizes tell no form of the curve from another: no "
-            "answer beyond them; add sizes.",
-            wanted=wanted,
-        )
-    predictions = model.documents_for(question.target)
+    begin, predictions = _not_within(name, crossing), model.documents_for(target)
     ends = range_of(predictions)
     if ends.low > model.limit:
         return said(
@@ -114,7 +116,7 @@ def _beyond(
         f"{begin}; extrapolated it needs {_range(ends, model.limit)} documents ({forms}): forms "
         "that fit the measured sizes alike, so this is a range and not a number; measure a larger "
         "size before paying for all of it.",
-        wanted=wanted,
+        wanted=wanted_sizes(spec, question.most_documents),
     )
 
 

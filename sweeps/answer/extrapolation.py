@@ -18,6 +18,7 @@ NUM_DRAWS = 1000
 REACH = 4.0  # nothing is said beyond this multiple of the largest measured size
 TOLERANCE = 0.01  # a miss of up to a point of accuracy refutes no form
 FEWEST_SIZES, FEWEST_SEEDS = 3, 2
+ALL_REFUTED = "no form predicts its largest size from the smaller ones"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +116,7 @@ def range_of(predictions: Sequence[Prediction]) -> Interval:
 
 
 def why_not(scores: Scores, regime: str, sizes: Sequence[int]) -> str | None:
-    """Why a regime's curve is not extrapolated; None where it is."""
+    """Why no form is fitted to a regime's curve; None where some are, if only to be refuted."""
     points = _points(scores, regime, sizes)
     if len(points) < FEWEST_SIZES or not scores.has(*points):
         return (

@@ -6,7 +6,7 @@ Findings and an extrapolation come in; two sections go out.
 from collections.abc import Iterator
 
 from sweeps.answer.crossings import Crossing
-from sweeps.answer.extrapolation import Extrapolation, FittedForm, range_of, why_not
+from sweeps.answer.extrapolation import ALL_REFUTED, Extrapolation, FittedForm, range_of, why_not
 from sweeps.answer.findings import Findings, Growth
 from sweeps.answer.gain import is_asked
 from sweeps.report.blocks import Block, Bullets, Section, Table, Text
@@ -136,7 +136,7 @@ def _beyond(model: Extrapolation) -> tuple[Block, ...]:
     lines = tuple(_form_line(found, twice) for found in model.fitted)
     said = model.accuracy_at(twice)
     if not said:
-        text = "No form predicts the largest size it was not shown: nothing is extrapolated."
+        text = f"The curve of `{model.regime}` is not extrapolated: {ALL_REFUTED}."
     else:
         ends = range_of(said)
         text = (

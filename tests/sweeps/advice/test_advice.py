@@ -133,6 +133,18 @@ def test_a_target_beyond_them_is_a_range_over_forms_and_a_size_to_measure():
     assert found.wanted.sizes == (3200,)
 
 
+def test_a_curve_that_falls_is_not_extrapolated_to_a_target_and_the_reason_is_said():
+    falling = {n: 0.80 - 0.01 * k for k, n in enumerate(SIZES)}
+    found, text = advice_for(table_of(falling), target=0.9, budget_documents=3200)
+    reason = "its largest size scores no more than its smallest"
+    assert (
+        f"not reached within 1,600 documents, and its curve is not extrapolated: {reason}" in text
+    )
+    assert "3,200 documents: no answer, it lies beyond the measured sizes" in text
+    assert "should score" not in text
+    assert found.wanted.sizes == (3200,)
+
+
 def test_a_target_that_no_form_reaches_is_not_worth_more_text():
     found, text = advice_for(TABLE, target=0.97)
     assert "by every form not within 6,400 either" in text
