@@ -47,11 +47,15 @@ def _check_corpus(spec: SweepSpec, content: dict[str, JSON]) -> Finding:
     corpus = open_corpus(spec.corpus)
     content[CONTENT[0]] = corpus.fingerprint[:16]
     check_draws(spec, corpus.parts, corpus.labels, corpus.label_names)
-    num_tests = int((corpus.parts == Part.TEST).sum())
-    num_scored = num_tests if spec.test.documents is None else spec.test.documents
+    is_test = corpus.parts == Part.TEST
+    labels = corpus.labels[~is_test & (corpus.labels >= 0)]
+    classes = ", ".join(
+        f"{name}: {(labels == label).sum():,}" for label, name in enumerate(corpus.label_names)
+    )
+    num_scored = is_test.sum() if spec.test.documents is None else spec.test.documents
     detail = (
-        f"{len(corpus) - num_tests:,} documents for training, {num_scored:,} scored, classes "
-        f"{', '.join(corpus.label_names)}"
+        f"{(~is_test).sum():,} documents for training, {len(labels):,} of them labelled "
+        f"({classes}), {num_scored:,} scored"
     )
     if corpus.num_dropped:
         detail += f"; {corpus.num_dropped:,} more repeat a test document and are left out"

@@ -41,7 +41,9 @@ def findings_of(**overrides):
 def test_a_sound_sweep_passes_and_leaves_nothing_behind(tmp_path):
     findings = findings_of()
     assert {finding.result for finding in findings.values()} == {"ok"}
-    assert findings["corpus"].detail.startswith("32 documents for training, 8 scored")
+    assert findings["corpus"].detail == (
+        "32 documents for training, 32 of them labelled (bad: 16, good: 16), 8 scored"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["reviews.csv"]
 
 
