@@ -1,8 +1,12 @@
-"""Actors: Tune's actor manager, for which a lost worker never ends the other trials.
+"""Actors: Tune's handling of workers, for which a lost one costs no more than its last epochs.
 
 Ray says in several ways that a worker is gone. Tune repeats a trial for one of them, a
 `RayActorError`, and ends the whole experiment for the others (Ray 2.60): among them is the word of
 the memory monitor that it ended a worker because its node ran low on memory.
+
+A worker that goes on to its next trial may be lost on the way. Tune hears of that twice, from the
+worker and from the call that hands the trial over. The first time it lets the trial wait for
+another worker; the second time it gives a waiting trial up.
 """
 
 from collections.abc import Iterator
@@ -11,7 +15,10 @@ from typing import Any
 
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.tune import tune
 from ray.tune.execution import tune_controller
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
 
 
 class ActorManager(RayActorManager):
@@ -24,12 +31,23 @@ class ActorManager(RayActorManager):
         super()._actor_task_failed(tracked_actor_task, exception)
 
 
+class Controller(TuneController):
+    """Hears once that a worker was lost on the way to its next trial."""
+
+    def _trial_task_failure(self, trial: Trial, exception: Exception) -> None:
+        is_told_again = trial in self._resetting_trials and trial.status != Trial.RUNNING
+        if is_told_again and isinstance(exception, RayActorError):
+            self._resetting_trials.discard(trial)
+        else:
+            super()._trial_task_failure(trial, exception)
+
+
 @contextmanager
 def lost_workers_end_nothing() -> Iterator[None]:
-    """For a block Tune makes this actor manager."""
-    theirs = tune_controller.RayActorManager
-    tune_controller.RayActorManager = ActorManager
+    """For a block Tune runs with this controller and actor manager."""
+    theirs = tune_controller.RayActorManager, tune.TuneController
+    tune_controller.RayActorManager, tune.TuneController = ActorManager, Controller
     try:
         yield
     finally:
-        tune_controller.RayActorManager = theirs
+        tune_controller.RayActorManager, tune.TuneController = theirs

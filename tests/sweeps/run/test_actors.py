@@ -4,9 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 from ray.exceptions import ActorDiedError, ObjectLostError, OutOfMemoryError, RayActorError
+from ray.tune import tune
 from ray.tune.execution import tune_controller
+from ray.tune.experiment import Trial
 
-from sweeps.run.actors import ActorManager, lost_workers_end_nothing
+from sweeps.run.actors import ActorManager, Controller, lost_workers_end_nothing
 
 pytestmark = pytest.mark.ray
 
@@ -39,8 +41,28 @@ def test_a_fault_of_tune_itself_is_still_raised():
         ActorManager.__new__(ActorManager)._actor_task_failed(task, ValueError("no word"))
 
 
-def test_tune_has_its_own_manager_again_after_the_block():
-    theirs = tune_controller.RayActorManager
+def test_tune_has_its_own_parts_again_after_the_block():
+    theirs = tune_controller.RayActorManager, tune.TuneController
     with lost_workers_end_nothing():
         assert tune_controller.RayActorManager is ActorManager
-    assert tune_controller.RayActorManager is theirs
+        assert tune.TuneController is Controller
+    assert (tune_controller.RayActorManager, tune.TuneController) == theirs
+
+
+def test_a_worker_lost_on_the_way_to_a_trial_is_heard_of_once(monkeypatch):
+    heard, trial = [], Trial("train", stub=True)
+    trial.status = Trial.RUNNING  # as Tune sets it before the first word
+
+    def hear(controller, trial, exception):
+        heard.append(exception)
+        trial.status = Trial.PENDING
+
+    monkeypatch.setattr(tune_controller.TuneController, "_trial_task_failure", hear)
+    controller = Controller.__new__(Controller)
+    controller._resetting_trials = {trial}
+    for _ in range(2):
+        controller._trial_task_failure(trial, RayActorError())
+    assert len(heard) == 1
+    assert not controller._resetting_trials, "another worker may get it"
+    controller._trial_task_failure(trial, RayActorError())
+    assert len(heard) == 2, "a later loss is another one"

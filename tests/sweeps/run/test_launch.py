@@ -53,12 +53,12 @@ def drive(tmp_path):
     }
     drivers = []
 
-    def start(spec):
+    def start(spec, *arguments):
         file = tmp_path / "spec.json"
         file.write_text(spec_to_json(spec), encoding="utf-8")
         drivers.append(
             subprocess.Popen(
-                [sys.executable, str(DRIVE), str(file)],
+                [sys.executable, str(DRIVE), str(file), *arguments],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -167,3 +167,14 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_last_epoch(small, drive
     assert comparable(rows) == comparable(unbroken(small, tmp_path))
     assert all(record.key.attempt == 0 for record in counted(small)), "Ray repeats, not the ledger"
     assert not SweepPaths.of(small).ray.exists()
+
+
+@pytest.mark.ray
+def test_a_worker_that_is_killed_between_two_trials_costs_neither(small, drive, tmp_path):
+    out, _ = finish(drive(small, "4"))
+    records = counted(small)
+    assert f"trained {len(records)} of {len(records)}\n" in out
+    assert all(record.failure is None for record in records)
+    assert comparable(read_csv(SweepPaths.of(small).results_csv)) == comparable(
+        unbroken(small, tmp_path)
+    )
