@@ -18,6 +18,7 @@ from ulm.text.corpora import TABLE_KINDS, CorpusSource
 from ulm.text.folders import read_folder
 from ulm.text.listing import Part
 from ulm.text.rows import READERS, Columns
+from ulm.text.tables import num_drawn
 
 MOST_ROWS = 200_000  # of a larger table no more is read: a second or two
 FIRST, EVERY = 300, 20  # texts that are counted: the first ones, then each twentieth
@@ -77,11 +78,11 @@ def _of_table(source: CorpusSource) -> CorpusVolume | None:
 
 
 def _num_test(source: CorpusSource, marks: Mapping[str | None, int]) -> int:
-    """As many as `ulm.text.tables.split_test` draws, or as the part column has."""
+    """As many as are drawn, or as the part column has."""
     if source.part_column is not None:
         return marks.get("test", 0)
     counts = [count for label, count in marks.items() if label is not None]
-    return sum(min(max(1, round(source.test_share * n)), n - 1) for n in counts)
+    return sum(num_drawn(count, source.test_share) for count in counts)
 
 
 def _volume(

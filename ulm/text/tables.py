@@ -72,6 +72,11 @@ def _hash_order(texts: Sequence[str], documents: NDArray[np.int64], seed: int) -
     return documents[np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)]
 
 
+def num_drawn(count: int, share: float) -> int:
+    """Documents of a class of `count` that `split_test` draws: one at least, and one is left."""
+    return min(max(1, round(share * count)), count - 1)
+
+
 def split_test(
     texts: Sequence[str], labels: NDArray[np.int16], *, share: float, seed: int
 ) -> NDArray[np.int64]:
@@ -89,8 +94,7 @@ def split_test(
     chosen = []
     for label in np.unique(labels[labels != NO_LABEL]):
         documents = np.flatnonzero(labels == label)
-        count = min(max(1, round(share * len(documents))), len(documents) - 1)
-        chosen.append(_hash_order(texts, documents, seed)[:count])
+        chosen.append(_hash_order(texts, documents, seed)[: num_drawn(len(documents), share)])
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, dtype=np.int64)
 
 
