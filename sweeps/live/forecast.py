@@ -12,6 +12,7 @@ chain of trials that wait for each other.
 import math
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
 
 from sweeps.live.board import Board, share_trained
@@ -115,11 +116,24 @@ def _summary(factors: list[float], doubt: float) -> _Factor:
 
 def _factor(record: TrialRecord, cost: float) -> float:
     """Seconds of a trial over those of the plan; 0 where nothing is known of it."""
-    until = record.ended_at if record.state.counts else record.told_at
-    share = 1.0 if record.state.counts else share_trained(record)
-    if until is None or not share:
+    if record.state.counts:
+        return record.worked_seconds(record.ended_at or 0.0) / cost
+    if record.told_at is None or not record.progress:
         return 0.0
-    return record.held_seconds(until) / (share * cost)
+    return _seconds_in_all(record, record.worked_seconds(record.told_at)) / cost
+
+
+def _seconds_in_all(record: TrialRecord, worked: float) -> float:
+    """What a trial takes that has epochs behind it: the rest at the pace of all but the first.
+
+    Before the first a trial loads and, on a GPU, compiles for seconds in which others are trained.
+    """
+    seconds = [epoch.metrics.get("seconds", 0.0) for epoch in record.progress]
+    later = [b - a if b >= a else b for a, b in pairwise(seconds)]  # of a fold they begin at 0
+    if any(later):
+        last = record.progress[-1]
+        return worked + (last.num_epochs - last.epoch) * fmean(later)
+    return worked / share_trained(record)
 
 
 def forecast(board: Board) -> Forecast | None:

@@ -1,9 +1,12 @@
 import random
+from dataclasses import replace
 
 import pytest
 
 from sweeps.live.board import Board
 from sweeps.live.forecast import Forecast, forecast
+from sweeps.search.records import Progress
+from sweeps.spec.cells import Stage
 from sweeps.spec.load import load_spec
 from tests.sweeps.live.played_sweep import even_pace, played
 
@@ -73,6 +76,38 @@ def test_a_bag_of_words_tells_nothing_of_a_neural_model():
             break
     plan = sum(seconds for c in board.cells.values() for seconds, _ in board.work_left(c).values())
     assert forecast(board).likely_seconds == pytest.approx(plan, rel=0.1)
+
+
+def begun(start_seconds, first_seconds, epoch_seconds, *, num_epochs=40):
+    """The first neural trial of a sweep, three epochs on."""
+    record = next(r for _, _, r in played(SPEC) if r.key.study.stage is not Stage.FINAL)
+    seconds = [first_seconds + epoch_seconds * epoch for epoch in range(3)]
+    progress = tuple(
+        Progress(epoch=epoch, num_epochs=num_epochs, value=0.5, metrics={"seconds": s})
+        for epoch, s in enumerate(seconds, 1)
+    )
+    told_at = record.started_at + start_seconds + seconds[-1]
+    return replace(record, progress=progress, told_at=told_at)
+
+
+def left_after(record):
+    board = Board(SPEC)
+    board.put(record)
+    return forecast(board).likely_seconds
+
+
+def test_what_a_trial_takes_to_start_and_to_compile_is_no_pace():
+    slow = left_after(begun(10.0, 6.0, 1.0))
+    # all of it at the pace of the later epochs, and the start once
+    assert slow == pytest.approx(left_after(begun(0.0, 16.0, 1.0)))
+    assert slow == pytest.approx(left_after(begun(0.0, 1.0, 1.0)) * 55 / 40, rel=0.05)
+
+
+def test_seconds_that_begin_anew_with_each_fold_are_no_negative_pace():
+    record = begun(0.0, 1.0, 1.0)
+    *rest, last = record.progress
+    folded = replace(record, progress=(*rest, replace(last, metrics={"seconds": 1.0})))
+    assert left_after(folded) == pytest.approx(left_after(record))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
