@@ -15,11 +15,12 @@ from sweeps.live.board import Board
 from sweeps.live.forecast import forecast
 from sweeps.live.terminal import LiveProgress
 from sweeps.search.listener import TrialListener
-from sweeps.search.records import TrialRecord
+from sweeps.search.records import TrialKey, TrialRecord
 from sweeps.search.spending import Spent
 from sweeps.spec.values import SweepSpec
 
 LINE_SECONDS = 3.0
+TRIAL_SECONDS = 30.0  # after which a trial has a line of its own, however many others have
 PACE_SHARE = 0.05  # of the time, at most, goes to finding out how far a large sweep is
 
 
@@ -64,6 +65,8 @@ class QuietProgress:
 class PlainProgress:
     """One plain line per event; epochs and preparation at most one line every few seconds.
 
+    Of many trials each has its turn.
+
     Args:
         spec: The sweep.
         stream: Where lines go.
@@ -78,6 +81,7 @@ class PlainProgress:
         self._stream = stream
         self._clock = clock
         self._last_line: float | None = None
+        self._trial_lines: dict[TrialKey, float] = {}
         self._next_pace = float("-inf")
 
     def preparing(self, what: str, done: int, total: int) -> None:
@@ -100,7 +104,8 @@ class PlainProgress:
     def trial_progress(self, record: TrialRecord) -> None:
         """Write an epoch."""
         self._board.put(record)
-        if self._is_due():
+        told_at = self._trial_lines.get(record.key, float("inf"))
+        if self._is_due() or self._clock() - told_at >= TRIAL_SECONDS:
             self._tell(record, words.epoch(record))
 
     def trial_ended(self, record: TrialRecord) -> None:
@@ -108,6 +113,7 @@ class PlainProgress:
         self._board.put(record)
         pace = f" ({self._pace()})" if self._clock() >= self._next_pace else ""
         self._tell(record, f"{words.ending(record)}{pace}")
+        del self._trial_lines[record.key]
 
     def spent(self, spent: Spent) -> None:
         """Have it in the next line on an ended trial."""
@@ -135,6 +141,7 @@ class PlainProgress:
         return "; ".join(filter(None, (pace, words.spending(self._board.spec, self._board.spent))))
 
     def _tell(self, record: TrialRecord, what: str) -> None:
+        self._trial_lines[record.key] = self._clock()
         self._write(f"{self._board.name(record)}, {words.attempt(record)}: {what}")
 
     def _write(self, line: str) -> None:

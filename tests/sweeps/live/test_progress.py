@@ -134,6 +134,20 @@ def test_plain_progress_writes_epochs_only_every_few_seconds(plain, clock):
     assert epochs == ["3/8, loss 4.700", "6/8, loss 4.400"]
 
 
+def test_a_trial_whose_epochs_follow_those_of_another_has_its_turn(plain, clock):
+    listener, stream = plain
+    other = replace(FINISHED.key, number=1)
+    listener.trial_started(STARTED)
+    listener.trial_started(replace(STARTED, key=other))
+    for epoch in range(1, 7):
+        clock.now += 10
+        listener.trial_progress(at_epoch(epoch))
+        clock.now += 1
+        listener.trial_progress(replace(at_epoch(epoch), key=other))
+    lines = [line.partition("model ")[2] for line in stream.getvalue().splitlines()[2:]]
+    assert [line[0] for line in lines] == list("00010001")
+
+
 def test_plain_progress_says_why_a_trial_failed_and_which_attempt_it_was(plain):
     listener, stream = plain
     again = replace(FAILED, key=replace(FAILED.key, attempt=1))
