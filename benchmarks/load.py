@@ -41,12 +41,13 @@ def train(config: dict[str, Any]) -> None:
     from ray import tune
     from simulated_workers import outcome_of, progress_of
 
+    from sweeps.run.checkpoints import Note
     from sweeps.run.pace import CheckpointPace
-    from sweeps.run.trial import reporter
+    from sweeps.run.reporter import Reporter
     from sweeps.search.messages import OUTCOME, REQUEST, dump, load_request
 
     request = load_request(config[REQUEST])
-    report = reporter(tune.get_checkpoint(), CheckpointPace(share=inf))
+    report = Reporter(Note(trial={}), tune.get_checkpoint(), CheckpointPace(share=inf))
     for epoch in range(1, EPOCHS + 1):
         report(progress_of(request, epoch), save)
     tune.report({OUTCOME: dump(outcome_of(request))})

@@ -36,12 +36,13 @@ def report_only(num_epochs: int) -> Callable[[dict[str, Any]], None]:
         from ray import tune
         from simulated_workers import outcome_of, progress_of
 
+        from sweeps.run.checkpoints import Note
         from sweeps.run.pace import CheckpointPace
-        from sweeps.run.trial import reporter
+        from sweeps.run.reporter import Reporter
         from sweeps.search.messages import OUTCOME, REQUEST, dump, load_request
 
         request = load_request(config[REQUEST])
-        report = reporter(None, CheckpointPace(share=inf))
+        report = Reporter(Note(trial={}), None, CheckpointPace(share=inf))
         for epoch in range(1, num_epochs + 1):
             report(progress_of(request, epoch), save_little)
         tune.report({OUTCOME: dump(outcome_of(request))})

@@ -144,7 +144,7 @@ class SweepPaths:
 
     @property
     def ray(self) -> Path:
-        """Ray Tune's storage; nothing in it is needed once a run has ended."""
+        """Ray Tune's storage; once a sweep has ended nothing in it is needed."""
         return self.folder / "ray"
 
     @property

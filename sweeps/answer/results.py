@@ -116,7 +116,7 @@ def trial_seconds(record: TrialRecord) -> float:
         return record.outcome.metrics["seconds"]
     if record.ended_at is None:
         return 0.0
-    return record.held_seconds(record.ended_at)
+    return record.worked_seconds(record.ended_at)
 
 
 def open_ledger(

@@ -161,6 +161,7 @@ def run_trials(
     """
     with open_ray(own_ray) as ray:
         from sweeps.run.actors import lost_workers_end_nothing
+        from sweeps.run.checkpoints import left_checkpoints
         from sweeps.run.trial import make_trainable
         from sweeps.search.searcher import Bridge
 
@@ -169,7 +170,13 @@ def run_trials(
         for name, why in absent_workers(config, addresses(ray)).items():
             tell(f"a worker is missing, {name}: {why}")
         free = _slots(context.spec, ray, config)
-        bridge = Bridge(control, context.spec, max_total=free.total, max_neural=free.neural)
+        bridge = Bridge(
+            control,
+            context.spec,
+            max_total=free.total,
+            max_neural=free.neural,
+            left=left_checkpoints(paths.shared(paths.ray)),
+        )
         tuner = make_tuner(bridge, make_trainable(context, versions), paths)
         with (
             lost_workers_end_nothing(),
@@ -204,6 +211,7 @@ def make_tuner(bridge: "Bridge", trainable: "Trainable", paths: SweepPaths) -> A
     """
     from ray import tune
 
+    from sweeps.run.checkpoints import trial_folder_name
     from sweeps.run.trial import resources_of
     from sweeps.run.trial_folders import TrialFolders
     from sweeps.search.hangs import HangCallback
@@ -220,7 +228,7 @@ def make_tuner(bridge: "Bridge", trainable: "Trainable", paths: SweepPaths) -> A
             num_samples=bridge.control.ledger.num_wanted + SLACK_TRIALS,
             max_concurrent_trials=bridge.max_total,
             reuse_actors=True,
-            trial_dirname_creator=lambda trial: trial.trial_id,
+            trial_dirname_creator=trial_folder_name,
         ),
         run_config=tune.RunConfig(
             name=f"{spec.name}-{uuid.uuid4().hex[:8]}",

@@ -1,8 +1,8 @@
 """Leftovers: what a run that was killed could not delete, deleted by the next one.
 
 The paths of a sweep come in, of which the caller holds the lock: temporary and half-written
-files go, and the checkpoints of trials that nobody will go on with. The encoder store is shared:
-another sweep may be writing there, so a half-written file goes once it is idle for an hour.
+files go. Checkpoints stay: trials go on from them (`sweeps.run.checkpoints`). The encoder store is
+shared: another sweep may be writing there, so a half-written file goes once it is idle for an hour.
 """
 
 import shutil
@@ -20,7 +20,6 @@ IDLE_SECONDS = 3600.0
 
 def remove_leftovers(paths: SweepPaths) -> None:
     """Delete what earlier runs of a sweep left half-written in folders of this machine."""
-    shutil.rmtree(paths.ray, ignore_errors=True)
     shutil.rmtree(paths.temporary, ignore_errors=True)
     for left in (*paths.folder.rglob(PART), *_idle(paths.encoders)):
         with suppress(OSError):  # another one deletes it too

@@ -3,6 +3,7 @@
 Tune keeps a folder for every trial until the sweep ends, and in it the last checkpoint: weights and
 the optimiser's state, three times an encoder, from which nobody goes on. A bucket takes its time to
 delete, so a thread does it. What it can not delete goes with the whole run, when the sweep ends.
+The same goes for the checkpoint that a trial took over from an earlier run.
 """
 
 import shutil
@@ -14,6 +15,9 @@ from typing import Any
 from pyarrow import ArrowException
 from ray.tune import Callback
 from ray.tune.experiment import Trial
+
+from sweeps.search.messages import CHECKPOINT
+from sweeps.storage import open_place
 
 
 class TrialFolders(Callback):
@@ -34,6 +38,10 @@ class TrialFolders(Callback):
         self._thread.submit(_delete, storage.storage_filesystem.delete_dir, storage.trial_fs_path)
         # The driver's own, empty one would be copied there at the end.
         self._thread.submit(_delete, shutil.rmtree, storage.trial_driver_staging_path)
+        left = trial.config.get(CHECKPOINT)
+        if left is not None:
+            files, path = open_place(left)
+            self._thread.submit(_delete, files.delete_dir, path.rpartition("/")[0])
 
     on_trial_error = on_trial_complete
 

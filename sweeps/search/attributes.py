@@ -39,11 +39,12 @@ def asked_attributes(record: TrialRecord) -> dict[str, Any]:
 
 
 def wait_attributes(record: TrialRecord) -> dict[str, Any]:
-    """Since when a trial waits for a node, and what earlier waits cost; kept under `WAIT`."""
+    """Since when a trial waits, what earlier waits cost, what it inherits; kept under `WAIT`."""
     return {
         "since": record.waiting_since,
         "seconds": record.waited_seconds,
         "repeated": record.repeated_seconds,
+        "inherited": record.inherited_seconds,
     }
 
 
@@ -95,6 +96,7 @@ def record_from(attributes: Mapping[str, Any], params: Mapping[str, float]) -> T
         waited_seconds=float(wait.get("seconds", 0.0)),
         told_at=None if END in attributes else _last_epoch_at(attributes),
         repeated_seconds=float(wait.get("repeated", 0.0)),
+        inherited_seconds=float(wait.get("inherited", 0.0)),
     )
 
 

@@ -105,6 +105,14 @@ class Books:
         self._update(replace(record, told_at=at, saved_at=at))
         return True
 
+    def inherits(self, key: TrialKey, seconds: float) -> bool:
+        """A trial goes on from seconds of work of earlier attempts. Returns whether that is new."""
+        record = self.running(key)
+        if record is None or record.inherited_seconds == seconds:
+            return False
+        self._update(replace(record, inherited_seconds=seconds))
+        return True
+
     def progressed(
         self, key: TrialKey, progress: Progress, at: float | None = None, *, is_saved: bool = True
     ) -> bool:

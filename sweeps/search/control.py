@@ -151,8 +151,21 @@ class Control:
         """A trial lost its worker and waits for another, to go on from its last checkpoint."""
         if self.ledger.waits(key, self._clock()):
             self._studies.wait(self._running(key))
-            name = f"{self._cells[key.study.cell_id].label}, {key.study.stage} {key.number}"
-            self._listener.message(f"{name}: goes on from its last checkpoint; {reason}")
+            self._listener.message(f"{self._name(key)}: goes on from its last checkpoint; {reason}")
+
+    def inherits(self, key: TrialKey, seconds: float, progress: Progress) -> None:
+        """A trial goes on from a checkpoint of a stopped run.
+
+        Args:
+            key: The trial.
+            seconds: Seconds of work that the checkpoint holds.
+            progress: Its last epoch.
+        """
+        self.begins(key)
+        if self.ledger.inherits(key, seconds):
+            self._studies.wait(self._running(key))
+            goes_on = f"goes on after epoch {progress.epoch} of {progress.num_epochs}"
+            self._listener.message(f"{self._name(key)}: {goes_on}, where the last run was stopped")
 
     def report(self, key: TrialKey, progress: Progress, *, is_saved: bool = True) -> bool:
         """A trial finished an epoch, from which it can go on where its state is saved.
@@ -276,6 +289,9 @@ class Control:
             warmup_epochs=self._spec.search.warmup_epochs, maximize=maximizes(study.stage)
         )
         return self._studies.should_prune(record, self._histories[record.key], pruning)
+
+    def _name(self, key: TrialKey) -> str:
+        return f"{self._cells[key.study.cell_id].label}, {key.study.stage} {key.number}"
 
     def _running(self, key: TrialKey) -> TrialRecord:
         record = self.ledger.running(key)

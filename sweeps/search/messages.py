@@ -13,12 +13,16 @@ from sweeps.spec.cells import Cell, Stage
 
 REQUEST, CPUS, GPUS = "request", "cpus", "gpus"
 """Keys of a trial's configuration."""
+CHECKPOINT = "checkpoint"
+"""Another, where an earlier run was stopped: the place of the checkpoint it left of this trial."""
 PARTS, HALVES = "parts", 2
 """Another, where memory did not suffice: parts that a batch is computed in."""
 PROGRESS, OUTCOME, FAILURE, MISFIT = "progress", "outcome", "failure", "misfit"
 """Keys of a trial's results: one of them in each; MISFIT is why no trial can go on where it is."""
 SAVED = "saved"
 """Beside PROGRESS: whether the trial can go on from this epoch."""
+INHERITED = "inherited"
+"""Beside PROGRESS: seconds of work of earlier attempts that the trial goes on from."""
 LOST_ENCODER = "lost_encoder"
 """Beside MISFIT: the store key of what the trial starts from; only that is in the way."""
 

@@ -54,6 +54,11 @@ class TrialKey:
     def __str__(self) -> str:
         return f"{self.study}/{self.number}" + (f".{self.attempt}" if self.attempt else "")
 
+    @property
+    def place(self) -> str:
+        """Cell, stage and number, which all attempts share, as one name of a folder."""
+        return f"{self.study.cell_id}-{self.study.stage}-{self.number}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
@@ -131,6 +136,7 @@ class TrialRecord:
         saved_at: The same of the last epoch whose state was saved: work after that vanishes with
             the worker.
         repeated_seconds: Seconds that vanished so and were worked again.
+        inherited_seconds: Seconds of earlier attempts, whose run was stopped, that it goes on from.
     """
 
     key: TrialKey
@@ -148,9 +154,14 @@ class TrialRecord:
     told_at: float | None = None
     saved_at: float | None = None
     repeated_seconds: float = 0.0
+    inherited_seconds: float = 0.0
 
     def held_seconds(self, now: float) -> float:
         """Seconds a worker had it, up to its end or `now`; waiting for a node costs nothing."""
         end = now if self.ended_at is None else self.ended_at
         waiting = 0.0 if self.waiting_since is None else max(0.0, end - self.waiting_since)
         return max(0.0, end - self.started_at - self.waited_seconds - waiting)
+
+    def worked_seconds(self, now: float) -> float:
+        """Seconds that went into it: held by this attempt, and those it goes on from."""
+        return self.held_seconds(now) + self.inherited_seconds

@@ -12,7 +12,7 @@ Tune's calls for one trial, in order: `suggest`, `on_trial_start` when a worker 
 `choose_trial_to_run`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,12 @@ from ray.tune.search import Searcher
 from sweeps.errors import ClusterError
 from sweeps.search.control import Answer, Control
 from sweeps.search.messages import (
+    CHECKPOINT,
     CPUS,
     FAILURE,
     GPUS,
     HALVES,
+    INHERITED,
     LOST_ENCODER,
     MISFIT,
     OUTCOME,
@@ -45,6 +47,7 @@ from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
 BUDGET_SPENT = "the budget was spent while it waited for a node"
+NOTHING_LEFT: Mapping[str, str] = {}
 VANISHED = "its worker vanished"
 LOW_ON_MEMORY = "low on memory"  # of Ray's memory monitor, when it has ended a worker
 OUT_OF_MEMORY = (
@@ -62,15 +65,23 @@ class Bridge:
         spec: The sweep, for the resources of a trial.
         max_total: Trials that may be handed out at once.
         max_neural: How many of them may hold a GPU where the spec asks for one: all but `bow`.
+        left: Places of checkpoints that earlier runs left, by `TrialKey.place`.
     """
 
     def __init__(
-        self, control: Control, spec: SweepSpec, *, max_total: int, max_neural: int
+        self,
+        control: Control,
+        spec: SweepSpec,
+        *,
+        max_total: int,
+        max_neural: int,
+        left: Mapping[str, str] = NOTHING_LEFT,
     ) -> None:
         self.control = control
         self.spec = spec
         self.max_total = max_total
         self.max_neural = max_neural
+        self.left = left
         self.error: Exception | None = None
         self.unfit: ClusterError | None = None
         self.keys: dict[str, TrialKey] = {}
@@ -182,6 +193,7 @@ class SweepSearcher(Searcher):
             REQUEST: dump_request(request),
             CPUS: bridge.spec.resources.cpus,
             GPUS: bridge.spec.resources.gpus if holds_gpus else 0.0,
+            CHECKPOINT: bridge.left.get(request.key.place),
         }
 
     def _complete(self, trial_id: str, result: dict[str, Any], error: bool) -> None:
@@ -264,11 +276,7 @@ class SweepScheduler(FIFOScheduler):
         key = self._bridge.keys.get(trial.trial_id)
         if key is None or PROGRESS not in result:
             return str(self.CONTINUE)
-        progress = load_progress(result[PROGRESS])
-        is_saved = bool(result.get(SAVED, True))
-        goes_on = self._bridge.guarded(
-            lambda: self._bridge.control.report(key, progress, is_saved=is_saved), False
-        )
+        goes_on = self._bridge.guarded(lambda: self._report(key, result), False)
         return str(self.CONTINUE if goes_on else self.STOP)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
@@ -284,6 +292,12 @@ class SweepScheduler(FIFOScheduler):
                     tune_controller.stop_trial(trial)
         pending = (t for t in self._bridge.returning.values() if t.status == Trial.PENDING)
         return next(pending, None)
+
+    def _report(self, key: TrialKey, result: dict[str, Any]) -> bool:
+        control, progress = self._bridge.control, load_progress(result[PROGRESS])
+        if INHERITED in result:
+            control.inherits(key, float(result[INHERITED]), progress)
+        return control.report(key, progress, is_saved=bool(result.get(SAVED, True)))
 
     def _nothing_may_start(self) -> bool:
         is_over = self._bridge.unfit is not None or self._bridge.control.is_over_budget

@@ -2,10 +2,10 @@
 
 A trial record and its accelerators come in; seconds × accelerators go out. A trial costs from the
 moment a worker takes it until it ends or its worker vanishes: waiting for a node costs nothing.
-Wasted is what no result rests on: lost and failed attempts, attempts on a choice that was replaced,
-and epochs that vanished with their worker and were trained again. A pruned trial is no waste: the
-search learnt from it. What a killed driver's trials held after their last epoch is not known and
-not counted.
+Wasted is what no result rests on: failed attempts, lost ones but for what a later attempt goes on
+from, attempts on a choice that was replaced, and epochs that vanished with their worker and were
+trained again. A pruned trial is no waste: the search learnt from it. What a killed driver's trials
+held after their last epoch is not known and not counted.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,8 @@ class Spent:
 
     Args:
         accelerator_seconds: Seconds × accelerators of all attempts.
-        wasted_seconds: Of these, what no result rests on.
+        wasted_seconds: Of these, what no result rests on. Of one attempt less than 0, where it goes
+            on from what earlier ones held: theirs is counted as wasted.
     """
 
     accelerator_seconds: float = 0.0
@@ -53,7 +54,8 @@ def spent_on(
     """
     seconds = record.held_seconds(now)
     is_lost = record.state in (TrialState.LOST, TrialState.FAILED) or not is_current
-    wasted = seconds if is_lost else min(seconds, record.repeated_seconds)
+    repeated = min(seconds, record.repeated_seconds)
+    wasted = seconds if is_lost else repeated - record.inherited_seconds
     return Spent(accelerator_seconds=seconds * accelerators, wasted_seconds=wasted * accelerators)
 
 

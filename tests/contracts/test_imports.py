@@ -19,6 +19,8 @@ ONLY_IN = {
         "sweeps/run/cluster.py",  # joins Ray, for runs and for the doctor
         "sweeps/run/own_ray.py",  # starts it
         "sweeps/run/trial.py",
+        "sweeps/run/reporter.py",
+        "sweeps/run/checkpoints.py",
         "sweeps/run/trial_folders.py",
         "sweeps/run/autoscaler.py",  # reads a RayCluster with the code of Ray's own autoscaler
     },

@@ -1,13 +1,27 @@
+import json
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tiny import tiny_spec
 
 from sweeps.run import pace
+from sweeps.run.checkpoints import (
+    NOTE_FILE,
+    Note,
+    checkpoint_at,
+    identity_of,
+    left_checkpoints,
+    opened,
+)
 from sweeps.run.pace import CheckpointPace
-from sweeps.run.shared_folder import is_sealed
-from sweeps.run.trial import reporter
-from sweeps.search.records import Progress
+from sweeps.run.reporter import Reporter
+from sweeps.run.shared_folder import CONTENTS_FILE, is_sealed, seal
+from sweeps.search.messages import INHERITED, PROGRESS, SAVED, load_progress
+from sweeps.search.records import Progress, StudyKey, TrialKey, TrialRequest
+from sweeps.spec.cells import Stage, make_cells
 
 pytestmark = pytest.mark.ray
 
@@ -21,10 +35,12 @@ class FakeSession:
         self._folder = folder
         self.newest = resumed
         self.num_reports = 0
+        self.metrics = []
 
     def report(self, metrics, checkpoint=None):
         from ray import tune
 
+        self.metrics.append(metrics)
         self.num_reports += 1
         if checkpoint is not None:
             kept = self._folder / f"checkpoint_{self.num_reports}"
@@ -44,6 +60,17 @@ def session(tmp_path, monkeypatch):
         return made
 
     return start
+
+
+NOTE = Note(
+    trial={"cell": "a"},
+    seconds=40.0,
+    epochs=tuple(Progress(epoch=e, num_epochs=2, value=0.5) for e in (1, 2)),
+)
+
+
+def reporter(resumed, pace):
+    return Reporter(Note(trial={}), resumed, pace)
 
 
 def save(folder):
@@ -106,6 +133,94 @@ def test_a_checkpoint_is_sealed_so_that_damage_to_any_file_is_seen(session):
         assert not is_sealed(folder), file.name
         file.write_bytes(content)
     assert is_sealed(folder)
+
+
+def test_a_checkpoint_notes_whose_it_is_and_every_epoch(session):
+    made = session()
+    report = Reporter(NOTE, None, ALWAYS)
+    epochs(report, 2)
+    epochs(report, 3)  # anew: with half a batch at a time
+    note = Note.read(Path(made.newest.path))
+    assert note.trial == NOTE.trial
+    assert NOTE.seconds < note.seconds < NOTE.seconds + 60
+    assert [progress.epoch for progress in note.epochs] == [1, 2, 3]
+    assert {progress.num_epochs for progress in note.epochs} == {3}
+
+
+def test_epochs_of_an_earlier_run_are_told_first_and_what_they_cost(session):
+    made = session()
+    Reporter(NOTE, None, ALWAYS).tell_again()
+    told = [load_progress(metrics[PROGRESS]) for metrics in made.metrics]
+    assert told == list(NOTE.epochs)
+    assert [metrics.get(INHERITED) for metrics in made.metrics] == [None, NOTE.seconds]
+    assert all(metrics[SAVED] for metrics in made.metrics)
+    assert made.newest is None
+
+
+def test_a_note_of_another_version_is_none(session):
+    made = session()
+    epochs(reporter(None, ALWAYS), 1)
+    folder = Path(made.newest.path)
+    assert Note.read(folder) is not None
+    for text in ("{}", '{"trial": {}, "seconds": 1, "epochs": [{"step": 1}]}', "no JSON"):
+        (folder / NOTE_FILE).write_text(text)
+        seal(folder)
+        assert Note.read(folder) is None
+    assert Note.read(folder / "missing") is None
+
+
+def test_a_state_belongs_to_every_attempt_of_one_trial_and_to_no_other():
+    study = StudyKey(cell_id="domain-n20-s0-12345678", stage=Stage.LANGUAGE_MODEL)
+    cell = make_cells(tiny_spec(Path("runs")))[0]
+    request = TrialRequest(
+        key=TrialKey(study=study, number=1), cell=cell, params={"learning_rate": 0.01}
+    )
+    again = replace(request, key=replace(request.key, attempt=2))
+    assert identity_of(again) == identity_of(request)
+    assert json.loads(json.dumps(identity_of(request))) == identity_of(request)
+    for other in (
+        replace(request, key=replace(request.key, number=2)),
+        replace(request, params={"learning_rate": 0.02}),
+        replace(request, encoder="k"),
+    ):
+        assert identity_of(other) != identity_of(request)
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_the_newest_checkpoint_of_each_trial_is_found_and_older_ones_go(tmp_path, scheme):
+    root = tmp_path / "ray"
+    for age, name in enumerate(
+        ("new/a.1/checkpoint_3", "old/a.0/checkpoint_9", "old/b-c.0/checkpoint_1", "old/d.0")
+    ):
+        folder = root / name
+        folder.mkdir(parents=True)
+        (folder / "training.pt").write_text("state")
+        if "checkpoint" in name:
+            seal(folder)
+            os.utime(folder / CONTENTS_FILE, (1000 - age,) * 2)
+    (root / "new" / "b-c.1" / "checkpoint_2").mkdir(parents=True)  # half-written
+    place = f"{scheme}{root}"
+    assert left_checkpoints(place) == {
+        "a": f"{place}/new/a.1/checkpoint_3",
+        "b-c": f"{place}/old/b-c.0/checkpoint_1",
+    }
+    assert names(root / "new") == ["a.1"]
+    assert names(root / "old") == ["b-c.0"]
+    assert left_checkpoints(f"{scheme}{tmp_path}/nowhere") == {}
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_checkpoint_is_opened_where_it_lies_and_one_that_is_gone_is_none(tmp_path, scheme):
+    save(tmp_path)
+    with opened(checkpoint_at(f"{scheme}{tmp_path}")) as folder:
+        assert (folder / "state").read_bytes() == b"0"
+    assert tmp_path.exists()
+    with opened(checkpoint_at(None)) as folder:
+        assert folder is None
+    with opened(checkpoint_at(f"{scheme}{tmp_path}/gone")) as folder:
+        assert folder is None or Note.read(folder) is None
+    with pytest.raises(OSError, match="of the training"), opened(None):
+        raise OSError("of the training")
 
 
 def test_writing_takes_a_tenth_of_the_time_at_most_also_in_the_next_trial(

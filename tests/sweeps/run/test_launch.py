@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import psutil
@@ -20,7 +20,7 @@ from sweeps.run.encoders import InMemoryEncoders
 from sweeps.run.stages import run_trial
 from sweeps.search.control import Answer, Control
 from sweeps.search.records import TrialState
-from sweeps.search.studies import OptunaStudies, read_records
+from sweeps.search.studies import OptunaStudies, read_ledger, read_records
 from sweeps.spec.cells import make_cells
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.values import LanguageModelSpec
@@ -154,6 +154,38 @@ def test_a_driver_killed_in_the_middle_goes_on_and_ends_with_the_table_of_an_unb
     assert finish(drive(small))[0] == f"trained 0 of {len(after)}\n"
     assert all(record.ended_at < begin for record in counted(small))
     assert SweepPaths.of(small).report_html.stat().st_mtime_ns == drawn, "nothing new to show"
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_trials_of_a_run_that_was_stopped_go_on_from_their_last_epoch(
+    small, drive, tmp_path, number
+):
+    shape = LanguageModelSpec(epochs=40, minimum_steps=0, batch=4, bptt=20)
+    small = replace(small, regimes=(Regime.DOMAIN,), language_model=shape)
+    paths = SweepPaths.of(small)
+
+    def has_begun():
+        records = read_records(paths, small)
+        return bool(records) and len(records[0].progress) >= 5
+
+    stopped = drive(small)
+    wait_for(has_begun, stopped)
+    stopped.send_signal(number)
+    stopped.wait(PATIENCE_SECONDS)
+    before = read_ledger(paths, small).attempts[0]
+    assert before.outcome is None, "too short to be stopped in its middle"
+
+    finish(drive(small))
+    lost, again, *_ = read_ledger(paths, small).attempts
+    assert (lost.key.attempt, again.key.attempt) == (0, 1)
+    assert again.key.study == lost.key.study
+    assert 0.0 < again.inherited_seconds <= lost.held_seconds(0.0) + 1.0
+    assert [progress.epoch for progress in again.progress] == list(range(1, 41))
+    assert again.progress[: len(before.progress)] == before.progress, "told again, not trained"
+    rows = read_csv(paths.results_csv)
+    assert comparable(rows) == comparable(unbroken(small, tmp_path))
+    assert not paths.ray.exists()
 
 
 @pytest.mark.ray

@@ -98,6 +98,38 @@ def test_epochs_that_were_not_saved_vanish_too():
     assert wasted > 59
 
 
+def test_what_a_later_attempt_goes_on_from_is_no_waste():
+    spec = tiny_spec(**SMALL)
+    studies, clock, listener = InMemoryStudies(), Clock(), SilentListener()
+    control = open_control(spec, studies, clock=clock)
+    stopped = control.next_request()
+    for epoch in (1, 2):
+        clock.now += 60.0
+        control.report(stopped.key, Progress(epoch=epoch, num_epochs=3, value=0.5))
+    control.lose(stopped.key, "the run was stopped")
+    stopped_at = clock.now
+    assert control.ledger.spent(clock.now).wasted_seconds > 119
+
+    control = open_control(spec, studies, clock=clock, listener=listener)
+    again = control.next_request()
+    first = Progress(epoch=1, num_epochs=3, value=0.5)
+    control.inherits(again.key, 60.0, first)
+    assert control.report(again.key, first)
+    label = {cell.id: cell.label for cell in make_cells(spec)}[again.key.study.cell_id]
+    goes_on = "goes on after epoch 1 of 3, where the last run was stopped"
+    assert listener.messages == [f"{label}, classifier 0: {goes_on}"]
+    control.inherits(again.key, 60.0, first)
+    assert len(listener.messages) == 1, "its worker was lost: it goes on from there once more"
+    clock.now += 120.0
+    control.finish(again.key, outcome_of(again))
+    spent, record = control.ledger.spent(clock.now), control.ledger.latest(again.key)
+    lost_seconds = stopped_at - control.ledger.attempts[0].started_at
+    assert spent.wasted_seconds == pytest.approx(lost_seconds - 60.0)
+    assert spent.accelerator_seconds == pytest.approx(control.ledger.accelerator_seconds(0.0))
+    assert record.worked_seconds(0.0) == pytest.approx(record.held_seconds(0.0) + 60.0)
+    assert open_control(spec, studies, clock=clock).ledger.spent(0.0) == spent
+
+
 def test_attempts_that_were_asked_again_stay_in_the_ledger_across_drivers():
     spec = tiny_spec(**SMALL)
     studies, clock = InMemoryStudies(), Clock()
