@@ -77,16 +77,22 @@ def _row(spec: SweepSpec, cell: Cell, trials: dict[Stage, TrialRecord]) -> Itera
 
 def seconds_of(spec: SweepSpec, cell: Cell, record: TrialRecord) -> float:
     """GPU-seconds of a trial that ended."""
-    return record.held_seconds(time.time()) * accelerators(spec, cell.regime)
+    return record.worked_seconds(time.time()) * accelerators(spec, cell.regime)
 
 
-def print_grid(folder: Path) -> None:
-    """The table of the one sweep below a storage, and the sum."""
+def read_grid(folder: Path) -> tuple[SweepSpec, tuple[TrialRecord, ...]]:
+    """The one sweep below a storage, and its trials."""
     sweeps = [file.parent for file in folder.glob("*/spec.json")]
     if len(sweeps) != 1:
         sys.exit(f"{folder} must hold one sweep, found {len(sweeps)}: name another folder")
     paths, spec = open_sweep(str(sweeps[0]))
-    records, unit = ledger_of(paths, spec).records, f"{accelerator(spec)}-s"
+    return spec, ledger_of(paths, spec).records
+
+
+def print_grid(folder: Path) -> None:
+    """The table of the one sweep below a storage, and the sum."""
+    spec, records = read_grid(folder)
+    unit = f"{accelerator(spec)}-s"
     columns = ("cell", "tokens, validation loss", unit, "validation", unit, "test", unit)
     print("| " + " | ".join(columns) + " |")
     print("| " + " | ".join([":---"] * len(columns)) + " |")

@@ -1,13 +1,19 @@
 """What the published grid takes at measured rates, by the arithmetic of `sweep plan`.
 
     python benchmarks/projection.py --tokens 601482 --documents 1264
+    python benchmarks/projection.py --grid FOLDER
 
 Tokens per second of the language-model step and documents per second of classifier training are
-those that `gpu.py` prints. Nothing is pruned, and trials follow each other without a gap.
+those that `gpu.py` prints; trials follow each other without a gap. With the folder of `grid.py`
+tokens per GPU-second of its language models count, and GPU-seconds of its classifiers' trials, all
+that a trial does included. Nothing is pruned.
 """
 
 import argparse
 from collections import defaultdict
+from pathlib import Path
+
+from grid import read_grid, seconds_of
 
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.cost import (
@@ -52,14 +58,49 @@ def hours(
     return dict(found), language_model_tokens
 
 
+def hours_as_in(settings: dict[str, str], folder: Path) -> tuple[dict[str, float], float]:
+    """The same, by what trials of a recorded grid took of a GPU."""
+    recorded, records = read_grid(folder)
+    cells = {cell.id: cell for cell in make_cells(recorded)}
+    held: dict[Stage, list[float]] = defaultdict(list)
+    trained_tokens = 0.0
+    for record in records:
+        cell, stage = cells[record.key.study.cell_id], record.key.study.stage
+        if record.outcome is not None and cell.regime != Regime.BOW:
+            held[stage].append(seconds_of(recorded, cell, record))
+            if stage is Stage.LANGUAGE_MODEL:
+                trained_tokens += record.outcome.metrics["tokens"]
+    rate = trained_tokens / sum(held[Stage.LANGUAGE_MODEL])
+    seconds = {stage: sum(each) / len(each) for stage, each in held.items()}
+    told = [f"{stage.value} {value:.2f} GPU-s" for stage, value in seconds.items()]
+    print(f"measured: {rate:,.0f} tokens/GPU-s; a trial on average {', '.join(told)}")
+    spec, tokens = load_spec("imdb", settings), 0.0
+    found: dict[str, float] = defaultdict(float)
+    for cell in make_cells(spec):
+        for stage in cell.stages if cell.regime != Regime.BOW else ():
+            trials = num_trials(spec, cell, stage)
+            if stage is Stage.LANGUAGE_MODEL:
+                tokens += trials * trial_load(spec, cell, stage).tokens
+            else:
+                found[stage.value] += trials * seconds[stage] / 3600
+    found[Stage.LANGUAGE_MODEL.value] = tokens / rate / 3600
+    return dict(found), tokens
+
+
 def main() -> None:
     """Print both grids."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tokens", type=float, required=True)
-    parser.add_argument("--documents", type=float, required=True)
+    parser.add_argument("--tokens", type=float, default=0.0)
+    parser.add_argument("--documents", type=float, default=0.0)
+    parser.add_argument("--grid", type=Path)
     arguments = parser.parse_args()
+    if arguments.grid is None and not (arguments.tokens and arguments.documents):
+        parser.error("either --grid, or --tokens and --documents")
     for name, settings in GRIDS.items():
-        found, tokens = hours(settings, arguments.tokens, arguments.documents)
+        if arguments.grid is None:
+            found, tokens = hours(settings, arguments.tokens, arguments.documents)
+        else:
+            found, tokens = hours_as_in(settings, arguments.grid)
         parts = ", ".join(f"{stage} {value:.2f}" for stage, value in found.items())
         print(f"{name}: {sum(found.values()):.2f} h ({parts}), {tokens / 1e6:,.0f} M tokens")
 
