@@ -167,23 +167,21 @@ def _neural(file: Path, shape: Mapping[str, Any], vocabulary: Vocabulary, classe
     import torch
     from safetensors.torch import load_file
 
-    from ulm.model.architecture import Architecture, AwdLstm
-    from ulm.model.encoder import NO_DROPOUT
-    from ulm.model.text_classifier import PoolingHead, TextClassifier
+    from ulm.model.architecture import Architecture
+    from ulm.model.text_classifier import fitted_classifier
     from ulm.training.classifier import class_scores
 
     weights, models = load_file(file), []
-    architecture = Architecture(**shape["architecture"])
     for number in range(shape["members"]):
-        model = TextClassifier(
-            AwdLstm(architecture, len(vocabulary), NO_DROPOUT),
-            PoolingHead(embedding=architecture.embedding, classes=classes, dropout=0.0),
+        mark = f"{number}."
+        model = fitted_classifier(
+            {n.removeprefix(mark): t for n, t in weights.items() if n.startswith(mark)},
+            Architecture(**shape["architecture"]),
+            num_words=len(vocabulary),
+            num_classes=classes,
             bptt=shape["bptt"],
             maximum_tokens=shape["maximum_tokens"],
         )
-        mark = f"{number}."
-        own = {n.removeprefix(mark): t for n, t in weights.items() if n.startswith(mark)}
-        model.load_state_dict(own)
         models.append(model)
 
     def predict(documents: Documents) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ as waste is said in `sweeps.search.spending`.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sweeps.answer.results import open_ledger, trial_seconds
+from sweeps.answer.results import open_ledger, own_seconds
 from sweeps.search.records import TrialRecord
 from sweeps.search.spending import Spent, sum_of
 from sweeps.spec.cells import Cell, make_cells
@@ -97,7 +97,7 @@ def costs(
             num_trials=len(records),
             steps=_sum(records, "steps"),
             tokens=_sum(records, "tokens"),
-            seconds=sum(trial_seconds(record) for record in records),
+            seconds=sum(own_seconds(record) for record in records),
             spent=spent,
             money=spent.money(spec.budget.price_per_accelerator_hour),
         )

@@ -111,12 +111,17 @@ COLUMNS = tuple(field.name for field in fields(ResultRow))
 
 
 def trial_seconds(record: TrialRecord) -> float:
-    """Seconds a trial took: as it reports, or those a worker had it; 0 while it runs."""
+    """Seconds a trial took: as it reports, or those workers had it; 0 while it runs."""
     if record.outcome is not None and "seconds" in record.outcome.metrics:
         return record.outcome.metrics["seconds"]
     if record.ended_at is None:
         return 0.0
     return record.worked_seconds(record.ended_at)
+
+
+def own_seconds(record: TrialRecord) -> float:
+    """Of those, what no earlier attempt had worked already: attempts may be added up."""
+    return max(0.0, trial_seconds(record) - record.inherited_seconds)
 
 
 def open_ledger(
@@ -199,7 +204,7 @@ def _row(ledger: Ledger, cell: Cell, records: Sequence[TrialRecord]) -> ResultRo
         steps=_whole(_known_sum(_metric(record, "steps") for record in path)),
         tokens=_whole(_known_sum(_metric(record, "tokens") for record in path)),
         seconds=_known_sum(trial_seconds(record) for record in path if record),
-        search_seconds=_known_sum(trial_seconds(record) for record in records),
+        search_seconds=_known_sum(own_seconds(record) for record in records),
         accelerator_seconds=ledger.spent_on(cell).accelerator_seconds if records else None,
         vocabulary=_whole(_latest(path, "vocabulary")),
         coverage=_latest(path, "coverage"),

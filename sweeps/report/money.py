@@ -40,8 +40,9 @@ def cost_note(spec: SweepSpec) -> str:
     priced = "" if price is None else f" One {accelerator(spec)} hour is counted as {price:g}."
     return (
         f"{accelerator(spec)} hours are those in which a worker had a trial, all attempts "
-        "included. Wasted is what no result rests on: lost and failed attempts, attempts on a "
-        f"choice that was replaced, epochs trained again.{priced}"
+        "included. Wasted is what no result rests on: failed attempts, lost ones as far as no "
+        "later one went on from them, attempts on a choice that was replaced, epochs trained "
+        f"again.{priced}"
     )
 
 

@@ -10,7 +10,7 @@ it did.
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -18,10 +18,11 @@ from typing import Any, Self
 from pyarrow import ArrowException
 
 from sweeps.paths import below
-from sweeps.run.shared_folder import CONTENTS_FILE, is_sealed
+from sweeps.run.context import TrialContext
+from sweeps.run.shared_folder import CONTENTS_FILE, Contents, is_sealed
 from sweeps.search.messages import REQUEST, load_request
 from sweeps.search.records import Progress, TrialKey, TrialRequest
-from sweeps.storage import open_place
+from sweeps.storage import open_place, read_bytes, unreadable
 
 NOTE_FILE = "trial.json"
 FOLDER_PREFIX = "checkpoint_"  # Tune's
@@ -32,11 +33,18 @@ def folder_of(key: TrialKey) -> str:
     return f"{key.place}.{key.attempt}"
 
 
-def identity_of(request: TrialRequest) -> dict[str, Any]:
+def identity_of(request: TrialRequest, context: TrialContext) -> dict[str, Any]:
     """What must be equal for a state to be of the same training: all but the attempt, as JSON."""
     from ulm.training import TRAINING_VERSION
 
-    told = {**asdict(request), "training": TRAINING_VERSION, "torch": version("torch")}
+    of_general = context.general if request.cell.is_general else None
+    tokens = context.domain if of_general is None else of_general
+    told = {
+        **asdict(request),
+        "tokens": tokens.name,  # named by content and rules
+        "training": TRAINING_VERSION,
+        "torch": version("torch"),
+    }
     del told["key"]["attempt"]
     whole: dict[str, Any] = json.loads(json.dumps(told))
     return whole
@@ -48,11 +56,13 @@ class Note:
 
     Args:
         trial: Whose it is, from `identity_of`.
+        parts: Parts that its batches were computed in.
         seconds: Seconds of work that went into it.
         epochs: Every epoch so far.
     """
 
     trial: Mapping[str, Any]
+    parts: int = 1
     seconds: float = 0.0
     epochs: tuple[Progress, ...] = ()
 
@@ -60,6 +70,7 @@ class Note:
         """Put it into the folder of a checkpoint."""
         told = {
             "trial": self.trial,
+            "parts": self.parts,
             "seconds": self.seconds,
             "epochs": [asdict(progress) for progress in self.epochs],
         }
@@ -73,18 +84,23 @@ class Note:
         try:
             told = json.loads((folder / NOTE_FILE).read_text(encoding="utf-8"))
             epochs = tuple(Progress(**progress) for progress in told["epochs"])
-            return cls(trial=told["trial"], seconds=told["seconds"], epochs=epochs)
+            known = {name: told[name] for name in ("trial", "parts", "seconds")}
+            return cls(**known, epochs=epochs)
         except (OSError, ValueError, KeyError, TypeError):
             return None  # written by another version
 
 
 @contextmanager
 def opened(checkpoint: Any) -> Iterator[Path | None]:
-    """The local folder of one of Tune's checkpoints; None where there is none, or it is gone."""
+    """The local folder of one of Tune's checkpoints; None where there is none, or it is gone.
+
+    Raises:
+        OSError: The storage can not be read.
+    """
     with ExitStack() as stack:
         folder = None
         if checkpoint is not None:
-            with suppress(OSError, ArrowException):
+            with suppress(FileNotFoundError):
                 folder = Path(stack.enter_context(checkpoint.as_directory()))
         yield folder
 
@@ -100,32 +116,75 @@ def checkpoint_at(place: str | None) -> Any:
 
 
 def left_checkpoints(place: str) -> dict[str, str]:
-    """The checkpoints that earlier runs left; what they left of trials without one is deleted.
+    """The checkpoints that earlier runs left; folders of trials without one are deleted.
 
     Args:
         place: Tune's folder of the sweep, on a disk or in a bucket.
 
     Returns:
-        `TrialKey.place` → place of the newest checkpoint of that trial.
-    """
-    from pyarrow.fs import FileSelector
+        `TrialKey.place` → place of the newest checkpoint of that trial that is whole.
 
+    Raises:
+        StorageError: The storage can not be read.
+    """
+    try:
+        return _left_checkpoints(place)
+    except (OSError, ArrowException) as error:
+        raise unreadable(place, error) from error
+
+
+def _left_checkpoints(place: str) -> dict[str, str]:
     files, root = open_place(place)
-    found: dict[str, tuple[int, str]] = {}
-    folders: set[str] = set()
-    for info in files.get_file_info(FileSelector(root, recursive=True, allow_not_found=True)):
-        names = info.path.removeprefix(root).strip("/").split("/")
-        if len(names) > 1:
-            folders.add("/".join(names[:2]))
-        if len(names) == 4 and names[2].startswith(FOLDER_PREFIX) and names[3] == CONTENTS_FILE:
-            trial = names[1].rpartition(".")[0]
-            written = (info.mtime_ns or 0, "/".join(names[:3]))
-            found[trial] = max(found.get(trial, written), written)
-    kept = {path.rpartition("/")[0] for _, path in found.values()}
-    for folder in folders - kept:
+    folders = _listed(files, root)
+    # a bucket tells whole seconds: of those the later number
+    newest = sorted(folders, key=lambda path: (folders[path].written, path), reverse=True)
+    left: dict[str, str] = {}
+    for path in newest:
+        trial = path.split("/")[1].rpartition(".")[0]
+        if trial and trial not in left and _is_whole(below(place, path), folders[path].sizes):
+            left[trial] = path
+    kept = {path.rpartition("/")[0] for path in left.values()}
+    for folder in {"/".join(path.split("/")[:2]) for path in folders} - kept:
         with suppress(OSError, ArrowException):
             files.delete_dir(f"{root.rstrip('/')}/{folder}")
-    return {trial: below(place, path) for trial, (_, path) in found.items()}
+    return {trial: below(place, path) for trial, path in left.items()}
+
+
+@dataclass(slots=True)
+class _Listed:
+    """A checkpoint as a listing shows it: bytes by name, and when the newest file was written."""
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    written: int = 0
+
+
+def _listed(files: Any, root: str) -> dict[str, _Listed]:
+    """`run/trial/checkpoint` → its files; a trial's folder without any is `run/trial`."""
+    from pyarrow.fs import FileSelector
+
+    found: dict[str, _Listed] = {}
+    for info in files.get_file_info(FileSelector(root, recursive=True, allow_not_found=True)):
+        names = info.path.removeprefix(root).strip("/").split("/")
+        if not info.is_file:
+            if len(names) == 2:
+                found.setdefault("/".join(names), _Listed())
+        elif len(names) == 4 and names[2].startswith(FOLDER_PREFIX):
+            listed = found.setdefault("/".join(names[:3]), _Listed())
+            listed.sizes[names[3]] = info.size
+            listed.written = max(listed.written, info.mtime_ns or 0)
+    return found
+
+
+def _is_whole(place: str, sizes: Mapping[str, int]) -> bool:
+    """Whether the files that a listing shows are those of the contents; Tune writes all at once."""
+    if CONTENTS_FILE not in sizes:
+        return False
+    try:
+        contents = Contents.parse(read_bytes(below(place, CONTENTS_FILE)).decode())
+    except ValueError:
+        return False
+    told = {name: digest.size_bytes for name, digest in contents.files.items()}
+    return told == {name: size for name, size in sizes.items() if name != CONTENTS_FILE}
 
 
 def trial_folder_name(trial: Any) -> str:

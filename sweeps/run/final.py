@@ -2,8 +2,8 @@
 
 A job comes in; an outcome with the test accuracy goes out, the predictions are kept. Where the spec
 asks for an ensemble, several classifiers are fitted that differ in head, order and dropout, and
-their mean probability is scored. A fitted member leaves its predictions in the state that the next
-one saves, so a vanished worker costs little here too.
+their mean probability is scored. A fitted member leaves its predictions and weights in the state
+that the next one saves, so a vanished worker costs little here too.
 """
 
 import time
@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sweeps.run.classifiers import classifier_encoder, classifier_settings, training_state
@@ -21,10 +22,10 @@ from sweeps.run.shelf import description, keep_model
 from sweeps.search.records import Outcome
 from ulm.labeller import save_classifiers
 from ulm.model.encoder import Encoder
-from ulm.model.text_classifier import TextClassifier
+from ulm.model.text_classifier import TextClassifier, fitted_classifier
 from ulm.training.classifier import train_classifier
 
-MEMBERS_FILE = "members.npz"
+MEMBERS_FILE, WEIGHTS_FILE = "members.npz", "members.pt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,14 +41,11 @@ class _Cost:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Member:
-    """One fitted classifier: its probabilities for the test documents, [N, C], and its cost.
-
-    Its model is None where a vanished worker had fitted it: only its predictions were saved.
-    """
+    """One fitted classifier: its probabilities for the test documents, [N, C], model and cost."""
 
     probabilities: NDArray[np.float32]
     cost: _Cost
-    model: TextClassifier | None = None
+    model: TextClassifier
 
 
 def run_final(job: Job) -> Outcome:
@@ -57,17 +55,16 @@ def run_final(job: Job) -> Outcome:
         The test accuracy, and where the predictions lie.
     """
     encoder = classifier_encoder(job)
-    members = _fitted_members(job)
+    members = _fitted_members(job, encoder)
     state = training_state(job)
     while len(members) < job.context.spec.classifier.ensemble:
         members.append(_fit(job, encoder, tuple(members), state))
         state = None
     probabilities = np.mean([member.probabilities for member in members], axis=0)
     scored = score_test(job, probabilities, encoder.vocabulary)
-    models = [member.model for member in members if member.model is not None]
-    if len(models) == len(members):
-        about = description(job, encoder.vocabulary, scored.value)
-        keep_model(job, scored.value, lambda folder: save_classifiers(folder, models, **about))
+    about = description(job, encoder.vocabulary, scored.value)
+    models = [member.model for member in members]
+    keep_model(job, scored.value, lambda folder: save_classifiers(folder, models, **about))
     return Outcome(
         value=scored.value,
         metrics={**scored.metrics, **_numbers(members)},
@@ -130,16 +127,33 @@ def _save_members(folder: Path, members: Sequence[_Member]) -> None:
             probabilities=np.stack([member.probabilities for member in members]),
             costs=np.array([list(asdict(member.cost).values()) for member in members]),
         )
+        torch.save([member.model.state_dict() for member in members], folder / WEIGHTS_FILE)
 
 
-def _fitted_members(job: Job) -> list[_Member]:
+def _fitted_members(job: Job, encoder: Encoder) -> list[_Member]:
     """Members that an earlier attempt had fitted when it saved its state."""
     if job.resume_from is None or not (job.resume_from / MEMBERS_FILE).is_file():
         return []
+    settings = classifier_settings(job)
+    models = [
+        fitted_classifier(
+            weights,
+            encoder.architecture,
+            num_words=len(encoder.vocabulary),
+            num_classes=job.materials.num_classes,
+            bptt=settings.bptt,
+            maximum_tokens=settings.maximum_tokens,
+        )
+        for weights in torch.load(
+            job.resume_from / WEIGHTS_FILE, map_location="cpu", weights_only=True
+        )
+    ]
     with np.load(job.resume_from / MEMBERS_FILE, allow_pickle=False) as saved:
         return [
-            _Member(probabilities=probabilities, cost=_cost(row))
-            for probabilities, row in zip(saved["probabilities"], saved["costs"], strict=True)
+            _Member(probabilities=probabilities, cost=_cost(row), model=model)
+            for probabilities, row, model in zip(
+                saved["probabilities"], saved["costs"], models, strict=True
+            )
         ]
 
 

@@ -217,7 +217,7 @@ def make_tuner(bridge: "Bridge", trainable: "Trainable", paths: SweepPaths) -> A
     from sweeps.search.hangs import HangCallback
     from sweeps.search.searcher import SweepCallback, SweepScheduler, SweepSearcher
 
-    spec, callbacks = bridge.spec, [SweepCallback(bridge), TrialFolders()]
+    spec, callbacks = bridge.spec, [SweepCallback(bridge), TrialFolders(bridge.control.has_ended)]
     if spec.budget.trial_hours is not None:
         callbacks.append(HangCallback(bridge, spec.budget.trial_hours))
     return tune.Tuner(

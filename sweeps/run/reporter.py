@@ -38,6 +38,8 @@ class Reporter:
         self._resumed = resumed
         self._pace = pace
         self._epochs = list(note.epochs)
+        self.parts = note.parts
+        """Parts that batches are computed in now."""
         self._begin = time.monotonic()
 
     def tell_again(self) -> None:
@@ -55,8 +57,8 @@ class Reporter:
 
         # Tune ends the trial inside its `report`, so whoever gets an answer goes on.
         begin, before = time.monotonic(), tune.get_checkpoint()
-        # fewer than before where training began anew, with half a batch at a time
-        self._epochs = [*(e for e in self._epochs if e.epoch < progress.epoch), progress]
+        if all(known.epoch < progress.epoch for known in self._epochs):  # as the ledger keeps them
+            self._epochs.append(progress)
         with tempfile.TemporaryDirectory(prefix="epoch-") as folder:
             if self._pace.is_due():
                 save(Path(folder))
@@ -73,7 +75,8 @@ class Reporter:
 
     def _seal(self, folder: Path) -> None:
         seconds = self._note.seconds + time.monotonic() - self._begin
-        replace(self._note, seconds=seconds, epochs=tuple(self._epochs)).write(folder)
+        note = replace(self._note, seconds=seconds, epochs=tuple(self._epochs))
+        replace(note, parts=self.parts).write(folder)
         seal(folder)
 
     def _is_resumed(self, checkpoint: Any) -> bool:

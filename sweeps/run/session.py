@@ -127,17 +127,21 @@ class RunSession:
     def answer(self, facts: dict[str, Any]) -> tuple[Path, ...]:
         """Write the report and hand it to the recorder; a finished sweep leaves no trial folders.
 
+        One whose budget is spent keeps them: with more, its trials go on from their checkpoints.
+
         Returns:
             The report's files; they stay as they are where they show all this already, and so does
             a record beside the sweep that is known to be complete.
         """
         self._fetch_predictions()
+        num_wanted = self.control.ledger.num_wanted
         attempts = self.control.ledger.attempts
         digest = digest_of(self._paths, self._spec, attempts)
         files = fresh_files(self._paths, digest) or self._write_report(facts, attempts)
         if not (self._record_is_here and is_recorded(self._paths, digest, self._paths.mlflow_uri)):
             self._publish(attempts, files)
-        self._remove_trial_folders()
+        if not self.control.is_over_budget or self.control.num_recorded == num_wanted:
+            self._remove_trial_folders()
         return files
 
     @property

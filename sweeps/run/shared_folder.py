@@ -106,12 +106,13 @@ def seal(folder: Path) -> None:
 
 
 def is_sealed(folder: Path) -> bool:
-    """Whether a local folder is as it was when it was sealed."""
+    """Whether a local folder is as it was when it was sealed, no file more or less."""
     try:
         contents = Contents.parse((folder / CONTENTS_FILE).read_text(encoding="utf-8"))
+        names = {file.name for file in folder.iterdir()} - {CONTENTS_FILE}
     except (OSError, ValueError):
         return False
-    return is_intact(folder, contents)
+    return names == contents.files.keys() and is_intact(folder, contents)
 
 
 def put_folder(folder: Path, place: str) -> None:

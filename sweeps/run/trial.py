@@ -33,6 +33,7 @@ from sweeps.search.messages import (
     REQUEST,
     load_request,
 )
+from sweeps.search.records import Outcome
 from ulm.regimes import Regime
 
 Trainable = Callable[[dict[str, Any]], None]
@@ -110,7 +111,7 @@ def run_on_worker(config: dict[str, Any], context: TrialContext) -> None:
     with ExitStack() as stack:
         # Tune makes this folder for the trial: what a killed worker leaves there, the next deletes.
         stack.enter_context(temporary_files_in(Path.cwd() / "temporary"))
-        trial, checkpoint = identity_of(request), tune.get_checkpoint()
+        trial, checkpoint = identity_of(request, context), tune.get_checkpoint()
         inherited = checkpoint_at(config.get(CHECKPOINT)) if checkpoint is None else None
         folder = stack.enter_context(opened(checkpoint or inherited))
         note = None if folder is None else Note.read(folder)
@@ -120,12 +121,22 @@ def run_on_worker(config: dict[str, Any], context: TrialContext) -> None:
         report = Reporter(note, checkpoint, CheckpointPace())
         if inherited is not None:
             report.tell_again()
+        # more than one where memory did not suffice, in this run or before
+        first_parts = max(note.parts, int(config.get(PARTS, 1)))
+
+        def train(parts: int) -> Outcome:
+            report.parts = parts
+            # Where memory does not suffice now, all of it is trained in halves: so it would be in
+            # a run that nobody stopped.
+            resume_from = folder if parts == first_parts else None
+            return run_trial(
+                request, context, store, report, resume_from=resume_from, accumulation=parts
+            )
+
         last = ending_of(
-            lambda parts: run_trial(
-                request, context, store, report, resume_from=folder, accumulation=parts
-            ),
+            train,
             place=context.encoders,
             has_batches=request.cell.regime != Regime.BOW,
-            parts=int(config.get(PARTS, 1)),
+            parts=first_parts,
         )
     tune.report(last)

@@ -106,11 +106,16 @@ class Books:
         return True
 
     def inherits(self, key: TrialKey, seconds: float) -> bool:
-        """A trial goes on from seconds of work of earlier attempts. Returns whether that is new."""
+        """A trial goes on from seconds of work of earlier attempts. Returns whether that is new.
+
+        Of a driver that was killed the last of them are not known: no more are counted than are.
+        """
         record = self.running(key)
-        if record is None or record.inherited_seconds == seconds:
+        if record is None or record.inherited_seconds:
             return False
-        self._update(replace(record, inherited_seconds=seconds))
+        earlier = (r for r in self._books[key.study].replaced if r.key.number == key.number)
+        known = sum(r.held_seconds(0.0) for r in earlier)
+        self._update(replace(record, inherited_seconds=min(seconds, known)))
         return True
 
     def progressed(

@@ -123,6 +123,11 @@ class Control:
         """Whether a trial would be handed out now."""
         return bool(self.ledger.ready(self._clock()))
 
+    def has_ended(self, key: TrialKey) -> bool:
+        """Whether a trial counts, or another attempt took its place: nobody goes on with it."""
+        record = self.ledger.latest(key)
+        return record is None or record.state.counts
+
     def next_request(
         self, *, fits: Callable[[Cell], bool] = _every_cell, waits: bool = False
     ) -> TrialRequest | Answer:

@@ -3,11 +3,14 @@
 B batch, T time, E embedding and last layer, C classes.
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ulm.model.architecture import AwdLstm, State
+from ulm.model.architecture import Architecture, AwdLstm, State
+from ulm.model.encoder import NO_DROPOUT
 
 
 class PoolingHead(nn.Module):
@@ -142,6 +145,35 @@ class TextClassifier(nn.Module):
         """Embedding, each LSTM layer, head (fastai `awd_lstm_clas_split`)."""
         layers = [list(layer.parameters()) for layer in self.encoder.layers]
         return [[self.encoder.embedding.weight], *layers, list(self.head.parameters())]
+
+
+def fitted_classifier(
+    weights: Mapping[str, Tensor],
+    architecture: Architecture,
+    *,
+    num_words: int,
+    num_classes: int,
+    bptt: int,
+    maximum_tokens: int,
+) -> TextClassifier:
+    """A classifier with the weights of a fitted one, without dropout: to score, not to train.
+
+    Args:
+        weights: Its `state_dict`.
+        architecture: Sizes of its encoder.
+        num_words: Size of its vocabulary.
+        num_classes: Number of classes C.
+        bptt: Window length.
+        maximum_tokens: As for `TextClassifier`.
+    """
+    model = TextClassifier(
+        AwdLstm(architecture, num_words, NO_DROPOUT),
+        PoolingHead(embedding=architecture.embedding, classes=num_classes, dropout=0.0),
+        bptt=bptt,
+        maximum_tokens=maximum_tokens,
+    )
+    model.load_state_dict(weights)
+    return model
 
 
 def _grow(state: State, rows: int) -> State:

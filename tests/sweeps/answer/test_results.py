@@ -88,6 +88,24 @@ def test_a_choice_is_shown_only_once_its_study_has_spent_its_trials():
     assert row.search_seconds == pytest.approx(first.outcome.metrics["seconds"])
 
 
+def test_seconds_that_a_trial_took_over_are_counted_once():
+    spec = example_spec()
+    study = study_of(spec, "domain", 400, 0, Stage.LANGUAGE_MODEL)
+    (finished, *_) = in_study(example_records(spec), study)
+    seconds = finished.outcome.metrics["seconds"]
+    lost = replace(
+        finished,
+        state=TrialState.LOST,
+        outcome=None,
+        ended_at=finished.started_at + 0.75 * seconds,
+    )
+    again = replace(
+        finished, key=replace(finished.key, attempt=1), inherited_seconds=0.75 * seconds
+    )
+    row = row_of(spec, [lost, again], "domain", 400, 0)
+    assert row.search_seconds == pytest.approx(seconds)
+
+
 def test_a_running_trial_makes_its_cell_running():
     spec = example_spec()
     record = replace(

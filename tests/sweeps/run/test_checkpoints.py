@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny import tiny_spec
+import torch
+from tiny import context_of, tiny_spec
 
 from sweeps.run import pace
 from sweeps.run.checkpoints import (
@@ -16,11 +17,24 @@ from sweeps.run.checkpoints import (
     left_checkpoints,
     opened,
 )
+from sweeps.run.context import TrialContext
 from sweeps.run.pace import CheckpointPace
 from sweeps.run.reporter import Reporter
-from sweeps.run.shared_folder import CONTENTS_FILE, is_sealed, seal
-from sweeps.search.messages import INHERITED, PROGRESS, SAVED, load_progress
-from sweeps.search.records import Progress, StudyKey, TrialKey, TrialRequest
+from sweeps.run.shared_folder import is_sealed, seal
+from sweeps.run.trial import run_on_worker
+from sweeps.search.messages import (
+    CHECKPOINT,
+    INHERITED,
+    OUTCOME,
+    PARTS,
+    PROGRESS,
+    REQUEST,
+    SAVED,
+    dump_request,
+    load_outcome,
+    load_progress,
+)
+from sweeps.search.records import Outcome, Progress, StudyKey, TrialKey, TrialRequest
 from sweeps.spec.cells import Stage, make_cells
 
 pytestmark = pytest.mark.ray
@@ -138,13 +152,15 @@ def test_a_checkpoint_is_sealed_so_that_damage_to_any_file_is_seen(session):
 def test_a_checkpoint_notes_whose_it_is_and_every_epoch(session):
     made = session()
     report = Reporter(NOTE, None, ALWAYS)
+    report.parts = 2
     epochs(report, 2)
-    epochs(report, 3)  # anew: with half a batch at a time
+    epochs(report, 3)
     note = Note.read(Path(made.newest.path))
     assert note.trial == NOTE.trial
     assert NOTE.seconds < note.seconds < NOTE.seconds + 60
+    assert note.parts == 2
+    assert note.epochs[:2] == NOTE.epochs, "as the ledger has them, whatever was trained anew"
     assert [progress.epoch for progress in note.epochs] == [1, 2, 3]
-    assert {progress.num_epochs for progress in note.epochs} == {3}
 
 
 def test_epochs_of_an_earlier_run_are_told_first_and_what_they_cost(session):
@@ -162,7 +178,8 @@ def test_a_note_of_another_version_is_none(session):
     epochs(reporter(None, ALWAYS), 1)
     folder = Path(made.newest.path)
     assert Note.read(folder) is not None
-    for text in ("{}", '{"trial": {}, "seconds": 1, "epochs": [{"step": 1}]}', "no JSON"):
+    whole = {"trial": {}, "parts": 1, "seconds": 1}
+    for text in ("{}", json.dumps({**whole, "epochs": [{"step": 1}]}), "no JSON"):
         (folder / NOTE_FILE).write_text(text)
         seal(folder)
         assert Note.read(folder) is None
@@ -171,40 +188,107 @@ def test_a_note_of_another_version_is_none(session):
 
 def test_a_state_belongs_to_every_attempt_of_one_trial_and_to_no_other():
     study = StudyKey(cell_id="domain-n20-s0-12345678", stage=Stage.LANGUAGE_MODEL)
-    cell = make_cells(tiny_spec(Path("runs")))[0]
+    spec = tiny_spec(Path("runs"))
+    cells = make_cells(spec)
+    cell = next(cell for cell in cells if not cell.is_general)
+    general = next(cell for cell in cells if cell.is_general)
     request = TrialRequest(
         key=TrialKey(study=study, number=1), cell=cell, params={"learning_rate": 0.01}
     )
+    context = TrialContext(
+        spec=spec,
+        domain=Path("reviews-1-rules1"),
+        general=Path("wiki-1-rules1"),
+        encoders="",
+        predictions="",
+        models="",
+    )
+    found = identity_of(request, context)
     again = replace(request, key=replace(request.key, attempt=2))
-    assert identity_of(again) == identity_of(request)
-    assert json.loads(json.dumps(identity_of(request))) == identity_of(request)
+    assert identity_of(again, context) == found
+    assert json.loads(json.dumps(found)) == found
     for other in (
         replace(request, key=replace(request.key, number=2)),
         replace(request, params={"learning_rate": 0.02}),
         replace(request, encoder="k"),
     ):
-        assert identity_of(other) != identity_of(request)
+        assert identity_of(other, context) != found
+    read_anew = replace(context, domain=Path("reviews-1-rules2"))
+    assert identity_of(request, read_anew) != found
+    of_general = replace(request, cell=general)
+    assert identity_of(of_general, read_anew) == identity_of(of_general, context)
+    assert identity_of(of_general, replace(context, general=Path("wiki-2-rules1"))) != found
+
+
+@pytest.mark.parametrize(
+    ("noted", "asked", "tries"),
+    [
+        (1, 1, [("state", 1), (None, 2)]),  # what does not fit is trained in halves, all of it
+        (1, 2, [("state", 2)]),  # the worker was ended for its memory
+        (2, 1, [("state", 2)]),
+    ],
+)
+def test_a_state_is_gone_on_from_in_the_parts_it_was_trained_in(
+    session, tmp_path, monkeypatch, noted, asked, tries
+):
+    spec, seen = tiny_spec(tmp_path), []
+    context = context_of(spec, tmp_path / "tokens")
+    cell = next(cell for cell in make_cells(spec) if cell.regime == "domain")
+    study = StudyKey(cell_id=cell.id, stage=Stage.LANGUAGE_MODEL)
+    request = TrialRequest(key=TrialKey(study=study, number=0), cell=cell, params={})
+    folder = tmp_path / "state"
+    folder.mkdir()
+    replace(NOTE, trial=identity_of(request, context), parts=noted).write(folder)
+    seal(folder)
+
+    def run_trial(request, context, store, report, *, resume_from, accumulation):
+        seen.append((resume_from and resume_from.name, accumulation))
+        if accumulation == 1:
+            raise MemoryError
+        return Outcome(value=1.0)
+
+    monkeypatch.setattr("sweeps.run.stages.run_trial", run_trial)
+    monkeypatch.chdir(tmp_path)
+    made, threads = session(), torch.get_num_threads()
+    config = {REQUEST: dump_request(request), CHECKPOINT: str(folder), PARTS: asked}
+    run_on_worker(config, context)
+    torch.set_num_threads(threads)
+    assert seen == tries
+    assert [PROGRESS in metrics for metrics in made.metrics] == [True, True, False]
+    assert load_outcome(made.metrics[-1][OUTCOME]).value == 1.0
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_the_newest_checkpoint_of_each_trial_is_found_and_older_ones_go(tmp_path, scheme):
     root = tmp_path / "ray"
-    for age, name in enumerate(
-        ("new/a.1/checkpoint_3", "old/a.0/checkpoint_9", "old/b-c.0/checkpoint_1", "old/d.0")
+    for age, name in (
+        (0, "new/a.1/checkpoint_3"),
+        (1, "old/a.0/checkpoint_9"),
+        (2, "old/b-c.0/checkpoint_1"),
+        (2, "old/b-c.0/checkpoint_0"),
+        (3, "old/d.0"),
     ):
         folder = root / name
         folder.mkdir(parents=True)
         (folder / "training.pt").write_text("state")
         if "checkpoint" in name:
             seal(folder)
-            os.utime(folder / CONTENTS_FILE, (1000 - age,) * 2)
-    (root / "new" / "b-c.1" / "checkpoint_2").mkdir(parents=True)  # half-written
+            for file in folder.iterdir():
+                os.utime(file, (1000 - age,) * 2)
+    for name in ("b-c.1", "e.0"):  # half-written
+        folder = root / "new" / name / "checkpoint_2"
+        folder.mkdir(parents=True)
+        (folder / "training.pt").write_text("state")
+        seal(folder)
+        (folder / "training.pt").write_text("st")
+    (root / "new" / "experiment_state.json").write_text("{}")
+    (root / "old" / "of another version" / "checkpoint_1").mkdir(parents=True)
     place = f"{scheme}{root}"
     assert left_checkpoints(place) == {
         "a": f"{place}/new/a.1/checkpoint_3",
         "b-c": f"{place}/old/b-c.0/checkpoint_1",
     }
-    assert names(root / "new") == ["a.1"]
+    assert names(root / "new") == ["a.1", "experiment_state.json"]
     assert names(root / "old") == ["b-c.0"]
     assert left_checkpoints(f"{scheme}{tmp_path}/nowhere") == {}
 
@@ -219,6 +303,10 @@ def test_a_checkpoint_is_opened_where_it_lies_and_one_that_is_gone_is_none(tmp_p
         assert folder is None
     with opened(checkpoint_at(f"{scheme}{tmp_path}/gone")) as folder:
         assert folder is None or Note.read(folder) is None
+    (tmp_path / "more").write_text("of an attempt before")
+    seal(tmp_path)
+    (tmp_path / "members.npz").write_text("of an attempt before")
+    assert not is_sealed(tmp_path), "a file that is not told of"
     with pytest.raises(OSError, match="of the training"), opened(None):
         raise OSError("of the training")
 

@@ -23,7 +23,7 @@ from sweeps.search.records import TrialState
 from sweeps.search.studies import OptunaStudies, read_ledger, read_records
 from sweeps.spec.cells import make_cells
 from sweeps.spec.load import spec_to_json
-from sweeps.spec.values import LanguageModelSpec
+from sweeps.spec.values import BudgetSpec, LanguageModelSpec
 from ulm.regimes import Regime
 
 DRIVE = Path(__file__).parent / "drive.py"
@@ -175,6 +175,7 @@ def test_trials_of_a_run_that_was_stopped_go_on_from_their_last_epoch(
     stopped.wait(PATIENCE_SECONDS)
     before = read_ledger(paths, small).attempts[0]
     assert before.outcome is None, "too short to be stopped in its middle"
+    assert "trained 0 of " in finish(drive(replace(small, budget=BudgetSpec(hours=1e-9))))[0]
 
     finish(drive(small))
     lost, again, *_ = read_ledger(paths, small).attempts

@@ -135,6 +135,12 @@ def test_a_trial_told_to_stop_stops_and_keeps_no_encoder(spec, cache):
     assert store._encoders == {}
 
 
+def kept_weights(context):
+    """Bytes of the one classifier that is kept."""
+    files = list(Path(context.models).rglob("*.safetensors"))
+    return files[0].read_bytes() if files else None
+
+
 @pytest.mark.parametrize(
     ("stage", "folds", "ensemble"),
     [
@@ -155,7 +161,8 @@ def test_a_trial_that_lost_its_worker_goes_on_from_its_last_epoch(
     context, store, told = context_of(spec, cache), InMemoryEncoders(), []
     request = request_for(spec, "scratch", stage)
     whole = run_trial(request, context, store, lambda p, save: told.append(p) or True)
-    epochs = len(told)
+    epochs, model = len(told), kept_weights(context)
+    assert (model is not None) == (stage is Stage.FINAL)
     assert [p.epoch for p in told] == list(range(1, epochs + 1))
     assert {p.num_epochs for p in told} == {epochs}
 
@@ -181,6 +188,7 @@ def test_a_trial_that_lost_its_worker_goes_on_from_its_last_epoch(
         )
         assert seen == list(range(lost_after + 1, epochs + 1))
         assert numbers(resumed) == numbers(whole)
+        assert kept_weights(context) == model
 
 
 def test_folds_are_judged_by_the_mean_of_the_ends_of_their_curves(cache, tmp_path):

@@ -118,7 +118,7 @@ def test_what_a_later_attempt_goes_on_from_is_no_waste():
     label = {cell.id: cell.label for cell in make_cells(spec)}[again.key.study.cell_id]
     goes_on = "goes on after epoch 1 of 3, where the last run was stopped"
     assert listener.messages == [f"{label}, classifier 0: {goes_on}"]
-    control.inherits(again.key, 60.0, first)
+    control.inherits(again.key, 61.0, first)
     assert len(listener.messages) == 1, "its worker was lost: it goes on from there once more"
     clock.now += 120.0
     control.finish(again.key, outcome_of(again))
@@ -128,6 +128,22 @@ def test_what_a_later_attempt_goes_on_from_is_no_waste():
     assert spent.accelerator_seconds == pytest.approx(control.ledger.accelerator_seconds(0.0))
     assert record.worked_seconds(0.0) == pytest.approx(record.held_seconds(0.0) + 60.0)
     assert open_control(spec, studies, clock=clock).ledger.spent(0.0) == spent
+
+
+def test_no_more_is_inherited_than_earlier_attempts_are_known_to_have_held():
+    spec = tiny_spec(**SMALL)
+    studies, clock = InMemoryStudies(), Clock()
+    control = open_control(spec, studies, clock=clock)
+    killed = control.next_request()
+    clock.now += 60.0
+    control.report(killed.key, Progress(epoch=1, num_epochs=3, value=0.5))
+    control.lose(killed.key, "the driver stopped while it ran")
+    known = control.ledger.attempts[0].held_seconds(0.0)
+    again = control.next_request()
+    control.inherits(again.key, 600.0, Progress(epoch=2, num_epochs=3, value=0.5))
+    assert control.ledger.running(again.key).inherited_seconds == known
+    control.finish(again.key, outcome_of(again))
+    assert control.ledger.spent(clock.now).wasted_seconds == pytest.approx(0.0)
 
 
 def test_attempts_that_were_asked_again_stay_in_the_ledger_across_drivers():
