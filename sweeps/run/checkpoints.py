@@ -116,7 +116,7 @@ def checkpoint_at(place: str | None) -> Any:
 
 
 def left_checkpoints(place: str) -> dict[str, str]:
-    """The checkpoints that earlier runs left; folders of trials without one are deleted.
+    """The checkpoints that earlier runs left; all else that they left is deleted.
 
     Args:
         place: Tune's folder of the sweep, on a disk or in a bucket.
@@ -135,19 +135,30 @@ def left_checkpoints(place: str) -> dict[str, str]:
 
 def _left_checkpoints(place: str) -> dict[str, str]:
     files, root = open_place(place)
-    folders = _listed(files, root)
+    found = _list_all(files, root)
+    checkpoints = _checkpoints_of(found)
     # a bucket tells whole seconds: of those the later number
-    newest = sorted(folders, key=lambda path: (folders[path].written, path), reverse=True)
+    newest = sorted(checkpoints, key=lambda path: (checkpoints[path].written, path), reverse=True)
     left: dict[str, str] = {}
     for path in newest:
         trial = path.split("/")[1].rpartition(".")[0]
-        if trial and trial not in left and _is_whole(below(place, path), folders[path].sizes):
+        if trial and trial not in left and _is_whole(below(place, path), checkpoints[path].sizes):
             left[trial] = path
-    kept = {path.rpartition("/")[0] for path in left.values()}
-    for folder in {"/".join(path.split("/")[:2]) for path in folders} - kept:
-        with suppress(OSError, ArrowException):
-            files.delete_dir(f"{root.rstrip('/')}/{folder}")
+    trials = {path.rpartition("/")[0] for path in left.values()}
+    kept = trials | {trial.partition("/")[0] for trial in trials}
+    for path, info in found.items():
+        if path.count("/") < 2 and path not in kept:  # a run, or what is right in one
+            with suppress(OSError, ArrowException):
+                (files.delete_file if info.is_file else files.delete_dir)(info.path)
     return {trial: below(place, path) for trial, path in left.items()}
+
+
+def _list_all(files: Any, root: str) -> dict[str, Any]:
+    """Everything in a folder, by its path from there."""
+    from pyarrow.fs import FileSelector
+
+    infos = files.get_file_info(FileSelector(root, recursive=True, allow_not_found=True))
+    return {info.path.removeprefix(root).strip("/"): info for info in infos}
 
 
 @dataclass(slots=True)
@@ -158,21 +169,16 @@ class _Listed:
     written: int = 0
 
 
-def _listed(files: Any, root: str) -> dict[str, _Listed]:
-    """`run/trial/checkpoint` → its files; a trial's folder without any is `run/trial`."""
-    from pyarrow.fs import FileSelector
-
-    found: dict[str, _Listed] = {}
-    for info in files.get_file_info(FileSelector(root, recursive=True, allow_not_found=True)):
-        names = info.path.removeprefix(root).strip("/").split("/")
-        if not info.is_file:
-            if len(names) == 2:
-                found.setdefault("/".join(names), _Listed())
-        elif len(names) == 4 and names[2].startswith(FOLDER_PREFIX):
-            listed = found.setdefault("/".join(names[:3]), _Listed())
+def _checkpoints_of(found: Mapping[str, Any]) -> dict[str, _Listed]:
+    """`run/trial/checkpoint` → its files."""
+    checkpoints: dict[str, _Listed] = {}
+    for path, info in found.items():
+        names = path.split("/")
+        if info.is_file and len(names) == 4 and names[2].startswith(FOLDER_PREFIX):
+            listed = checkpoints.setdefault("/".join(names[:3]), _Listed())
             listed.sizes[names[3]] = info.size
             listed.written = max(listed.written, info.mtime_ns or 0)
-    return found
+    return checkpoints
 
 
 def _is_whole(place: str, sizes: Mapping[str, int]) -> bool:

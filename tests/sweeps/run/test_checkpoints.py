@@ -282,13 +282,15 @@ def test_the_newest_checkpoint_of_each_trial_is_found_and_older_ones_go(tmp_path
         seal(folder)
         (folder / "training.pt").write_text("st")
     (root / "new" / "experiment_state.json").write_text("{}")
+    (root / "older" / "a.0").mkdir(parents=True)
     (root / "old" / "of another version" / "checkpoint_1").mkdir(parents=True)
     place = f"{scheme}{root}"
     assert left_checkpoints(place) == {
         "a": f"{place}/new/a.1/checkpoint_3",
         "b-c": f"{place}/old/b-c.0/checkpoint_1",
     }
-    assert names(root / "new") == ["a.1", "experiment_state.json"]
+    assert names(root) == ["new", "old"]
+    assert names(root / "new") == ["a.1"]
     assert names(root / "old") == ["b-c.0"]
     assert left_checkpoints(f"{scheme}{tmp_path}/nowhere") == {}
 
