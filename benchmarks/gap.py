@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from local_ray import own_ray
 from resume import SPEC
@@ -37,17 +38,21 @@ def noting(
     """A trainable that appends (process, begun, first step, ended) of every trial to a file."""
 
     def noted(config: dict[str, Any]) -> None:
-        from torch.optim.optimizer import register_optimizer_step_pre_hook
+        from ulm.training.optimizer import GroupedAdamW
 
         steps: list[float] = []
-        hook = register_optimizer_step_pre_hook(
-            lambda *_: None if steps else steps.append(time.time())
-        )
+        step = GroupedAdamW.step
+
+        def noted_step(optimizer: GroupedAdamW) -> None:
+            if not steps:
+                steps.append(time.time())
+            step(optimizer)
+
         begun = time.time()
         try:
-            train(config)
+            with patch.object(GroupedAdamW, "step", noted_step):
+                train(config)
         finally:
-            hook.remove()
             first = steps[0] if steps else None
             with notes.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([os.getpid(), begun, first, time.time()]) + "\n")
