@@ -120,6 +120,12 @@ def count_curves(record):
         return store.execute(query).fetchone()[0]
 
 
+COLOURS_ARE = """number => {
+    const lines = [...document.querySelectorAll(".scatterlayer .trace .js-line")];
+    return new Set(lines.map(line => line.style.stroke)).size === number;
+}"""
+
+
 def show_charts(page):
     """From the table to the chart of a view."""
     page.locator("label", has=page.locator("input[value='CHART']")).click()
@@ -157,11 +163,8 @@ def test_b_comparing_the_curves_shows_accuracy_against_size_for_every_regime(run
 def test_b_the_curves_have_a_chart_with_a_colour_for_every_regime(runs, keep):
     open_view(runs, "curves")
     show_charts(runs)
-    expect(runs.locator(".scatterlayer .trace").nth(len(REGIMES) - 1)).to_be_attached()
-    colours = runs.locator(".scatterlayer .trace .js-line").evaluate_all(
-        "lines => lines.map(line => line.style.stroke)"
-    )
-    assert len(set(colours)) == len(REGIMES)
+    # at once, since a chart is drawn anew whenever more of its numbers have come
+    runs.wait_for_function(COLOURS_ARE, arg=len(REGIMES))
     keep(runs, "b_curves")
 
 
