@@ -81,7 +81,7 @@ def spending(spec: SweepSpec, spent: Spent) -> str:
     if not spent.accelerator_seconds:
         return ""
     words = [f"{accelerator(spec)} time {duration(spent.accelerator_seconds)}"]
-    if spent.wasted_seconds:
+    if spent.wasted_seconds >= 1:
         words.append(f"{duration(spent.wasted_seconds)} of it wasted")
     money = spent.money(spec.budget.price_per_accelerator_hour)
     if money is not None:

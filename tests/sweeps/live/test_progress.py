@@ -163,6 +163,10 @@ def test_what_was_spent_and_wasted_follows_every_ended_trial(clock):
     listener = PlainProgress(PRICED, stream, clock=clock)
     listener.trial_ended(FINISHED)
     assert "CPU time" not in stream.getvalue()
+    listener.spent(Spent(accelerator_seconds=1000.0, wasted_seconds=0.2))
+    clock.now += 10
+    listener.trial_ended(FINISHED)
+    assert stream.getvalue().endswith("; CPU time 17 min, cost 1.00)\n")
     listener.spent(Spent(accelerator_seconds=1000.0, wasted_seconds=60.0))
     clock.now += 10
     listener.trial_ended(FINISHED)
