@@ -58,22 +58,26 @@ def hours(
     return dict(found), language_model_tokens
 
 
-def hours_as_in(settings: dict[str, str], folder: Path) -> tuple[dict[str, float], float]:
-    """The same, by what trials of a recorded grid took of a GPU."""
-    recorded, records = read_grid(folder)
-    cells = {cell.id: cell for cell in make_cells(recorded)}
+def measured(folder: Path) -> tuple[float, dict[Stage, float]]:
+    """Tokens per GPU-second of a grid's language models; GPU-seconds of a trial by stage."""
+    spec, records = read_grid(folder)
+    cells = {cell.id: cell for cell in make_cells(spec)}
     held: dict[Stage, list[float]] = defaultdict(list)
-    trained_tokens = 0.0
+    tokens = 0.0
     for record in records:
         cell, stage = cells[record.key.study.cell_id], record.key.study.stage
         if record.outcome is not None and cell.regime != Regime.BOW:
-            held[stage].append(seconds_of(recorded, cell, record))
+            held[stage].append(seconds_of(spec, cell, record))
             if stage is Stage.LANGUAGE_MODEL:
-                trained_tokens += record.outcome.metrics["tokens"]
-    rate = trained_tokens / sum(held[Stage.LANGUAGE_MODEL])
+                tokens += record.outcome.metrics["tokens"]
     seconds = {stage: sum(each) / len(each) for stage, each in held.items()}
-    told = [f"{stage.value} {value:.2f} GPU-s" for stage, value in seconds.items()]
-    print(f"measured: {rate:,.0f} tokens/GPU-s; a trial on average {', '.join(told)}")
+    return tokens / sum(held[Stage.LANGUAGE_MODEL]), seconds
+
+
+def hours_as_in(
+    settings: dict[str, str], rate: float, seconds: dict[Stage, float]
+) -> tuple[dict[str, float], float]:
+    """The same as `hours`, by what was `measured`."""
     spec, tokens = load_spec("imdb", settings), 0.0
     found: dict[str, float] = defaultdict(float)
     for cell in make_cells(spec):
@@ -96,11 +100,15 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.grid is None and not (arguments.tokens and arguments.documents):
         parser.error("either --grid, or --tokens and --documents")
+    if arguments.grid is not None:
+        rate, seconds = measured(arguments.grid)
+        told = ", ".join(f"{stage.value} {value:.2f} GPU-s" for stage, value in seconds.items())
+        print(f"measured: {rate:,.0f} tokens/GPU-s; a trial on average {told}")
     for name, settings in GRIDS.items():
         if arguments.grid is None:
             found, tokens = hours(settings, arguments.tokens, arguments.documents)
         else:
-            found, tokens = hours_as_in(settings, arguments.grid)
+            found, tokens = hours_as_in(settings, rate, seconds)
         parts = ", ".join(f"{stage} {value:.2f}" for stage, value in found.items())
         print(f"{name}: {sum(found.values()):.2f} h ({parts}), {tokens / 1e6:,.0f} M tokens")
 
