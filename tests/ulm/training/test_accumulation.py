@@ -74,7 +74,7 @@ def test_a_language_model_trained_in_parts_has_the_losses_of_the_whole(parts):
 def test_a_classifier_trained_in_parts_has_the_losses_of_the_whole(parts):
     whole = classifier(CLASSIFIER)
     in_parts = classifier(replace(CLASSIFIER, accumulation=parts))
-    assert losses(in_parts) == pytest.approx(losses(whole), abs=1e-5)
+    assert losses(in_parts) == pytest.approx(losses(whole), abs=1e-4)
 
 
 def test_a_part_of_short_documents_does_not_run_the_windows_before_them():
