@@ -7,7 +7,6 @@ Same mathematics as fastai's `AWD_LSTM`, with two savings that change no result:
 masks only the rows looked up, and the decoder never holds the scores of all words (`decoder`).
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,13 +18,10 @@ from torch import Tensor, nn
 
 from ulm.errors import UlmError, require_at_least
 from ulm.model.decoder import decoder_loss, decoder_score
-from ulm.model.precision import compute_dtype
+from ulm.model.lstm import LayerState, run_lstm
 
-State = list[tuple[Tensor, Tensor]]
+State = list[LayerState]
 """Hidden and cell state of each layer, each of shape [1, B, H or E]."""
-
-# cuDNN's weights are copied into one piece of memory each time, as dropped weights must be
-warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous")
 
 
 def flat(state: State) -> list[Tensor]:
@@ -187,7 +183,7 @@ class AwdLstm(nn.Module):
         for layer, before, weights, hidden in zip(
             self.layers, state, masks.weights, [*masks.hidden, None], strict=True
         ):
-            x, new = _run_layer(layer, x, before, weights)
+            x, new = run_lstm(layer, x, before, weights)
             after.append((new[0].detach(), new[1].detach()))
             x = _masked(x, hidden)
         return x, after
@@ -225,46 +221,6 @@ class AwdLstm(nn.Module):
         embedding = self.embedding
         x_BTE = F.embedding(ids_BT, embedding.weight, embedding.padding_idx)
         return x_BTE if mask_V1 is None else x_BTE * F.embedding(ids_BT, mask_V1)
-
-
-def _run_layer(
-    layer: nn.LSTM, x: Tensor, before: tuple[Tensor, Tensor], mask: Tensor | None
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """One LSTM layer with DropConnect on its recurrent weights.
-
-    The dropped weight is a function of the raw parameter inside this graph, so the parameter
-    itself receives the gradient, and evaluation uses it undropped.
-    """
-    weights = dict(layer.named_parameters())
-    dropped = _masked(weights["weight_hh_l0"], mask)
-    order = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-    ordered = [dropped if name == "weight_hh_l0" else weights[name] for name in order]
-    if x.device.type == "cuda":
-        return _run_on_gpu(x, before, ordered)
-    if mask is None:
-        output, after = layer(x, before)
-        return output, after
-    output, hidden, cell = torch.lstm(x, before, ordered, True, 1, 0.0, True, False, True)
-    return output, (hidden, cell)
-
-
-def _run_on_gpu(
-    x: Tensor, before: tuple[Tensor, Tensor], weights: list[Tensor]
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """A layer in autocast's dtype.
-
-    Left to itself, autocast runs cuDNN's LSTM in fp16 whatever was asked for, and the gradients of
-    a mean over thousands of tokens are too small for fp16. In fp32 its products are TF32, which is
-    torch's default for cuDNN.
-    """
-    dtype = compute_dtype(x)
-    with torch.autocast("cuda", enabled=False):
-        state = [tensor.to(dtype) for tensor in before]
-        cast = [weight.to(dtype) for weight in weights]
-        output, hidden, cell = torch.lstm(
-            x.to(dtype), state, cast, True, 1, 0.0, torch.is_grad_enabled(), False, True
-        )
-    return output, (hidden, cell)
 
 
 class LanguageModel(nn.Module):

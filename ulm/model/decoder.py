@@ -5,14 +5,15 @@ of all scores of the token, whose weight is 1.
 
 At 13,000 words the decoder is two thirds of a small model's arithmetic, and over whole matrices
 [N, V] it waits for memory most of the time. Here a few hundred tokens at a time are scored and
-turned into gradients while they are in the cache, so that backward only scales. One pass over the
-scores is left beside the three matrix products: the score of the right word is subtracted as part
-of the first product, so that exponentials need no other shift, and the second product sums them by
-the way. Equal to `F.cross_entropy(F.linear(...))` up to rounding, 2.5 times as fast at E = 100 on a
-CPU; a GPU does it as `gpu_decoder` says. (`F.linear_cross_entropy`, torch 2.13, cuts into chunks
-only where options are passed.)
+turned into gradients while they are in the cache, so that backward only scales. Two passes over the
+scores are left beside the three matrix products: the score of the right word is subtracted as part
+of the first product, so that exponentials need no other shift, and they are summed. They are powers
+of two, whose function is vectorised everywhere; the first product's inputs are scaled for that.
+Equal to `F.cross_entropy(F.linear(...))` up to rounding; a GPU does it as `gpu_decoder` says.
+(`F.linear_cross_entropy`, torch 2.13, cuts into chunks only where options are passed.)
 """
 
+import math
 from typing import Any
 
 import torch
@@ -21,9 +22,12 @@ from torch import Tensor
 
 from ulm.model.gpu_decoder import gpu_decoder_loss, gpu_decoder_score
 from ulm.model.precision import compute_dtype
+from ulm.model.products import add_product, product
 
-ROWS = 256
+ROWS = 512
 """Tokens at a time: enough for full speed of the products, few enough for the cache."""
+
+LOG2_E = math.log2(math.e)
 
 LARGEST_SUM = 1e30
 """Where the right word has less than 1e-30, the largest score is the shift instead."""
@@ -32,33 +36,30 @@ LARGEST_SUM = 1e30
 def _widened(
     x_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_N: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """Inputs [N, F] and weight [V, F]; shifts are only worth it in fp32."""
+    """Inputs [N, F] and weight [V, F]; the right word's score is 0, up to rounding."""
     ones_V1 = torch.ones_like(bias_V)[:, None]
     weight_VF = torch.cat([weight_VE, bias_V[:, None], ones_V1], 1)
     tail_N2 = x_NE.new_tensor([1.0, 0.0]).expand(len(x_NE), 2)
-    x_NF = torch.cat([x_NE, tail_N2], 1).to(dtype)
-    if dtype == torch.float32:
-        x_NF[:, -1] = -(x_NF * weight_VF[targets_N]).sum(1)
-    return x_NF, weight_VF.to(dtype)
+    x_NF = torch.cat([x_NE, tail_N2], 1)
+    x_NF[:, -1] = -(x_NF * weight_VF[targets_N]).sum(1)
+    return x_NF.to(dtype), weight_VF.to(dtype)
 
 
-def _shifted(x: Tensor, weight_VF: Tensor, room: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Exponentials of some tokens' shifted scores, times the weight, their sums, the losses."""
-    e = torch.mm(x, weight_VF.t(), out=room[: len(x)]).exp_()
-    product = torch.mm(e, weight_VF)
-    sums = product[:, -1:].clone()
-    return e, product, sums, sums.log().sum()
+def _shifted(x: Tensor, weight_VF: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Exponentials of some tokens' shifted scores, their sums and the losses."""
+    scores = product(x * LOG2_E, weight_VF.t())
+    right = scores.gather(1, targets[:, None]).float()
+    e = scores.exp2_()
+    sums = e.sum(1, keepdim=True, dtype=torch.float32)
+    return e, sums, (sums.log2() - right).sum() / LOG2_E
 
 
-def _normalised(
-    x: Tensor, weight_VF: Tensor, targets: Tensor, room: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The same with probabilities, whatever the scores: two more passes."""
-    scores = torch.mm(x, weight_VF.t(), out=room[: len(x)]).float()
+def _normalised(x: Tensor, weight_VF: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same with probabilities, whatever the scores: more passes."""
+    scores = product(x, weight_VF.t()).float()
     torch.log_softmax(scores, 1, out=scores)
     loss = -scores.gather(1, targets[:, None]).sum()
-    p = scores.exp_().to(x.dtype)
-    return p, torch.mm(p, weight_VF), x.new_ones(len(x), 1), loss
+    return scores.exp_().to(x.dtype), scores.new_ones(len(x), 1), loss
 
 
 class _DecoderLoss(torch.autograd.Function):
@@ -74,24 +75,23 @@ class _DecoderLoss(torch.autograd.Function):
         dtype: torch.dtype,
     ) -> Tensor:
         x_NF, weight_VF = _widened(x_NE, weight_VE, bias_V, targets_N, dtype)
-        fast = dtype == torch.float32
-        dx_NF = torch.empty_like(x_NF)
-        dweight_VF = torch.zeros_like(weight_VF, dtype=torch.float32)
-        total = torch.zeros((), device=x_NE.device)
-        size = min(len(x_NE), ROWS)
-        room = x_NF.new_empty(size, len(weight_VF))  # new pages for every chunk would cost a third
+        wide = torch.promote_types(dtype, torch.float32)
+        dx_NF = torch.empty_like(x_NF, dtype=wide)
+        dweight_FV = torch.zeros(weight_VF.shape[::-1], dtype=wide)
+        total = torch.zeros(())
         for x, dx, targets in zip(
-            x_NF.split(size), dx_NF.split(size), targets_N.split(size), strict=True
+            x_NF.split(ROWS), dx_NF.split(ROWS), targets_N.split(ROWS), strict=True
         ):
-            found = _shifted(x, weight_VF, room) if fast else None
-            if found is None or not found[2].max() < LARGEST_SUM:  # also where it is not a number
-                found = _normalised(x, weight_VF, targets, room)
-            e, product, sums, loss = found
+            found = _shifted(x, weight_VF, targets)
+            if not found[1].max() < LARGEST_SUM:  # also where it is not a number
+                found = _normalised(x, weight_VF, targets)
+            e, sums, loss = found
             total += loss
-            torch.div(product, sums, out=dx)
-            _add_product(dweight_VF, e.t(), x / sums)
+            torch.div(product(e, weight_VF), sums, out=dx)
+            dweight_FV = add_product(dweight_FV, (x / sums).to(dtype).t(), e)
         dx_NF -= weight_VF[targets_N]
-        dweight_VF.index_add_(0, targets_N, x_NF.float(), alpha=-1)
+        dweight_VF = dweight_FV.t().contiguous()
+        dweight_VF.index_add_(0, targets_N, x_NF.to(wide), alpha=-1)
         units = x_NE.shape[1]
         ctx.save_for_backward(dx_NF[:, :units], dweight_VF[:, :units], dweight_VF[:, units])
         return total
@@ -99,13 +99,6 @@ class _DecoderLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return *(gradient * grad for gradient in ctx.saved_tensors), None, None
-
-
-def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
-    if a.dtype == total.dtype:
-        total.addmm_(a, b)
-    else:
-        total += torch.mm(a, b)
 
 
 def decoder_loss(x_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_N: Tensor) -> Tensor:
@@ -132,20 +125,22 @@ def decoder_score(
 ) -> tuple[Tensor, Tensor]:
     """Summed cross-entropy, and how many words have the highest score; no gradients.
 
+    On a CPU in fp32 under autocast too: bf16 has ties.
+
     Args:
         x_NE: Hidden states, [N, E].
         weight_VE: Weight of the decoder, [V, E].
         bias_V: Its bias, [V].
         targets_N: Next words, [N].
     """
-    if x_NE.device.type != "cpu":
-        dtype = compute_dtype(x_NE)
-        with torch.autocast(x_NE.device.type, enabled=False):
+    dtype = compute_dtype(x_NE)
+    with torch.autocast(x_NE.device.type, enabled=False):
+        if x_NE.device.type != "cpu":
             return gpu_decoder_score(x_NE, weight_VE, bias_V, targets_N, dtype)
-    loss, correct = torch.zeros(()), torch.zeros(())
-    size = min(len(x_NE), ROWS)
-    for x, targets in zip(x_NE.split(size), targets_N.split(size), strict=True):
-        scores = F.linear(x, weight_VE, bias_V)
-        loss += F.cross_entropy(scores, targets, reduction="sum")
-        correct += (scores.argmax(1) == targets).sum()
+        loss, correct = torch.zeros(()), torch.zeros(())
+        x_NE = x_NE.to(weight_VE.dtype)
+        for x, targets in zip(x_NE.split(ROWS), targets_N.split(ROWS), strict=True):
+            scores = product(x, weight_VE.t()).add_(bias_V)
+            loss += F.cross_entropy(scores, targets, reduction="sum")
+            correct += (scores.argmax(1) == targets).sum()
     return loss, correct

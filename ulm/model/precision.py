@@ -17,15 +17,26 @@ def compute_dtype(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
+def cpu_has_bf16() -> bool:
+    """Whether oneDNN multiplies in bf16; without it a product takes many times as long."""
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return supported is not None and bool(supported())
+
+
 def check_precision(precision: str, device: torch.device) -> None:
-    """Refuses what a GPU can not do.
+    """Refuses what a device can not do.
 
     Raises:
-        UlmError: The GPU has no bf16.
+        UlmError: The device has no bf16.
     """
-    if precision != "bf16" or device.type != "cuda":
+    if precision != "bf16":
         return
-    if torch.cuda.get_device_capability(device) < FIRST_WITH_BF16:
+    if device.type == "cpu" and not cpu_has_bf16():
+        raise UlmError(
+            "precision bf16 needs a processor with AVX-512 (or Arm's bf16), this one has none: "
+            "set precision to fp32"
+        )
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) < FIRST_WITH_BF16:
         raise UlmError(
             f"precision bf16 needs a GPU of compute capability 8.0 or more (A10G, L4, A100), "
             f"found {torch.cuda.get_device_name(device)}: set precision to fp32"

@@ -52,7 +52,7 @@ class LanguageModelSettings:
         dropout: Multiplier of fastai's language-model dropouts.
         weight_decay: Decoupled weight decay.
         clip: Largest norm of the gradient; None for no limit.
-        precision: `fp32`, or `bf16` autocast; on a CPU that of the decoder only.
+        precision: `fp32`, or `bf16` autocast; a CPU scores next words in fp32.
         accumulation: Parts a step's streams are cut into to save memory; the gradient stays.
     """
 
@@ -192,19 +192,13 @@ class LanguageModelTask:
         state = paired(before)
         for rows in row_parts(len(inputs), self.settings.accumulation):
             share = (rows.stop - rows.start) / len(inputs)
-            with autocast(self._lstm_precision, self.device):
-                raw, out, after = self.model(inputs[rows], state_of_rows(state, rows))
             with autocast(self.settings.precision, self.device):
+                raw, out, after = self.model(inputs[rows], state_of_rows(state, rows))
                 loss = self.model.loss(out, targets[rows])
             (share * regularised(loss, raw, out)).backward()
             total += share * loss.detach()
             states.append(after)
         return total, flat(join_states(states))
-
-    @property
-    def _lstm_precision(self) -> str:
-        """On a CPU bf16 is for the decoder alone: LSTM kernels are slower in it."""
-        return "fp32" if self.device.type == "cpu" else self.settings.precision
 
     def _check(self, total: Tensor, epoch: int) -> None:
         if not torch.isfinite(total):
@@ -240,7 +234,7 @@ class LanguageModelTask:
     def _score_window(
         self, inputs: Tensor, targets: Tensor, *before: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        with autocast(self._lstm_precision, self.device):
+        with autocast(self.settings.precision, self.device):
             _, out, after = self.model(inputs, paired(before))
             return *self.model.score(out, targets), flat(after)
 

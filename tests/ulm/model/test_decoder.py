@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from ulm.model import decoder
 from ulm.model.decoder import decoder_loss, decoder_score
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("library")]
 
 TOKENS, UNITS, WORDS = 600, 24, 3000
 
@@ -70,9 +70,11 @@ def test_autocast_keeps_the_loss_and_gives_gradients_of_the_parameters_dtype(pro
         assert float((ours - wanted).norm() / wanted.norm()) < 0.02
 
 
-def test_the_score_is_that_of_the_whole_scores(problem):
+@pytest.mark.parametrize("is_lowered", [False, True])
+def test_the_score_is_that_of_the_whole_scores_under_autocast_too(problem, is_lowered):
     (x, weight, bias), targets = problem
-    loss, correct = decoder_score(x, weight, bias, targets)
+    with torch.autocast("cpu", torch.bfloat16, enabled=is_lowered):
+        loss, correct = decoder_score(x, weight, bias, targets)
     scores = F.linear(x, weight, bias)
     wanted = plain_loss(x, weight, bias, targets).detach()
     assert float(loss) == pytest.approx(TOKENS * float(wanted), rel=1e-5)

@@ -1,7 +1,10 @@
+from contextlib import nullcontext
+
 import pytest
 import torch
 
 from ulm.errors import UlmError
+from ulm.model import precision
 from ulm.model.precision import check_precision
 
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
@@ -13,7 +16,15 @@ def test_bf16_on_a_gpu_without_it_is_refused_with_a_remedy(monkeypatch):
     with pytest.raises(UlmError, match="found Tesla T4: set precision to fp32"):
         check_precision("bf16", GPU)
     check_precision("fp32", GPU)
-    check_precision("bf16", CPU)
+
+
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_bf16_on_a_processor_without_it_is_refused_with_a_remedy(monkeypatch, has_bf16):
+    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: has_bf16)
+    check_precision("fp32", CPU)
+    refused = pytest.raises(UlmError, match="this one has none: set precision to fp32")
+    with nullcontext() if has_bf16 else refused:
+        check_precision("bf16", CPU)
 
 
 def test_bf16_is_taken_where_the_gpu_has_it(monkeypatch):

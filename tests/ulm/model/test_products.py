@@ -1,0 +1,59 @@
+"""Both libraries give the products, and the processor decides which."""
+
+import pytest
+import torch
+
+from ulm.model import products
+from ulm.model.products import add_product, product
+
+pytestmark = pytest.mark.torch
+
+ROWS, INNER, COLUMNS = 7, 300, 40
+NEAR = {"atol": 1e-4, "rtol": 1e-5}
+
+
+@pytest.fixture
+def matrices():
+    generator = torch.Generator().manual_seed(0)
+    a = torch.randn(ROWS, INNER, generator=generator)
+    return a, torch.randn(COLUMNS, INNER, generator=generator).t()
+
+
+@pytest.mark.usefixtures("library")
+def test_a_product_is_that_of_the_matrices_however_they_lie(matrices):
+    for a, b in (matrices, tuple(matrix.contiguous() for matrix in matrices)):
+        torch.testing.assert_close(product(a, b), a @ b, **NEAR)
+        transposed = product(b.t(), a.t())
+        torch.testing.assert_close(transposed, (a @ b).t(), **NEAR)
+
+
+@pytest.mark.usefixtures("library")
+def test_products_add_up_in_the_dtype_of_their_sum(matrices):
+    a, b = matrices
+    for dtype, tolerance in ((torch.float32, 1e-5), (torch.bfloat16, 1e-2)):
+        total = torch.ones(ROWS, COLUMNS)
+        for _ in range(3):
+            total = add_product(total, a.to(dtype), b.to(dtype))
+        assert total.dtype == torch.float32
+        wanted = 1 + 3 * a.double() @ b.double()
+        assert float((total - wanted).norm() / wanted.norm()) < tolerance
+
+
+@pytest.mark.parametrize(
+    ("vendor", "capability", "is_other"),
+    [
+        ("AuthenticAMD", "AVX512", True),
+        ("AuthenticAMD", "AVX2", False),
+        ("GenuineIntel", "AVX512", False),
+    ],
+)
+def test_an_amd_processor_with_avx_512_has_its_products_from_one_dnn(
+    monkeypatch, tmp_path, vendor, capability, is_other
+):
+    file = tmp_path / "cpuinfo"
+    file.write_text(f"vendor_id\t: {vendor}\n")
+    monkeypatch.setattr(products, "CPUINFO", file)
+    for library in ("mkl", "mkldnn"):
+        monkeypatch.setattr(f"torch.backends.{library}.is_available", lambda: True)
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
+    assert (products._one_dnn.__wrapped__() is not None) == is_other

@@ -1,0 +1,159 @@
+"""An LSTM layer with DropConnect, in the arithmetic that autocast asks for.
+
+B batch, T time, I inputs, H units.
+
+In bf16 on a CPU, oneDNN's layer goes backward at half the speed of its matrix products; the one
+here makes one product over all steps of everything but the recurrence. Its products add up in fp32
+and round to bf16, as cuDNN's do; gates and cells are fp32.
+"""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ulm.model.precision import compute_dtype
+
+LayerState = tuple[Tensor, Tensor]
+"""Hidden and cell state, both [1, B, H]."""
+
+# cuDNN's weights are copied into one piece of memory each time, as dropped weights must be
+warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous")
+
+
+def run_lstm(
+    layer: nn.LSTM, x_BTI: Tensor, before: LayerState, mask: Tensor | None
+) -> tuple[Tensor, LayerState]:
+    """Runs one window.
+
+    The dropped weight is a function of the raw parameter inside this graph, so the parameter
+    itself receives the gradient, and evaluation uses it undropped.
+
+    Args:
+        layer: Its parameters, batch first.
+        x_BTI: Inputs, [B, T, I].
+        before: State after the window before.
+        mask: What the recurrent weights are multiplied by, [4H, H]; None drops nothing.
+
+    Returns:
+        Outputs [B, T, H], and the state after the window.
+    """
+    weights: dict[str, Tensor] = dict(layer.named_parameters())
+    if mask is not None:
+        weights["weight_hh_l0"] = weights["weight_hh_l0"] * mask
+    order = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    ordered = [weights[name] for name in order]
+    dtype = compute_dtype(x_BTI)
+    if x_BTI.device.type == "cuda" or not torch.is_grad_enabled():
+        return _lowered(x_BTI, before, ordered, dtype)
+    if dtype == torch.bfloat16:
+        w_ih, w_hh, b_ih, b_hh = ordered
+        output, hidden, cell = _Bf16Lstm.apply(x_BTI, *before, w_ih, w_hh, b_ih + b_hh)
+    else:
+        output, hidden, cell = torch.lstm(x_BTI, before, ordered, True, 1, 0.0, True, False, True)
+    return output, (hidden, cell)
+
+
+def _lowered(
+    x: Tensor, before: LayerState, weights: list[Tensor], dtype: torch.dtype
+) -> tuple[Tensor, LayerState]:
+    """A layer in a dtype.
+
+    Left to itself, autocast runs cuDNN's LSTM in fp16 whatever was asked for, and the gradients of
+    a mean over thousands of tokens are too small for fp16. In fp32 its products are TF32, which is
+    torch's default for cuDNN.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        state = [tensor.to(dtype) for tensor in before]
+        cast = [weight.to(dtype) for weight in weights]
+        output, hidden, cell = torch.lstm(
+            x.to(dtype), state, cast, True, 1, 0.0, torch.is_grad_enabled(), False, True
+        )
+    return output, (hidden, cell)
+
+
+def _by_time(x_BTI: Tensor, dtype: torch.dtype) -> Tensor:
+    return x_BTI.transpose(0, 1).to(dtype).contiguous()
+
+
+def _tanh_(x: Tensor) -> Tensor:
+    """From a sigmoid: torch's takes eight times as long on an AMD processor."""
+    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
+
+
+class _Bf16Lstm(torch.autograd.Function):
+    """One layer over one window; gates lie in torch's order: input, forget, cell, output."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x_BTI: Tensor,
+        hidden_1BH: Tensor,
+        cell_1BH: Tensor,
+        input_weight: Tensor,
+        recurrent_weight: Tensor,
+        bias: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        bf16, fp32 = torch.bfloat16, torch.float32
+        x_TBI = _by_time(x_BTI, bf16)
+        w_I, w_H = input_weight.to(bf16), recurrent_weight.to(bf16)
+        T, B, H = len(x_TBI), *hidden_1BH.shape[1:]
+        gates = torch.addmm(bias.to(bf16), x_TBI.flatten(0, 1), w_I.t()).view(T, B, 4 * H)
+        hidden = torch.cat([hidden_1BH.to(bf16), gates.new_empty(T, B, H)])
+        cells = torch.cat([cell_1BH.float(), gates.new_empty(T, B, H, dtype=fp32)])
+        gate, squashed = gates.new_empty(B, 4 * H, dtype=fp32), torch.empty_like(cells[0])
+        i, f, g, o = gate.chunk(4, 1)
+        for t in range(T):
+            gate.copy_(torch.addmm(gates[t], hidden[t], w_H.t(), out=gates[t]))
+            gate[:, : 2 * H].sigmoid_()
+            _tanh_(g)
+            o.sigmoid_()
+            torch.mul(f, cells[t], out=cells[t + 1]).addcmul_(i, g)
+            torch.mul(o, _tanh_(squashed.copy_(cells[t + 1])), out=hidden[t + 1])
+            gates[t] = gate
+        ctx.save_for_backward(x_TBI, w_I, w_H, gates, cells, hidden)
+        return hidden[1:].transpose(0, 1).float(), hidden[-1:].float(), cells[-1:].clone()
+
+    @staticmethod
+    def backward(
+        ctx: Any, dout_BTH: Tensor, dhidden_1BH: Tensor, dcell_1BH: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        x_TBI, w_I, w_H, gates, cells, hidden = ctx.saved_tensors
+        sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+        tanh_backward = torch.ops.aten.tanh_backward.grad_input
+        H = cells.shape[2]
+        dout = _by_time(dout_BTH, torch.float32)
+        dgates = torch.empty_like(gates)
+        gate = torch.empty_like(gates[0], dtype=torch.float32)
+        dgate, dbias_B4H = torch.empty_like(gate), torch.zeros_like(gate)
+        (i, f, g, o), (di, df, dg, do) = gate.chunk(4, 1), dgate.chunk(4, 1)
+        if_, dif_ = gate[:, : 2 * H], dgate[:, : 2 * H]
+        squashed = torch.empty_like(cells[0])
+        dhidden, dcell = dhidden_1BH[0], dcell_1BH[0].clone()
+        for t in reversed(range(len(gates))):
+            gate.copy_(gates[t])
+            _tanh_(squashed.copy_(cells[t + 1]))
+            dh = dout[t].add_(dhidden)
+            torch.mul(dh, squashed, out=do)
+            dcell += tanh_backward(dh.mul_(o), squashed, grad_input=dh)
+            torch.mul(dcell, g, out=di)
+            torch.mul(dcell, cells[t], out=df)
+            torch.mul(dcell, i, out=dg)
+            sigmoid_backward(dif_, if_, grad_input=dif_)
+            tanh_backward(dg, g, grad_input=dg)
+            sigmoid_backward(do, o, grad_input=do)
+            dbias_B4H += dgate
+            dgates[t] = dgate
+            dhidden = torch.mm(dgates[t], w_H)
+            dcell *= f
+        flat = dgates.flatten(0, 1)
+        needs_dx = ctx.needs_input_grad[0]
+        return (
+            torch.mm(flat, w_I).view(x_TBI.shape).transpose(0, 1).float() if needs_dx else None,
+            dhidden.float()[None],
+            dcell[None],
+            torch.mm(flat.t(), x_TBI.flatten(0, 1)).float(),
+            torch.mm(flat.t(), hidden[:-1].flatten(0, 1)).float(),
+            dbias_B4H.sum(0),
+        )

@@ -1,0 +1,54 @@
+"""Matrix products on a CPU, by whichever of torch's two libraries is fast there.
+
+torch's own products of fp32 numbers are Intel's MKL, which leaves AVX-512 unused on AMD's
+processors: half the speed of oneDNN, which torch carries as well and uses for LSTMs and bf16.
+"""
+
+import platform
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def _vendor() -> str:
+    """What the system says of its processor."""
+    return CPUINFO.read_text(encoding="utf-8") if CPUINFO.is_file() else platform.processor()
+
+
+@cache
+def _one_dnn() -> Any:
+    """The operator that `torch.compile` makes of a linear layer; None where MKL is fast."""
+    is_slow = (
+        torch.backends.mkl.is_available()
+        and torch.backends.mkldnn.is_available()
+        and torch.backends.cpu.get_cpu_capability() == "AVX512"
+        and "AuthenticAMD" in _vendor()
+    )
+    return getattr(torch.ops.mkldnn, "_linear_pointwise", None) if is_slow else None
+
+
+def _fast(a: Tensor) -> Any:
+    return _one_dnn() if a.device.type == "cpu" and a.dtype == torch.float32 else None
+
+
+def product(a_MK: Tensor, b_KN: Tensor) -> Tensor:
+    """`a @ b`, without gradients."""
+    if (fast := _fast(a_MK)) is None:
+        return torch.mm(a_MK, b_KN)
+    found: Tensor = fast(a_MK, b_KN.t(), None, "none", [], "")
+    return found
+
+
+def add_product(total_MN: Tensor, a_MK: Tensor, b_KN: Tensor) -> Tensor:
+    """`total + a @ b` in the dtype of `total`, which may be overwritten."""
+    if a_MK.dtype != total_MN.dtype:
+        return total_MN.add_(torch.mm(a_MK, b_KN))
+    if (fast := _fast(a_MK)) is None:
+        return total_MN.addmm_(a_MK, b_KN)
+    found: Tensor = fast.binary(a_MK, total_MN, b_KN.t(), None, "add")
+    return found
