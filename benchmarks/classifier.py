@@ -4,7 +4,7 @@
 
 Training: an epoch over some labelled reviews with all layers unfrozen, batch 32, windows of 70.
 Scoring: a sample of the 25,000 test reviews, sorted by length on both sides, batch 64. Sides have
-processes of their own and take turns. Where bf16 products are twice as fast, ours in bf16 too.
+processes of their own and take turns. Where bf16 products are clearly faster, ours in bf16 too.
 """
 
 import argparse

@@ -8,7 +8,7 @@ arithmetic of the matrix products, six operations for each weight and token (for
 backward), at the rate that a large product reaches in the same run, in the faster of torch's two
 libraries. `curve` trains 200 steps on both sides without dropout, from the same weights and on the
 same batches. `bf16` measures ours in bf16 as well, and the difference of its loss to fp32; there is
-no reach where bf16 products are not twice as fast.
+no reach where bf16 products are not clearly faster.
 """
 
 import argparse
@@ -89,7 +89,7 @@ CASES = (
         reach=2.0,
         windows=2,
         bf16_reach=3.5,
-        loss_steps=CURVE_STEPS,
+        loss_steps=1000,
     ),
     Case(
         name="large",
@@ -170,8 +170,8 @@ def their_epoch(*arguments: Any, **options: Any) -> Callable[[], float]:
 
 
 def bf16_is_fast(device: torch.device) -> bool:
-    """Whether products in bf16 are at least twice as fast as in fp32."""
-    return matrix_rate(device, torch.bfloat16) >= 2 * matrix_rate(device, torch.float32)
+    """Whether products in bf16 are clearly faster than in fp32."""
+    return matrix_rate(device, torch.bfloat16) >= 1.5 * matrix_rate(device, torch.float32)
 
 
 def measure(
