@@ -15,7 +15,7 @@ import argparse
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -169,6 +169,7 @@ def their_epoch(*arguments: Any, **options: Any) -> Callable[[], float]:
     return partial(fastai_side.train_epoch, fastai_side.language_model(*arguments, **options), RATE)
 
 
+@cache
 def bf16_is_fast(device: torch.device) -> bool:
     """Whether products in bf16 are clearly faster than in fp32."""
     return matrix_rate(device, torch.bfloat16) >= 1.5 * matrix_rate(device, torch.float32)

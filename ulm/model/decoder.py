@@ -5,10 +5,10 @@ of all scores of the token, whose weight is 1.
 
 At 13,000 words the decoder is two thirds of a small model's arithmetic, and over whole matrices
 [N, V] it waits for memory most of the time. Here a few hundred tokens at a time are scored and
-turned into gradients while they are in the cache, so that backward only scales. Two passes over the
+turned into gradients in the same piece of memory, so that backward only scales. Two passes over the
 scores are left beside the three matrix products: the score of the right word is subtracted as part
 of the first product, so that exponentials need no other shift, and they are summed. They are powers
-of two, whose function is vectorised everywhere; the first product's inputs are scaled for that.
+of two, whose function is vectorised everywhere: the weight is that of scores in bits, not in nats.
 Equal to `F.cross_entropy(F.linear(...))` up to rounding; a GPU does it as `gpu_decoder` says.
 (`F.linear_cross_entropy`, torch 2.13, cuts into chunks only where options are passed.)
 """
@@ -19,47 +19,47 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ulm.model.gpu_decoder import gpu_decoder_loss, gpu_decoder_score
 from ulm.model.precision import compute_dtype
 from ulm.model.products import add_product, product
 
 ROWS = 512
-"""Tokens at a time: enough for full speed of the products, few enough for the cache."""
+"""Tokens at a time: enough for full speed of the products, few enough to leave memory alone."""
 
 LOG2_E = math.log2(math.e)
 
 LARGEST_SUM = 1e30
-"""Where the right word has less than 1e-30, the largest score is the shift instead."""
+"""Where the right word has less than 1e-30, the largest score is the shift instead; also where all
+exponentials vanish, because scores are too large for the shift to be exact."""
 
 
 def _widened(
     x_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_N: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """Inputs [N, F] and weight [V, F]; the right word's score is 0, up to rounding."""
+    """Inputs [N, F] and weight [V, F] of scores in bits; that of the right word is near 0."""
     ones_V1 = torch.ones_like(bias_V)[:, None]
-    weight_VF = torch.cat([weight_VE, bias_V[:, None], ones_V1], 1)
+    weight_VF = torch.cat([weight_VE * LOG2_E, bias_V[:, None] * LOG2_E, ones_V1], 1)
     tail_N2 = x_NE.new_tensor([1.0, 0.0]).expand(len(x_NE), 2)
     x_NF = torch.cat([x_NE, tail_N2], 1)
     x_NF[:, -1] = -(x_NF * weight_VF[targets_N]).sum(1)
     return x_NF.to(dtype), weight_VF.to(dtype)
 
 
-def _shifted(x: Tensor, weight_VF: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Exponentials of some tokens' shifted scores, their sums and the losses."""
-    scores = product(x * LOG2_E, weight_VF.t())
+def _shifted(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Exponentials of some tokens' scores, their sums and the losses; overwrites the scores."""
     right = scores.gather(1, targets[:, None]).float()
     e = scores.exp2_()
     sums = e.sum(1, keepdim=True, dtype=torch.float32)
     return e, sums, (sums.log2() - right).sum() / LOG2_E
 
 
-def _normalised(x: Tensor, weight_VF: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _normalised(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The same with probabilities, whatever the scores: more passes."""
-    scores = product(x, weight_VF.t()).float()
-    torch.log_softmax(scores, 1, out=scores)
-    loss = -scores.gather(1, targets[:, None]).sum()
-    return scores.exp_().to(x.dtype), scores.new_ones(len(x), 1), loss
+    logs = torch.log_softmax(scores.float() / LOG2_E, 1)
+    loss = -logs.gather(1, targets[:, None]).sum()
+    return logs.exp_().to(scores.dtype), logs.new_ones(len(logs), 1), loss
 
 
 class _DecoderLoss(torch.autograd.Function):
@@ -78,18 +78,20 @@ class _DecoderLoss(torch.autograd.Function):
         wide = torch.promote_types(dtype, torch.float32)
         dx_NF = torch.empty_like(x_NF, dtype=wide)
         dweight_FV = torch.zeros(weight_VF.shape[::-1], dtype=wide)
+        room = x_NF.new_empty(min(len(x_NF), ROWS), len(weight_VF))
         total = torch.zeros(())
         for x, dx, targets in zip(
             x_NF.split(ROWS), dx_NF.split(ROWS), targets_N.split(ROWS), strict=True
         ):
-            found = _shifted(x, weight_VF, targets)
-            if not found[1].max() < LARGEST_SUM:  # also where it is not a number
-                found = _normalised(x, weight_VF, targets)
-            e, sums, loss = found
+            e, sums, loss = _shifted(product(x, weight_VF.t(), room[: len(x)]), targets)
+            least, most = sums.aminmax()
+            if not (least > 1 / LARGEST_SUM and most < LARGEST_SUM):  # also if it is no number
+                scores = product(x, weight_VF.t(), room[: len(x)])
+                e, sums, loss = _normalised(scores, targets)
             total += loss
             torch.div(product(e, weight_VF), sums, out=dx)
             dweight_FV = add_product(dweight_FV, (x / sums).to(dtype).t(), e)
-        dx_NF -= weight_VF[targets_N]
+        dx_NF = (dx_NF - weight_VF[targets_N]) / LOG2_E
         dweight_VF = dweight_FV.t().contiguous()
         dweight_VF.index_add_(0, targets_N, x_NF.to(wide), alpha=-1)
         units = x_NE.shape[1]
@@ -97,6 +99,7 @@ class _DecoderLoss(torch.autograd.Function):
         return total
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return *(gradient * grad for gradient in ctx.saved_tensors), None, None
 
@@ -104,7 +107,7 @@ class _DecoderLoss(torch.autograd.Function):
 def decoder_loss(x_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_N: Tensor) -> Tensor:
     """Mean cross-entropy of `F.linear(x, weight, bias)`, in nats and fp32.
 
-    Under autocast the matrix products run in its dtype, all sums in fp32.
+    Under autocast the matrix products and the exponentials are in its dtype, sums in fp32.
 
     Args:
         x_NE: Hidden states, [N, E].

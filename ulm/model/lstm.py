@@ -4,7 +4,7 @@ B batch, T time, I inputs, H units.
 
 In bf16 on a CPU, oneDNN's layer goes backward at half the speed of its matrix products; the one
 here makes one product over all steps of everything but the recurrence. Its products add up in fp32
-and round to bf16, as cuDNN's do; gates and cells are fp32.
+and round to bf16; gates and cells are computed in fp32, gates are kept in bf16 for backward.
 """
 
 import warnings
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from ulm.model.precision import compute_dtype
 
@@ -44,10 +45,11 @@ def run_lstm(
         weights["weight_hh_l0"] = weights["weight_hh_l0"] * mask
     order = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
     ordered = [weights[name] for name in order]
-    dtype = compute_dtype(x_BTI)
-    if x_BTI.device.type == "cuda" or not torch.is_grad_enabled():
+    dtype, kind = compute_dtype(x_BTI), x_BTI.device.type
+    is_trained = torch.is_grad_enabled() and any(t.requires_grad for t in (x_BTI, *ordered))
+    if kind == "cuda" or not is_trained:
         return _lowered(x_BTI, before, ordered, dtype)
-    if dtype == torch.bfloat16:
+    if torch.is_autocast_enabled(kind) and dtype == torch.bfloat16:
         w_ih, w_hh, b_ih, b_hh = ordered
         output, hidden, cell = _Bf16Lstm.apply(x_BTI, *before, w_ih, w_hh, b_ih + b_hh)
     else:
@@ -116,6 +118,7 @@ class _Bf16Lstm(torch.autograd.Function):
         return hidden[1:].transpose(0, 1).float(), hidden[-1:].float(), cells[-1:].clone()
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Any, dout_BTH: Tensor, dhidden_1BH: Tensor, dcell_1BH: Tensor
     ) -> tuple[Tensor | None, ...]:
@@ -134,7 +137,7 @@ class _Bf16Lstm(torch.autograd.Function):
         for t in reversed(range(len(gates))):
             gate.copy_(gates[t])
             _tanh_(squashed.copy_(cells[t + 1]))
-            dh = dout[t].add_(dhidden)
+            dh = dout[t] + dhidden
             torch.mul(dh, squashed, out=do)
             dcell += tanh_backward(dh.mul_(o), squashed, grad_input=dh)
             torch.mul(dcell, g, out=di)

@@ -1,4 +1,4 @@
-"""What a GPU's matrix products run in: the dtype autocast asks for, in shapes tensor cores take."""
+"""What matrix products run in: the dtype autocast asks for, in shapes that tensor cores take."""
 
 import torch
 from torch import Tensor

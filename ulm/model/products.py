@@ -36,10 +36,10 @@ def _fast(a: Tensor) -> Any:
     return _one_dnn() if a.device.type == "cpu" and a.dtype == torch.float32 else None
 
 
-def product(a_MK: Tensor, b_KN: Tensor) -> Tensor:
-    """`a @ b`, without gradients."""
+def product(a_MK: Tensor, b_KN: Tensor, room_MN: Tensor | None = None) -> Tensor:
+    """`a @ b`, without gradients; overwrites `room` where the library can, to spare new memory."""
     if (fast := _fast(a_MK)) is None:
-        return torch.mm(a_MK, b_KN)
+        return torch.mm(a_MK, b_KN, out=room_MN)
     found: Tensor = fast(a_MK, b_KN.t(), None, "none", [], "")
     return found
 

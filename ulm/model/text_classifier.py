@@ -42,11 +42,13 @@ class PoolingHead(nn.Module):
         self.hidden_dropout = hidden_dropout
 
     def forward(self, pooled_BP: Tensor) -> Tensor:
-        """Class scores [B, C] of pooled states [B, 3E]."""
-        x = F.dropout(self.norm_in(pooled_BP), self.dropout, self.training)
-        x = F.relu(self.dense_in(x))
-        x = F.dropout(self.norm_out(x), self.hidden_dropout, self.training)
-        scores: Tensor = self.dense_out(x)
+        """Class scores [B, C] of pooled states [B, 3E]; not in 16 bits, in which scores tie."""
+        with torch.autocast(pooled_BP.device.type, enabled=False):
+            x = pooled_BP.to(self.dense_in.weight.dtype)
+            x = F.dropout(self.norm_in(x), self.dropout, self.training)
+            x = F.relu(self.dense_in(x))
+            x = F.dropout(self.norm_out(x), self.hidden_dropout, self.training)
+            scores: Tensor = self.dense_out(x)
         return scores
 
 

@@ -278,7 +278,7 @@ def train_language_model(
 
     Raises:
         TrainingDiverged: The loss is no longer finite.
-        UlmError: There is no word to predict in one of the parts, or the GPU has no bf16.
+        UlmError: There is no word to predict in one of the parts, or the device has no bf16.
     """
     for part, documents in (("train", train), ("validation", validation)):
         if len(documents.ids) < 2:

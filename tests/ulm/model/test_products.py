@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.ulm.model.conftest import ONE_DNN
 from ulm.model import products
 from ulm.model.products import add_product, product
 
@@ -39,6 +40,7 @@ def test_products_add_up_in_the_dtype_of_their_sum(matrices):
         assert float((total - wanted).norm() / wanted.norm()) < tolerance
 
 
+@pytest.mark.skipif(ONE_DNN is None, reason="not in this torch")
 @pytest.mark.parametrize(
     ("vendor", "capability", "is_other"),
     [
