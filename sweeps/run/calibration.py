@@ -197,6 +197,7 @@ def _shape(spec: SweepSpec, volumes: Volumes) -> dict[str, Any]:
     """All that the rates depend on, as JSON."""
     return {
         "machine": [processor(), os.cpu_count(), platform.python_version(), version("torch")],
+        "code": version("ulm-sweeps"),
         "resources": asdict(spec.resources),
         "model": asdict(spec.model),
         "words": _words(spec, volumes),

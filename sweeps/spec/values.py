@@ -106,7 +106,8 @@ class LanguageModelSpec:
         dropout: Multiplier of ULMFiT's dropouts (fastai's `drop_mult`).
         weight_decay: AdamW's decoupled weight decay.
         precision: `fp32` (LSTMs on a GPU in TF32, as torch's default is), or `bf16` where the
-            hardware has it; that of the classifiers too.
+            hardware has it; that of the classifiers too. A CPU trains faster in it where its
+            products are: AMD's Zen 5 does, an Intel without AMX does not (benchmarks/).
     """
 
     epochs: int = 8

@@ -2,9 +2,9 @@
 
 B batch, T time, I inputs, H units.
 
-In bf16 on a CPU, oneDNN's layer goes backward at half the speed of its matrix products; the one
-here makes one product over all steps of everything but the recurrence. Its products add up in fp32
-and round to bf16; gates and cells are computed in fp32, gates are kept in bf16 for backward.
+In bf16 on a CPU, oneDNN's layer goes backward at half the speed of its matrix products, and hands
+cells on in bf16; the one here makes one product over all steps of everything but the recurrence.
+Its products round to bf16; gates and cells are fp32, but for gates that are kept for backward.
 """
 
 import warnings
@@ -46,18 +46,20 @@ def run_lstm(
     order = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
     ordered = [weights[name] for name in order]
     dtype, kind = compute_dtype(x_BTI), x_BTI.device.type
-    is_trained = torch.is_grad_enabled() and any(t.requires_grad for t in (x_BTI, *ordered))
-    if kind == "cuda" or not is_trained:
-        return _lowered(x_BTI, before, ordered, dtype)
+    if kind == "cuda":
+        return _run_on_gpu(x_BTI, before, ordered, dtype)
     if torch.is_autocast_enabled(kind) and dtype == torch.bfloat16:
         w_ih, w_hh, b_ih, b_hh = ordered
         output, hidden, cell = _Bf16Lstm.apply(x_BTI, *before, w_ih, w_hh, b_ih + b_hh)
     else:
-        output, hidden, cell = torch.lstm(x_BTI, before, ordered, True, 1, 0.0, True, False, True)
+        is_trained = torch.is_grad_enabled()
+        output, hidden, cell = torch.lstm(
+            x_BTI, before, ordered, True, 1, 0.0, is_trained, False, True
+        )
     return output, (hidden, cell)
 
 
-def _lowered(
+def _run_on_gpu(
     x: Tensor, before: LayerState, weights: list[Tensor], dtype: torch.dtype
 ) -> tuple[Tensor, LayerState]:
     """A layer in a dtype.
@@ -66,7 +68,7 @@ def _lowered(
     a mean over thousands of tokens are too small for fp16. In fp32 its products are TF32, which is
     torch's default for cuDNN.
     """
-    with torch.autocast(x.device.type, enabled=False):
+    with torch.autocast("cuda", enabled=False):
         state = [tensor.to(dtype) for tensor in before]
         cast = [weight.to(dtype) for weight in weights]
         output, hidden, cell = torch.lstm(
@@ -101,13 +103,14 @@ class _Bf16Lstm(torch.autograd.Function):
         x_TBI = _by_time(x_BTI, bf16)
         w_I, w_H = input_weight.to(bf16), recurrent_weight.to(bf16)
         T, B, H = len(x_TBI), *hidden_1BH.shape[1:]
-        gates = torch.addmm(bias.to(bf16), x_TBI.flatten(0, 1), w_I.t()).view(T, B, 4 * H)
+        gates = torch.mm(x_TBI.flatten(0, 1), w_I.t()).view(T, B, 4 * H)
         hidden = torch.cat([hidden_1BH.to(bf16), gates.new_empty(T, B, H)])
         cells = torch.cat([cell_1BH.float(), gates.new_empty(T, B, H, dtype=fp32)])
-        gate, squashed = gates.new_empty(B, 4 * H, dtype=fp32), torch.empty_like(cells[0])
+        gate, sums = gates.new_empty(B, 4 * H, dtype=fp32), gates.new_empty(B, 4 * H)
+        squashed = torch.empty_like(cells[0])
         i, f, g, o = gate.chunk(4, 1)
         for t in range(T):
-            gate.copy_(torch.addmm(gates[t], hidden[t], w_H.t(), out=gates[t]))
+            gate.copy_(gates[t]).add_(torch.mm(hidden[t], w_H.t(), out=sums)).add_(bias)
             gate[:, : 2 * H].sigmoid_()
             _tanh_(g)
             o.sigmoid_()

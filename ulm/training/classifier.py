@@ -60,7 +60,7 @@ class ClassifierSettings:
         gradual: Unfreeze one layer group per epoch; False trains all from the start.
         dropout: Multiplier of fastai's classifier dropouts.
         weight_decay: Decoupled weight decay.
-        precision: `fp32`, or `bf16` autocast, in scoring too.
+        precision: `fp32`, or `bf16` autocast in training.
         accumulation: Parts a step's documents are cut into to save memory; the gradient stays.
     """
 
@@ -116,28 +116,25 @@ class TrainedClassifier:
 
     model: TextClassifier
     summary: TrainingSummary
-    precision: str
 
     def predict(self, documents: Documents) -> NDArray[np.float32]:
         """Class probabilities, [N, C], in the order of the documents."""
-        scores = class_scores(self.model, documents, precision=self.precision)
-        return torch.softmax(scores, -1).numpy()
+        return torch.softmax(class_scores(self.model, documents), -1).numpy()
 
 
 @torch.no_grad()
-def class_scores(model: TextClassifier, documents: Documents, *, precision: str = "fp32") -> Tensor:
+def class_scores(model: TextClassifier, documents: Documents) -> Tensor:
     """Class scores [N, C] on the CPU; fewer documents at a time where memory does not suffice."""
     model.eval()
-    device = model.encoder.embedding.weight.device
-    number, tokens = SCORING_BATCH.get(device.type, SCORING_BATCH["cpu"])
-    with autocast(precision, device):
-        while number > 1:
-            try:
-                return _scores(model, documents, number, tokens)
-            except torch.OutOfMemoryError:
-                number, tokens = number // 2, tokens // 2
-            torch.cuda.empty_cache()  # the error and what its frames held are gone
-        return _scores(model, documents, number, tokens)
+    kind = model.encoder.embedding.weight.device.type
+    number, tokens = SCORING_BATCH.get(kind, SCORING_BATCH["cpu"])
+    while number > 1:
+        try:
+            return _scores(model, documents, number, tokens)
+        except torch.OutOfMemoryError:
+            number, tokens = number // 2, tokens // 2
+        torch.cuda.empty_cache()  # the error and what its frames held are gone
+    return _scores(model, documents, number, tokens)
 
 
 def _scores(model: TextClassifier, documents: Documents, number: int, tokens: int) -> Tensor:
@@ -244,7 +241,7 @@ class ClassifierTask:
             return None
         documents, labels = self.validation
         truth = torch.from_numpy(np.asarray(labels, np.int64))
-        scores = class_scores(self.model, documents, precision=self.settings.precision)
+        scores = class_scores(self.model, documents)
         return Validation(
             loss=float(F.cross_entropy(scores, truth)),
             accuracy=int((scores.argmax(-1) == truth).sum()) / len(truth),
@@ -316,4 +313,4 @@ def train_classifier(
         listener=listener,
         resume_from=resume_from,
     )
-    return TrainedClassifier(model=task.model, summary=summary, precision=settings.precision)
+    return TrainedClassifier(model=task.model, summary=summary)

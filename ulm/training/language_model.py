@@ -52,7 +52,7 @@ class LanguageModelSettings:
         dropout: Multiplier of fastai's language-model dropouts.
         weight_decay: Decoupled weight decay.
         clip: Largest norm of the gradient; None for no limit.
-        precision: `fp32`, or `bf16` autocast; a CPU scores next words in fp32.
+        precision: `fp32`, or `bf16` autocast; on a CPU not in validation.
         accumulation: Parts a step's streams are cut into to save memory; the gradient stays.
     """
 
@@ -200,6 +200,11 @@ class LanguageModelTask:
             states.append(after)
         return total, flat(join_states(states))
 
+    @property
+    def _scoring_precision(self) -> str:
+        """On a CPU scores are exact: they take little of the time."""
+        return "fp32" if self.device.type == "cpu" else self.settings.precision
+
     def _check(self, total: Tensor, epoch: int) -> None:
         if not torch.isfinite(total):
             raise TrainingDiverged(
@@ -234,7 +239,7 @@ class LanguageModelTask:
     def _score_window(
         self, inputs: Tensor, targets: Tensor, *before: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        with autocast(self.settings.precision, self.device):
+        with autocast(self._scoring_precision, self.device):
             _, out, after = self.model(inputs, paired(before))
             return *self.model.score(out, targets), flat(after)
 

@@ -50,10 +50,8 @@ def test_a_window_without_gradients_has_the_outputs_of_one_with_them():
         out, after = run_lstm(layer, window, state, mask)
         with torch.no_grad():
             alone, after_alone = run_lstm(layer, window, state, mask)
-    found = [alone, *after_alone]
-    assert {tensor.dtype for tensor in found} == {torch.bfloat16}
-    for ours, wanted in zip(found, [out, *after], strict=True):
-        torch.testing.assert_close(ours.float(), wanted, atol=0.02, rtol=0.02)
+    torch.testing.assert_close([alone, *after_alone], [out, *after], atol=0, rtol=0)
+    assert not alone.requires_grad
 
 
 def test_gradients_that_fp16_can_not_tell_from_zero_arrive():
@@ -74,18 +72,6 @@ def test_a_gradient_that_two_layers_share_stays_as_it_is():
     )
     torch.testing.assert_close(second, first, atol=0, rtol=0)
     assert (shared == 1).all()
-
-
-def test_a_frozen_layer_runs_as_one_that_is_evaluated():
-    layer, window, state, _ = layer_and_window(9)
-    layer.requires_grad_(requires_grad=False)
-    frozen = window.detach(), tuple(tensor.detach() for tensor in state)
-    with torch.autocast("cpu", torch.bfloat16):
-        out, _ = run_lstm(layer, *frozen, None)
-        with torch.no_grad():
-            wanted, _ = run_lstm(layer, *frozen, None)
-    assert not out.requires_grad
-    torch.testing.assert_close(out, wanted, atol=0, rtol=0)
 
 
 def test_a_module_in_bf16_runs_without_autocast_too():

@@ -7,16 +7,10 @@ import torch
 from tests.ulm.devices import GPU
 from tests.ulm.fastai_reference import WORDS, random_documents, small_encoder
 from ulm.errors import UlmError
-from ulm.model.precision import cpu_has_bf16
 from ulm.text.tokens import Documents
 from ulm.training import classifier
 from ulm.training.batches import by_length, pad_documents
-from ulm.training.classifier import (
-    ClassifierSettings,
-    build_classifier,
-    class_scores,
-    train_classifier,
-)
+from ulm.training.classifier import ClassifierSettings, build_classifier, train_classifier
 from ulm.training.listener import TrainingDiverged
 from ulm.training.two_passes import TwoPasses
 
@@ -82,15 +76,6 @@ def test_a_classifier_learns_words_that_decide():
     trained = _train(num_documents=64, settings=patient)
     documents, labels = opinions(100, seed=9)
     assert (trained.predict(documents).argmax(1) == labels).mean() > 0.9
-
-
-@pytest.mark.skipif(not cpu_has_bf16(), reason="this processor has no bf16")
-def test_a_classifier_trained_in_bf16_is_scored_in_it():
-    trained = _train(settings=replace(SETTINGS, precision="bf16"), listener=_StopsAfter(1))
-    documents, _ = opinions(30, seed=9)
-    exact = torch.softmax(class_scores(trained.model, documents), -1)
-    difference = np.abs(trained.predict(documents) - exact.numpy()).max()
-    assert 0 < difference < 0.02
 
 
 def test_scoring_takes_fewer_documents_where_memory_does_not_suffice(monkeypatch):
