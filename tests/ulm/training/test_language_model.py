@@ -7,10 +7,15 @@ import torch
 from tests.ulm.devices import DEVICES
 from tests.ulm.fastai_reference import SMALL, WORDS, random_documents, small_encoder
 from ulm.errors import UlmError
-from ulm.model.encoder import random_encoder
+from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS
+from ulm.model.encoder import build_language_model, random_encoder
 from ulm.text.tokens import Documents
 from ulm.training.batches import bucketed, num_windows, stream
-from ulm.training.language_model import LanguageModelSettings, train_language_model
+from ulm.training.language_model import (
+    LanguageModelSettings,
+    LanguageModelTask,
+    train_language_model,
+)
 from ulm.training.listener import TrainingDiverged
 
 pytestmark = pytest.mark.torch
@@ -44,6 +49,23 @@ def test_a_language_that_can_be_learnt_is_learnt():
     assert losses[-1] < 0.5 * losses[0]
     assert summary.validation_loss == min(losses)
     assert summary.steps == 8 * num_windows(80 * 21, batch=4, bptt=10)
+
+
+def test_a_cpu_validates_in_fp32_what_it_trains_in_bf16():
+    model = build_language_model(small_encoder(), LANGUAGE_MODEL_DROPOUTS)
+    found = [
+        LanguageModelTask(
+            model,
+            counting_documents(80, seed=1),
+            counting_documents(20, seed=2),
+            replace(SETTINGS, precision=precision),
+            seed=3,
+            num_epochs=1,
+            device=torch.device("cpu"),
+        ).validate()
+        for precision in ("fp32", "bf16")
+    ]
+    assert found[0] == found[1]
 
 
 class _Keeps:
