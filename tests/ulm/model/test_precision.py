@@ -6,6 +6,7 @@ import torch
 from ulm.errors import UlmError
 from ulm.model import precision
 from ulm.model.precision import check_precision
+from ulm.model.text_classifier import PoolingHead
 
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
 
@@ -30,3 +31,12 @@ def test_bf16_on_a_processor_without_it_is_refused_with_a_remedy(monkeypatch, ha
 def test_bf16_is_taken_where_the_gpu_has_it(monkeypatch):
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (8, 0))
     check_precision("bf16", GPU)
+
+
+def test_a_classifiers_head_gives_the_same_scores_under_autocast():
+    head = PoolingHead(embedding=4, classes=2, dropout=0.0).eval()
+    pooled = torch.randn(6, 12).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        lowered = head(pooled)
+    assert lowered.dtype == torch.float32
+    torch.testing.assert_close(lowered, head(pooled.float()), atol=0, rtol=0)
