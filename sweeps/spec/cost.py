@@ -18,7 +18,7 @@ from sweeps.spec.volume import CorpusVolume, Volumes, published_volumes
 from ulm.regimes import Regime
 
 BOW_TOKENS_PER_SECOND = 1.8e6  # TF-IDF (1, 2): 25,000 reviews in 4 s
-TRIAL_SECONDS = 0.5  # of a trial beside its training: request, data, record; plan_truth.py
+TRIAL_SECONDS = 0.2  # of a trial beside its training: request, data, record; plan_truth.py
 VALIDATION_SHARE = 0.1  # of a cell's documents, kept back from its language models
 FORWARD_SHARE = 1 / 3  # of the cost of forward and backward
 

@@ -101,10 +101,12 @@ def test_running_trials_show_learning_rate_epoch_and_value():
 
 def test_the_last_lines_say_how_far_it_is_what_is_left_and_what_was_spent():
     picture = Picture(DEMO).play(until=half_done)
-    picture.board.spent = Spent(accelerator_seconds=7200.0, wasted_seconds=60.0)
+    board = picture.board
+    assert 0 < board.num_finished < 28
+    board.spent = Spent(accelerator_seconds=7200.0, wasted_seconds=60.0)
     share, time, money = picture.lines[-3:]
     assert " 50 %" in share
-    assert f"{picture.board.num_ended} of {picture.board.num_wanted} trials, 9 of 28" in share
+    assert f"{board.num_ended} of {board.num_wanted} trials, {board.num_finished} of 28" in share
     assert " so far, " in time
     assert " left (" in time
     assert ", ends " in time

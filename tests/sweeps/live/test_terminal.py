@@ -13,7 +13,7 @@ import pytest
 
 from sweeps.paths import SweepPaths
 from sweeps.search.studies import OptunaStudies
-from sweeps.spec.cells import make_cells
+from sweeps.spec.cells import GENERAL, make_cells
 from sweeps.spec.load import load_spec, spec_to_json
 from sweeps.spec.meaning import meaning
 from sweeps.spec.spaces import space_of
@@ -22,7 +22,6 @@ from tests.sweeps.live.played_sweep import played
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = {"sizes": "[100, 400]", "search.classifier.trials": "2", "search.bow.trials": "2"}
-NUM_BEGUN = 17  # events until the general model has an epoch behind it
 PLAYER = """
 import sys
 from sweeps.live.progress import make_progress
@@ -79,8 +78,8 @@ class LivingLedger:
         driver = {"process": process, "host": socket.gethostname()}
         self.paths.driver_lock.with_suffix(".json").write_text(json.dumps(driver))
 
-    def go_on(self, num_events=10**9):
-        for _, (now, what, record) in zip(range(num_events), self._events, strict=False):
+    def go_on(self, until=lambda what, record: False):
+        for now, what, record in self._events:
             if what == "started":
                 cell = self._cells[record.key.study.cell_id]
                 self._studies.begin(record, space_of(self.spec, cell, record.key.study.stage))
@@ -88,6 +87,12 @@ class LivingLedger:
                 self._studies.report(record.key, record.progress[-1], now)
             else:
                 self._studies.end(record)
+            if until(what, record):
+                return
+
+
+def general_model_has_an_epoch(what, record):
+    return what == "progress" and record.key.study.cell_id.startswith(GENERAL)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (140, 40)], ids=["narrow", "wide"])
@@ -112,7 +117,7 @@ def test_a_run_keeps_one_screen_and_gives_the_terminal_back(emulated, size):
 def test_a_watched_sweep_is_followed_until_it_is_over(emulated, tmp_path):
     ledger = LivingLedger(tmp_path)
     ledger.drive(os.getpid())
-    ledger.go_on(NUM_BEGUN)
+    ledger.go_on(until=general_model_has_an_epoch)
     terminal = emulated(ledger.watch, (100, 30))
     terminal.until(lambda lines: any(" 1/4 " in line or " 2/4 " in line for line in lines))
     ledger.go_on()
@@ -125,7 +130,7 @@ def test_a_watched_sweep_is_followed_until_it_is_over(emulated, tmp_path):
 
 def test_a_sweep_whose_driver_died_is_shown_as_such_and_ctrl_c_ends_the_watch(emulated, tmp_path):
     ledger = LivingLedger(tmp_path)
-    ledger.go_on(NUM_BEGUN)
+    ledger.go_on(until=general_model_has_an_epoch)
     terminal = emulated(ledger.watch, (100, 30))
     lines = terminal.until(lambda lines: any("no driver is at work" in line for line in lines))
     assert not any("1/4" in line for line in lines)
@@ -138,7 +143,7 @@ def test_a_sweep_whose_driver_died_is_shown_as_such_and_ctrl_c_ends_the_watch(em
 def test_where_there_is_no_terminal_a_watch_writes_a_line_when_something_has_changed(tmp_path):
     ledger = LivingLedger(tmp_path)
     ledger.drive(os.getpid())
-    ledger.go_on(NUM_BEGUN)
+    ledger.go_on(until=general_model_has_an_epoch)
     with subprocess.Popen(
         [sys.executable, *ledger.watch], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -146,6 +151,6 @@ def test_where_there_is_no_terminal_a_watch_writes_a_line_when_something_has_cha
         ledger.go_on()
         *_, last = process.stdout.read().splitlines()
     assert process.returncode == 0
-    assert re.fullmatch(r"0 of 15 cells, \d+ %; .* left \(.*\)(; CPU time .*)?\n", first)
+    assert re.fullmatch(r"\d of 15 cells, \d+ %; .* left \(.*\)(; CPU time .*)?\n", first)
     assert last.startswith("15 of 15 cells, 100 %; CPU time ")
     assert "\x1b" not in first + last
