@@ -145,7 +145,9 @@ def _texts(values: Mapping[str, object]) -> dict[str, str]:
 def _epoch_points(record: TrialRecord, stage: Stage) -> Iterator[Point]:
     for entry in record.progress:
         at = _epoch_time(record, entry)
-        for name, value in {CURVE_OF_STAGE[stage]: entry.value, **entry.metrics}.items():
+        # an epoch of `final` has a loss for its value: test documents are scored once, at the end
+        curve = {} if stage is Stage.FINAL else {CURVE_OF_STAGE[stage]: entry.value}
+        for name, value in {**curve, **entry.metrics}.items():
             yield Point(name=name, step=entry.epoch, value=float(value), at=at)
 
 

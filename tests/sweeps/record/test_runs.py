@@ -49,6 +49,19 @@ def test_final_numbers_do_not_mix_with_the_curve_over_epochs():
     assert len({(point.name, point.step) for point in run.points}) == len(run.points)
 
 
+def test_a_final_trial_has_one_test_accuracy_and_its_epochs_have_losses():
+    record = first_record("domain", 400, Stage.FINAL)
+    epochs = tuple(
+        Progress(epoch=n, num_epochs=2, value=loss, metrics={"train_loss": loss})
+        for n, loss in ((1, 0.7), (2, 0.5))
+    )
+    run = trial_run(replace(record, progress=epochs), cell_of(SPEC, "domain", 400, 0))
+    told = [(p.step, p.value) for p in run.points if p.name == "test_accuracy"]
+    assert told == [(0, record.outcome.value)]
+    losses = [(p.step, p.value) for p in run.points if p.name == "train_loss"]
+    assert losses == [(1, 0.7), (2, 0.5)]
+
+
 def test_a_final_number_that_is_a_curve_already_is_left_to_the_curve():
     record = first_record("domain", 400, Stage.CLASSIFIER)
     speed = replace(record.progress[0], metrics={"tokens_per_second": 100.0})
