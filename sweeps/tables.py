@@ -249,8 +249,10 @@ def _left(summary: "RunSummary") -> list[str]:
 
 def _record(paths: "SweepPaths", spec: SweepSpec) -> str:
     """Where the MLflow record is seen: a server's address, or the line that opens a database."""
-    from sweeps.passwords import redact_uri
+    from sweeps.passwords import without_password
+    from sweeps.record.tracking import is_server
 
-    uri = redact_uri(spec.tracking.uri or paths.mlflow_uri)
-    is_server = uri.startswith(("http://", "https://", "databricks"))
-    return uri if is_server else shlex.join([typed("mlflow"), "ui", "--backend-store-uri", uri])
+    uri = without_password(spec.tracking.uri or paths.mlflow_uri)
+    return (
+        uri if is_server(uri) else shlex.join([typed("mlflow"), "ui", "--backend-store-uri", uri])
+    )

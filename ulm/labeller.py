@@ -67,13 +67,21 @@ class Labeller:
             float32 [N, C]: a row per text in their order, a column per name in `labels`.
 
         Raises:
-            LabellerError: One text is given, not a list of texts.
+            LabellerError: One text or a whole table is given, or something in it is no text.
         """
         if isinstance(texts, str):
             raise LabellerError(
                 f"texts must be a list of texts, found one text, {texts[:40]!r}; put it in a list"
             )
+        if isinstance(texts, Mapping) or hasattr(texts, "columns"):
+            raise LabellerError("texts must be a list of texts, found a table; give one column")
         texts = list(texts)
+        for row, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise LabellerError(
+                    f"texts must be texts, found {text!r:.40} in row {row}; leave out what is "
+                    "missing, or put an empty text there"
+                )
         if not texts:
             return np.zeros((0, len(self.labels)), np.float32)
         return self.predict(encode_texts(texts, self.vocabulary))

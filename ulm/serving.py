@@ -35,11 +35,14 @@ class ServedLabeller:
 
         Returns:
             A pandas table with a row per text.
+
+        Raises:
+            LabellerError: A text is missing.
         """
         import pandas as pd
 
         labels = self._labeller.labels
-        probabilities = self._labeller.probabilities([str(text) for text in model_input[TEXT]])
+        probabilities = self._labeller.probabilities(model_input[TEXT])
         columns = {probability_column(name): probabilities[:, i] for i, name in enumerate(labels)}
         best = [labels[i] for i in probabilities.argmax(1)]
         return pd.DataFrame({LABEL: best, **columns}).astype(

@@ -6,6 +6,7 @@ The code is `ulm` alone and nothing is pickled, so that serving needs neither sw
 
 import json
 import tempfile
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,18 +28,29 @@ def model_name(regime: str) -> str:
     return f"{regime} classifier"
 
 
-def log_model(client: Any, experiment: str, run_id: str, model: FittedModel) -> None:
-    """Log a model with its run, in place of an earlier one of its regime.
+def log_model(
+    client: Any,
+    experiment: str,
+    run_id: str,
+    model: FittedModel,
+    *,
+    tags: Mapping[str, str],
+    others: Sequence[str],
+) -> None:
+    """Log a model with its run, in place of an earlier one of its sweep and regime.
 
     Args:
         client: An `MlflowClient`.
         experiment: Id of the experiment.
         run_id: Run of the model's cell.
         model: The model.
+        tags: Tags of the sweep's models.
+        others: Conditions that find them.
     """
     digest = f"{model.cell} {model.digest}"
     name = model_name(model.regime)
-    for other in client.search_logged_models([experiment], filter_string=f"name = '{name}'"):
+    ours = " AND ".join([f"name = '{name}'", *others])
+    for other in client.search_logged_models([experiment], filter_string=ours):
         is_same = other.tags.get(DIGEST_TAG) == digest and other.source_run_id == run_id
         if is_same and other.status == "READY":
             return
@@ -46,11 +58,17 @@ def log_model(client: Any, experiment: str, run_id: str, model: FittedModel) -> 
     with tempfile.TemporaryDirectory(prefix="mlflow-model-") as folder:
         whole = Path(folder) / "model"
         save_model(model, whole)
-        _upload(client, experiment, run_id, model, whole, digest)
+        whole_tags = {**tags, DIGEST_TAG: digest, "ulm.cell": model.cell, NOTE: model_note(model)}
+        _upload(client, experiment, run_id, model, whole, whole_tags)
 
 
 def _upload(
-    client: Any, experiment: str, run_id: str, model: FittedModel, folder: Path, digest: str
+    client: Any,
+    experiment: str,
+    run_id: str,
+    model: FittedModel,
+    folder: Path,
+    tags: dict[str, str],
 ) -> None:
     from mlflow.entities import LoggedModelOutput
 
@@ -58,7 +76,7 @@ def _upload(
         experiment,
         name=model_name(model.regime),
         source_run_id=run_id,
-        tags={DIGEST_TAG: digest, "ulm.cell": model.cell, NOTE: model_note(model)},
+        tags=tags,
         params={"regime": model.regime, "test_accuracy": f"{model.accuracy:.4f}"},
         model_type="text classification",
     )

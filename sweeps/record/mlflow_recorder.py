@@ -1,9 +1,10 @@
 """MLflow: makes a tracking server's runs equal to the sweep's (the only mlflow).
 
 Runs come in from the book; calls on `MlflowClient` go out, on one background thread of the driver.
-A run is found again by its tag `ulm.key`; its tag `ulm.digest` says what it holds. A run that holds
-less is completed; one that contradicts is deleted and made anew, because neither params nor metric
-points can be altered. So an outage, a kill or a second start costs calls and nothing else.
+A run is found again by its tags `ulm.sweep` and `ulm.key`, for sweeps of one name may share an
+experiment on a server; its tag `ulm.digest` says what it holds. A run that holds less is completed;
+one that contradicts is deleted and made anew, because neither params nor metric points can be
+altered. So an outage, a kill or a second start costs calls and nothing else.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,11 +23,12 @@ from sweeps.record.models import FittedModel
 from sweeps.record.notes import NOTE, experiment_note
 from sweeps.record.queued_recorder import QueuedRecorder, RunStore
 from sweeps.record.runs import TOTALS, Point, Run, RunStatus
-from sweeps.record.tracking import move_artifacts
+from sweeps.record.tracking import is_server, move_artifacts
 from sweeps.record.views import EXPERIMENT, experiment_tags
 from sweeps.spec.cells import Cell
 from sweeps.spec.values import SweepSpec
 
+SWEEP_TAG = "ulm.sweep"
 KEY_TAG = "ulm.key"
 DIGEST_TAG = "ulm.digest"
 _MAX_METRICS, _MAX_PARAMS, _PAGE = 800, 90, 1000  # MLflow takes 1,000, 100 and 1,000 in all
@@ -69,7 +71,9 @@ class MlflowStore:
     Args:
         uri: Tracking URI.
         experiment: Experiment name; created where it is missing.
-        artifacts: Folder of artifacts for a local store; None leaves the place to the server.
+        sweep: What tells the sweep's runs from those of another of its name; None where there can
+            be no other, in a record beside the sweep.
+        artifacts: Folder of the artifacts of a new experiment; None leaves the place to the server.
         common_tags: Tags every run carries.
         page: Tags of the experiment; what is there already stays, a person may have changed it.
     """
@@ -79,12 +83,14 @@ class MlflowStore:
         *,
         uri: str,
         experiment: str,
+        sweep: str | None,
         artifacts: Path | None,
         common_tags: dict[str, str],
         page: Mapping[str, str] | None = None,
     ) -> None:
         self._uri = uri
         self._experiment_name = experiment
+        self._sweep = sweep
         self._artifacts = artifacts
         self._common_tags = common_tags
         self._page = dict(page or {})
@@ -103,7 +109,7 @@ class MlflowStore:
             identity = client.create_experiment(self._experiment_name, artifact_location=place)
         else:
             identity = found.experiment_id
-            if place is not None and found.artifact_location != place:
+            if self._sweep is None and place is not None and found.artifact_location != place:
                 move_artifacts(self._uri, found.artifact_location, place)
             if found.lifecycle_stage == "deleted":
                 client.restore_experiment(identity)
@@ -123,12 +129,22 @@ class MlflowStore:
         """As `forget`."""
         self.forget()
 
+    @property
+    def _of_this_sweep(self) -> list[str]:
+        """Conditions of searches."""
+        return [] if self._sweep is None else [f"tags.`{SWEEP_TAG}` = '{self._sweep}'"]
+
+    @property
+    def _sweep_tag(self) -> dict[str, str]:
+        return {} if self._sweep is None else {SWEEP_TAG: self._sweep}
+
     def _learn_runs(self, client: Any) -> None:
         token = None
         self._known.clear()
         while True:
             page = client.search_runs(
                 [self._experiment],
+                filter_string=" AND ".join(self._of_this_sweep),
                 max_results=_PAGE,
                 order_by=["attributes.start_time ASC"],
                 page_token=token,
@@ -178,7 +194,7 @@ class MlflowStore:
         return not (points <= _ids(run.points) and known.params <= set(run.params.items()))
 
     def _create(self, run: Run, parent: Run | None) -> _Known:
-        tags = {**self._common_tags, KEY_TAG: run.key, "kind": run.kind}
+        tags = {**self._common_tags, **self._sweep_tag, KEY_TAG: run.key, "kind": run.kind}
         if parent is not None:
             tags["mlflow.parentRunId"] = self._ensure(parent).run_id
         made = self._client.create_run(
@@ -253,7 +269,14 @@ class MlflowStore:
     def keep_model(self, run: Run, model: FittedModel) -> None:
         """Log a model as the one of its regime; one that is there already stays as it is."""
         self.connect()
-        log_model(self._client, self._experiment, self._ensure(run).run_id, model)
+        log_model(
+            self._client,
+            self._experiment,
+            self._ensure(run).run_id,
+            model,
+            tags=self._sweep_tag,
+            others=self._of_this_sweep,
+        )
 
     def _ensure(self, run: Run) -> _Known:
         """The run as it is, made only where it is missing: `run` may be older than the store's."""
@@ -269,6 +292,7 @@ class MlflowRecorder(QueuedRecorder):
         spec: The sweep's spec; `tracking.uri` null is SQLite beside the sweep.
         cells: All its cells.
         paths: The sweep's paths.
+        sweep: Tells the sweep from another of its name on one server.
         environment: Names and texts kept as tags of the sweep's run.
         datasets: The sweep's corpora, the domain's first.
         close_seconds: `close` gives up when the server took nothing for so long.
@@ -281,16 +305,18 @@ class MlflowRecorder(QueuedRecorder):
         spec: SweepSpec,
         cells: Sequence[Cell],
         paths: SweepPaths,
+        sweep: str = "",
         environment: Mapping[str, str] | None = None,
         datasets: Sequence[Dataset] = (),
         close_seconds: float = 30.0,
         make_store: Callable[..., RunStore] = MlflowStore,
     ) -> None:
-        is_local = spec.tracking.uri is None
+        uri = spec.tracking.uri
         store = make_store(
-            uri=paths.mlflow_uri if is_local else str(spec.tracking.uri),
+            uri=uri or paths.mlflow_uri,
             experiment=spec.name,
-            artifacts=paths.mlartifacts if is_local else None,
+            sweep=None if uri is None else sweep,
+            artifacts=None if uri is not None and is_server(uri) else paths.mlartifacts,
             common_tags=_common_tags((environment or {}).get("git_commit")),
             page={**experiment_tags(), NOTE: experiment_note(spec.name)},
         )

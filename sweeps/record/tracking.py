@@ -11,10 +11,14 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sweeps.errors import TrackingError
 from sweeps.passwords import redact_uri
 from sweeps.record.environment import describe_error
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 SQLITE = "sqlite:///"
 _ARTIFACT_COLUMNS = (
@@ -23,12 +27,19 @@ _ARTIFACT_COLUMNS = (
     ("logged_models", "artifact_location"),
 )
 """Tables and columns of MLflow's database that hold where artifacts lie."""
+LEDGER_TABLE, RECORD_TABLE = "studies", "experiments"
+"""A table of Optuna's, and one of MLflow's."""
 PART = ".part"  # ends the name of a database that is being made
 
 _REMEDY = (
     "start the server or correct tracking.uri; `tracking: {uri: null}` records to SQLite beside "
     "the sweep"
 )
+
+
+def is_server(uri: str) -> bool:
+    """Whether a tracking URI names a server, which has a place for artifacts, or a database."""
+    return uri.startswith(("http://", "https://", "databricks"))
 
 
 def _check_sqlite(path: Path) -> None:
@@ -41,17 +52,25 @@ def _check_sqlite(path: Path) -> None:
         raise PermissionError(f"{folder} is not a folder that can be written")
 
 
+def _check_database(engine: "Engine") -> None:
+    from sqlalchemy import inspect
+
+    with engine.connect() as connection:
+        tables = inspect(connection)
+        if tables.has_table(LEDGER_TABLE) and not tables.has_table(RECORD_TABLE):
+            raise ValueError("a ledger is in it, and MLflow needs a database of its own")
+
+
 def _probe(uri: str, timeout_seconds: float) -> Callable[[], object]:
     """A call that raises unless the store answers; imports are done before it is timed."""
     scheme = uri.partition(":")[0]
     if scheme == "sqlite":
         return lambda: _check_sqlite(Path(uri.removeprefix(SQLITE)))
     if scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
-        from sqlalchemy import create_engine
+        from sqlalchemy import NullPool, create_engine
 
         timeout = {"connect_timeout": max(1, int(timeout_seconds))}
-        engine = create_engine(uri, connect_args=timeout)
-        return lambda: engine.connect().close()
+        return lambda: _check_database(create_engine(uri, poolclass=NullPool, connect_args=timeout))
     from sweeps.record.mlflow_client import open_client
 
     client = open_client(uri)
@@ -121,6 +140,26 @@ def make_whole(uri: str, make: Callable[[str], object]) -> None:
     beside.unlink(missing_ok=True)
     make(f"{SQLITE}{beside}")
     beside.replace(file)
+
+
+def num_shown(file: Path, experiment: str) -> int:
+    """Runs that a SQLite record shows of an experiment; none where it was deleted.
+
+    Args:
+        file: The database.
+        experiment: Name of the experiment.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            found = connection.execute(
+                "SELECT count(*) FROM runs JOIN experiments USING (experiment_id) "
+                "WHERE experiments.name = ? AND experiments.lifecycle_stage = 'active' "
+                "AND runs.lifecycle_stage = 'active'",
+                (experiment,),
+            )
+            return int(found.fetchone()[0])
+    except sqlite3.Error:
+        return 0
 
 
 def move_artifacts(uri: str, before: str, now: str) -> None:

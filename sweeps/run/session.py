@@ -26,6 +26,7 @@ from sweeps.record.late_recorder import LateRecorder
 from sweeps.record.mlflow_recorder import MlflowRecorder
 from sweeps.record.models import FittedModel
 from sweeps.record.store_process import StoreProcess
+from sweeps.record.tracking import num_shown
 from sweeps.report.freshness import confirm_record, digest_of, fresh_files, is_recorded
 from sweeps.run.memory import MemoryPeak
 from sweeps.search.control import Control
@@ -79,6 +80,7 @@ class RunSession:
                 spec=spec,
                 cells=self._cells,
                 paths=paths,
+                sweep=studies.sweep_id,
                 environment=self._environment,
                 make_store=StoreProcess,
                 datasets=[
@@ -138,7 +140,7 @@ class RunSession:
         attempts = self.control.ledger.attempts
         digest = digest_of(self._paths, self._spec, attempts)
         files = fresh_files(self._paths, digest) or self._write_report(facts, attempts)
-        if not (self._record_is_here and is_recorded(self._paths, digest, self._paths.mlflow_uri)):
+        if not (self._record_is_here and is_recorded(self._paths, digest, self._record)):
             self._publish(attempts, files)
         if not self.control.is_over_budget or self.control.num_recorded == num_wanted:
             self._remove_trial_folders()
@@ -148,6 +150,12 @@ class RunSession:
     def _record_is_here(self) -> bool:
         """Whether the record is a file beside the sweep; what a server holds is not known."""
         return self._spec.tracking.uri is None and self._paths.mlflow_db.is_file()
+
+    @property
+    def _record(self) -> str:
+        """Which record it is and how many runs it shows; what a person deleted is missing."""
+        shown = num_shown(self._paths.mlflow_db, self._spec.name)
+        return f"{self._paths.mlflow_uri}, {shown} runs"
 
     def _publish(self, attempts: Sequence[TrialRecord], files: tuple[Path, ...]) -> None:
         if self.control.num_trained:  # else the recorder has heard of all when the run began
@@ -197,7 +205,7 @@ class RunSession:
         finally:
             is_recorded = self._recorder.close()
         if is_recorded and self._has_published and self._record_is_here:
-            confirm_record(self._paths, self._paths.mlflow_uri)
+            confirm_record(self._paths, self._record)
 
 
 def cost_of(tokens: TokenArray) -> str:

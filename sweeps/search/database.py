@@ -22,6 +22,7 @@ from sweeps.storage import write_below
 
 # The last table, and row of it, that Optuna writes when it makes its tables.
 LAST_TABLE = "alembic_version"
+RECORD_TABLE = "experiments"  # of MLflow, which has an `alembic_version` of its own
 CONNECT_SECONDS = 15  # to a server; without a limit a host that drops packets holds a run up
 
 
@@ -80,7 +81,12 @@ def _has_tables(url: str) -> bool:
     engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
     try:
         with engine.connect() as connection:
-            if not inspect(connection).has_table(LAST_TABLE):
+            tables = inspect(connection)
+            if tables.has_table(RECORD_TABLE):
+                raise SQLAlchemyError(
+                    "an MLflow record is in it, and the ledger needs a database of its own"
+                )
+            if not tables.has_table(LAST_TABLE):
                 return False
             return connection.execute(text(f"SELECT * FROM {LAST_TABLE}")).first() is not None
     finally:
@@ -133,7 +139,8 @@ def _to_look_at(url: str) -> str:
         return " and the folder's permissions"
     if url.startswith("postgresql"):
         return (
-            ', the server, the driver (pip install "ulm-sweeps[postgresql]") and the password, '
+            ", the server, whether the database is there (createdb), the driver "
+            '(pip install "ulm-sweeps[postgresql]") and the password, '
             "which no record keeps: in the URL of the spec, in PGPASSWORD or in ~/.pgpass"
         )
     return "; a sqlite:/// or postgresql:// URL"

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
+from uuid import uuid4
 
 import optuna
 from optuna.distributions import FloatDistribution
@@ -53,6 +54,7 @@ from ulm.regimes import Regime
 
 T = TypeVar("T")
 
+SWEEP_ID = "sweep_id"
 STARTUP_TRIALS = 3  # random suggestions, the middle included, before TPE models the history
 
 _OPTUNA_STATES = {
@@ -69,7 +71,12 @@ def _open_storage(url: str) -> optuna.storages.RDBStorage:
     engine = {"connect_args": connect_arguments(url)}
     try:
         return optuna.storages.RDBStorage(url, engine_kwargs=engine)
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:
+    except (
+        SQLAlchemyError,
+        optuna.exceptions.StorageInternalError,
+        ImportError,
+        RuntimeError,  # tables of another version of Optuna
+    ) as error:
         raise unusable(url, error) from error
 
 
@@ -90,6 +97,8 @@ class OptunaStudies:
         self._rows = TrialRows(self._storage.engine, name)
         self._study_ids: dict[str, int] = {}
         self._trial_ids: dict[TrialKey, int] = {}
+        self.sweep_id = ""
+        """Known once it is open: tells the sweep from another of its name with another ledger."""
 
     def open(self, meaning: Mapping[str, JSON]) -> tuple[TrialRecord, ...]:
         """See `Studies.open`."""
@@ -100,6 +109,9 @@ class OptunaStudies:
         recorded = sweep.user_attrs.get("meaning", {})
         if not meaning.keys() <= recorded.keys():
             sweep.set_user_attr("meaning", {**recorded, **meaning})
+        if SWEEP_ID not in sweep.user_attrs:
+            sweep.set_user_attr(SWEEP_ID, uuid4().hex[:8])
+        self.sweep_id = sweep.user_attrs[SWEEP_ID]
         self._study_ids = self._rows.study_ids()
         return tuple(self._close_orphan(trial) for trial in self._stored())
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.ulm.fastai_reference import WORDS, small_encoder
@@ -60,7 +61,6 @@ def test_nothing_but_safetensors_and_json_is_written(tmp_path):
 
 
 def test_a_served_labeller_answers_with_a_label_and_the_probability_of_every_class(tmp_path):
-    import pandas as pd
 
     documents = encode_texts(TEXTS, WORDS_OF_TEXTS)
     model = train_bag_of_words(documents, LABELS, vocabulary=WORDS_OF_TEXTS)
@@ -73,7 +73,6 @@ def test_a_served_labeller_answers_with_a_label_and_the_probability_of_every_cla
 
 
 def test_folders_may_be_text_and_texts_a_column(tmp_path):
-    import pandas as pd
 
     folder = str(tmp_path / "model")
     documents = encode_texts(TEXTS, WORDS_OF_TEXTS)
@@ -91,6 +90,24 @@ def test_one_text_is_no_list_of_texts(tmp_path):
     save_classifiers(tmp_path, [model.model], vocabulary=vocabulary, **ABOUT)
     with pytest.raises(LabellerError, match=r"a list of texts, found one text, 'a good film'; put"):
         load_labeller(tmp_path).probabilities("a good film")
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (pd.DataFrame({"text": ["a good film"]}), "found a table; give one column"),
+        ({"text": ["a good film"]}, "found a table; give one column"),
+        (["a good film", None], "found None in row 1; leave out what is missing"),
+        (pd.Series(["a good film", float("nan")]), "found nan in row 1; leave out"),
+        ([3], "found 3 in row 0"),
+        ([b"a good film"], "found b'a good film' in row 0"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_refused(tmp_path, texts, message):
+    (model, vocabulary, _) = trained(0)
+    save_classifiers(tmp_path, [model.model], vocabulary=vocabulary, **ABOUT)
+    with pytest.raises(LabellerError, match=message):
+        load_labeller(tmp_path).probabilities(texts)
 
 
 @pytest.mark.parametrize("broken", [WEIGHTS_FILE, MANIFEST_FILE])

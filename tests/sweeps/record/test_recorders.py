@@ -272,6 +272,49 @@ def test_a_failed_trial_is_a_failed_run_and_a_pruned_one_is_finished(place):
     assert runs[str(pruned.key)].status == "FINISHED"
 
 
+def test_two_sweeps_of_one_name_leave_each_other_alone_on_a_server(mlflow_place, tmp_path):
+    uri = f"sqlite:///{tmp_path}/shared.db"
+    shutil.copy(mlflow_place.paths.mlflow_db, tmp_path / "shared.db")
+    spec = replace(SPEC, tracking=TrackingSpec(uri=uri))
+
+    def recorder_of(sweep):
+        paths = SweepPaths(storage=str(tmp_path / sweep), name=spec.name)
+        return MlflowRecorder(spec=spec, cells=CELLS, paths=paths, sweep=sweep, close_seconds=60)
+
+    def state_of(sweep):
+        client = open_client(uri)
+        experiment = client.get_experiment_by_name(spec.name).experiment_id
+        found = client.search_runs([experiment], f"tags.`ulm.sweep` = '{sweep}'", max_results=1000)
+        return {run.data.tags["ulm.key"]: (run.info.run_id, run.info.status) for run in found}
+
+    first = recorder_of("one")
+    first.started(started(RECORDS[0]))
+    first.publish(ROWS, ())
+    assert first.flush(60)
+    before = state_of("one")
+    assert before[str(RECORDS[0].key)][1] == "RUNNING"
+
+    second = recorder_of("two")
+    other = replace(RECORDS[0], params={**RECORDS[0].params, "decay": 9.0})
+    second.reconcile([other, *RECORDS[1:3]])
+    second.publish(ROWS, ())
+    assert second.close()
+    assert state_of("one") == before
+    assert first.close()
+    assert len(state_of("two")) == len(before) + 2
+    assert {status for _, status in state_of("two").values()} == {"FINISHED"}
+
+
+def test_artifacts_lie_beside_the_sweep_where_the_record_is_a_database(mlflow_place, tmp_path):
+    uri = f"sqlite:///{tmp_path}/shared.db"
+    shutil.copy(mlflow_place.paths.mlflow_db, tmp_path / "shared.db")
+    spec = replace(SPEC, name="of_its_own", tracking=TrackingSpec(uri=uri))
+    paths = SweepPaths(storage=str(tmp_path / "runs"), name=spec.name)
+    assert MlflowRecorder(spec=spec, cells=CELLS, paths=paths, close_seconds=60).close()
+    experiment = open_client(uri).get_experiment_by_name(spec.name)
+    assert experiment.artifact_location == paths.mlartifacts.as_uri()
+
+
 def test_running_totals_are_kept_with_the_sweep_and_never_contradict_each_other(mlflow_place):
     place = mlflow_place
     recorder = place.open()

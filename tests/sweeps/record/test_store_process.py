@@ -20,6 +20,7 @@ def settings(tmp_path):
     return {
         "uri": f"sqlite:///{tmp_path / 'mlflow.db'}",
         "experiment": "tiny",
+        "sweep": None,
         "artifacts": tmp_path / "artifacts",
         "common_tags": {},
     }
@@ -74,7 +75,8 @@ def test_a_store_that_is_closed_leaves_no_process(store):
 
 def test_the_process_ends_when_its_driver_is_gone():
     process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    pickle.dump({"uri": "", "experiment": "", "artifacts": None, "common_tags": {}}, process.stdin)
+    nothing = {"uri": "", "experiment": "", "sweep": None, "artifacts": None, "common_tags": {}}
+    pickle.dump(nothing, process.stdin)
     process.stdin.close()
     assert process.wait(timeout=60) == 0
     assert process.stdout.read() == b""

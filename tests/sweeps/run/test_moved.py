@@ -1,4 +1,4 @@
-"""A sweep whose project folder was moved, or whose corpus was edited: trained without Ray."""
+"""What happens to a sweep between two runs: moved, edited, deleted from; trained without Ray."""
 
 from dataclasses import replace
 
@@ -103,3 +103,32 @@ def test_another_general_encoder_is_refused_by_its_content(tmp_path):
         session(key).close()
     with pytest.raises(MeaningError, match=r"general\.content: recorded '(ab){8}', now '(cd){8}'"):
         session("cd" * 16)
+
+
+def kinds_of_runs(paths):
+    client = open_client(paths.mlflow_uri)
+    experiment = client.get_experiment_by_name(paths.name)
+    runs = client.search_runs([experiment.experiment_id])
+    return client, experiment, sorted(run.data.tags["kind"] for run in runs)
+
+
+def test_what_a_person_deletes_from_the_record_is_there_again_after_the_next_run(tmp_path):
+    make_project(tmp_path / "project")
+    spec = spec_in(tmp_path / "project")
+    paths = SweepPaths.of(spec)
+    run(spec)
+    client, experiment, kinds = kinds_of_runs(paths)
+    assert kinds == ["cell", "curve", "sweep", "trial", "trial", "trial"]
+    before = paths.mlflow_db.stat().st_mtime_ns
+    assert run(spec) == 0
+    assert paths.mlflow_db.stat().st_mtime_ns == before, "nothing is opened where all is recorded"
+
+    (cell,) = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'")
+    client.delete_run(cell.info.run_id)
+    assert run(spec) == 0
+    assert kinds_of_runs(paths)[2] == kinds
+
+    client.delete_experiment(experiment.experiment_id)
+    assert run(spec) == 0
+    assert kinds_of_runs(paths)[1].lifecycle_stage == "active"
+    assert kinds_of_runs(paths)[2] == kinds

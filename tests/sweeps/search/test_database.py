@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 from simulation import open_control, run_all, tiny_spec
 
-from sweeps.errors import MeaningError, StorageError
+from sweeps.errors import MeaningError, StorageError, TrackingError
 from sweeps.paths import SweepPaths
+from sweeps.record.tracking import check_tracking
 from sweeps.search.database import is_made, told_when_gone
 from sweeps.search.studies import OptunaStudies, check_ledger, read_meaning
 from sweeps.spec.load import load_spec
@@ -42,6 +43,39 @@ def test_a_ledger_that_can_not_be_opened_is_named_without_its_password(tmp_path,
     with pytest.raises(StorageError, match=shown) as refusal:
         is_made(url.format(folder=tmp_path))
     assert "secret" not in str(refusal.value)
+
+
+def test_ledger_and_record_refuse_each_others_database(tmp_path, postgres):
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        connection.execute("CREATE TABLE experiments (id INTEGER)")
+    connection.close()
+    with pytest.raises(StorageError, match="the ledger needs a database of its own"):
+        is_made(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    url = postgres.database("with_a_ledger")
+    OptunaStudies(url, "tiny").close()
+    with pytest.raises(TrackingError, match="MLflow needs a database of its own") as refusal:
+        check_tracking(url)
+    assert QUOTED not in str(refusal.value)
+
+
+def test_tables_of_another_version_of_optuna_are_one_message(tmp_path):
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    OptunaStudies(url, "tiny").close()
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v9.9.9.a'")
+    connection.close()
+    with pytest.raises(StorageError, match="no longer compatible with the table schema"):
+        OptunaStudies(url, "tiny")
+
+
+def test_a_sweep_is_told_from_another_of_its_name_by_its_ledger(tmp_path):
+    def sweep_id(file):
+        studies = OptunaStudies(f"sqlite:///{tmp_path / file}", "tiny")
+        studies.open({})
+        studies.close()
+        return studies.sweep_id
+
+    assert sweep_id("one.db") == sweep_id("one.db") != sweep_id("two.db")
 
 
 def test_a_ledger_of_another_meaning_is_refused_and_one_of_another_sweep_is_not(tmp_path):
