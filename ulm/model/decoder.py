@@ -9,6 +9,8 @@ turned into gradients in the same piece of memory, so that backward only scales.
 scores are left beside the three matrix products: the score of the right word is subtracted as part
 of the first product, so that exponentials need no other shift, and they are summed. They are powers
 of two, whose function is vectorised everywhere: the weight is that of scores in bits, not in nats.
+The weight's gradient is made from hidden states less their mean, whose part is added in fp32: as
+long as all states are nearly alike, what tells them apart would be lost in the rounding of bf16.
 Equal to `F.cross_entropy(F.linear(...))` up to rounding; a GPU does it as `gpu_decoder` says.
 (`F.linear_cross_entropy`, torch 2.13, cuts into chunks only where options are passed.)
 """
@@ -38,13 +40,16 @@ exponentials vanish, because scores are too large for the shift to be exact."""
 def _widened(
     x_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_N: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """Inputs [N, F] and weight [V, F] of scores in bits; that of the right word is near 0."""
+    """Inputs [N, F] and weight [V, F] of scores in bits, the weight in a dtype.
+
+    That of the right word is near 0.
+    """
     ones_V1 = torch.ones_like(bias_V)[:, None]
     weight_VF = torch.cat([weight_VE * LOG2_E, bias_V[:, None] * LOG2_E, ones_V1], 1)
     tail_N2 = x_NE.new_tensor([1.0, 0.0]).expand(len(x_NE), 2)
     x_NF = torch.cat([x_NE, tail_N2], 1)
     x_NF[:, -1] = -(x_NF * weight_VF[targets_N]).sum(1)
-    return x_NF.to(dtype), weight_VF.to(dtype)
+    return x_NF, weight_VF.to(dtype)
 
 
 def _shifted(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -75,13 +80,16 @@ class _DecoderLoss(torch.autograd.Function):
         dtype: torch.dtype,
     ) -> Tensor:
         x_NF, weight_VF = _widened(x_NE, weight_VE, bias_V, targets_N, dtype)
-        wide = torch.promote_types(dtype, torch.float32)
+        wide, units = torch.promote_types(dtype, torch.float32), x_NE.shape[1]
+        mean_E = x_NE.mean(0, dtype=wide)
+        centred_NF = x_NF - F.pad(mean_E, (0, 2))
+        x_NF = x_NF.to(dtype)
         dx_NF = torch.empty_like(x_NF, dtype=wide)
         dweight_FV = torch.zeros(weight_VF.shape[::-1], dtype=wide)
         room = x_NF.new_empty(min(len(x_NF), ROWS), len(weight_VF))
         total = torch.zeros(())
-        for x, dx, targets in zip(
-            x_NF.split(ROWS), dx_NF.split(ROWS), targets_N.split(ROWS), strict=True
+        for x, centred, dx, targets in zip(
+            *(tensor.split(ROWS) for tensor in (x_NF, centred_NF, dx_NF, targets_N)), strict=True
         ):
             e, sums, loss = _shifted(product(x, weight_VF.t(), room[: len(x)]), targets)
             least, most = sums.aminmax()
@@ -90,11 +98,11 @@ class _DecoderLoss(torch.autograd.Function):
                 e, sums, loss = _normalised(scores, targets)
             total += loss
             torch.div(product(e, weight_VF), sums, out=dx)
-            dweight_FV = add_product(dweight_FV, (x / sums).to(dtype).t(), e)
+            dweight_FV = add_product(dweight_FV, (centred / sums).to(dtype).t(), e)
         dx_NF = (dx_NF - weight_VF[targets_N]) / LOG2_E
         dweight_VF = dweight_FV.t().contiguous()
-        dweight_VF.index_add_(0, targets_N, x_NF.to(wide), alpha=-1)
-        units = x_NE.shape[1]
+        dweight_VF.index_add_(0, targets_N, centred_NF, alpha=-1)
+        dweight_VF[:, :units].addr_(dweight_VF[:, units], mean_E)
         ctx.save_for_backward(dx_NF[:, :units], dweight_VF[:, :units], dweight_VF[:, units])
         return total
 

@@ -84,6 +84,25 @@ def test_autocast_keeps_the_loss_and_gives_gradients_of_the_parameters_dtype(pro
         assert float((ours - wanted).norm() / wanted.norm()) < 0.02
 
 
+def test_what_tells_states_apart_that_are_nearly_alike_arrives_in_16_bits_too():
+    """A model that has learnt how frequent words are, and has yet to learn anything else."""
+    torch.manual_seed(0)
+    alike, weight = torch.rand(UNITS), torch.randn(WORDS, UNITS) * 0.1
+    bias = -2.0 * torch.arange(1.0, WORDS + 1).log()
+    x = alike + 0.01 * torch.randn(4096, UNITS)
+    targets = torch.multinomial(torch.softmax(weight @ alike + bias, 0), 4096, replacement=True)
+    problem = [tensor.requires_grad_() for tensor in (x, weight, bias)], targets
+    exact = loss_and_gradients(plain_loss, problem)[2]
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = loss_and_gradients(decoder_loss, problem)[2]
+    mean = F.normalize(x.detach().mean(0), dim=0)
+
+    def apart(gradient):
+        return gradient - torch.outer(gradient @ mean, mean)
+
+    assert float(apart(ours - exact).norm() / apart(exact).norm()) < 0.02
+
+
 @pytest.mark.parametrize("is_lowered", [False, True])
 def test_the_score_is_that_of_the_whole_scores_under_autocast_too(problem, is_lowered):
     (x, weight, bias), targets = problem
