@@ -130,6 +130,7 @@ def _settings(job: Job) -> LanguageModelSettings:
         decay=params.get("decay", 1.0),
         dropout=shape.dropout,
         weight_decay=shape.weight_decay,
+        clip=shape.clip,
         precision=shape.precision,
         accumulation=job.accumulation,
     )

@@ -105,6 +105,9 @@ class LanguageModelSpec:
         bptt: Tokens per truncated back-propagation window.
         dropout: Multiplier of ULMFiT's dropouts (fastai's `drop_mult`).
         weight_decay: AdamW's decoupled weight decay.
+        clip: Largest norm of a step's gradient; null, as in fastai's learner, for no limit. 0.25,
+            as AWD-LSTM's authors had, keeps full-size models of little text from stumbling
+            (EXPERIMENTS.md).
         precision: `fp32` (LSTMs on a GPU in TF32, as torch's default is), or `bf16` where the
             hardware has it; that of the classifiers too. A CPU trains faster in it where its
             products are: AMD's Zen 5 does, an Intel without AMX does not (benchmarks/).
@@ -116,10 +119,12 @@ class LanguageModelSpec:
     bptt: int = 70
     dropout: float = 0.5
     weight_decay: float = 0.01
+    clip: float | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
 
     def __post_init__(self) -> None:
         require_at_least(1, self, "epochs", "batch", "bptt")
+        require(self.clip is None or self.clip > 0, f"clip must be above 0, found {self.clip}")
         require_at_least(0, self, "minimum_steps", "dropout", "weight_decay")
         require(self.dropout < 4, f"dropout must be below 4, found {self.dropout}: {_ALL_DROPPED}")
 

@@ -107,6 +107,21 @@ def test_larger_sizes_rates_and_seeds_train_other_encoders(spec, cache, tmp_path
     assert len(keys) == 4
 
 
+def test_a_gradient_that_is_clipped_trains_another_encoder(spec, cache):
+    limited = replace(spec, language_model=replace(spec.language_model, clip=1e-3))
+    free, clipped = (
+        run_trial(
+            request_for(one, "domain", Stage.LANGUAGE_MODEL, size=20),
+            context_of(one, cache),
+            InMemoryEncoders(),
+            go_on,
+        )
+        for one in (spec, limited)
+    )
+    assert free.artifacts["encoder"] != clipped.artifacts["encoder"]
+    assert numbers(free) != numbers(clipped)
+
+
 def test_a_union_vocabulary_holds_general_words_and_a_subset_one_only_the_cells_own(
     cache, tmp_path
 ):

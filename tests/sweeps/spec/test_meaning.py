@@ -8,7 +8,7 @@ from sweeps.spec.cells import make_cells
 from sweeps.spec.general import GeneralSpec
 from sweeps.spec.meaning import digest, meaning, to_json
 from sweeps.spec.searches import NeuralSearch, Range, SearchSpec
-from sweeps.spec.values import BudgetSpec, LabelSpec, ResourceSpec, SweepSpec
+from sweeps.spec.values import BudgetSpec, LabelSpec, LanguageModelSpec, ResourceSpec, SweepSpec
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource
 
@@ -98,3 +98,11 @@ def test_cell_ids_follow_the_meaning_alone():
     changed = {cell.id for cell in make_cells(make_spec(labels=LabelSpec(train=10)))}
     assert ids < extended
     assert not ids & changed
+
+
+def test_a_key_that_came_later_changes_ids_only_where_it_is_used():
+    unlimited = make_spec(language_model=LanguageModelSpec(clip=None))
+    assert "language_model.clip" not in meaning(unlimited)
+    limited = make_spec(language_model=LanguageModelSpec(clip=0.25))
+    assert meaning(limited) == {**meaning(unlimited), "language_model.clip": 0.25}
+    assert not {c.id for c in make_cells(limited)} & {c.id for c in make_cells(unlimited)}

@@ -31,6 +31,7 @@ def make_spec(**changes):
         (lambda: ModelSpec(layers=0), "layers must be at least 1, found 0"),
         (lambda: LanguageModelSpec(batch=0), "batch must be at least 1, found 0"),
         (lambda: LanguageModelSpec(weight_decay=-0.1), "weight_decay must be at least 0"),
+        (lambda: LanguageModelSpec(clip=0.0), "clip must be above 0, found 0.0"),
         (lambda: ClassifierSpec(batch=1), "batch must be at least 2, found 1"),
         (lambda: ClassifierSpec(bptt=70, maximum_tokens=139), r"twice bptt \(70\), found 139"),
         (lambda: ResourceSpec(gpus=1.5), "a share up to 1 or a whole number, found 1.5"),
