@@ -79,7 +79,12 @@ class Driver:
         paths, cells = SweepPaths.of(spec), make_cells(spec)
         paths.folder.mkdir(parents=True, exist_ok=True)
         self.store = CountedStore(
-            uri=paths.mlflow_uri, experiment=spec.name, artifacts=paths.mlartifacts, common_tags={}
+            uri=paths.mlflow_uri,
+            experiment=spec.name,
+            sweep="",
+            is_own=True,
+            artifacts=paths.mlartifacts,
+            common_tags={},
         )
         self._mlflow: QueuedRecorder | None = None
         if has_mlflow:

@@ -128,7 +128,7 @@ def _check_tracking(spec: SweepSpec) -> Finding:
         return Finding(what="tracking", result="ok", detail="SQLite beside the sweep")
     from sweeps.record.tracking import check_tracking
 
-    check_tracking(spec.tracking.uri)
+    check_tracking(spec.tracking.uri, spec.ledger.url)
     return Finding(what="tracking", result="ok", detail="the tracking server answers")
 
 

@@ -6,7 +6,7 @@ The code is `ulm` alone and nothing is pickled, so that serving needs neither sw
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def log_model(
     model: FittedModel,
     *,
     tags: Mapping[str, str],
-    others: Sequence[str],
+    is_ours: Callable[[Mapping[str, str]], bool],
 ) -> None:
     """Log a model with its run, in place of an earlier one of its sweep and regime.
 
@@ -45,12 +45,13 @@ def log_model(
         run_id: Run of the model's cell.
         model: The model.
         tags: Tags of the sweep's models.
-        others: Conditions that find them.
+        is_ours: Whether a model with these tags is the sweep's.
     """
     digest = f"{model.cell} {model.digest}"
     name = model_name(model.regime)
-    ours = " AND ".join([f"name = '{name}'", *others])
-    for other in client.search_logged_models([experiment], filter_string=ours):
+    for other in client.search_logged_models([experiment], filter_string=f"name = '{name}'"):
+        if not is_ours(other.tags):
+            continue
         is_same = other.tags.get(DIGEST_TAG) == digest and other.source_run_id == run_id
         if is_same and other.status == "READY":
             return

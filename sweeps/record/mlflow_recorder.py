@@ -30,6 +30,7 @@ from sweeps.spec.values import SweepSpec
 
 SWEEP_TAG = "ulm.sweep"
 KEY_TAG = "ulm.key"
+PARENT_TAG = "mlflow.parentRunId"
 DIGEST_TAG = "ulm.digest"
 _MAX_METRICS, _MAX_PARAMS, _PAGE = 800, 90, 1000  # MLflow takes 1,000, 100 and 1,000 in all
 
@@ -39,6 +40,7 @@ class _Known:
     """A run of the store; `points` is None while its metric history has not been read."""
 
     run_id: str
+    parent: str | None
     status: str
     digest: str
     params: set[tuple[str, str]] = field(default_factory=set)
@@ -71,8 +73,9 @@ class MlflowStore:
     Args:
         uri: Tracking URI.
         experiment: Experiment name; created where it is missing.
-        sweep: What tells the sweep's runs from those of another of its name; None where there can
-            be no other, in a record beside the sweep.
+        sweep: Tells the sweep's runs from those of another of its name.
+        is_own: Whether it is the record beside the sweep: runs that tell of no sweep, as earlier
+            versions made them, are its own there.
         artifacts: Folder of the artifacts of a new experiment; None leaves the place to the server.
         common_tags: Tags every run carries.
         page: Tags of the experiment; what is there already stays, a person may have changed it.
@@ -83,7 +86,8 @@ class MlflowStore:
         *,
         uri: str,
         experiment: str,
-        sweep: str | None,
+        sweep: str,
+        is_own: bool,
         artifacts: Path | None,
         common_tags: dict[str, str],
         page: Mapping[str, str] | None = None,
@@ -91,6 +95,7 @@ class MlflowStore:
         self._uri = uri
         self._experiment_name = experiment
         self._sweep = sweep
+        self._is_own = is_own
         self._artifacts = artifacts
         self._common_tags = common_tags
         self._page = dict(page or {})
@@ -109,7 +114,7 @@ class MlflowStore:
             identity = client.create_experiment(self._experiment_name, artifact_location=place)
         else:
             identity = found.experiment_id
-            if self._sweep is None and place is not None and found.artifact_location != place:
+            if self._is_own and place is not None and found.artifact_location != place:
                 move_artifacts(self._uri, found.artifact_location, place)
             if found.lifecycle_stage == "deleted":
                 client.restore_experiment(identity)
@@ -129,40 +134,39 @@ class MlflowStore:
         """As `forget`."""
         self.forget()
 
-    @property
-    def _of_this_sweep(self) -> list[str]:
-        """Conditions of searches."""
-        return [] if self._sweep is None else [f"tags.`{SWEEP_TAG}` = '{self._sweep}'"]
-
-    @property
-    def _sweep_tag(self) -> dict[str, str]:
-        return {} if self._sweep is None else {SWEEP_TAG: self._sweep}
+    def _is_ours(self, tags: Mapping[str, str]) -> bool:
+        return tags.get(SWEEP_TAG, self._sweep if self._is_own else None) == self._sweep
 
     def _learn_runs(self, client: Any) -> None:
-        token = None
+        token, doubles = None, []
         self._known.clear()
         while True:
             page = client.search_runs(
                 [self._experiment],
-                filter_string=" AND ".join(self._of_this_sweep),
+                filter_string="" if self._is_own else f"tags.`{SWEEP_TAG}` = '{self._sweep}'",
                 max_results=_PAGE,
                 order_by=["attributes.start_time ASC"],
                 page_token=token,
             )
             for run in page:
                 key = run.data.tags.get(KEY_TAG)
-                if key is not None and key in self._known:  # made twice by a call that timed out
-                    self._trash(client, run.info.run_id)
-                elif key is not None:
+                if key is None or not self._is_ours(run.data.tags):
+                    continue
+                if key in self._known:  # made twice by a call that timed out
+                    doubles.append(run.info.run_id)
+                else:
                     self._known[key] = _Known(
                         run_id=run.info.run_id,
+                        parent=run.data.tags.get(PARENT_TAG),
                         status=run.info.status,
                         digest=run.data.tags.get(DIGEST_TAG, ""),
                         params=set(run.data.params.items()),
                     )
             token = page.token
             if not token:
-                return
+                break
+        for run_id in doubles:  # after the last page: a page begins by the number of runs before it
+            self._trash(client, run_id)
 
     def _trash(self, client: Any, run_id: str) -> None:
         client.set_terminated(run_id, RunStatus.KILLED.value)
@@ -177,10 +181,17 @@ class MlflowStore:
             known = None
         if known is None:
             known = self._create(run, parent)
+        self._move_below(known, parent)
         if known.digest != run.digest:
             self._fill(known, run)
         if known.status != run.status:
             self._set_status(known, run)
+
+    def _move_below(self, known: _Known, parent: Run | None) -> None:
+        """The parent is another where it was deleted, and made anew."""
+        if parent is not None and known.parent != (wanted := self._ensure(parent).run_id):
+            self._client.set_tag(known.run_id, PARENT_TAG, wanted)
+            known.parent = wanted
 
     def _contradicts(self, known: _Known, run: Run) -> bool:
         if known.points is None:
@@ -194,16 +205,23 @@ class MlflowStore:
         return not (points <= _ids(run.points) and known.params <= set(run.params.items()))
 
     def _create(self, run: Run, parent: Run | None) -> _Known:
-        tags = {**self._common_tags, **self._sweep_tag, KEY_TAG: run.key, "kind": run.kind}
-        if parent is not None:
-            tags["mlflow.parentRunId"] = self._ensure(parent).run_id
+        tags = {**self._common_tags, SWEEP_TAG: self._sweep, KEY_TAG: run.key, "kind": run.kind}
+        above = None if parent is None else self._ensure(parent).run_id
+        if above is not None:
+            tags[PARENT_TAG] = above
         made = self._client.create_run(
             self._experiment,
             start_time=_milliseconds(run.started_at or None),
             tags=tags,
             run_name=run.name,
         )
-        known = _Known(run_id=made.info.run_id, status=made.info.status, digest="", points=set())
+        known = _Known(
+            run_id=made.info.run_id,
+            parent=above,
+            status=made.info.status,
+            digest="",
+            points=set(),
+        )
         self._known[run.key] = known
         return known
 
@@ -274,8 +292,8 @@ class MlflowStore:
             self._experiment,
             self._ensure(run).run_id,
             model,
-            tags=self._sweep_tag,
-            others=self._of_this_sweep,
+            tags={SWEEP_TAG: self._sweep},
+            is_ours=self._is_ours,
         )
 
     def _ensure(self, run: Run) -> _Known:
@@ -315,7 +333,8 @@ class MlflowRecorder(QueuedRecorder):
         store = make_store(
             uri=uri or paths.mlflow_uri,
             experiment=spec.name,
-            sweep=None if uri is None else sweep,
+            sweep=sweep,
+            is_own=uri in (None, paths.mlflow_uri),
             artifacts=None if uri is not None and is_server(uri) else paths.mlartifacts,
             common_tags=_common_tags((environment or {}).get("git_commit")),
             page={**experiment_tags(), NOTE: experiment_note(spec.name)},

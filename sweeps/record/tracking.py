@@ -27,8 +27,8 @@ _ARTIFACT_COLUMNS = (
     ("logged_models", "artifact_location"),
 )
 """Tables and columns of MLflow's database that hold where artifacts lie."""
-LEDGER_TABLE, RECORD_TABLE = "studies", "experiments"
-"""A table of Optuna's, and one of MLflow's."""
+LEDGER_TABLE = "studies"
+_HOLDS_A_LEDGER = "a ledger is in it, and MLflow needs a database of its own"
 PART = ".part"  # ends the name of a database that is being made
 
 _REMEDY = (
@@ -45,7 +45,9 @@ def is_server(uri: str) -> bool:
 def _check_sqlite(path: Path) -> None:
     if path.exists():
         with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as connection:
-            connection.execute("PRAGMA schema_version").fetchone()
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if LEDGER_TABLE in tables:
+            raise ValueError(_HOLDS_A_LEDGER)
         return
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
@@ -56,9 +58,8 @@ def _check_database(engine: "Engine") -> None:
     from sqlalchemy import inspect
 
     with engine.connect() as connection:
-        tables = inspect(connection)
-        if tables.has_table(LEDGER_TABLE) and not tables.has_table(RECORD_TABLE):
-            raise ValueError("a ledger is in it, and MLflow needs a database of its own")
+        if inspect(connection).has_table(LEDGER_TABLE):
+            raise ValueError(_HOLDS_A_LEDGER)
 
 
 def _probe(uri: str, timeout_seconds: float) -> Callable[[], object]:
@@ -82,16 +83,26 @@ def _unusable(shown: str, error: Exception) -> TrackingError:
     return TrackingError(f"the tracking store at {shown} cannot be used ({reason}): {_REMEDY}")
 
 
-def check_tracking(uri: str, timeout_seconds: float = 15.0) -> None:
+def _database(url: str) -> tuple[str, str]:
+    """Kind and place of a database, whatever its driver and its user."""
+    scheme, _, place = url.partition("://")
+    return scheme.partition("+")[0], place.rpartition("@")[2]
+
+
+def check_tracking(
+    uri: str, ledger_url: str | None = None, *, timeout_seconds: float = 15.0
+) -> None:
     """Ask a tracking store for a sign of life.
 
     Args:
         uri: Tracking URI: sqlite, postgresql, mysql, http or https.
+        ledger_url: URL of the ledger, which must be another database: both have a table of one
+            name, and the one that comes second can not be made.
         timeout_seconds: How long to wait for an answer.
 
     Raises:
-        TrackingError: It is of a kind MLflow no longer has, or does not answer; the text names the
-            store without its password, and the remedy.
+        TrackingError: It is of a kind MLflow no longer has, does not answer, or holds a ledger; the
+            text names the store without its password, and the remedy.
     """
     shown = redact_uri(uri)
     if uri.startswith("file:") or ("://" not in uri and not uri.startswith("databricks")):
@@ -99,6 +110,8 @@ def check_tracking(uri: str, timeout_seconds: float = 15.0) -> None:
             f"tracking.uri must be a database or a server, found {shown}: MLflow no longer records "
             "to plain folders; use sqlite:////absolute/path/mlflow.db or http://host:port"
         )
+    if ledger_url is not None and _database(ledger_url) == _database(uri):
+        raise _unusable(shown, ValueError("it is ledger.url too; make a database for each"))
     errors: list[Exception] = []
 
     def ask() -> None:
@@ -143,7 +156,7 @@ def make_whole(uri: str, make: Callable[[str], object]) -> None:
 
 
 def num_shown(file: Path, experiment: str) -> int:
-    """Runs that a SQLite record shows of an experiment; none where it was deleted.
+    """Runs and models that a SQLite record shows of an experiment; none where it was deleted.
 
     Args:
         file: The database.
@@ -151,13 +164,15 @@ def num_shown(file: Path, experiment: str) -> int:
     """
     try:
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
-            found = connection.execute(
-                "SELECT count(*) FROM runs JOIN experiments USING (experiment_id) "
-                "WHERE experiments.name = ? AND experiments.lifecycle_stage = 'active' "
-                "AND runs.lifecycle_stage = 'active'",
-                (experiment,),
+            return sum(
+                connection.execute(
+                    f"SELECT count(*) FROM {table} JOIN experiments USING (experiment_id) "
+                    "WHERE experiments.name = ? AND experiments.lifecycle_stage = 'active' "
+                    f"AND {table}.lifecycle_stage = 'active'",
+                    (experiment,),
+                ).fetchone()[0]
+                for table in ("runs", "logged_models")
             )
-            return int(found.fetchone()[0])
     except sqlite3.Error:
         return 0
 

@@ -107,7 +107,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         take_back(paths, listener.message)
         seems_unfinished = check_ledger(paths, spec)
         if spec.tracking.uri is not None:
-            check_tracking(spec.tracking.uri)
+            check_tracking(spec.tracking.uri, spec.ledger.url)
         own_ray = stack.enter_context(ray_ahead(seems_unfinished))
         context, tokens = prepare_context(spec, paths, listener)
         general = pretrained_general(spec, paths, listener)

@@ -153,9 +153,9 @@ class RunSession:
 
     @property
     def _record(self) -> str:
-        """Which record it is and how many runs it shows; what a person deleted is missing."""
+        """Which record it is and how much it shows; what a person deleted is missing."""
         shown = num_shown(self._paths.mlflow_db, self._spec.name)
-        return f"{self._paths.mlflow_uri}, {shown} runs"
+        return f"{self._paths.mlflow_uri}, {shown} runs and models"
 
     def _publish(self, attempts: Sequence[TrialRecord], files: tuple[Path, ...]) -> None:
         if self.control.num_trained:  # else the recorder has heard of all when the run began

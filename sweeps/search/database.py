@@ -22,6 +22,7 @@ from sweeps.storage import write_below
 
 # The last table, and row of it, that Optuna writes when it makes its tables.
 LAST_TABLE = "alembic_version"
+STUDIES_TABLE = "studies"
 RECORD_TABLE = "experiments"  # of MLflow, which has an `alembic_version` of its own
 CONNECT_SECONDS = 15  # to a server; without a limit a host that drops packets holds a run up
 
@@ -82,7 +83,7 @@ def _has_tables(url: str) -> bool:
     try:
         with engine.connect() as connection:
             tables = inspect(connection)
-            if tables.has_table(RECORD_TABLE):
+            if tables.has_table(RECORD_TABLE) and not tables.has_table(STUDIES_TABLE):
                 raise SQLAlchemyError(
                     "an MLflow record is in it, and the ledger needs a database of its own"
                 )

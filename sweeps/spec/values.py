@@ -211,12 +211,6 @@ class BudgetSpec:
         )
 
 
-def _database(url: str) -> tuple[str, str]:
-    """Kind and place of a database, whatever its driver and its user."""
-    scheme, _, place = url.partition("://")
-    return scheme.partition("+")[0], place.rpartition("@")[2]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackingSpec:
     """Where MLflow records go; `uri: null` is SQLite beside the sweep."""
@@ -301,12 +295,6 @@ class SweepSpec:
         )
         require(min(self.seeds) >= 0, f"seeds must be >= 0, found {min(self.seeds)}")
         self._check_general_model()
-        url, uri = self.ledger.url, self.tracking.uri
-        require(
-            url is None or uri is None or _database(url) != _database(uri),
-            "ledger.url and tracking.uri must be two databases, found one for both, "
-            f"{without_password(url or '')}: Optuna and MLflow have a table of the same name",
-        )
         require_at_least(0, self, "retries")
 
     def _check_general_model(self) -> None:

@@ -82,7 +82,7 @@ class _DecoderLoss(torch.autograd.Function):
         x_NF, weight_VF = _widened(x_NE, weight_VE, bias_V, targets_N, dtype)
         wide, units = torch.promote_types(dtype, torch.float32), x_NE.shape[1]
         mean_E = x_NE.mean(0, dtype=wide)
-        centred_NF = x_NF - F.pad(mean_E, (0, 2))
+        centred_NF = (x_NF - F.pad(mean_E, (0, 2))).to(wide)
         x_NF = x_NF.to(dtype)
         dx_NF = torch.empty_like(x_NF, dtype=wide)
         dweight_FV = torch.zeros(weight_VF.shape[::-1], dtype=wide)

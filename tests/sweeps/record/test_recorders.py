@@ -22,6 +22,7 @@ from sweeps.record.tracking import check_tracking, make_whole
 from sweeps.record.views import VIEWS, experiment_tags
 from sweeps.search.records import TrialState
 from sweeps.search.spending import Spent
+from sweeps.search.studies import OptunaStudies
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import TrackingSpec
 from tests.sweeps.example_sweep import example_records, example_spec
@@ -305,6 +306,51 @@ def test_two_sweeps_of_one_name_leave_each_other_alone_on_a_server(mlflow_place,
     assert {status for _, status in state_of("two").values()} == {"FINISHED"}
 
 
+def test_a_record_beside_a_sweep_leaves_alone_what_another_sweep_has_put_there(mlflow_place):
+    place, uri = mlflow_place, mlflow_place.uri
+    spec = replace(SPEC, tracking=TrackingSpec(uri=uri))
+    paths = SweepPaths(storage=str(place.paths.folder.parents[1] / "other"), name=SPEC.name)
+
+    def keep(recorder):
+        recorder.reconcile(RECORDS[:2])
+        assert recorder.close()
+        return {run.info.run_id for run in place.listed()[1]}
+
+    own = keep(place.open())
+    both = keep(MlflowRecorder(spec=spec, cells=CELLS, paths=paths, sweep="two", close_seconds=60))
+    assert len(both) == 2 * len(own)
+    assert keep(place.open()) == both
+    assert keep(MlflowRecorder(spec=spec, cells=CELLS, paths=place.paths, close_seconds=60)) == both
+
+
+def test_runs_that_were_made_twice_are_found_beyond_the_first_page(mlflow_place, monkeypatch):
+    recorder = mlflow_place.open()
+    recorder.reconcile(RECORDS)
+    assert recorder.close()
+    client, listed = mlflow_place.listed()
+    for run in listed[:3]:
+        client.create_run(run.info.experiment_id, tags=dict(run.data.tags))
+    monkeypatch.setattr("sweeps.record.mlflow_recorder._PAGE", 4)
+    again = mlflow_place.open()
+    again.reconcile(RECORDS)
+    assert again.close()
+    after = mlflow_place.listed()[1]
+    assert {run.info.run_id for run in after} == {run.info.run_id for run in listed}
+
+
+def test_runs_of_earlier_versions_are_a_sweeps_own_in_the_record_beside_it(mlflow_place):
+    recorder = mlflow_place.open()
+    recorder.reconcile(RECORDS[:2])
+    assert recorder.close()
+    client, before = mlflow_place.listed()
+    for run in before:
+        client.delete_tag(run.info.run_id, "ulm.sweep")
+    again = mlflow_place.open()
+    again.reconcile(RECORDS[:2])
+    assert again.close()
+    assert {r.info.run_id for r in mlflow_place.listed()[1]} == {r.info.run_id for r in before}
+
+
 def test_artifacts_lie_beside_the_sweep_where_the_record_is_a_database(mlflow_place, tmp_path):
     uri = f"sqlite:///{tmp_path}/shared.db"
     shutil.copy(mlflow_place.paths.mlflow_db, tmp_path / "shared.db")
@@ -581,6 +627,20 @@ def test_sqlite_is_checked_without_being_created(tmp_path):
     (tmp_path / "text.db").write_text("this is no database, it is a page of plain text " * 40)
     with pytest.raises(TrackingError, match="not a database"):
         check_tracking(f"sqlite:///{tmp_path}/text.db")
+
+
+@pytest.mark.parametrize(
+    "ledger", ["postgresql://me:hunter2@host/db", "postgresql+psycopg2://host/db"]
+)
+def test_a_record_in_the_ledgers_database_is_refused(ledger):
+    with pytest.raises(TrackingError, match=r"it is ledger\.url too; make a database for each"):
+        check_tracking("postgresql://you@host/db", ledger)
+
+
+def test_a_record_in_a_file_that_holds_a_ledger_is_refused(tmp_path):
+    OptunaStudies(f"sqlite:///{tmp_path}/ledger.db", "tiny").close()
+    with pytest.raises(TrackingError, match="MLflow needs a database of its own"):
+        check_tracking(f"sqlite:///{tmp_path}/ledger.db")
 
 
 def test_an_unknown_kind_of_store_is_a_tracking_error():

@@ -20,7 +20,8 @@ def settings(tmp_path):
     return {
         "uri": f"sqlite:///{tmp_path / 'mlflow.db'}",
         "experiment": "tiny",
-        "sweep": None,
+        "sweep": "",
+        "is_own": True,
         "artifacts": tmp_path / "artifacts",
         "common_tags": {},
     }
@@ -75,7 +76,8 @@ def test_a_store_that_is_closed_leaves_no_process(store):
 
 def test_the_process_ends_when_its_driver_is_gone():
     process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    nothing = {"uri": "", "experiment": "", "sweep": None, "artifacts": None, "common_tags": {}}
+    names = ("uri", "experiment", "sweep", "is_own", "artifacts", "common_tags")
+    nothing = dict.fromkeys(names)
     pickle.dump(nothing, process.stdin)
     process.stdin.close()
     assert process.wait(timeout=60) == 0

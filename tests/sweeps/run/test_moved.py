@@ -123,10 +123,21 @@ def test_what_a_person_deletes_from_the_record_is_there_again_after_the_next_run
     assert run(spec) == 0
     assert paths.mlflow_db.stat().st_mtime_ns == before, "nothing is opened where all is recorded"
 
-    (cell,) = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'")
-    client.delete_run(cell.info.run_id)
+    for kind in ("cell", "sweep"):
+        (deleted,) = client.search_runs([experiment.experiment_id], f"tags.kind = '{kind}'")
+        client.delete_run(deleted.info.run_id)
+        assert run(spec) == 0
+        assert kinds_of_runs(paths)[2] == kinds
+    *below, sweep = sorted(
+        client.search_runs([experiment.experiment_id]),
+        key=lambda found: found.data.tags["kind"] == "sweep",
+    )
+    assert {r.data.tags["mlflow.parentRunId"] for r in below} == {sweep.info.run_id}
+
+    (model,) = client.search_logged_models([experiment.experiment_id])
+    client.delete_logged_model(model.model_id)
     assert run(spec) == 0
-    assert kinds_of_runs(paths)[2] == kinds
+    assert len(client.search_logged_models([experiment.experiment_id])) == 1
 
     client.delete_experiment(experiment.experiment_id)
     assert run(spec) == 0

@@ -51,6 +51,11 @@ def test_ledger_and_record_refuse_each_others_database(tmp_path, postgres):
     connection.close()
     with pytest.raises(StorageError, match="the ledger needs a database of its own"):
         is_made(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    OptunaStudies(f"sqlite:///{tmp_path / 'ledger.db'}", "tiny").close()
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        connection.execute("CREATE TABLE experiments (id INTEGER)")
+    connection.close()
+    assert is_made(f"sqlite:///{tmp_path / 'ledger.db'}"), "whatever else has come into it"
     url = postgres.database("with_a_ledger")
     OptunaStudies(url, "tiny").close()
     with pytest.raises(TrackingError, match="MLflow needs a database of its own") as refusal:

@@ -7,11 +7,9 @@ from sweeps.spec.values import (
     ClassifierSpec,
     LabelSpec,
     LanguageModelSpec,
-    LedgerSpec,
     ModelSpec,
     ResourceSpec,
     SweepSpec,
-    TrackingSpec,
 )
 from ulm.model.architecture import CLASSIFIER_DROPOUTS, LANGUAGE_MODEL_DROPOUTS
 from ulm.regimes import Regime
@@ -44,13 +42,6 @@ def make_spec(**changes):
         (lambda: make_spec(sizes=(100, 1000)), "at least labels.train"),
         (lambda: make_spec(seeds=(0, 0)), "seeds must not repeat"),
         (lambda: make_spec(seeds=(-1,)), "seeds must be >= 0"),
-        (
-            lambda: make_spec(
-                ledger=LedgerSpec(url="postgresql+psycopg2://me:hunter2@host/db"),
-                tracking=TrackingSpec(uri="postgresql://you@host/db"),
-            ),
-            r"must be two databases, found one for both, postgresql\+psycopg2://me@host/db:",
-        ),
     ],
 )
 def test_a_broken_rule_is_refused_with_the_value_found(make, message):
