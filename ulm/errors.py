@@ -29,6 +29,10 @@ class TokenError(UlmError):
     """A token array that is missing, cut short or could not be made."""
 
 
+class DeviceError(UlmError):
+    """Something was asked for that this machine can not do; another may."""
+
+
 class VocabularyError(UlmError):
     """A vocabulary that breaks a rule: a word twice, specials not first, a size too small."""
 

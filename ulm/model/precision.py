@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ulm.errors import UlmError
+from ulm.errors import DeviceError
 
 ALIGNED = 8
 """Rows and columns of 16-bit matrices; products of others take a slow path."""
@@ -27,17 +27,17 @@ def check_precision(precision: str, device: torch.device) -> None:
     """Refuses what a device can not do.
 
     Raises:
-        UlmError: The device has no bf16.
+        DeviceError: The device has no bf16.
     """
     if precision != "bf16":
         return
     if device.type == "cpu" and not cpu_has_bf16():
-        raise UlmError(
+        raise DeviceError(
             "precision bf16 needs a processor with AVX-512 (or Arm's bf16), this one has none: "
             "set precision to fp32"
         )
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < FIRST_WITH_BF16:
-        raise UlmError(
+        raise DeviceError(
             f"precision bf16 needs a GPU of compute capability 8.0 or more (A10G, L4, A100), "
             f"found {torch.cuda.get_device_name(device)}: set precision to fp32"
         )

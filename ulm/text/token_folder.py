@@ -27,6 +27,10 @@ FORMAT = 1
 RULES_VERSION = "fastai1"
 """Names tokeniser and rules in folder names; raised when either gives other tokens."""
 
+FINGERPRINT_DIGITS = 16
+FINGERPRINT = "[0-9a-f]" * FINGERPRINT_DIGITS
+"""Matches what stands between the name of a corpus and the rules in the name of its folder."""
+
 MANIFEST = "manifest.json"
 ARRAYS = ("ids", "offsets", "parts", "labels")
 
@@ -119,7 +123,7 @@ def _digest(file: Path) -> str:
 
 def folder_name(name: str, fingerprint: str) -> str:
     """Return the content address of a corpus: name, fingerprint and rules."""
-    return f"{name}-{fingerprint[:16]}-{RULES_VERSION}"
+    return f"{name}-{fingerprint[:FINGERPRINT_DIGITS]}-{RULES_VERSION}"
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -32,6 +32,7 @@ CHUNK_DOCUMENTS = 20_000
 MINIMUM_POOL_CHUNKS = 6
 # A worker with fastai and spaCy holds half a GiB; three stay below 2 GiB.
 DEFAULT_PROCESSES = 3
+NO_GUARD = "the calling script has no `if __name__ == '__main__':` guard"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -119,6 +120,16 @@ def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
         yield chunk
 
 
+def refuse_while_importing_main() -> None:
+    """Refuse to tokenise in a worker that is still importing the script of its parent.
+
+    Raises:
+        TokenError: That script tokenises without a guard; it would wait for itself.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise TokenError(f"{NO_GUARD}; add the guard, or pass processes=1")
+
+
 def _leave_with_parent() -> None:
     """End this worker when its parent ends: after a SIGKILL nobody else would."""
     parent = multiprocessing.parent_process()
@@ -144,8 +155,8 @@ def _tokenise_in_pool(chunks: Iterator[list[str]], processes: int) -> Iterator[T
             waiting.extend(pool.submit(tokenise, chunk) for chunk in islice(chunks, 1))
     except BrokenProcessPool as error:
         raise TokenError(
-            "a tokenising process ended before its work: out of memory, or the calling script has "
-            "no `if __name__ == '__main__':` guard; add the guard, or pass processes=1"
+            f"a tokenising process ended before its work: out of memory, or {NO_GUARD}; add the "
+            "guard, or pass processes=1"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -6,6 +6,7 @@ later by one lookup table, so that cells with different vocabularies share the a
 is never repeated.
 """
 
+import glob
 import logging
 import os
 import shutil
@@ -22,6 +23,7 @@ from ulm.errors import TokenError
 from ulm.text.corpora import Corpus, CorpusSource, open_corpus
 from ulm.text.stamps import recall, remember, stamp_source
 from ulm.text.token_folder import (
+    FINGERPRINT,
     ChunkWriter,
     TokenCost,
     folder_name,
@@ -31,7 +33,12 @@ from ulm.text.token_folder import (
     read_manifest,
     read_types,
 )
-from ulm.text.tokeniser import default_processes, peak_memory_bytes, tokenise_all
+from ulm.text.tokeniser import (
+    default_processes,
+    peak_memory_bytes,
+    refuse_while_importing_main,
+    tokenise_all,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -246,7 +253,7 @@ def _make(
     if folder.exists():
         _log.warning("%s is not as it was written, and is made anew", folder)
     # Under the lock, whatever is half-written was left by a process that died.
-    for left in cache.glob(f".{corpus.name}-*.tmp"):
+    for left in cache.glob(f".{glob.escape(corpus.name)}-{FINGERPRINT}-*.tmp"):
         shutil.rmtree(left)
     temporary = cache / f".{folder.name}.tmp"
     temporary.mkdir()
@@ -292,7 +299,7 @@ def prepare_tokens(
 
     Raises:
         CorpusError: where the source can not be opened or breaks a rule.
-        TokenError: where a worker dies.
+        TokenError: where a worker dies, or the calling script has no guard.
     """
     if processes is not None and processes < 1:
         raise TokenError(f"processes must be at least 1, found {processes}; leave it out")
@@ -300,6 +307,7 @@ def prepare_tokens(
     stamp = stamp_source(source)
     if (tokens := _recalled(cache, stamp)) is not None:
         return tokens
+    refuse_while_importing_main()
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f".{source.name}.lock"):
         if (tokens := _recalled(cache, stamp)) is not None:

@@ -7,6 +7,7 @@ order, so that exported encoders and fastai's own files agree about rows 0 to 8.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from types import MappingProxyType
 
 import numpy as np
@@ -130,8 +131,8 @@ def count_vocabulary(
 
 def lookup(vocabulary: Vocabulary, types: Sequence[str]) -> NDArray[np.int32]:
     """Return the number of each type, int32 [num_types]; `UNKNOWN` where the word is not known."""
-    index = vocabulary.index
-    return np.fromiter((index.get(word, UNKNOWN) for word in types), np.int32, count=len(types))
+    number_of = dict(vocabulary.index).get  # asked twice as fast as through the proxy
+    return np.fromiter(map(number_of, types, repeat(UNKNOWN)), np.int32, count=len(types))
 
 
 def coverage(vocabulary: Vocabulary, counts: NDArray[np.int64], types: Sequence[str]) -> float:

@@ -51,3 +51,40 @@ def test_an_index_entry_is_recalled_and_a_broken_one_is_not(tmp_path):
     (tmp_path / "stamps" / "ab.json").write_text('{"fol')
     assert recall(tmp_path, "ab") is None
     assert [path.name for path in (tmp_path / "stamps").iterdir()] == ["ab.json"]
+
+
+class TestFolder:
+    @staticmethod
+    def stamp(folder: Path) -> str | None:
+        return stamp_source(CorpusSource(kind="folder", path=folder))
+
+    @staticmethod
+    def write(folder: Path, *names: str) -> None:
+        for name in names:
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(name[:5])
+            os.utime(file, (1, 1))
+
+    def test_a_file_moved_to_another_label_changes_the_stamp(self, tmp_path):
+        self.write(tmp_path, "train/good/1.txt", "train/bad/2.txt", "unlabelled/3.txt")
+        stamps = {self.stamp(tmp_path)}
+        for old, new in (("train/good/1", "train/bad/1"), ("unlabelled/3", "train/good/3")):
+            (tmp_path / f"{old}.txt").rename(tmp_path / f"{new}.txt")
+            stamps.add(self.stamp(tmp_path))
+        assert len(stamps) == 3
+
+    def test_what_can_not_be_read_is_no_error(self, tmp_path):
+        self.write(tmp_path, "train/good/1.txt")
+        (tmp_path / "train" / ".#1.txt").symlink_to("nobody@nowhere.1")
+        (tmp_path / "train" / "loop").symlink_to("loop")
+        (tmp_path / "train" / "again").symlink_to(tmp_path)
+        assert self.stamp(tmp_path) == self.stamp(tmp_path) is not None
+
+    def test_a_linked_folder_is_looked_at(self, tmp_path):
+        self.write(tmp_path / "elsewhere", "1.txt")
+        self.write(tmp_path / "corpus", "train/good/2.txt")
+        (tmp_path / "corpus" / "unlabelled").symlink_to(tmp_path / "elsewhere")
+        before = self.stamp(tmp_path / "corpus")
+        self.write(tmp_path / "elsewhere", "3.txt")
+        assert self.stamp(tmp_path / "corpus") != before

@@ -240,6 +240,20 @@ class TestPrepare:
         assert second.fingerprint != first.fingerprint
         assert load_tokens(first.folder).fingerprint == first.fingerprint
 
+    def test_a_document_moved_to_another_label_makes_another_array(self, source, tmp_path):
+        first = prepare_tokens(source, tmp_path / "cache")
+        train = source.path / "train"
+        (train / "no" / "0.txt").rename(train / "yes" / "moved.txt")
+        second = prepare_tokens(source, tmp_path / "cache")
+        assert (second.labels == 1).sum() == (first.labels == 1).sum() + 1
+
+    def test_what_another_corpus_of_a_longer_name_is_writing_stays(self, source, tmp_path):
+        others = [f".folder-docs-2-{'a' * 16}-fastai1.tmp", f".folder-docs-{'b' * 16}-fastai1.tmp"]
+        for name in others:
+            (tmp_path / "cache" / name).mkdir(parents=True)
+        prepare_tokens(source, tmp_path / "cache")
+        assert [name for name in others if (tmp_path / "cache" / name).exists()] == others[:1]
+
     def test_the_same_content_elsewhere_reuses_the_array(self, source, tmp_path, monkeypatch):
         first = prepare_tokens(source, tmp_path / "cache")
         copy = folder_source(tmp_path / "moved" / "docs")
@@ -310,3 +324,24 @@ def test_loading_tokens_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_script_without_a_guard_is_told_so_instead_of_waiting_for_itself(tmp_path):
+    script = tmp_path / "script.py"
+    source = f'CorpusSource(kind="folder", path="{tmp_path / "corpus"}")'
+    script.write_text(
+        "from ulm import CorpusSource, prepare_tokens\n"
+        f'prepare_tokens({source}, "{tmp_path / "cache"}", processes=2)\n'
+    )
+    texts = {f"{part}/{name}": name for part in ("train", "test") for name in ("good", "bad")}
+    texts |= {"unlabelled": "word " * 130_000}  # more than a chunk each
+    for place, text in texts.items():
+        folder = tmp_path / "corpus" / place
+        folder.mkdir(parents=True)
+        for number in range(8):
+            (folder / f"{number}.txt").write_text(f"{number} {place} {text}")
+    command = [sys.executable, str(script)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert told.returncode != 0
+    assert "TokenError: a tokenising process ended before its work" in told.stderr
+    assert "add the guard" in told.stderr
