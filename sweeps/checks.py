@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from sweeps.errors import SweepError
 from sweeps.finding import Finding
 from sweeps.paths import SweepPaths
-from sweeps.spec.cost import searched_epochs
+from sweeps.spec.cost import classifier_epochs
 from sweeps.spec.meaning import JSON
 from sweeps.spec.values import SweepSpec
 from ulm.errors import UlmError
@@ -105,7 +105,7 @@ def _check_encoder(spec: SweepSpec) -> Finding:
 
 
 def _check_search(spec: SweepSpec) -> Finding:
-    search, epochs = spec.search, searched_epochs(spec)
+    search, epochs = spec.search, classifier_epochs(spec)
     if search.pruner == "median" and search.warmup_epochs >= epochs:
         detail = (
             f"search.warmup_epochs is {search.warmup_epochs}, classifiers have {epochs} epochs: "

@@ -10,7 +10,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import punctuation
 from typing import Self
+from urllib.parse import quote, unquote
 
 from sweeps.errors import StorageError
 from sweeps.spec.values import SweepSpec
@@ -28,10 +30,12 @@ def below(place: str, *names: str) -> str:
 
     Args:
         place: Absolute path or URI of a folder.
-        names: Names on the way, `/` within allowed.
+        names: Names on the way, `/` within allowed; in a URI they are quoted, as in `größe`.
     """
-    base, mark, options = place.partition("?") if is_uri(place) else (place, "", "")
-    return "/".join((base.rstrip("/"), *names)) + mark + options
+    if not is_uri(place):
+        return "/".join((place.rstrip("/"), *names))
+    base, mark, options = place.partition("?")
+    return "/".join((base.rstrip("/"), *map(quote, names))) + mark + options
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +53,7 @@ class SweepPaths:
 
     def __post_init__(self) -> None:
         if self.is_remote:
-            normal = below(self.storage)
+            normal = below(quote(self.storage, safe=punctuation))
         else:
             normal = os.path.abspath(Path(self.storage).expanduser())
         object.__setattr__(self, "storage", normal)
@@ -79,7 +83,7 @@ class SweepPaths:
             raise StorageError(
                 f"a sweep must lie below a bucket, found {uri}; name it as s3://bucket/runs/demo"
             )
-        return cls(storage=f"{scheme}://{storage}{mark}{options}", name=name)
+        return cls(storage=f"{scheme}://{storage}{mark}{options}", name=unquote(name))
 
     @property
     def is_remote(self) -> bool:

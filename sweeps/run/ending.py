@@ -2,9 +2,10 @@
 
 A function that trains comes in; an outcome, or the text of a failure that another attempt would not
 mend, goes out. Training that runs out of memory is tried once more in the same process, each batch
-in two parts: half the memory and the same gradient (`ulm.training.accumulation`). What is no fault
-of the trial, a lost encoder, a full disk or a damaged token array, is said under a name of its own:
-the trial does not count, and is asked again when that is mended.
+in two parts: half the memory and the same gradient (`ulm.training.accumulation`). What this machine
+can not do is said under a name of its own: the next run, which may have another, asks the trial
+again. So is what is no fault of the trial, a lost encoder, a full disk or a damaged token array: the
+trial does not count, and is asked again when that is mended.
 """
 
 import ctypes
@@ -13,12 +14,15 @@ from collections.abc import Callable, Sequence
 from sweeps import garbage
 from sweeps.disk import full_disk, is_full
 from sweeps.errors import LostEncoderError
-from sweeps.search.messages import FAILURE, HALVES, LOST_ENCODER, MISFIT, OUTCOME, dump
+from sweeps.search.messages import BROKEN, FAILURE, HALVES, LOST_ENCODER, MISFIT, OUTCOME, dump
 from sweeps.search.records import Outcome
-from ulm.errors import TokenError, UlmError
+from ulm.errors import DeviceError, TokenError, UlmError
 
 # in the text of what torch raises as a plain RuntimeError: on the CPU, and below its allocator
-OUT_OF_MEMORY = ("DefaultCPUAllocator", "out of memory")
+MEMORY_ERRORS = ("DefaultCPUAllocator", "out of memory")
+
+
+MORE_MEMORY = "run again where a trial has more memory, or lower `batch` in a sweep of another name"
 
 
 def ending_of(
@@ -33,7 +37,8 @@ def ending_of(
         parts: More than one where a worker was lost because memory did not suffice.
 
     Returns:
-        The outcome, a failure, or why no trial can go on here; with it an encoder that is lost.
+        The outcome, a failure, or why this trial, or none, can go on here; with the last an encoder
+        that is lost.
     """
     try:
         return _ending_in_memory(train, (parts, HALVES) if has_batches else (1,))
@@ -54,8 +59,7 @@ def _ending_in_memory(train: Callable[[int], Outcome], tries: Sequence[int]) -> 
         if not is_too_large:
             return ending
     if HALVES in tries:
-        reason = f"{ending[FAILURE]}, also with half the batch at a time: lower `batch`"
-        return {FAILURE: reason}
+        return {BROKEN: f"{ending[BROKEN]}, also with half the batch at a time: {MORE_MEMORY}"}
     return ending
 
 
@@ -69,12 +73,14 @@ def _attempt(train: Callable[[int], Outcome], parts: int) -> tuple[dict[str, str
         return {FAILURE: f"diverged: {error}"}, False
     except TokenError:
         raise  # the array was whole when the run began
+    except DeviceError as error:
+        return {BROKEN: str(error)}, False
     except UlmError as error:
         return {FAILURE: str(error)}, False
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        return {FAILURE: f"out of memory: {error}"}, True
+        return {BROKEN: f"out of memory: {error}"}, True
 
 
 def _is_out_of_memory(error: BaseException | None) -> bool:
@@ -84,7 +90,7 @@ def _is_out_of_memory(error: BaseException | None) -> bool:
     if error is None:
         return False
     is_named_so = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    says_so = any(words in str(error) for words in OUT_OF_MEMORY)
+    says_so = any(words in str(error) for words in MEMORY_ERRORS)
     return is_named_so or says_so or _is_out_of_memory(error.__context__)
 
 

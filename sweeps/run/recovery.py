@@ -21,7 +21,7 @@ from sweeps.run.driver import driver_lock
 from sweeps.search.database import is_made
 from sweeps.search.records import TrialKey
 from sweeps.search.studies import OptunaStudies
-from sweeps.storage import get_file, info_of, list_files, unreadable
+from sweeps.storage import get_file, info_of, list_files, read_object, unreadable
 
 Trials = frozenset[TrialKey]
 
@@ -57,8 +57,8 @@ def take_back(paths: SweepPaths, tell: Callable[[str], None]) -> None:
         tell: Hears, in a line, what was taken.
 
     Raises:
-        StorageError: The copy can not be read, another driver is at work here, or two machines
-            have each ended trials that the other lacks.
+        StorageError: The copy can not be read, another driver is at work here, two machines have
+            each ended trials that the other lacks, or another sweep of that name is in the way.
     """
     if not paths.is_remote:
         return
@@ -88,9 +88,23 @@ def _compare(paths: SweepPaths, place: str, tell: Callable[[str], None]) -> None
             f"this machine, move {paths.shared(paths.ledger_db)} away"
         )
     if choice is Choice.COPY:
+        _refuse_another(paths, place)
         aside = _take(paths, keep=not local <= copy)
         told = f"took back {len(copy)} recorded trials from {place}"
         tell(f"{told}; the older ledger is kept as {aside}" if aside else told)
+
+
+def _refuse_another(paths: SweepPaths, place: str) -> None:
+    """Refuse to put a copy in place of a sweep of that name whose storage is another."""
+    storage = read_object(paths.spec_json).get("storage", paths.storage)
+    here = SweepPaths(storage=storage, name=paths.name).storage
+    # Options only say how to get there.
+    if here.partition("?")[0] == paths.storage.partition("?")[0]:
+        return
+    raise StorageError(
+        f"the working copy of {place} must be of that storage, found in {paths.folder} a sweep of "
+        f"that name whose storage is {storage}: move it away, or call from another folder"
+    )
 
 
 def _take(paths: SweepPaths, *, keep: bool) -> Path | None:

@@ -129,20 +129,19 @@ class RunSession:
     def answer(self, facts: dict[str, Any]) -> tuple[Path, ...]:
         """Write the report and hand it to the recorder; a finished sweep leaves no trial folders.
 
-        One whose budget is spent keeps them: with more, its trials go on from their checkpoints.
+        One with a trial that is asked again keeps them: it goes on from its checkpoint.
 
         Returns:
             The report's files; they stay as they are where they show all this already, and so does
             a record beside the sweep that is known to be complete.
         """
         self._fetch_predictions()
-        num_wanted = self.control.ledger.num_wanted
         attempts = self.control.ledger.attempts
         digest = digest_of(self._paths, self._spec, attempts)
         files = fresh_files(self._paths, digest) or self._write_report(facts, attempts)
         if not (self._record_is_here and is_recorded(self._paths, digest, self._record)):
             self._publish(attempts, files)
-        if not self.control.is_over_budget or self.control.num_recorded == num_wanted:
+        if all(record.is_over for record in self.control.records):
             self._remove_trial_folders()
         return files
 

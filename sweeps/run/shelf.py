@@ -10,6 +10,7 @@ and removed first.
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,12 @@ class ModelShelf:
     def cards(self) -> tuple[Card, ...]:
         """Every model that is there whole."""
         names = [info.base_name for info in list_files(self._root)]
-        places = [below(self._root, name) for name in names if name.endswith(CARD)]
-        return tuple(Card(**json.loads(read_bytes(place))) for place in places)
+        cards = []
+        for name in names:
+            if name.endswith(CARD):
+                with suppress(FileNotFoundError):  # another worker has put a larger one there
+                    cards.append(Card(**json.loads(read_bytes(below(self._root, name)))))
+        return tuple(cards)
 
     def offer(self, card: Card, save: Save) -> bool:
         """Keep a model if it is first in rank of its regime.

@@ -124,9 +124,9 @@ class Control:
         return bool(self.ledger.ready(self._clock()))
 
     def has_ended(self, key: TrialKey) -> bool:
-        """Whether a trial counts, or another attempt took its place: nobody goes on with it."""
+        """Whether a trial is over, or another attempt took its place: nobody goes on with it."""
         record = self.ledger.latest(key)
-        return record is None or record.state.counts
+        return record is None or record.is_over
 
     def next_request(
         self, *, fits: Callable[[Cell], bool] = _every_cell, waits: bool = False

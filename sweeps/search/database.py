@@ -24,7 +24,12 @@ from sweeps.storage import write_below
 LAST_TABLE = "alembic_version"
 STUDIES_TABLE = "studies"
 RECORD_TABLE = "experiments"  # of MLflow, which has an `alembic_version` of its own
-CONNECT_SECONDS = 15  # to a server; without a limit a host that drops packets holds a run up
+SERVER_ARGUMENTS = {
+    "connect_timeout": 15,  # seconds; without a limit a host that drops packets holds a run up
+    "keepalives_idle": 30,  # seconds: routers forget a connection that is silent for an epoch
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
 
 
 class _Connection(sqlite3.Connection):
@@ -40,7 +45,7 @@ def connect_arguments(url: str) -> dict[str, Any]:
     """Arguments of the driver's `connect`."""
     if url.startswith("sqlite"):
         return {"timeout": 60.0, "factory": _Connection}
-    return {"connect_timeout": CONNECT_SECONDS} if url.startswith("postgresql") else {}
+    return dict(SERVER_ARGUMENTS) if url.startswith("postgresql") else {}
 
 
 def is_made(url: str) -> bool:

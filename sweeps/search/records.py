@@ -156,6 +156,11 @@ class TrialRecord:
     repeated_seconds: float = 0.0
     inherited_seconds: float = 0.0
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no run asks it again."""
+        return self.state.counts and not self.retryable
+
     def held_seconds(self, now: float) -> float:
         """Seconds a worker had it, up to its end or `now`; waiting for a node costs nothing."""
         end = now if self.ended_at is None else self.ended_at

@@ -24,6 +24,7 @@ from ray.tune.search import Searcher
 from sweeps.errors import ClusterError
 from sweeps.search.control import Answer, Control
 from sweeps.search.messages import (
+    BROKEN,
     CHECKPOINT,
     CPUS,
     FAILURE,
@@ -46,7 +47,7 @@ from sweeps.spec.cells import Cell
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
-BUDGET_SPENT = "the budget was spent while it waited for a node"
+SPENT_MEANWHILE = "the budget was spent while it waited for a node"
 NOTHING_LEFT: Mapping[str, str] = {}
 VANISHED = "its worker vanished"
 LOW_ON_MEMORY = "low on memory"  # of Ray's memory monitor, when it has ended a worker
@@ -207,6 +208,8 @@ class SweepSearcher(Searcher):
             bridge.control.finish(key, load_outcome(result[OUTCOME]))
         elif FAILURE in result:
             bridge.control.fail(key, result[FAILURE])
+        elif BROKEN in result:
+            bridge.control.give_up(key, result[BROKEN])
         elif MISFIT in result:
             reason, encoder = result[MISFIT], result.get(LOST_ENCODER)
             if encoder is None:
@@ -282,11 +285,12 @@ class SweepScheduler(FIFOScheduler):
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The first trial to return; else None, and Tune starts what it can, in its order.
 
-        What waits ends where nothing may start.
+        What waits ends where nothing may start; after an error of ours its end is not recorded.
         """
-        if self._bridge.guarded(self._nothing_may_start, False):
+        if self._bridge.guarded(self._nothing_may_start, True):
             waiting = set(self._bridge.waiting)
             self._bridge.guarded(lambda: self._withdraw(waiting), None)
+            self._bridge.waiting.clear()
             for trial in tune_controller.get_trials():
                 if trial.trial_id in waiting:
                     tune_controller.stop_trial(trial)
@@ -304,7 +308,7 @@ class SweepScheduler(FIFOScheduler):
         return bool(self._bridge.waiting) and is_over
 
     def _withdraw(self, trial_ids: set[str]) -> None:
-        reason = BUDGET_SPENT if self._bridge.unfit is None else str(self._bridge.unfit)
+        reason = SPENT_MEANWHILE if self._bridge.unfit is None else str(self._bridge.unfit)
         for trial_id in trial_ids:
             key = self._bridge.forget(trial_id)
             if key is not None:

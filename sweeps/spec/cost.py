@@ -113,15 +113,11 @@ def _num_searched_on(spec: SweepSpec) -> int:
     return int(labels.train * share)
 
 
-def _classifier_epochs(spec: SweepSpec, num_labels: int) -> int:
-    steps_per_epoch = max(1, num_labels // spec.classifier.batch)
+def classifier_epochs(spec: SweepSpec) -> int:
+    """Epochs of a classifier, whatever part of the labels it is trained on."""
+    steps_per_epoch = max(1, spec.labels.train // spec.classifier.batch)
     least = math.ceil(spec.classifier.minimum_steps / steps_per_epoch)
     return max(spec.classifier.epochs, least)
-
-
-def searched_epochs(spec: SweepSpec) -> int:
-    """Epochs of a classifier whose settings are searched."""
-    return _classifier_epochs(spec, _num_searched_on(spec))
 
 
 def _classifier_load(spec: SweepSpec, stage: Stage, volumes: Volumes) -> TrialLoad:
@@ -131,7 +127,7 @@ def _classifier_load(spec: SweepSpec, stage: Stage, volumes: Volumes) -> TrialLo
     if stage is Stage.FINAL:
         train, rounds = labels.train, shape.ensemble
     steps_per_epoch = max(1, train // shape.batch)
-    epochs = _classifier_epochs(spec, train)
+    epochs = classifier_epochs(spec)
     tokens = rounds * epochs * int(train * length)
     scored = rounds * epochs * (labels.train - train) * length
     if stage is Stage.FINAL:

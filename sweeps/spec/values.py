@@ -18,6 +18,7 @@ from ulm.text.corpora import CorpusSource
 _ALL_DROPPED = "it multiplies ULMFiT's dropouts, of which none may reach 1"
 
 MAX_NAME_BYTES = 100
+SHARED_FOLDERS = ("encoders", "tokens")  # beside those of the sweeps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -270,6 +271,10 @@ class SweepSpec:
             self.name[:1].isalnum() and all(c.isalnum() or c in "-_." for c in self.name),
             "name must be letters, digits, '-', '_' or '.', a letter or digit first, found "
             f"{self.name!r}",
+        )
+        require(
+            self.name not in SHARED_FOLDERS,
+            f"name must not be that of a folder all sweeps share, found {self.name!r}",
         )
         require(
             len(self.name.encode()) <= MAX_NAME_BYTES,

@@ -153,9 +153,13 @@ def recorded_pool(source: CorpusSource, cache: Path, content: object) -> int | N
 
 
 def size_mistake(spec: SweepSpec, volumes: Volumes) -> str | None:
-    """What is wrong with the largest size, in words; None where it fits or nothing is known."""
+    """What is wrong with the largest size, in words.
+
+    None where it fits, nothing is known, or no regime has sizes.
+    """
     pool = volumes.domain.pool_documents
-    if pool is None or spec.sizes[-1] <= pool:
+    has_sizes = any(regime.trains_on_domain for regime in spec.regimes)
+    if pool is None or spec.sizes[-1] <= pool or not has_sizes:
         return None
     return f"sizes: must not exceed the pool of {pool:,} documents, found {spec.sizes[-1]:,}"
 

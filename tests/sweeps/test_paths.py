@@ -72,6 +72,15 @@ def test_options_of_a_uri_stay_at_its_end():
     )
 
 
+def test_names_of_other_alphabets_are_quoted_in_a_uri():
+    paths = SweepPaths(storage="s3://bucket/größe 1", name="größe")
+    assert paths.storage == "s3://bucket/gr%C3%B6%C3%9Fe%201"
+    assert paths.shared(paths.ledger_db) == f"{paths.storage}/gr%C3%B6%C3%9Fe/ledger.db"
+    assert SweepPaths.at_uri(paths.shared(paths.folder)) == paths
+    assert SweepPaths.at_uri("s3://bucket/größe 1/größe") == paths
+    assert below("/data/größe 1", "größe") == "/data/größe 1/größe"
+
+
 def test_a_question_mark_in_a_folder_is_no_option():
     assert below("/data/what?/runs", "demo") == "/data/what?/runs/demo"
 

@@ -1,3 +1,4 @@
+import json
 import shutil
 import sqlite3
 import threading
@@ -203,6 +204,20 @@ def test_a_head_that_comes_back_after_another_went_on_takes_the_newer_ledger(pat
     take_back(paths, told.append)
     assert recorded(paths.ledger_db) == {key(0), key(1)}
     assert sorted(file.name for file in paths.folder.glob("ledger*")) == ["ledger.db"]
+
+
+def test_a_sweep_of_that_name_of_another_storage_is_not_replaced(paths, told, tmp_path):
+    record_trials(paths, key(0), key(1))
+    copy_once(paths, told)
+    lose(paths)
+    record_trials(paths, key(0))
+    paths.spec_json.write_text(json.dumps({"storage": str(tmp_path / "runs")}))
+    with pytest.raises(StorageError, match=r"sweep of that name whose storage is .*move it away"):
+        take_back(paths, told.append)
+    assert recorded(paths.ledger_db) == {key(0)}
+    paths.spec_json.write_text(json.dumps({"storage": f"{paths.storage}?region=x"}))
+    take_back(paths, told.append)
+    assert recorded(paths.ledger_db) == {key(0), key(1)}
 
 
 def test_two_heads_that_ended_different_trials_are_refused_and_nothing_is_touched(

@@ -13,11 +13,11 @@ from sweeps.errors import LostEncoderError
 from sweeps.run.encoders import InMemoryEncoders
 from sweeps.run.ending import ending_of
 from sweeps.run.stages import run_trial
-from sweeps.search.messages import FAILURE, LOST_ENCODER, MISFIT, OUTCOME, load_outcome
+from sweeps.search.messages import BROKEN, FAILURE, LOST_ENCODER, MISFIT, OUTCOME, load_outcome
 from sweeps.search.records import Outcome, StudyKey, TrialKey, TrialRequest
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import ClassifierSpec, LanguageModelSpec
-from ulm.errors import TokenError, UlmError
+from ulm.errors import DeviceError, TokenError, UlmError
 from ulm.training.listener import TrainingDiverged
 
 pytestmark = pytest.mark.torch
@@ -54,7 +54,7 @@ def test_a_trial_that_took_its_node_down_begins_in_parts_and_is_tried_no_third_t
     training = FakeTraining(MemoryError("no room"), MemoryError("no room"))
     ending = ending_of(training, place=PLACE, parts=2)
     assert training.parts == [2]
-    assert "also with half the batch" in ending[FAILURE]
+    assert "also with half the batch" in ending[BROKEN]
 
 
 @pytest.mark.parametrize("error", TOO_LARGE, ids=str)
@@ -65,20 +65,18 @@ def test_training_that_runs_out_of_memory_is_tried_again_in_parts(error):
     assert training.parts == [1, 2]
 
 
-def test_the_second_time_it_fails_with_the_reason_and_the_remedy():
+def test_the_second_time_another_machine_may_try_it():
     training = FakeTraining(MemoryError("no room"), MemoryError("still none"), MemoryError())
-    (reason,) = ending_of(training, place=PLACE).values()
-    assert reason == (
-        "out of memory: still none, also with half the batch at a time: lower `batch`"
-    )
+    assert ending_of(training, place=PLACE) == {
+        BROKEN: "out of memory: still none, also with half the batch at a time: run again where a "
+        "trial has more memory, or lower `batch` in a sweep of another name"
+    }
     assert training.parts == [1, 2]
 
 
 def test_bow_which_has_no_batches_is_not_tried_again():
     training = FakeTraining(MemoryError("no room"))
-    assert ending_of(training, place=PLACE, has_batches=False) == {
-        FAILURE: "out of memory: no room"
-    }
+    assert ending_of(training, place=PLACE, has_batches=False) == {BROKEN: "out of memory: no room"}
     assert training.parts == [1]
 
 
@@ -92,6 +90,12 @@ def test_bow_which_has_no_batches_is_not_tried_again():
 def test_what_another_attempt_would_not_mend_is_a_failure_at_once(error, reason):
     training = FakeTraining(error)
     assert ending_of(training, place=PLACE) == {FAILURE: reason}
+    assert training.parts == [1]
+
+
+def test_what_this_machine_can_not_do_another_may():
+    training = FakeTraining(DeviceError("precision bf16 needs another GPU"))
+    assert ending_of(training, place=PLACE) == {BROKEN: "precision bf16 needs another GPU"}
     assert training.parts == [1]
 
 

@@ -18,12 +18,15 @@ def test_what_a_killed_run_left_half_written_goes_and_everything_else_stays(tmp_
         made(paths.predictions_folder / "cell.npz.0badcafe.part"),
         made(paths.folder / "spec.json.0badcafe.part"),
         made(paths.encoders / "k" / "encoder.json.0badcafe.part", IDLE_SECONDS + 60),
+        made(paths.tokens / ".csv-reviews.0badcafe.part" / "ids.npy", IDLE_SECONDS + 60).parent,
     ]
+    os.utime(left[-1], (0, 0))
     kept = [
         made(paths.predictions("cell")),
         made(paths.ray / "tiny-1" / "trial" / "checkpoint_0" / "training.pt"),
         made(paths.encoders / "k" / "encoder.json"),
         made(paths.encoders / "k" / "encoder.safetensors.0badcafe.part", IDLE_SECONDS - 60),
+        made(paths.tokens / ".csv-tickets.0badcafe.part" / "ids.npy"),
         made(tmp_path / "another" / "spec.json.0badcafe.part"),
     ]
     remove_leftovers(paths)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from sweeps.errors import StorageError
+from sweeps.run import shelf as shelf_module
 from sweeps.run.shelf import Card, ModelShelf
 
 
@@ -84,3 +85,12 @@ def test_a_card_that_can_not_be_read_is_a_storage_error(shelf, tmp_path):
     (tmp_path / "models" / "a.json").write_text(json.dumps({"cell": "a"}))
     with pytest.raises(StorageError, match="could not fetch"):
         shelf.kept([row("a", 0.8)], tmp_path / "here")
+
+
+def test_a_card_that_another_worker_takes_away_meanwhile_is_no_error(shelf, tmp_path, monkeypatch):
+    shelf.offer(card("a", 0.9), write("a"))
+    listed = shelf_module.list_files(str(tmp_path / "models"))
+    (tmp_path / "models" / "a.json").unlink()
+    monkeypatch.setattr(shelf_module, "list_files", lambda place: listed)
+    assert shelf.cards() == ()
+    assert shelf.offer(card("b", 0.8, size=200), write("b"))

@@ -13,6 +13,7 @@ from simulation import (
 )
 
 from sweeps.search.messages import (
+    BROKEN,
     CPUS,
     FAILURE,
     GPUS,
@@ -202,6 +203,35 @@ def test_trials_that_wait_when_the_budget_is_spent_are_withdrawn_and_asked_by_th
     assert tune.stopped == ["b"]
     assert control.ledger.latest(waiting).state is TrialState.LOST
     assert searcher.suggest("c") is None, "the one that runs is waited for"
+
+
+def test_after_an_error_of_ours_no_trial_that_waits_is_started(make, listen, monkeypatch):
+    spec = tiny_spec(regimes=(Regime.SCRATCH,), sizes=(10,), seeds=(0, 1))
+    control, searcher, scheduler, bridge = make(spec)
+    trials = [FakeTrial(name) for name in "ab"]
+    for trial in trials:
+        searcher.suggest(trial.trial_id)
+    callback, waiting = listen(bridge), bridge.keys["b"]
+    monkeypatch.setattr(control, "begins", lambda key: 1 / 0)
+    callback.on_trial_start(1, trials, trials[0])
+    assert isinstance(bridge.error, ZeroDivisionError)
+    tune = FakeTune(searcher, trials)
+    for _ in range(2):
+        assert scheduler.choose_trial_to_run(tune) is None
+    assert tune.stopped == ["b"]
+    control.close()
+    assert control.ledger.latest(waiting).state is TrialState.LOST
+
+
+def test_what_one_machine_could_not_do_the_next_run_asks_again(make):
+    control, searcher, _, bridge = make(tiny_spec(**SMALL))
+    searcher.suggest("a")
+    key = bridge.keys["a"]
+    searcher.on_trial_complete("a", result={BROKEN: "out of memory: no room"})
+    record = control.ledger.latest(key)
+    assert (record.state, record.failure) == (TrialState.FAILED, "out of memory: no room")
+    assert record.retryable
+    assert not control.has_ended(key), "its checkpoint stays"
 
 
 def test_a_trial_whose_worker_vanished_is_started_before_new_ones(make, listen):

@@ -54,6 +54,7 @@ HOSTILE = {
     "a null character": (f'name: a\nstorage: "a\\0b"\n{REST}', "null characters"),
     "a lone surrogate": (f'name: a\n"\\ud800": 1\n{REST}', "lone surrogates"),
     "a name too long for a folder": (f"name: {'x' * 300}\n{REST}", "at most 100 bytes"),
+    "the name of a folder all sweeps share": (f"name: tokens\n{REST}", "all sweeps share"),
     "a name that leads out of the storage": (f"name: ..\n{REST}", "name: must be letters"),
     "a file of another kind": ("x" * 4_000_001, "is it the corpus?"),
     "two documents": ("name: a\n---\nname: b\n", "another document"),

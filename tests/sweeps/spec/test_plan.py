@@ -5,6 +5,7 @@ import pytest
 
 from sweeps.spec.cells import GENERAL, Stage, make_cells
 from sweeps.spec.cost import (
+    classifier_epochs,
     language_model_flop_per_token,
     trial_cost,
     trial_load,
@@ -171,6 +172,23 @@ def test_a_size_beyond_the_pool_is_warned_of(imdb):
     assert plan_sweep(imdb).warnings == ()
     (warning,) = plan_sweep(replace(imdb, sizes=(500, 80_000))).warnings
     assert "must not exceed the pool of 75,000 documents, found 80,000" in warning
+
+
+def test_sizes_that_no_regime_has_are_not_warned_of(imdb):
+    spec = replace(imdb, sizes=(500, 80_000), regimes=(Regime.BOW, Regime.SCRATCH))
+    assert plan_sweep(spec).warnings == ()
+
+
+def test_a_search_trains_for_the_epochs_of_final_on_fewer_labels(imdb):
+    """As `sweeps.run.classifiers` does: the minimum of steps is one of the whole label budget."""
+    shape = replace(imdb.classifier, epochs=2, minimum_steps=200, batch=16)
+    spec = replace(imdb, classifier=shape, labels=LabelSpec(train=100, validation=0.3))
+    search, final = (
+        trial_load(spec, cell_of(spec, "scratch"), stage)
+        for stage in (Stage.CLASSIFIER, Stage.FINAL)
+    )
+    assert classifier_epochs(spec) == 34
+    assert (search.steps, final.steps) == (34 * 4, 34 * 6 * shape.ensemble)
 
 
 def test_a_budget_that_ends_before_the_sweep_is_warned_of(imdb):
