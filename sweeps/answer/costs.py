@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sweeps.answer.results import open_ledger, own_seconds
 from sweeps.search.records import TrialRecord
 from sweeps.search.spending import Spent, sum_of
-from sweeps.spec.cells import Cell, make_cells
+from sweeps.spec.cells import Cell, Stage, make_cells
 from sweeps.spec.cost import trial_load
 from sweeps.spec.rates import Rates
 from sweeps.spec.values import SweepSpec
@@ -51,7 +51,9 @@ def _sum(records: Iterable[TrialRecord], name: str) -> int:
 def recorded_rates(
     spec: SweepSpec, records: Iterable[TrialRecord], volumes: Volumes
 ) -> Rates | None:
-    """Rates of a sweep's finished language models and classifiers; None before there are both.
+    """Rates of a sweep's finished language models and classifiers.
+
+    None before there are both; a sweep that trains no language model needs none.
 
     Args:
         spec: The sweep.
@@ -67,11 +69,13 @@ def recorded_rates(
         load = trial_load(spec, cell, record.key.study.stage, volumes)
         flop[load.is_language_model] += load.flop
         seconds[load.is_language_model] += record.outcome.metrics.get("seconds", 0.0)
-    if not all(seconds.values()):
+    has_models = any(Stage.LANGUAGE_MODEL in cell.stages for cell in cells.values())
+    if not seconds[False] or (has_models and not seconds[True]):
         return None
+    classifier = flop[False] / seconds[False]
     return Rates(
-        language_model=flop[True] / seconds[True],
-        classifier=flop[False] / seconds[False],
+        language_model=flop[True] / seconds[True] if has_models else classifier,
+        classifier=classifier,
         basis="measured in this sweep",
     )
 

@@ -4,8 +4,8 @@ A function that trains comes in; an outcome, or the text of a failure that anoth
 mend, goes out. Training that runs out of memory is tried once more in the same process, each batch
 in two parts: half the memory and the same gradient (`ulm.training.accumulation`). What this machine
 can not do is said under a name of its own: the next run, which may have another, asks the trial
-again. So is what is no fault of the trial, a lost encoder, a full disk or a damaged token array: the
-trial does not count, and is asked again when that is mended.
+again. So is what is no fault of the trial, a lost encoder, a full disk or a damaged token array:
+the trial does not count, and is asked again when that is mended.
 """
 
 import ctypes

@@ -33,6 +33,7 @@ def asked_attributes(record: TrialRecord) -> dict[str, Any]:
             "attempt": key.attempt,
             "encoder": record.encoder,
             "started_at": record.started_at,
+            "accelerators": record.accelerators,
         },
         WAIT: wait_attributes(record),
     }
@@ -97,6 +98,7 @@ def record_from(attributes: Mapping[str, Any], params: Mapping[str, float]) -> T
         told_at=None if END in attributes else _last_epoch_at(attributes),
         repeated_seconds=float(wait.get("repeated", 0.0)),
         inherited_seconds=float(wait.get("inherited", 0.0)),
+        accelerators=told.get("accelerators"),
     )
 
 

@@ -273,4 +273,6 @@ class Books:
             self._spent_seconds += seconds * self._accelerators(record)
 
     def _accelerators(self, record: TrialRecord) -> float:
+        if record.accelerators is not None:
+            return record.accelerators
         return accelerators(self._spec, self._cells[record.key.study.cell_id].regime)

@@ -28,7 +28,7 @@ from sweeps.search.suggestions import Pruning, Question, Studies
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.cost import trial_cost
 from sweeps.spec.meaning import JSON, meaning
-from sweeps.spec.spaces import maximizes, space_of
+from sweeps.spec.spaces import accelerators, maximizes, space_of
 from sweeps.spec.values import SweepSpec
 from ulm.seeding import seed_for
 
@@ -261,6 +261,7 @@ class Control:
             encoder=wanted.basis.encoder,
             started_at=now,
             waiting_since=now if waits else None,
+            accelerators=accelerators(self._spec, cell.regime),
         )
         self._studies.begin(record, space)
         self.ledger.asked(record)

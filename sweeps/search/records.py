@@ -137,6 +137,8 @@ class TrialRecord:
             the worker.
         repeated_seconds: Seconds that vanished so and were worked again.
         inherited_seconds: Seconds of earlier attempts, whose run was stopped, that it goes on from.
+        accelerators: Accelerators it holds while a worker has it, whatever the spec says later; None
+            in older ledgers.
     """
 
     key: TrialKey
@@ -155,6 +157,7 @@ class TrialRecord:
     saved_at: float | None = None
     repeated_seconds: float = 0.0
     inherited_seconds: float = 0.0
+    accelerators: float | None = None
 
     @property
     def is_over(self) -> bool:

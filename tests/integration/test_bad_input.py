@@ -184,7 +184,7 @@ def test_labels_of_the_test_part_that_training_does_not_know_are_refused():
     rows = [(*row, "train") for row in ROWS] + [("a fine one", "fine", "test")]
     write_csv(rows, columns=("text", "label", "part"))
     message = refused_run("corpus={kind: csv, path: reviews.csv, part_column: part}")
-    assert "labels of the test part must occur in train, found ['fine']" in message
+    assert "every label must occur in train, found ['fine']" in message
 
 
 def test_labels_of_a_test_folder_that_training_does_not_know_are_refused():
@@ -211,7 +211,7 @@ def test_a_training_part_of_one_class_is_refused():
     rows = [(text, label, "train" if label == "bad" else "test") for text, label in ROWS]
     write_csv(rows, columns=("text", "label", "part"))
     message = refused_run("corpus={kind: csv, path: reviews.csv, part_column: part}")
-    assert "labels of the test part must occur in train, found ['good']" in message
+    assert "every label must occur in train, found ['good']" in message
 
 
 def test_fewer_labels_than_asked_for_are_refused():

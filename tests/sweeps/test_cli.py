@@ -216,23 +216,37 @@ def test_plan_takes_overrides_and_warns(sweep):
     assert "--set must be KEY=VALUE, found 'seeds'" in result.stderr
 
 
+def finished(cell, stage):
+    return TrialRecord(
+        key=TrialKey(study=StudyKey(cell_id=cell.id, stage=stage), number=0),
+        params={},
+        state=TrialState.FINISHED,
+        outcome=Outcome(value=4.0, metrics={"seconds": 100.0}),
+    )
+
+
 def test_plan_uses_the_rates_of_recorded_trials(sweep, run_folder, monkeypatch):
     spec = load_spec("demo")
     cell = next(c for c in make_cells(spec) if c.regime == "domain")
-    records = [
-        TrialRecord(
-            key=TrialKey(study=StudyKey(cell_id=cell.id, stage=stage), number=0),
-            params={},
-            state=TrialState.FINISHED,
-            outcome=Outcome(value=4.0, metrics={"seconds": 100.0}),
-        )
-        for stage in (Stage.LANGUAGE_MODEL, Stage.CLASSIFIER)
-    ]
+    records = [finished(cell, stage) for stage in (Stage.LANGUAGE_MODEL, Stage.CLASSIFIER)]
     monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of(*records))
     result = sweep("plan", "demo", "--storage", run_folder.parent)
     assert "measured in this sweep" in result.stdout
     assert "recorded: 2 of 97 trials; a run trains 95 more, " in result.stdout
     assert "recorded" not in sweep("plan", "demo", "--storage", "elsewhere").stdout
+
+
+def test_classifiers_alone_tell_the_rate_of_a_sweep_without_language_models(
+    sweep, run_folder, monkeypatch
+):
+    regimes = "regimes=[bow, scratch]"
+    spec = load_spec("demo", {"regimes": "[bow, scratch]"})
+    cell = next(c for c in make_cells(spec) if c.regime == "scratch")
+    record = finished(cell, Stage.CLASSIFIER)
+    monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of(record))
+    asked = ("plan", "demo", "--storage", run_folder.parent)
+    assert "measured in this sweep" in sweep(*asked, "--set", regimes).stdout
+    assert "measured in this sweep" not in sweep(*asked).stdout
 
 
 def test_run_says_what_was_trained_and_where_the_report_is(sweep, launched, tmp_path, monkeypatch):

@@ -181,10 +181,10 @@ class Corpus:
                 f"or rows, or leave part_column out so that test_share draws one"
             )
         known = self._classes(Part.LABELLED)
-        if unknown := sorted(set(self._classes(Part.TEST)) - set(known)):
+        if unknown := sorted(set(self.label_names) - set(known)):
             repeats = f" beside {self.num_dropped} repeats of test documents, which are left out"
             raise CorpusError(
-                f"{self.name}: labels of the test part must occur in train, found {unknown} where "
+                f"{self.name}: every label must occur in train, found {unknown} where "
                 f"train has {known}{repeats if self.num_dropped else ''}; mend the labels or add "
                 f"documents to train"
             )

@@ -24,7 +24,7 @@ from sweeps.search.studies import OptunaStudies
 from sweeps.search.suggestions import InMemoryStudies
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.general import GeneralSpec
-from sweeps.spec.values import BudgetSpec, LabelSpec
+from sweeps.spec.values import BudgetSpec, LabelSpec, ResourceSpec
 from ulm.regimes import Regime
 
 
@@ -213,6 +213,17 @@ def test_extending_seeds_sizes_and_trials_trains_only_the_difference(reopen):
     after = open_control(large, reopen())
     assert after.num_recorded == recorded
     assert run_all(after) == after.ledger.num_wanted - recorded
+
+
+def test_what_was_spent_is_not_told_otherwise_by_later_resources(reopen):
+    control = open_control(tiny_spec(resources=ResourceSpec(cpus=2), **SMALL), reopen())
+    run_all(control)
+    spent = control.ledger.spent(0.0)
+    control.close()
+    more = open_control(tiny_spec(resources=ResourceSpec(cpus=16), **SMALL), reopen())
+    assert spent.accelerator_seconds > 0
+    assert more.ledger.spent(0.0) == spent
+    assert more.ledger.accelerator_seconds(0.0) == control.ledger.accelerator_seconds(0.0)
 
 
 def test_more_trials_supersede_what_was_built_on_a_choice_they_replace(reopen):

@@ -384,6 +384,14 @@ class TestCorpus:
         with pytest.raises(CorpusError, match=r"train has \[\] beside 8 repeats of test documents"):
             open_corpus(table(path, part_column=None))
 
+    def test_a_class_of_which_nothing_is_left_to_train_on_is_refused(self, tmp_path):
+        rows = [(f"a film {i}", "ab"[i % 2], "train") for i in range(6)]
+        rows += [(f"a test {i}", "ab"[i % 2], "test") for i in range(4)]
+        rows += [("a test 0", "c", "train"), ("a test 1", "c", "train")]
+        path = write_csv(tmp_path / "a.csv", rows, "text,label,part")
+        with pytest.raises(CorpusError, match=r"occur in train, found \['c'\].*beside 2 repeats"):
+            open_corpus(table(path, part_column="part"))
+
     def test_copies_within_the_pool_stay(self, tmp_path):
         write_tree(tmp_path, REVIEWS | {"unsup/1_0.txt": "some film"})
         assert open_corpus(CorpusSource(kind="folder", path=tmp_path)).num_dropped == 0
