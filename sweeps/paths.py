@@ -18,6 +18,7 @@ from sweeps.errors import StorageError
 from sweeps.spec.values import SweepSpec
 
 LOCAL_COPY = "runs"
+DRIVER_FILE = "driver.json"
 
 
 def is_uri(place: str) -> bool:
@@ -120,6 +121,11 @@ class SweepPaths:
     def driver_lock(self) -> Path:
         """Held by the one driver of the sweep."""
         return self.folder / "driver.lock"
+
+    @property
+    def driver_json(self) -> Path:
+        """Process and machine of that driver, while it is at work."""
+        return self.folder / DRIVER_FILE
 
     @property
     def ledger_db(self) -> Path:

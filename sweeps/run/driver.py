@@ -33,7 +33,7 @@ def driver_lock(paths: SweepPaths) -> Iterator[None]:
     """
     is_new = not paths.folder.exists()
     lock = FileLock(paths.driver_lock)
-    owner = paths.driver_lock.with_suffix(".json")
+    owner = paths.driver_json
     try:
         paths.folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
@@ -80,7 +80,7 @@ def has_driver(paths: SweepPaths) -> bool:
     """
     if paths.is_remote:
         return True
-    told = read_object(paths.driver_lock.with_suffix(".json"))
+    told = read_object(paths.driver_json)
     if not {"host", "process"} <= told.keys():
         return False
     return told["host"] != socket.gethostname() or psutil.pid_exists(told["process"])

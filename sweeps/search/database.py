@@ -6,6 +6,7 @@ Asking never writes: Optuna makes what is missing when it opens a storage, and a
 
 import os
 import shutil
+import socket
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeps.errors import StorageError, SweepError
-from sweeps.storage import write_below
+from sweeps.paths import DRIVER_FILE
+from sweeps.storage import read_object, write_below
 
 # The last table, and row of it, that Optuna writes when it makes its tables.
 LAST_TABLE = "alembic_version"
@@ -66,13 +68,14 @@ def is_made(url: str) -> bool:
 
 @contextmanager
 def readable(url: str) -> Iterator[str]:
-    """The URL to read a ledger by: of a copy, where SQLite may not write beside its file.
+    """The URL to read a ledger by: of a copy, where SQLite must not write beside its file.
 
     With a write-ahead log also readers write there, which they may not in a folder of somebody else
-    or on a read-only disk.
+    or on a read-only disk, and must not while a driver on another machine writes: reader and writer
+    agree by shared memory, which a network drive does not give them.
     """
     file = Path(make_url(url).database or "") if url.startswith("sqlite") else None
-    if file is None or not file.is_file() or os.access(file.parent, os.W_OK):
+    if file is None or not file.is_file() or _may_be_opened(file):
         yield url
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -80,6 +83,12 @@ def readable(url: str) -> Iterator[str]:
             if part.is_file():
                 shutil.copyfile(part, Path(folder) / part.name)
         yield f"sqlite:///{folder}/{file.name}"
+
+
+def _may_be_opened(ledger: Path) -> bool:
+    here = socket.gethostname()
+    writer = read_object(ledger.with_name(DRIVER_FILE)).get("host", here)
+    return os.access(ledger.parent, os.W_OK) and writer == here
 
 
 def _has_tables(url: str) -> bool:

@@ -137,8 +137,8 @@ class TrialRecord:
             the worker.
         repeated_seconds: Seconds that vanished so and were worked again.
         inherited_seconds: Seconds of earlier attempts, whose run was stopped, that it goes on from.
-        accelerators: Accelerators it holds while a worker has it, whatever the spec says later; None
-            in older ledgers.
+        accelerators: Accelerators it holds while a worker has it, whatever the spec says later;
+            None in older ledgers.
     """
 
     key: TrialKey

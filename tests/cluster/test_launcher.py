@@ -173,7 +173,7 @@ class Launched:
         return self.site.on_host(name, "pgrep -x raylet").returncode == 0
 
     def kill_driver(self):
-        owner = self.paths.driver_lock.with_suffix(".json")
+        owner = self.paths.driver_json
         told = json.loads(owner.read_text(encoding="utf-8"))
         assert told["host"] == "head"
         self.on("head", f"kill -9 {told['process']}")

@@ -76,7 +76,7 @@ class LivingLedger:
 
     def drive(self, process):
         driver = {"process": process, "host": socket.gethostname()}
-        self.paths.driver_lock.with_suffix(".json").write_text(json.dumps(driver))
+        self.paths.driver_json.write_text(json.dumps(driver))
 
     def go_on(self, until=lambda what, record: False):
         for now, what, record in self._events:

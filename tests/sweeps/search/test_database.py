@@ -1,5 +1,8 @@
+import json
+import socket
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from simulation import open_control, run_all, tiny_spec
@@ -7,7 +10,7 @@ from simulation import open_control, run_all, tiny_spec
 from sweeps.errors import MeaningError, StorageError, TrackingError
 from sweeps.paths import SweepPaths
 from sweeps.record.tracking import check_tracking
-from sweeps.search.database import is_made, told_when_gone
+from sweeps.search.database import is_made, readable, told_when_gone
 from sweeps.search.studies import OptunaStudies, check_ledger, read_meaning
 from sweeps.spec.load import load_spec
 from sweeps.spec.meaning import meaning
@@ -136,3 +139,25 @@ def test_other_errors_are_not_taken_for_the_databases(tmp_path):
     for error in (ValueError("another"), MeaningError("a key differs")):
         with pytest.raises(type(error), match=str(error)), told_when_gone("sqlite://"):
             raise error
+
+
+def test_a_ledger_that_another_machine_writes_is_read_from_a_copy(tmp_path):
+    paths = SweepPaths(storage=str(tmp_path), name="tiny")
+    paths.folder.mkdir()
+    contents = {paths.ledger_db: b"rows", Path(f"{paths.ledger_db}-wal"): b"newer rows"}
+    for file, content in contents.items():
+        file.write_bytes(content)
+    paths.driver_json.write_text(json.dumps({"process": 1, "host": "another-machine"}))
+    with readable(paths.ledger_url) as url:
+        copy = Path(url.removeprefix("sqlite:///")).parent
+        assert {file.name: file.read_bytes() for file in copy.iterdir()} == {
+            file.name: content for file, content in contents.items()
+        }
+        assert copy != paths.folder
+    assert not copy.exists()
+    paths.driver_json.write_text(json.dumps({"process": 1, "host": socket.gethostname()}))
+    with readable(paths.ledger_url) as url:
+        assert url == paths.ledger_url
+    paths.driver_json.unlink()
+    with readable(paths.ledger_url) as url:
+        assert url == paths.ledger_url
