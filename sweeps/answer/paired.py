@@ -10,7 +10,7 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, gammaln, ndtri
+from scipy.special import ndtri
 from scipy.stats import binom
 
 from sweeps.answer.scores import Point, Scores
@@ -75,18 +75,9 @@ class McNemar:
 
 def mcnemar(first_only: int, second_only: int) -> McNemar:
     """The test from its two counts; its p-value is 1 where no document tells them apart."""
-    total, smaller = first_only + second_only, min(first_only, second_only)
-    if total == 0:
-        return McNemar(first_only=0, second_only=0, mid=1.0)
-    tail = float(betainc(total - smaller, smaller + 1, 0.5))
-    outcome = _binomial_half(smaller, total)
-    return McNemar(first_only=first_only, second_only=second_only, mid=min(1.0, 2 * tail - outcome))
-
-
-def _binomial_half(count: int, total: int) -> float:
-    """P(X = count), X ~ Binomial(total, 1/2)."""
-    ways = gammaln(total + 1) - gammaln(count + 1) - gammaln(total - count + 1)
-    return float(np.exp(ways - total * np.log(2)))
+    smaller, half = min(first_only, second_only), binom(first_only + second_only, 0.5)
+    mid = min(1.0, float(2 * half.cdf(smaller) - half.pmf(smaller)))
+    return McNemar(first_only=first_only, second_only=second_only, mid=mid)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

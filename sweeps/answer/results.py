@@ -13,12 +13,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from sweeps.search.decisions import CellState
-from sweeps.search.ledger import Ledger
+from sweeps.search.ledger import Ledger, replay
 from sweeps.search.records import StudyKey, TrialRecord
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.values import SweepSpec
 from sweeps.storage import write_whole
-from ulm.regimes import Regime
 
 TIMING_COLUMNS = ("seconds", "search_seconds", "accelerator_seconds")
 """Columns that differ between two runs of the same sweep."""
@@ -127,22 +126,10 @@ def own_seconds(record: TrialRecord) -> float:
 def open_ledger(
     spec: SweepSpec, cells: Sequence[Cell], records: Iterable[TrialRecord]
 ) -> tuple[Ledger, dict[str, list[TrialRecord]]]:
-    """A ledger that only answers questions, and the records of each cell, lost attempts included.
-
-    The general encoder, where it is a pretrained one, is the one the newest trials started from.
-    """
+    """A ledger that only answers questions, and the records of each cell, lost attempts included."""
     groups = group_by_cell(records)
-    started = [
-        record
-        for cell in cells
-        if not cell.needs and not cell.is_general and Regime(cell.regime).starts_from_general
-        for record in groups.get(cell.id, ())
-        if record.key.study.stage is cell.stages[0]
-    ]
-    newest = max(started, key=lambda record: record.started_at, default=None)
-    every = [record for group in groups.values() for record in group]
-    general = newest.encoder if newest is not None else None
-    return Ledger(spec, cells, records=every, general_encoder=general), groups
+    every = (record for group in groups.values() for record in group)
+    return replay(spec, cells, every), groups
 
 
 def _status(ledger: Ledger, cell: Cell, records: Sequence[TrialRecord]) -> str:

@@ -299,3 +299,21 @@ class Ledger(Books):
         if self._spec.order == "smallest_first":
             return (precedence, float(cell.size or 0), cell.seed, position)
         return (precedence, -self._cost[cell.id], position, 0)
+
+
+def replay(spec: SweepSpec, cells: Sequence[Cell], records: Iterable[TrialRecord]) -> Ledger:
+    """A ledger that only answers questions.
+
+    A pretrained general encoder is the one that the newest trial of `ulm` or `ulm+domain` was
+    started from.
+    """
+    records = tuple(records)
+    first = {
+        StudyKey(cell_id=cell.id, stage=cell.stages[0])
+        for cell in cells
+        if not cell.is_general and Regime(cell.regime).starts_from_general
+    }
+    started = [record for record in records if record.key.study in first]
+    newest = max(started, key=lambda record: record.started_at, default=None)
+    general = None if newest is None else newest.encoder
+    return Ledger(spec, cells, records=records, general_encoder=general)

@@ -35,7 +35,7 @@ from sweeps.search.attributes import (
     wait_attributes,
 )
 from sweeps.search.database import connect_arguments, is_made, readable, unusable
-from sweeps.search.ledger import Ledger
+from sweeps.search.ledger import Ledger, replay
 from sweeps.search.records import Progress, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.search.suggestions import (
     DRIVER_STOPPED,
@@ -50,7 +50,6 @@ from sweeps.spec.meaning import JSON, meaning
 from sweeps.spec.searches import Range
 from sweeps.spec.spaces import maximizes, num_trials
 from sweeps.spec.values import SweepSpec
-from ulm.regimes import Regime
 
 T = TypeVar("T")
 
@@ -238,8 +237,7 @@ def read_ledger(paths: SweepPaths, spec: SweepSpec) -> Ledger:
     """
     url = _url_of(paths, spec)
     records = () if url is None else _read(url, spec.name, OptunaStudies.read) or ()
-    general = _general_encoder_of(records, spec)
-    return Ledger(spec, make_cells(spec), records=records, general_encoder=general)
+    return replay(spec, make_cells(spec), records)
 
 
 def _read(url: str, name: str, read: Callable[[OptunaStudies], T]) -> T | None:
@@ -299,18 +297,6 @@ def _url_of(paths: SweepPaths, spec: SweepSpec) -> str | None:
     if spec.ledger.url is not None:
         return spec.ledger.url
     return paths.ledger_url if paths.ledger_db.is_file() else None
-
-
-def _general_encoder_of(records: Sequence[TrialRecord], spec: SweepSpec) -> str | None:
-    """The encoder that the latest trial of `ulm` or `ulm+domain` was started from."""
-    starts = {
-        StudyKey(cell_id=cell.id, stage=cell.stages[0])
-        for cell in make_cells(spec)
-        if not cell.is_general and Regime(cell.regime).starts_from_general
-    }
-    started = [record for record in records if record.key.study in starts]
-    latest = max(started, key=lambda record: record.started_at, default=None)
-    return None if latest is None else latest.encoder
 
 
 def _direction(maximize: bool) -> StudyDirection:
