@@ -148,7 +148,7 @@ def bootstrap_claim(scores: Scores, rng: np.random.Generator) -> Claim:
 
 
 def extrapolation_claims(scores: Scores) -> Iterator[Claim]:
-    """Accuracy at twice the largest size: by the form that is true, and the range over all."""
+    """Accuracy and gain at twice the largest size: by the form that is true, and over all."""
     size = 2 * LARGEST
     truth = true_accuracy(("ulm+domain", size))
     model = extrapolate(scores, "ulm+domain", SIZES)
@@ -157,8 +157,10 @@ def extrapolation_claims(scores: Scores) -> Iterator[Claim]:
     interval = true_form.predict(size).interval
     yield Claim(name=f"accuracy at {size:,}, by the true form", interval=interval, truth=truth)
     outlook = outlook_at((), scores, "ulm+domain", SIZES, size, model)
-    given = None if isinstance(outlook, str) else outlook.accuracy
-    yield Claim(name=f"accuracy at {size:,}, range over forms", interval=given, truth=truth)
+    accuracy, gain = (None, None) if isinstance(outlook, str) else (outlook.accuracy, outlook.gain)
+    yield Claim(name=f"accuracy at {size:,}, range over forms", interval=accuracy, truth=truth)
+    doubling = truth - true_accuracy(("ulm+domain", LARGEST))
+    yield Claim(name=f"gain at {size:,}, range over forms", interval=gain, truth=doubling)
 
 
 def coverage(found: list[Claim]) -> tuple[float, float, float]:

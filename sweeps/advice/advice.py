@@ -18,8 +18,18 @@ from sweeps.answer.paired import MOST_MORE, POWER, more_seeds_to_claim
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Scores
 from sweeps.answer.search_curves import SearchCurve, Verdict
-from sweeps.report.headline import WORTHWHILE
-from sweeps.report.phrases import counted, joined, number, percent, points_text, rounded, span
+from sweeps.answer.statistics import Doubling
+from sweeps.report.headline import WORTHWHILE, over_bow
+from sweeps.report.phrases import (
+    counted,
+    forms_used,
+    joined,
+    number,
+    percent,
+    plus,
+    points_text,
+    signed,
+)
 from sweeps.spec.values import SweepSpec
 
 
@@ -51,7 +61,7 @@ def advise(
     lines: list[str] = []
     wanted = Wanted()
     for part in (
-        target_advice(spec, scores, lead, question, model),
+        target_advice(spec, scores, question),
         _next_text(spec, rows, scores, lead, question, model),
         _stop(spec, lead, question),
         _pool(spec, question),
@@ -60,8 +70,12 @@ def advise(
     ):
         lines += part.lines
         wanted = wanted.joined(part.wanted)
-    lines += [*_forms(model), *_searches(searches)]
+    lines += [*_forms(model), *_searches(searches), _counting(spec)]
     return Advice(lines=tuple(lines), wanted=wanted.beyond(spec))
+
+
+def _counting(spec: SweepSpec) -> str:
+    return f"Documents are counted in all, your {number(spec.labels.train)} labelled ones included."
 
 
 def _next_text(
@@ -78,16 +92,23 @@ def _next_text(
     if isinstance(outlook, str):
         return said(
             f"{number(size)} documents: no answer, {outlook}.",
-            wanted=wanted_sizes(spec, question.most_documents),
+            wanted=_wanted_at(spec, size, question),
         )
     lines = [_outlook_text(outlook, lead.regime)]
     money = _money_text(outlook, question)
     return said(*lines, *([money] if money else []))
 
 
+def _wanted_at(spec: SweepSpec, size: int, question: Question) -> Wanted:
+    """Sizes that would say more of a size that nothing is said of: itself where it is small."""
+    if spec.labels.train <= size < spec.sizes[0]:
+        return Wanted(sizes=(size,))
+    return wanted_sizes(spec, question.most_documents)
+
+
 def _outlook_text(outlook: Outlook, regime: str) -> str:
     low, high = outlook.accuracy.low, outlook.accuracy.high
-    what = "extrapolated, range over forms" if outlook.is_extrapolated else "95 %"
+    what = f"extrapolated by {forms_used(outlook.num_forms)}" if outlook.num_forms else "95 %"
     text = (
         f"{number(outlook.size)} documents: `{regime}` should score {percent(low)} to "
         f"{percent(high)} ({what})"
@@ -95,8 +116,8 @@ def _outlook_text(outlook: Outlook, regime: str) -> str:
     gain = outlook.gain
     if gain is not None:
         text += (
-            f", {100 * gain.low:+.1f} to {100 * gain.high:+.1f} points against "
-            f"{number(outlook.start)} documents"
+            f", {plus(gain.low)} to {plus(gain.high)} points against {number(outlook.start)} "
+            "documents"
         )
     return f"{text}."
 
@@ -128,15 +149,7 @@ def _stop(spec: SweepSpec, lead: Growth, question: Question) -> Advice:
     if stretch is not None:
         return said(
             f"Stop at {number(stretch.start)} documents: from there to {number(stretch.end)} a "
-            "doubling brings less than half a point, with its whole interval."
-        )
-    whole = lead.to_the_end[0] if lead.to_the_end else None
-    if whole is not None and whole.is_below(WORTHWHILE):
-        return said(
-            f"When to stop: no answer, no rise is seen from {number(whole.start)} to "
-            f"{number(whole.end)} documents: more text does not help `{lead.regime}` here, or only "
-            "beyond these sizes.",
-            wanted=wanted_sizes(spec, question.most_documents),
+            f"doubling brings `{lead.regime}` less than half a point, with its whole interval."
         )
     if not lead.by_step:
         return said(
@@ -144,15 +157,20 @@ def _stop(spec: SweepSpec, lead: Growth, question: Question) -> Advice:
             wanted=wanted_sizes(spec, question.most_documents),
         )
     last = lead.by_step[-1]
-    text = f"the doubling up to {number(last.end)} documents brought {_points(last.accuracy.value)}"
-    interval = last.accuracy.interval
+    text, interval = _doubling_text(last), last.accuracy.interval
     if interval is None or last.accuracy.num_seeds < 2:
         return said(
             f"When to stop: no answer, {text} at one seed; add seeds.", wanted=Wanted(num_seeds=3)
         )
-    text += f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
     if interval.low > WORTHWHILE:
         return said(f"Not yet: {text}, surely more than half a point.")
+    little = last if last.is_below(WORTHWHILE) else _flat(lead)
+    if little is not None:
+        return said(
+            f"When to stop: no answer, {_doubling_text(little)}, and no rise before it is sure: "
+            "more text helps little here, or only beyond these sizes.",
+            wanted=wanted_sizes(spec, question.most_documents),
+        )
     wanted = wanted_for_precision(last.accuracy, WORTHWHILE)
     remedy = "more seeds decide"
     if wanted is None:
@@ -160,6 +178,19 @@ def _stop(spec: SweepSpec, lead: Growth, question: Question) -> Advice:
     return said(
         f"When to stop: no answer, {text}, which holds half a point; {remedy}.", wanted=wanted
     )
+
+
+def _doubling_text(found: Doubling) -> str:
+    return (
+        f"from {number(found.start)} to {number(found.end)} documents a doubling brought "
+        f"`{found.regime}` {signed(found.accuracy, ' points')}"
+    )
+
+
+def _flat(lead: Growth) -> Doubling | None:
+    """All sizes, where a doubling over them surely brings little and no rise is sure."""
+    risen = any(doubling.is_rising for doubling in lead.from_the_start)
+    return next((d for d in lead.to_the_end[:1] if d.is_below(WORTHWHILE) and not risen), None)
 
 
 def _pool(spec: SweepSpec, question: Question) -> Advice:
@@ -174,27 +205,10 @@ def _pool(spec: SweepSpec, question: Question) -> Advice:
     )
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:+.1f} points"
-
-
 def _reference(findings: Findings, lead: Growth) -> Advice:
-    crossing = lead.over_bow
-    if crossing is None:
-        return said()
-    if crossing.is_bracketed and crossing.documents is not None and crossing.interval is not None:
-        return said(
-            f"Below {rounded(crossing.documents)} documents (95 %: {span(crossing.interval)}) "
-            "TF-IDF is the better choice."
-        )
-    sized = [d for d in findings.against_bow if d.first[0] == lead.regime]
-    if not sized:
-        return said()
-    last = max(sized, key=lambda found: found.first[1] or 0)
-    return said(
-        f"Against `bow` at {number(last.first[1] or 0)} documents: {points_text(last)}"
-        + ("." if last.is_claimed else "; not a claim at these seeds.")
-    )
+    """Where TF-IDF is passed, in the words of the headline."""
+    text = "; ".join(over_bow(findings, lead))
+    return said(f"{text[:1].upper()}{text[1:]}.") if text else said()
 
 
 def _sureness(spec: SweepSpec, scores: Scores, findings: Findings, lead: Growth) -> Advice:
@@ -216,9 +230,11 @@ def _sureness(spec: SweepSpec, scores: Scores, findings: Findings, lead: Growth)
     more = more_seeds_to_claim(last)
     if more is None or last.num_seeds + more > MOST_SEEDS:
         needed = f"over {MOST_MORE}" if more is None else number(more)
+        remedy = "choose by cost"
+        if last.is_above:
+            remedy = f"`{last.first[0]}` is ahead on average, but not at every seed"
         return said(
-            f"{text}; if more seeds went as these it would take {needed} of them: take both as "
-            "equal, and choose by cost."
+            f"{text}; if more seeds went as these it would take {needed} of them: {remedy}."
         )
     return said(
         f"{text}; {counted(more, 'more seed')} that went as these would make it one, with a chance "
@@ -237,7 +253,7 @@ def _forms(model: Extrapolation | None) -> list[str]:
             refuted = "; not used" if found.is_refuted else ""
             lines.append(
                 f"Form {found.form.name}, {found.form.formula}: fitted without "
-                f"{number(model.sizes[-1])} documents it misses them by {_points(miss.value)}"
+                f"{number(model.sizes[-1])} documents it misses them by {plus(miss.value)} points"
                 f"{refuted}."
             )
     return lines

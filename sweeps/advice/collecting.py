@@ -25,7 +25,7 @@ class Outlook:
         start: The largest measured size below it, or the smallest of all.
         accuracy: Range of the accuracy.
         gain: Range of the accuracy minus that at `start`; None where both are the same.
-        is_extrapolated: Whether the size lies beyond the measured ones.
+        num_forms: Forms that it was extrapolated by; 0 within the measured sizes.
         accelerator_hours: Of one cell with its search, linear in size; None where not reported.
     """
 
@@ -33,7 +33,7 @@ class Outlook:
     start: int
     accuracy: Interval
     gain: Interval | None
-    is_extrapolated: bool
+    num_forms: int
     accelerator_hours: float | None
 
 
@@ -68,15 +68,15 @@ def outlook_at(
             f"it is more than four times the largest measured size, {known[-1]:,}: no form is "
             "trusted that far"
         )
-    start = model.sizes[-1]
-    gains = [np.sort(f.draws.accuracy_at(size) - f.draws.accuracy_at(start)) for f in model.trusted]
-    ends = [np.percentile(gain, [2.5, 97.5]) for gain in gains]
+    gain = range_of(model.gain_at(size))
+    if not any(found.form.is_floor_positive for found in model.fitted):
+        gain = Interval(low=min(gain.low, 0.0), high=gain.high)  # it may level off here
     return Outlook(
         size=size,
-        start=start,
+        start=model.sizes[-1],
         accuracy=range_of(model.accuracy_at(size)),
-        gain=Interval(low=float(min(e[0] for e in ends)), high=float(max(e[1] for e in ends))),
-        is_extrapolated=True,
+        gain=gain,
+        num_forms=len(model.trusted),
         accelerator_hours=hours,
     )
 
@@ -90,16 +90,16 @@ def _within(
     if not scores.has(*points):
         return f"no seed has both {below:,} and {above:,}"
     part = 1.0 if below == above else log(size / below) / log(above / below)
-    accuracy = scores.contrast(points, [1 - part, part]).interval
+    accuracy = scores.contrast(points, [1 - part, part])
     gain = scores.contrast(points, [-part, part]).interval
-    if accuracy is None:
+    if accuracy.num_seeds < 2 or accuracy.interval is None:
         return "one seed shows no spread"
     return Outlook(
         size=size,
         start=below,
-        accuracy=accuracy,
+        accuracy=accuracy.interval,
         gain=gain if size > below else None,
-        is_extrapolated=False,
+        num_forms=0,
         accelerator_hours=hours,
     )
 

@@ -5,20 +5,18 @@ written but the spec that was asked for.
 """
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
-
-import numpy as np
 
 from sweeps.advice.advice import advise
 from sweeps.advice.question import Question
 from sweeps.advice.target_advice import Advice
 from sweeps.advice.wanted import check_writable, write_spec
 from sweeps.answer.findings import find, make_sweep_scores
+from sweeps.answer.majority import find_majority
 from sweeps.answer.predictions import fetch_predictions, load_hits
-from sweeps.answer.results import ResultRow, make_rows, open_ledger
+from sweeps.answer.results import make_rows, open_ledger
 from sweeps.answer.search_curves import search_curve
 from sweeps.answer.tried import search_panels
 from sweeps.paths import SweepPaths
@@ -43,8 +41,8 @@ def consult(
         paths: Where the sweep lies.
         spec: Its spec.
         records: Everything its ledger remembers.
-        asked: Fields of a `Question` by name; chance is added from the predictions, the pool from
-            the token array.
+        asked: Fields of a `Question` by name; chance is added from the predictions, one half where
+            there are none, the pool from the token array.
 
     Raises:
         QuestionError: What is asked for cannot be.
@@ -54,7 +52,9 @@ def consult(
     rows = make_rows(spec, cells, records)
     content = read_meaning(paths, spec).get(CONTENT[0])
     pool = recorded_pool(spec.corpus, paths.tokens, content)
-    question = Question(**asked, chance=1 / num_classes(paths, rows), pool_documents=pool)
+    majority = find_majority(paths, rows)
+    chance = 0.5 if majority is None else majority.share
+    question = Question(**asked, chance=chance, pool_documents=pool)
     hits = load_hits(paths, rows)
     latest = open_ledger(spec, cells, records)[0].records
     found = (search_curve(panel) for panel in search_panels(spec, cells, latest))
@@ -89,14 +89,3 @@ def advice_lines(
         write_spec(spec, advice.wanted, emit_spec)
         lines.append(f"go on with: {shlex.join([typed('sweep'), 'run', str(emit_spec)])}")
     return lines
-
-
-def num_classes(paths: SweepPaths, rows: Sequence[ResultRow]) -> int:
-    """Classes of the first readable predictions; two where there are none yet."""
-    for row in rows:
-        try:
-            with np.load(paths.predictions(row.cell), allow_pickle=False) as file:
-                return int(file["probabilities"].shape[1])
-        except (OSError, KeyError, ValueError, IndexError, BadZipFile):
-            continue
-    return 2

@@ -17,7 +17,7 @@ class Question:
         budget_documents: Domain documents that can be had in all.
         price_per_document: Money for one more document.
         price_per_gpu_hour: Money for one accelerator hour.
-        chance: Accuracy of guessing, 1 / number of classes.
+        chance: Accuracy of always saying the most frequent class.
         pool_documents: Domain documents that the recorded corpus has; None where unknown.
     """
 
@@ -36,8 +36,8 @@ class Question:
             )
         if self.target is not None and self.target <= self.chance:
             raise QuestionError(
-                f"--target must be above chance, {self.chance:.3g} with "
-                f"{round(1 / self.chance)} classes, found {self.target:g}; name a higher accuracy"
+                f"--target must be above {self.chance:.3g}, what always saying one class scores, "
+                f"found {self.target:g}; name a higher accuracy"
             )
         if self.budget_documents is not None and self.budget_documents < 1:
             raise QuestionError(

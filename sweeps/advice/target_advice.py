@@ -5,14 +5,23 @@ what every part of `sweep advise` returns.
 """
 
 from dataclasses import dataclass
+from math import inf
 
 from sweeps.advice.question import Question
 from sweeps.advice.wanted import Wanted, wanted_sizes
 from sweeps.answer.crossings import Crossing, find_crossing, reaching
-from sweeps.answer.extrapolation import ALL_REFUTED, Extrapolation, range_of, why_not
-from sweeps.answer.findings import Growth
+from sweeps.answer.extrapolation import ALL_REFUTED, extrapolate, range_of, why_not
 from sweeps.answer.scores import Interval, Scores
-from sweeps.report.phrases import counted, joined, number, rounded, span
+from sweeps.report.phrases import (
+    counted,
+    forms_used,
+    joined,
+    number,
+    rounded,
+    rounded_up,
+    span,
+    with_interval,
+)
 from sweeps.spec.values import SweepSpec
 
 
@@ -34,87 +43,113 @@ def said(*lines: str, wanted: Wanted | None = None) -> Advice:
     return Advice(lines=lines, wanted=wanted or Wanted())
 
 
-def target_advice(
-    spec: SweepSpec,
-    scores: Scores,
-    lead: Growth,
-    question: Question,
-    model: Extrapolation | None,
-) -> Advice:
-    """What the target accuracy of a question needs; nothing where none is named."""
-    if question.target is None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Way:
+    """A regime with a size axis, and where it reaches the target."""
+
+    regime: str
+    crossing: Crossing
+
+
+def target_advice(spec: SweepSpec, scores: Scores, question: Question) -> Advice:
+    """What the target accuracy of a question needs; nothing where none is named.
+
+    By the regime that needs least text for it, none at all included.
+    """
+    target = question.target
+    if target is None:
         return said()
-    crossing = find_crossing(scores, spec.sizes, reaching(lead.regime, question.target))
-    if crossing is None:
+    name = f"Target {100 * target:g} %"
+    free = _without_text(scores, target)
+    if free:
+        return said(f"{name}: reached without domain text, by {joined(free)}.")
+    way = _shortest(scores, spec, target)
+    if way is None:
         return said()
-    name = f"{100 * question.target:g} %"
-    if crossing.is_bracketed:
-        return _bracketed(name, lead.regime, crossing)
-    if not crossing.begins_below and crossing.is_at_most:
-        return _from_the_start(name, lead.regime, crossing)
-    if crossing.documents is None and crossing.num_seeds > 1 and not _touches_end(crossing):
-        if model is None or not model.trusted:
-            reason = why_not(scores, lead.regime, spec.sizes) or ALL_REFUTED
-            return said(
-                f"{_not_within(name, crossing)}, and its curve is not extrapolated: {reason}.",
-                wanted=wanted_sizes(spec, question.most_documents),
-            )
-        return _beyond(spec, name, question, question.target, crossing, model)
-    return _unresolved(spec, name, lead.regime, question, crossing)
-
-
-def _touches_end(crossing: Crossing) -> bool:
-    """Whether the largest size may have the target already."""
-    return crossing.interval is None or crossing.interval.low < crossing.largest
-
-
-def _bracketed(name: str, regime: str, crossing: Crossing) -> Advice:
-    assert crossing.documents is not None, "what is bracketed is reached"
-    text = (
-        f"Target {name}: `{regime}` reaches it from about {rounded(crossing.documents)} documents"
-    )
-    if crossing.interval is None:
-        return said(f"{text}.")
-    return said(
-        f"{text} (95 %: {span(crossing.interval)}); collect {rounded(crossing.interval.high)} to "
-        "be on the safe side, and no more for this target."
-    )
-
-
-def _from_the_start(name: str, regime: str, crossing: Crossing) -> Advice:
-    smallest = number(crossing.smallest)
-    if crossing.interval is None or crossing.interval.high > crossing.smallest:
+    crossing = way.crossing
+    if crossing.num_seeds < 2:
         return said(
-            f"Target {name}: the mean of `{regime}` at {smallest} documents, the smallest size, is "
-            "above it, its interval is not: no answer below that size, more seeds decide.",
-            wanted=Wanted(num_seeds=crossing.num_seeds + 2),
+            f"{name}: no answer, {counted(crossing.num_seeds, 'seed')} shows no spread; add seeds.",
+            wanted=Wanted(num_seeds=3),
         )
-    return said(f"Target {name}: {smallest} documents, the smallest size, reach it already.")
+    if crossing.ends_above:
+        return _reached(name, way)
+    if crossing.interval is not None and crossing.interval.low >= crossing.largest:
+        return _beyond(spec, scores, name, question, way, target)
+    return _unresolved(spec, name, question, way)
 
 
-def _not_within(name: str, crossing: Crossing) -> str:
-    return f"Target {name}: not reached within {number(crossing.largest)} documents"
+def _without_text(scores: Scores, target: float) -> list[str]:
+    """Regimes without a size axis whose whole interval, over two seeds or more, is above."""
+    points = [point for point in scores.points if point[1] is None and scores.count(point) > 1]
+    accuracies = ((point[0], scores.contrast([point], [1.0])) for point in points)
+    return [
+        f"`{regime}` with {with_interval(accuracy, unit=' %')}"
+        for regime, accuracy in accuracies
+        if accuracy.interval is not None and accuracy.interval.low > target
+    ]
+
+
+def _shortest(scores: Scores, spec: SweepSpec, target: float) -> _Way | None:
+    """The regime that surely reaches the target first, else in the mean, else is highest."""
+    regimes = dict.fromkeys(regime for regime, size in scores.points if size is not None)
+    found = (
+        (regime, find_crossing(scores, spec.sizes, reaching(regime, target))) for regime in regimes
+    )
+    ways = [_Way(regime=regime, crossing=crossing) for regime, crossing in found if crossing]
+
+    def length(way: _Way) -> tuple[float, float, float]:
+        crossing = way.crossing
+        end = inf if crossing.interval is None else crossing.interval.high
+        highest = scores.means((way.regime, crossing.largest))[0]
+        return (end, inf if crossing.documents is None else crossing.documents, -highest)
+
+    return min(ways, key=length, default=None)
+
+
+def _reached(name: str, way: _Way) -> Advice:
+    crossing, regime = way.crossing, way.regime
+    assert crossing.interval is not None, "it ends above"
+    assert crossing.documents is not None, "it ends above"
+    smallest, safe = number(crossing.smallest), rounded_up(crossing.interval.high)
+    if crossing.is_throughout:
+        return said(f"{name}: {smallest} documents, the smallest size, reach it with `{regime}`.")
+    if crossing.is_bracketed:
+        return said(
+            f"{name}: `{regime}` reaches it from about {rounded(crossing.documents)} documents "
+            f"(95 %: {span(crossing.interval)}); collect {safe} to be on the safe side, and no "
+            "more for this target."
+        )
+    return said(
+        f"{name}: `{regime}` surely reaches it from {safe} documents on, perhaps from {smallest}, "
+        f"the smallest size: collect {safe}; more seeds or a smaller size may show that fewer do.",
+        wanted=Wanted(num_seeds=crossing.num_seeds + 2),
+    )
 
 
 def _beyond(
-    spec: SweepSpec,
-    name: str,
-    question: Question,
-    target: float,
-    crossing: Crossing,
-    model: Extrapolation,
+    spec: SweepSpec, scores: Scores, name: str, question: Question, way: _Way, target: float
 ) -> Advice:
-    begin, predictions = _not_within(name, crossing), model.documents_for(target)
+    begin = f"{name}: not reached within {number(way.crossing.largest)} documents"
+    model = extrapolate(scores, way.regime, spec.sizes)
+    if model is None or not model.trusted:
+        reason = why_not(scores, way.regime, spec.sizes) or ALL_REFUTED
+        return said(
+            f"{begin}, and the curve of `{way.regime}` is not extrapolated: {reason}.",
+            wanted=wanted_sizes(spec, question.most_documents),
+        )
+    predictions = model.documents_for(target)
     ends = range_of(predictions)
     if ends.low > model.limit:
         return said(
-            f"{begin}, and by every form not within {rounded(model.limit)} either: up to there "
-            "more text does not reach it; more labels or a larger model might."
+            f"{begin}, and by {forms_used(len(predictions))} of `{way.regime}` not within "
+            f"{rounded(model.limit)} either: up to there more text does not reach it; more labels "
+            "or a larger model might."
         )
     forms = joined(f"{p.form} {_documents(p.value, model.limit)}" for p in predictions)
     return said(
-        f"{begin}; extrapolated it needs {_range(ends, model.limit)} documents ({forms}): forms "
-        "that fit the measured sizes alike, so this is a range and not a number; measure a larger "
+        f"{begin}; extrapolated `{way.regime}` needs {_range(ends, model.limit)} documents "
+        f"({forms}): a range by {forms_used(len(predictions))}, not a number; measure a larger "
         "size before paying for all of it.",
         wanted=wanted_sizes(spec, question.most_documents),
     )
@@ -128,25 +163,20 @@ def _range(ends: Interval, limit: float) -> str:
     return f"{rounded(ends.low)} to {_documents(ends.high, limit)}"
 
 
-def _unresolved(
-    spec: SweepSpec, name: str, regime: str, question: Question, crossing: Crossing
-) -> Advice:
-    if crossing.num_seeds < 2:
-        return said(
-            f"Target {name}: no answer, {counted(crossing.num_seeds, 'seed')} shows no spread; add "
-            "seeds.",
-            wanted=Wanted(num_seeds=3),
-        )
+def _unresolved(spec: SweepSpec, name: str, question: Question, way: _Way) -> Advice:
+    """Where the largest size may have the target, and may not."""
+    crossing = way.crossing
     seen = "is not reached in the mean"
     if crossing.documents is not None:
         seen = f"is passed by the mean at about {rounded(crossing.documents)} documents"
     reason = "the interval of the curve holds it at the end of the measured range"
     if crossing.interval is not None:
         reason += f" (95 %: {span(crossing.interval)})"
+    seeds = counted(crossing.num_seeds, "seed")
     return said(
-        f"Target {name}: {seen} of `{regime}`, but {reason}: {counted(crossing.num_seeds, 'seed')} "
-        "cannot say where; add seeds, and a larger size where the range ends too early.",
+        f"{name}: {seen} of `{way.regime}`, but {reason}: {seeds} cannot say where; add seeds, and "
+        "a larger size where the range ends too early.",
         wanted=Wanted(num_seeds=crossing.num_seeds + 2).joined(
-            Wanted() if crossing.ends_above else wanted_sizes(spec, question.most_documents)
+            wanted_sizes(spec, question.most_documents)
         ),
     )

@@ -28,11 +28,14 @@ class Agreement:
     num_seeds: int
 
 
-def concordance(values: Floats) -> float:
+def concordance(values: Floats) -> float | None:
     """Kendall's W (Kendall & Babington Smith 1939; ties: Siegel 1956, page 234).
 
     Args:
         values: float64 [P, S], higher is better; at least two of each.
+
+    Returns:
+        None where every seed ties every point: there is no order to agree on.
     """
     num_points, num_seeds = values.shape
     ranks = rankdata(values, axis=0)
@@ -43,12 +46,15 @@ def concordance(values: Floats) -> float:
         ties += float((counts**3 - counts).sum())
     largest = num_seeds**2 * (num_points**3 - num_points) - num_seeds * ties
     if largest <= 0:
-        return 1.0  # every seed ties every point
+        return None
     return float(12 * ((sums - sums.mean()) ** 2).sum() / largest)
 
 
 def agreement(scores: Scores) -> Agreement | None:
-    """Agreement of the seeds that have the most points; None below two seeds or two points."""
+    """Agreement of the seeds that have the most points; None below two seeds or two points.
+
+    None too where every seed ties all of these.
+    """
     finished = np.isfinite(scores.values)
     if not finished.any():
         return None
@@ -57,4 +63,6 @@ def agreement(scores: Scores) -> Agreement | None:
     if len(seeds) < 2 or len(points) < 2:
         return None
     found = concordance(scores.values[np.ix_(points, seeds)])
+    if found is None:
+        return None
     return Agreement(concordance=found, num_points=len(points), num_seeds=len(seeds))

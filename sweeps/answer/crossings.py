@@ -2,11 +2,11 @@
 
 Scores and a `Balance` come in: regimes that grow with size, points that do not, a constant. Out
 goes the last size at which their sum rises through zero, log-linear between measured sizes; an
-early touch that does not last is none. Its interval is the same read off the limits of the sum's t
-interval at every size: from where the upper one stays above zero to where the lower one does. Few
-seeds agree here and there by chance: a width along the curve counts as at least the narrowest
-eighth of them, which simulated sweeps ask for (docs/statistics.md). It serves targets, shares of
-the gain and regimes that meet.
+early touch that does not last is none, nor is a tie. Its interval is the same read off the limits
+of the sum's t interval at every size: from where the upper one stays above zero to where the lower
+one does. Few seeds agree here and there by chance: a width along the curve counts as at least the
+narrowest eighth of them, which simulated sweeps ask for (docs/statistics.md). It serves targets,
+shares of the gain and regimes that meet.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from math import inf
 
 import numpy as np
 
-from sweeps.answer.scores import Floats, Interval, Point, Scores
+from sweeps.answer.scores import EQUAL, Floats, Interval, Point, Scores
 
 _STEPS = 64  # positions tested between two measured sizes
 _LEAST_WIDTH = 0.125  # quantile of the widths along the curve below which none counts
@@ -57,6 +57,7 @@ class Crossing:
         interval: Of that size: 0 where no size is surely below, infinite where the largest is not
             surely above, so that it may not be passed within the measured sizes at all.
         begins_below: At the smallest size the whole interval of the balance is below zero.
+        above: Sizes at which the mean of the balance is above.
         num_seeds: Fewest seeds of any part of the curve.
         smallest: Smallest size that was looked at.
         largest: Largest size that was looked at.
@@ -66,6 +67,7 @@ class Crossing:
     is_at_most: bool
     interval: Interval | None
     begins_below: bool
+    above: tuple[int, ...]
     num_seeds: int
     smallest: int
     largest: int
@@ -74,6 +76,13 @@ class Crossing:
     def ends_above(self) -> bool:
         """Whether at the largest size the whole interval of the balance is above zero."""
         return self.interval is not None and self.interval.high < inf
+
+    @property
+    def is_throughout(self) -> bool:
+        """Whether at every size, over two seeds or more, the whole interval is above zero."""
+        return (
+            self.num_seeds > 1 and self.interval is not None and self.interval.high <= self.smallest
+        )
 
     @property
     def is_bracketed(self) -> bool:
@@ -127,13 +136,16 @@ def find_crossing(scores: Scores, sizes: Sequence[int], balance: Balance) -> Cro
     """Where a balance passes zero for good; None where no size has all its points at one seed.
 
     Args:
-        scores: The scores; every stretch between two sizes uses the seeds that have all of it.
+        scores: The scores; every stretch between two sizes uses the seeds that have all of it. A
+            size that one seed has is left out where another has more.
         sizes: Sizes, ascending.
         balance: What has to pass zero.
     """
-    known = [n for n in sizes if scores.has(*balance.points_at(n), *balance.standing)]
-    if not known:
+    seeds = {n: scores.count(*balance.points_at(n), *balance.standing) for n in sizes}
+    fewest = min(2, max(seeds.values()))
+    if fewest == 0:
         return None
+    known = [n for n in sizes if seeds[n] >= fewest]
     stretches = [
         (low, high)
         for low, high in pairwise(known)
@@ -146,7 +158,12 @@ def find_crossing(scores: Scores, sizes: Sequence[int], balance: Balance) -> Cro
         halves=np.concatenate([trace.halves for trace in traces]),
         num_seeds=min(trace.num_seeds for trace in traces),
     )
-    return _crossing(whole, smallest=stretches[0][0], largest=stretches[-1][1])
+    ends = [
+        (size, trace.values[place])
+        for stretch, trace in zip(stretches, traces, strict=True)
+        for size, place in zip(stretch, (0, -1), strict=True)
+    ]
+    return _crossing(whole, tuple(dict.fromkeys(size for size, value in ends if value > 0)))
 
 
 def _trace(scores: Scores, balance: Balance, low: int, high: int) -> _Trace:
@@ -159,15 +176,17 @@ def _trace(scores: Scores, balance: Balance, low: int, high: int) -> _Trace:
         [(1 - part) * growing, part * growing, np.ones_like(part) * fixed], axis=1
     )
     spread = scores.spread(*points)
+    values = weights @ scores.means(*points) + balance.constant
     return _Trace(
         sizes=np.geomspace(low, high, _STEPS + 1),
-        values=weights @ scores.means(*points) + balance.constant,
+        values=np.where(np.abs(values) <= EQUAL, 0.0, values),
         halves=spread.half_widths(weights),
         num_seeds=spread.num_seeds,
     )
 
 
-def _crossing(trace: _Trace, smallest: int, largest: int) -> Crossing:
+def _crossing(trace: _Trace, above: tuple[int, ...]) -> Crossing:
+    smallest, largest = round(trace.sizes[0]), round(trace.sizes[-1])
     halves = np.maximum(trace.halves, np.quantile(trace.halves, _LEAST_WIDTH, method="lower"))
     highest, lowest = trace.values + halves, trace.values - halves
     documents = _stays_above(trace.sizes, trace.values)
@@ -182,6 +201,7 @@ def _crossing(trace: _Trace, smallest: int, largest: int) -> Crossing:
         is_at_most=documents == 0,
         interval=interval,
         begins_below=bool(highest[0] < 0),
+        above=above,
         num_seeds=trace.num_seeds,
         smallest=smallest,
         largest=largest,
@@ -189,12 +209,12 @@ def _crossing(trace: _Trace, smallest: int, largest: int) -> Crossing:
 
 
 def _stays_above(sizes: Floats, values: Floats) -> float:
-    """The size from which on values are not below zero, linear in the logarithm.
+    """The size from which on values are above zero, linear in the logarithm.
 
     Returns:
-        0 where none is below, infinity where the last one is.
+        0 where all are above, infinity where the last one is not.
     """
-    below = np.flatnonzero(values < 0)
+    below = np.flatnonzero(values <= 0)
     if not below.size:
         return 0.0
     last = int(below[-1])

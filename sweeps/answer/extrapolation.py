@@ -66,12 +66,16 @@ class Extrapolation:
         sizes: The sizes it was fitted to.
         num_seeds: Seeds that have all of them.
         fitted: Every form that the number of sizes allows.
+        last_mean: Accuracy measured at the largest size.
+        last_draws: float [R], the draws of it that the forms were fitted to.
     """
 
     regime: str
     sizes: tuple[int, ...]
     num_seeds: int
     fitted: tuple[FittedForm, ...]
+    last_mean: float
+    last_draws: Floats
 
     @property
     def limit(self) -> float:
@@ -86,6 +90,20 @@ class Extrapolation:
     def accuracy_at(self, size: float) -> tuple[Prediction, ...]:
         """Accuracy at a size, by every form that is not refuted."""
         return tuple(found.predict(size) for found in self.trusted)
+
+    def gain_at(self, size: float) -> tuple[Prediction, ...]:
+        """Accuracy at a size minus that measured at the largest, by every form not refuted.
+
+        Not minus that of the form itself: what it misses there is no gain.
+        """
+        return tuple(
+            _prediction(
+                found,
+                found.mean.accuracy_at(size)[0] - self.last_mean,
+                found.draws.accuracy_at(size) - self.last_draws,
+            )
+            for found in self.trusted
+        )
 
     def documents_for(self, target: float) -> tuple[Prediction, ...]:
         """Documents that a target accuracy needs, by every form that is not refuted."""
@@ -164,6 +182,8 @@ def extrapolate(
         sizes=known,
         num_seeds=num_seeds,
         fitted=tuple(_judged(found, fitted) for found in fitted),
+        last_mean=1 - float(mean[0, -1]),
+        last_draws=1 - draws[:, -1],
     )
 
 

@@ -6,6 +6,7 @@ tables and figures read from. Which comparisons are made is decided here and now
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from sweeps.answer.crossings import (
 )
 from sweeps.answer.gain import Gain, share_of_gain
 from sweeps.answer.results import ResultRow
-from sweeps.answer.scores import Point, Scores, make_scores
+from sweeps.answer.scores import EQUAL, Point, Scores, make_scores
 from sweeps.answer.statistics import (
     CurvePoint,
     Difference,
@@ -34,8 +35,6 @@ from sweeps.answer.statistics import (
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
-EQUAL = 1e-9  # means of the same counts may differ by rounding
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Leader:
@@ -43,20 +42,24 @@ class Leader:
 
     Args:
         size: Domain documents.
-        best: The point with the highest mean.
-        margin: Best minus second best, paired; None where they share no seed.
+        best: The point that none is above, each compared on the seeds that both have.
+        margins: Best minus each other, paired, the smallest first.
     """
 
     size: int
     best: CurvePoint
-    margin: Difference | None
+    margins: tuple[Difference, ...]
+
+    @property
+    def margin(self) -> Difference:
+        """Best minus second best."""
+        return self.margins[0]
 
     @property
     def regimes(self) -> tuple[str, ...]:
-        """Who is first: the best, and the second where their means are equal."""
-        if self.margin is None or abs(self.margin.accuracy.value) > EQUAL:
-            return (self.best.regime,)
-        return (self.best.regime, self.margin.second[0])
+        """Who is first: the best, and all whose means are equal."""
+        equal = (m.second[0] for m in self.margins if abs(m.accuracy.value) <= EQUAL)
+        return (self.best.regime, *equal)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +79,6 @@ class Growth:
         regime: `ulm+domain` where it has a finished size, else the best at its largest size.
         passage: The roundest accuracy, multiples of five points first and then the highest, that it
             passes within the measured range; None where none is bracketed.
-        over_bow: Where it passes `bow`; None without `bow`.
         by_step: What a doubling adds between neighbouring sizes.
         to_the_end: What a doubling adds on average from each size to the largest.
         from_the_start: What a doubling adds on average from the smallest size to each.
@@ -84,7 +86,6 @@ class Growth:
 
     regime: str
     passage: Passage | None
-    over_bow: Crossing | None
     by_step: tuple[Doubling, ...]
     to_the_end: tuple[Doubling, ...]
     from_the_start: tuple[Doubling, ...]
@@ -92,11 +93,12 @@ class Growth:
     def enough_from(self, least: float) -> Doubling | None:
         """The longest stretch to the largest size whose doublings surely bring less than a gain.
 
-        Only after a rise that the data show: a curve that is flat from the start may rise later.
+        Those from every later size surely do too. Only after a rise that the data show: a curve
+        that is flat from the start may rise later.
         """
         risen = {doubling.end for doubling in self.from_the_start if doubling.is_rising}
-        found = (d for d in self.to_the_end if d.start in risen and d.is_below(least))
-        return next(found, None)
+        below = takewhile(lambda found: found.is_below(least), reversed(self.to_the_end))
+        return next((found for found in reversed(tuple(below)) if found.start in risen), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,8 +107,10 @@ class Findings:
 
     Args:
         curves: Mean accuracy of every point with a finished cell.
-        leaders: Who is first at each size that a regime with a size axis has finished.
+        leaders: Who is first at each size that a regime with a size axis has finished, where the
+            seeds that are finished allow to say it.
         against_bow: Every other point minus `bow`.
+        over_bow: Where each regime with a size axis passes `bow`; without `bow` none.
         growth: Largest minus smallest size, for the regimes with a size axis.
         pretraining: `ulm+domain` minus `domain`, by size.
         domain_text: `ulm+domain` minus `ulm`, by size.
@@ -121,6 +125,7 @@ class Findings:
     curves: tuple[CurvePoint, ...]
     leaders: tuple[Leader, ...]
     against_bow: tuple[Difference, ...]
+    over_bow: Mapping[str, Crossing]
     growth: tuple[Difference, ...]
     pretraining: tuple[Difference, ...]
     domain_text: tuple[Difference, ...]
@@ -167,15 +172,36 @@ def _growth(spec: SweepSpec, scores: Scores) -> Growth | None:
     regime = leading_regime(spec, scores)
     if regime is None:
         return None
-    bow: Point = (Regime.BOW.value, None)
+    known = [size for size in spec.sizes if scores.has((regime, size))]
     return Growth(
         regime=regime,
         passage=_passage(scores, regime, spec.sizes),
-        over_bow=find_crossing(scores, spec.sizes, passing(regime, bow)),
-        by_step=doublings(scores, regime, spec.sizes),
-        to_the_end=doublings_to_the_end(scores, regime, spec.sizes),
-        from_the_start=doublings_from_the_start(scores, regime, spec.sizes),
+        by_step=doublings(scores, regime, known),
+        to_the_end=doublings_to_the_end(scores, regime, known),
+        from_the_start=doublings_from_the_start(scores, regime, known),
     )
+
+
+def _leader(scores: Scores, curves: Sequence[CurvePoint], size: int) -> Leader | None:
+    """The point that none is above; None without a contest, or where some pair shares no seed."""
+    contenders = {(p.regime, p.size): p for p in curves if p.size in (None, size)}
+    if len(contenders) < 2 or not any(at == size for _, at in contenders):
+        return None  # no contest, or those that could win here have not been seen yet
+    for point, best in contenders.items():
+        others = [other for other in contenders if other != point]
+        if all(_is_level(scores, point, other) for other in others):
+            margins = _present([difference(scores, point, other) for other in others])
+            ordered = sorted(margins, key=lambda margin: margin.accuracy.value)
+            return Leader(size=size, best=best, margins=tuple(ordered))
+    return None
+
+
+def _is_level(scores: Scores, point: Point, other: Point) -> bool:
+    """Whether a point is not below another on the seeds that both have; not without one."""
+    if not scores.has(point, other):
+        return False
+    first, second = scores.means(point, other)
+    return bool(first - second >= -EQUAL)
 
 
 def make_sweep_scores(
@@ -205,26 +231,21 @@ def find(
     bow: Point = (Regime.BOW.value, None)
     ulm: Point = (Regime.ULM.value, None)
 
-    def leader(size: int) -> Leader | None:
-        ranked = sorted(
-            (point for point in curves if point.size in (None, size)),
-            key=lambda point: -point.accuracy.value,
-        )
-        if len(ranked) < 2 or not any(point.size == size for point in ranked):
-            return None  # no contest, or those that could win here have not been seen yet
-        first = (ranked[0].regime, ranked[0].size)
-        second = (ranked[1].regime, ranked[1].size)
-        return Leader(size=size, best=ranked[0], margin=difference(scores, first, second))
-
     def both(size: int) -> Point:
         return (Regime.ULM_DOMAIN.value, size)
 
     growing = [regime.value for regime in spec.regimes if regime.trains_on_domain]
     others = [point for point in scores.points if point != bow]
+    leaders = (_leader(scores, curves, size) for size in sizes)
+    crossings = {
+        regime: find_crossing(scores, sizes, passing(regime, bow))
+        for regime in dict.fromkeys(regime for regime, size in scores.points if size is not None)
+    }
     return Findings(
         curves=curves,
-        leaders=tuple(found for found in map(leader, sizes) if found is not None),
+        leaders=tuple(found for found in leaders if found is not None),
         against_bow=_present([difference(scores, point, bow) for point in others]),
+        over_bow={regime: found for regime, found in crossings.items() if found is not None},
         growth=_present(
             [difference(scores, (regime, sizes[-1]), (regime, sizes[0])) for regime in growing]
             if len(sizes) > 1

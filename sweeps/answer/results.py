@@ -126,7 +126,7 @@ def own_seconds(record: TrialRecord) -> float:
 def open_ledger(
     spec: SweepSpec, cells: Sequence[Cell], records: Iterable[TrialRecord]
 ) -> tuple[Ledger, dict[str, list[TrialRecord]]]:
-    """A ledger that only answers questions, and the records of each cell, lost attempts included."""
+    """A ledger that only answers questions, and the records of each cell, lost ones included."""
     groups = group_by_cell(records)
     every = (record for group in groups.values() for record in group)
     return replay(spec, cells, every), groups

@@ -21,6 +21,7 @@ Point: TypeAlias = tuple[str, int | None]
 """Regime and size; size None where the regime has no size axis."""
 
 LEVEL = 0.975  # two-sided 95 %
+EQUAL = 1e-9  # means of the same counts may differ by rounding
 NORMAL_QUANTILE = 1.959963984540054
 
 
@@ -187,7 +188,11 @@ class Scores:
 
     def has(self, *points: Point) -> bool:
         """Whether some seed has all these points finished."""
-        return self._common(points).size > 0
+        return self.count(*points) > 0
+
+    def count(self, *points: Point) -> int:
+        """Seeds that have all these points finished."""
+        return self._common(points).size
 
     def by_seed(self, point: Point) -> tuple[tuple[int, float], ...]:
         """(seed, accuracy) of one point, finished seeds only."""

@@ -55,6 +55,18 @@ class Difference:
         return self.accuracy.num_seeds
 
     @property
+    def is_above(self) -> bool:
+        """Whether the whole interval of the accuracy, over two seeds or more, is above zero."""
+        interval = self.accuracy.interval
+        return self.num_seeds > 1 and interval is not None and interval.low > 0
+
+    @property
+    def is_below(self) -> bool:
+        """Whether the whole interval of the accuracy, over two seeds or more, is below zero."""
+        interval = self.accuracy.interval
+        return self.num_seeds > 1 and interval is not None and interval.high < 0
+
+    @property
     def is_claimed(self) -> bool:
         """Whether the seeds suffice to say that one is better: P's interval is off 1/2."""
         interval = self.probability.interval

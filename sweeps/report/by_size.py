@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sweeps.answer.findings import Findings, Leader
 from sweeps.answer.statistics import Difference
 from sweeps.report.blocks import Section, Table, Text
-from sweeps.report.phrases import NONE, number, win_chance, with_interval
+from sweeps.report.phrases import NONE, joined, number, together, win_chance, with_interval
 from ulm.regimes import Regime
 
 _HEADER = (
@@ -30,8 +30,13 @@ def by_size_section(findings: Findings) -> Section | None:
         return None
     text = (
         "Points of accuracy, paired by seed. Best and next are picked on the seeds that they are "
-        "compared on: the distance between them is rather too large than too small."
+        "compared on: the distance between them is rather too large than too small. P is the "
+        "chance of scoring higher at a new seed; its intervals are "
+        f"{together(findings.leaders[0].margin.num_comparisons)}."
     )
+    finished = {point.size for point in findings.curves if point.size is not None}
+    if left := sorted(finished - {leader.size for leader in findings.leaders}):
+        text += f" At {joined(map(number, left))} regimes share too few seeds to be compared."
     if findings.pretraining:
         text += " What the general model adds is `ulm+domain` minus `domain`."
     if findings.domain_text:
@@ -48,9 +53,9 @@ def _line(findings: Findings, leader: Leader) -> tuple[str, ...]:
     return (
         number(leader.size),
         f"`{best.regime}`",
-        NONE if margin is None else f"`{margin.second[0]}`",
+        f"`{margin.second[0]}`",
         _points(margin),
-        NONE if margin is None else win_chance(margin),
+        win_chance(margin),
         _points(_starting_with(findings.against_bow, best.regime, best.size)),
         _points(_starting_with(findings.pretraining, Regime.ULM_DOMAIN, leader.size)),
         _points(_starting_with(findings.domain_text, Regime.ULM_DOMAIN, leader.size)),

@@ -55,7 +55,7 @@ def _majority(rows: Sequence[ResultRow], majority: Majority | None) -> list[str]
     if majority.is_uneven:
         notes.append(
             f"Always saying the most frequent class scores {percent(majority.share)}: what is not "
-            "above that has learnt nothing of use."
+            "above that is no more accurate."
         )
     constant = [row for row in rows if row.cell in majority.constant]
     if constant:

@@ -6,7 +6,7 @@ Claims and agreement come in; a section goes out.
 from sweeps.answer.agreement import Agreement
 from sweeps.answer.claims import Claim, claims_of
 from sweeps.answer.paired import MOST_MORE, POWER, PairedTest, noether_seeds
-from sweeps.answer.statistics import ERROR, fewest_seeds
+from sweeps.answer.statistics import fewest_seeds
 from sweeps.report.blocks import Block, Section, Table, Text
 from sweeps.report.evidence import Evidence
 from sweeps.report.phrases import (
@@ -14,8 +14,8 @@ from sweeps.report.phrases import (
     counted,
     joined,
     number,
-    percent,
     point_name,
+    together,
     win_chance,
     with_interval,
 )
@@ -62,9 +62,11 @@ def _line(claim: Claim) -> tuple[str, ...]:
 
 
 def _more_seeds(claim: Claim) -> str:
+    """Seeds that a claim needs, whichever way the seeds went."""
+    worse = "worse: " if claim.difference.probability.value < 0.5 else ""
     if claim.more_seeds is None:
-        return f"over {MOST_MORE}"
-    return number(claim.more_seeds) if claim.more_seeds else "enough"
+        return f"{worse}over {MOST_MORE}"
+    return f"{worse}{number(claim.more_seeds) if claim.more_seeds else 'enough'}"
 
 
 def _test(test: PairedTest | None) -> tuple[str, str, str]:
@@ -88,15 +90,12 @@ def _how_to_read(claims: tuple[Claim, ...]) -> str:
 
 def _claim_rule(claims: tuple[Claim, ...]) -> str:
     compared = claims[0].difference.num_comparisons
-    level = "95 %"
-    if compared > 1:
-        level = f"{percent(1 - ERROR / compared)} for each of {compared}, 95 % for all together"
     return (
         "P(better) is the chance of scoring higher at a new seed, with its exact interval "
-        f"({level}; that of points is 95 % each). Only where it leaves one half out is it called "
-        f"better, for which {fewest_seeds(compared)} seeds that agree are the fewest. More seeds: "
-        "with so many, won as often as those seen, it is called better with a chance of "
-        f"{100 * POWER:.0f} %."
+        f"({together(compared)}; that of points is 95 % each). Only where it leaves one half out "
+        f"is it called better or worse, for which {fewest_seeds(compared)} seeds that agree are "
+        "the fewest. More seeds: with so many, won as often as those seen, it is called so with a "
+        f"chance of {100 * POWER:.0f} %."
     )
 
 

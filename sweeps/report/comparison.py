@@ -206,10 +206,15 @@ def _crossing(found: Crossing | None) -> str:
     return f"{'from the smallest, ' if found.is_at_most else ''}{rounded(found.documents)}{sure}"
 
 
+def _over_bow(evidence: Evidence) -> Crossing | None:
+    lead = evidence.findings.lead
+    return None if lead is None else evidence.findings.over_bow.get(lead.regime)
+
+
 _NEEDS: dict[str, Said] = {
     "75 % of the gain": partial(_share, 0.75),
     "90 % of the gain": partial(_share, 0.9),
-    "passing `bow`": lambda e: _crossing(e.findings.lead.over_bow if e.findings.lead else None),
+    "passing `bow`": lambda e: _crossing(_over_bow(e)),
     "`domain` passing `ulm+domain`": lambda e: _crossing(e.findings.overtaking),
 }
 

@@ -14,6 +14,7 @@ from sweeps.report.evidence import Evidence
 from sweeps.report.phrases import (
     NONE,
     crossing_span,
+    joined,
     needed_text,
     number,
     percent,
@@ -89,8 +90,8 @@ def _needed(findings: Findings) -> list[Block]:
 
 def _meetings(findings: Findings) -> Iterator[str]:
     lead, overtaking = findings.lead, findings.overtaking
-    if lead is not None and lead.over_bow is not None:
-        yield _meeting(lead.regime, "`bow`", lead.over_bow)
+    for regime, crossing in findings.over_bow.items():
+        yield _meeting(regime, "`bow`", crossing)
     if lead is not None and lead.passage is not None:
         target = f"{100 * lead.passage.target:.0f} %"
         yield _meeting(lead.regime, target, lead.passage.crossing)
@@ -101,6 +102,12 @@ def _meetings(findings: Findings) -> Iterator[str]:
 def _meeting(regime: str, line: str, crossing: Crossing) -> str:
     interval = crossing.interval
     sure = "" if interval is None else f" (95 %: {crossing_span(crossing, interval)})"
+    if crossing.documents is None and crossing.above:
+        sizes = joined(map(number, crossing.above))
+        return (
+            f"`{regime}` is above {line} at {sizes} documents, but not at the largest, "
+            f"{number(crossing.largest)}{sure}."
+        )
     if crossing.documents is None:
         return (
             f"`{regime}` does not pass {line} within the measured range, up to "
@@ -141,8 +148,7 @@ def _beyond(model: Extrapolation) -> tuple[Block, ...]:
         ends = range_of(said)
         text = (
             f"At {number(twice)} documents, twice the largest measured size, `{model.regime}` "
-            f"should score {percent(ends.low)} to {percent(ends.high)}: the range over "
-            "every form below and its interval, not one of them."
+            f"should score {percent(ends.low)} to {percent(ends.high)}: {_rests_on(len(said))}."
         )
     return (
         Text(text=text),
@@ -155,6 +161,12 @@ def _beyond(model: Extrapolation) -> tuple[Block, ...]:
             is_soft=True,
         ),
     )
+
+
+def _rests_on(num_forms: int) -> str:
+    if num_forms == 1:
+        return "the interval of the one form below that is used; it rests on that form alone"
+    return f"the range over the {num_forms} forms below that are used, with their intervals"
 
 
 def _form_line(found: FittedForm, size: int) -> tuple[str, ...]:

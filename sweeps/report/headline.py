@@ -1,17 +1,21 @@
 """Headline: the answer in one sentence, made of what the data support (pure).
 
 Findings come in, one sentence goes out: the accuracy that is passed, the share of the gain, where
-more text stops paying, where the bag of words is better. A clause whose interval does not support
-it is left out; where that leaves none, it says how the largest size stands to the references, and
-whether the seeds tell that. With one seed there is no sentence.
+more text stops paying, and how the bag of words is passed. A clause whose interval does not support
+it is left out; how the largest size stands to the bag of words is always said, and whether the
+seeds tell that. With one seed there is no sentence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from math import inf
 
+from sweeps.answer.crossings import Crossing
 from sweeps.answer.findings import Findings, Growth
+from sweeps.answer.scores import Interval
 from sweeps.answer.statistics import Difference
-from sweeps.report.phrases import number, rounded, span
+from sweeps.report.phrases import number, plus, rounded, span
 from sweeps.spec.values import SweepSpec
+from ulm.regimes import Regime
 
 WORTHWHILE = 0.005  # a doubling that brings surely less than half a point is not worth collecting
 
@@ -25,23 +29,24 @@ def headline(spec: SweepSpec, findings: Findings) -> str | None:
     lead = findings.lead
     if lead is None:
         return None
-    found = [*_passing(lead), *_share(findings), *_enough(lead)]
-    below = _below(findings, lead) or (_not_above(findings, lead) if found else [])
-    clauses = [*found, *below] or _standing(findings, lead) or _undecided(findings, lead)
+    found = [*_passing(lead), *_share(findings), *_enough(lead), *over_bow(findings, lead)]
+    clauses = found or _over_ulm(findings, lead)
     if not clauses:
         return None
     return f"With {number(spec.labels.train)} labels, {'; '.join(clauses)}."
 
 
+def _sure(interval: Interval | None) -> str:
+    return "" if interval is None else f" (95 %: {span(interval)})"
+
+
 def _passing(lead: Growth) -> list[str]:
     if lead.passage is None or lead.passage.crossing.documents is None:
         return []
-    crossing, sure = lead.passage.crossing, ""
-    if crossing.interval is not None:
-        sure = f" (95 %: {span(crossing.interval)})"
+    crossing = lead.passage.crossing
     return [
         f"`{lead.regime}` passes {100 * lead.passage.target:.0f} % from "
-        f"{rounded(crossing.documents or 0)} documents{sure}"
+        f"{rounded(crossing.documents or 0)} documents{_sure(crossing.interval)}"
     ]
 
 
@@ -49,10 +54,9 @@ def _share(findings: Findings) -> list[str]:
     if not findings.gain.needed or not findings.gain.needed[0].is_bracketed:
         return []
     needed = findings.gain.needed[0]
-    sure = "" if needed.interval is None else f" (95 %: {span(needed.interval)})"
     return [
         f"three quarters of what {number(findings.gain.largest)} documents add needs "
-        f"{rounded(needed.documents)} of them{sure}"
+        f"{rounded(needed.documents)} of them{_sure(needed.interval)}"
     ]
 
 
@@ -61,76 +65,97 @@ def _enough(lead: Growth) -> list[str]:
     if stretch is None:
         return []
     return [
-        f"beyond {number(stretch.start)} more text buys less than half a point per doubling "
-        f"(measured to {number(stretch.end)})"
+        f"beyond {number(stretch.start)} more text buys `{lead.regime}` less than half a point per "
+        f"doubling (measured to {number(stretch.end)})"
     ]
 
 
-def _below(findings: Findings, lead: Growth) -> list[str]:
-    """Where the bag of words is the better choice."""
-    crossing = lead.over_bow
-    if crossing is None or crossing.num_seeds < 2:
+def over_bow(findings: Findings, lead: Growth) -> list[str]:
+    """How the bag of words is passed, and which regimes pass it with less text than the lead.
+
+    Returns:
+        Clauses; none without `bow`, nor with one seed.
+    """
+    crossing = findings.over_bow.get(lead.regime)
+    sized = _of(findings.against_bow, lead.regime)
+    if crossing is None or not sized:
         return []
-    is_sure = crossing.begins_below and crossing.is_bracketed
-    if is_sure and crossing.documents is not None and crossing.interval is not None:
-        return [f"below {rounded(crossing.documents)} (95 %: {span(crossing.interval)}) use TF-IDF"]
-    sized = _over_bow(findings, lead)
-    ends = [d.accuracy.interval.high for d in sized if d.accuracy.interval is not None]
-    if len(ends) == len(sized) and max(ends) < 0:
+    passed = crossing.documents if crossing.ends_above else None
+    sooner = _sure_before(findings, lead, inf if passed is None else passed)
+    if not sooner and passed is not None and crossing.is_bracketed and crossing.begins_below:
+        return [f"below {rounded(passed)} documents{_sure(crossing.interval)} use TF-IDF"]
+    if not sooner and all(found.is_below for found in sized):
         return [f"up to {number(crossing.largest)} documents use TF-IDF"]
-    return []
+    own = _stays_above(lead.regime, crossing) or _and_from_where(sized[-1], crossing)
+    clauses = [
+        _stays_above(first.first[0], findings.over_bow.get(first.first[0]))
+        or _compared(first, "TF-IDF")
+        for first in sooner
+    ]
+    over_ulm = any(first.first[0] == Regime.ULM for first in sooner)
+    return [*clauses, own, *(_over_ulm(findings, lead) if over_ulm else [])]
 
 
-def _over_bow(findings: Findings, lead: Growth) -> list[Difference]:
-    return [d for d in findings.against_bow if d.first[0] == lead.regime]
+def _of(found: Sequence[Difference], regime: str) -> list[Difference]:
+    """The differences of a regime with a size axis, over two seeds or more, ascending."""
+    own = [d for d in found if d.first[0] == regime and d.num_seeds > 1]
+    return sorted(own, key=lambda difference: difference.first[1] or 0)
 
 
-def _not_above(findings: Findings, lead: Growth) -> list[str]:
-    """What a good word for more text must not leave unsaid."""
-    crossing = lead.over_bow
-    if crossing is None or crossing.num_seeds < 2 or crossing.documents is not None:
-        return []
-    if any(d.accuracy.value > 0 for d in _over_bow(findings, lead)):
-        return [f"`{lead.regime}` at {number(crossing.largest)} documents is not above TF-IDF"]
-    return ["no measured size is above TF-IDF"]
+def _sure_before(findings: Findings, lead: Growth, documents: float) -> list[Difference]:
+    """Of each other regime the smallest size surely above TF-IDF, where it passes below a size."""
+    first: dict[str, Difference] = {}
+    for found in sorted(findings.against_bow, key=lambda difference: difference.first[1] or 0):
+        regime, start = found.first[0], float(found.first[1] or 0)
+        crossing = findings.over_bow.get(regime)
+        if crossing is not None and crossing.ends_above and crossing.documents is not None:
+            start = min(start, crossing.documents)
+        if regime != lead.regime and found.is_above and start < documents:
+            first.setdefault(regime, found)
+    return list(first.values())
 
 
-def _standing(findings: Findings, lead: Growth) -> list[str]:
-    """The largest size against the bag of words, else against `ulm`, where they differ surely."""
-    found = (_against(difference, name) for difference, name in _at_largest(findings, lead))
-    return [text for text in found if text is not None][:1]
-
-
-def _undecided(findings: Findings, lead: Growth) -> list[str]:
-    """That the seeds do not tell, with what is seen at the largest size."""
-    for found, name in _at_largest(findings, lead):
-        interval, points = found.accuracy.interval, 100 * found.accuracy.value
-        if interval is None or found.num_seeds < 2:
-            continue
-        return [
-            f"{found.num_seeds} seeds do not tell whether domain text pays: `{lead.regime}` with "
-            f"{number(found.first[1] or 0)} documents minus {name} is {points:+.1f} points "
-            f"(95 %: {100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
-        ]
-    return []
-
-
-def _at_largest(findings: Findings, lead: Growth) -> Iterator[tuple[Difference, str]]:
-    for differences, name in ((findings.against_bow, "TF-IDF"), (findings.domain_text, "`ulm`")):
-        sized = [d for d in differences if d.first[0] == lead.regime]
-        if sized:
-            yield max(sized, key=lambda d: d.first[1] or 0), name
-
-
-def _against(found: Difference, name: str) -> str | None:
-    interval, seeds = found.accuracy.interval, found.num_seeds
-    if interval is None or interval.includes_zero or seeds < 2:
+def _stays_above(regime: str, crossing: Crossing | None) -> str | None:
+    """From which size on a curve is above TF-IDF, where two sizes or more tell."""
+    if crossing is None or crossing.smallest == crossing.largest:
         return None
+    if crossing.is_throughout:
+        start = number(crossing.smallest)
+        return f"`{regime}` is above TF-IDF at every measured size, from {start} documents on"
+    if crossing.is_bracketed and crossing.documents is not None:
+        start = f"{rounded(crossing.documents)} documents on{_sure(crossing.interval)}"
+        return f"`{regime}` stays above TF-IDF from {start}"
+    return None
+
+
+def _and_from_where(found: Difference, crossing: Crossing) -> str:
+    text = _compared(found, "TF-IDF")
+    if not found.is_above:
+        return text
+    is_one = crossing.smallest == crossing.largest
+    told = "one size does" if is_one else f"{found.num_seeds} seeds do"
+    return f"{text}; from how many on it pays {told} not tell"
+
+
+def _over_ulm(findings: Findings, lead: Growth) -> list[str]:
+    """What the largest size adds to no domain text at all."""
+    sized = _of(findings.domain_text, lead.regime)
+    return [_compared(sized[-1], "`ulm`")] if sized else []
+
+
+def _compared(found: Difference, name: str) -> str:
+    """A point against a reference, and whether the seeds tell them apart."""
+    regime, size = found.first
+    who = f"`{regime}` with {number(size)} documents" if size else f"`{regime}` without domain text"
+    interval, value = found.accuracy.interval, found.accuracy.value
+    assert interval is not None, "two seeds have an interval"
+    if interval.includes_zero:
+        return (
+            f"{found.num_seeds} seeds do not tell whether {who} is above {name}: the difference "
+            f"is {plus(value)} points (95 %: {plus(interval.low)} to {plus(interval.high)})"
+        )
     low, high = sorted(abs(100 * end) for end in (interval.low, interval.high))
-    is_above = found.accuracy.value > 0
-    text = (
-        f"`{found.first[0]}` with {number(found.first[1] or 0)} documents is "
-        f"{abs(100 * found.accuracy.value):.1f} points {'above' if is_above else 'below'} {name} "
+    return (
+        f"{who} is {abs(100 * value):.1f} points {'above' if value > 0 else 'below'} {name} "
         f"(95 %: {low:.1f}–{high:.1f})"
     )
-    return f"{text}; from how many on it pays {seeds} seeds do not tell" if is_above else text

@@ -4,12 +4,12 @@ Values come in, text goes out, the same in sentences, tables and advice.
 """
 
 from collections.abc import Iterable
-from math import inf, isinf
+from math import ceil, inf, isinf
 
 from sweeps.answer.crossings import Crossing
 from sweeps.answer.gain import Needed
 from sweeps.answer.scores import Estimate, Interval, Point
-from sweeps.answer.statistics import Difference
+from sweeps.answer.statistics import ERROR, Difference
 
 NONE = "–"
 """A number that is missing."""
@@ -74,12 +74,17 @@ def _hundredths(share: float) -> str:
     return f"{round(100 * share, 1) + 0.0:.1f}"  # 0.0 for what rounds to -0.0
 
 
+def plus(share: float) -> str:
+    """A difference in hundredths with its sign, e.g. `+2.1`; `0.0` for what rounds to nothing."""
+    value = round(100 * share, 1)
+    return f"{value:+.1f}" if value else "0.0"
+
+
 def signed(difference: Estimate, unit: str = "") -> str:
     """A difference in hundredths, e.g. `+2.1 [+1.5, +2.7]`."""
-    value = f"{100 * difference.value:+.1f}{unit}"
+    value = f"{plus(difference.value)}{unit}"
     if difference.interval is not None:
-        low, high = difference.interval.low, difference.interval.high
-        value += f" [{100 * low:+.1f}, {100 * high:+.1f}]"
+        value += f" [{plus(difference.interval.low)}, {plus(difference.interval.high)}]"
     return value
 
 
@@ -100,12 +105,35 @@ def win_chance(found: Difference) -> str:
     return f"{chance.value:.2f} [{chance.interval.low:.2f}, {chance.interval.high:.2f}]"
 
 
+def forms_used(num_forms: int) -> str:
+    """How many forms of a curve something rests on."""
+    return "one form alone" if num_forms == 1 else f"{num_forms} forms"
+
+
+def together(num_comparisons: int) -> str:
+    """How sure the intervals of win probabilities are, each and all of a sweep together."""
+    if num_comparisons == 1:
+        return percent(1 - ERROR)
+    each = percent(1 - ERROR / num_comparisons)
+    return f"{each} for each of {num_comparisons}, 95 % for all together"
+
+
 def rounded(documents: float) -> str:
     """Documents in two digits, as they are said: 2,638 is 2,600."""
     if documents < 10:
         return number(documents)
-    step = 10.0 ** (len(str(int(documents))) - 2)
+    step = _step(documents)
     return number(round(documents / step) * step)
+
+
+def rounded_up(documents: float) -> str:
+    """No fewer documents, in two digits: 2,638 is 2,700."""
+    step = _step(documents)
+    return number(ceil(documents / step - 1e-9) * step)
+
+
+def _step(documents: float) -> float:
+    return max(1.0, 10.0 ** (len(str(int(documents))) - 2))
 
 
 def span(interval: Interval) -> str:
@@ -121,6 +149,8 @@ def span(interval: Interval) -> str:
 
 def crossing_span(crossing: Crossing, interval: Interval) -> str:
     """The interval of a crossing; without an end it may not be within the sizes at all."""
+    if crossing.is_throughout:
+        return "at every measured size"
     if interval.high < inf:
         return span(interval)
     if interval.low >= crossing.largest:

@@ -118,7 +118,10 @@ def subtitle(findings: Findings) -> str:
 
 
 def _caption(evidence: Evidence, figure: series.CurveFigure) -> str:
-    text = f"Test accuracy in percent: {subtitle(evidence.findings)}."
+    text = (
+        f"Test accuracy in percent: {subtitle(evidence.findings)}. Documents are counted in all, "
+        f"the {number(evidence.spec.labels.train)} labelled ones included."
+    )
     if figure.levels:
         text += " Level lines are regimes without a size axis, their seeds at the left"
         shown = {level.regime for level in figure.levels}

@@ -35,12 +35,13 @@ def _leaders(findings: Findings) -> list[str]:
     for regimes, run in groupby(findings.leaders, key=lambda leader: leader.regimes):
         group = list(run)
         sizes = joined(number(leader.size) for leader in group)
-        scores = joined(dict.fromkeys(percent(leader.best.accuracy.value) for leader in group))
-        first, *others = (f"`{regime}`" for regime in regimes)
-        if others:
-            who, margin = f"{first} and {others[0]} score equally and highest", ""
+        values = [percent(leader.best.accuracy.value) for leader in group]
+        scores = joined(values if len(set(values)) > 1 else values[:1])
+        who = joined(f"`{regime}`" for regime in regimes)
+        if len(regimes) > 1:
+            who, margin = f"{who} score equally and highest", ""
         else:
-            who = f"{first} scores highest"
+            who = f"{who} scores highest"
             margin = _margin(group[-1], is_alone=len(group) == 1)
         sentences.append(f"At {sizes} domain documents {who} ({scores}){margin}.")
     return sentences
@@ -48,8 +49,6 @@ def _leaders(findings: Findings) -> list[str]:
 
 def _margin(leader: Leader, *, is_alone: bool) -> str:
     margin = leader.margin
-    if margin is None:
-        return ""
     word = "better than" if margin.is_claimed and margin.accuracy.value > 0 else "ahead of"
     where = "" if is_alone else f"at {number(leader.size)} "
     return f"; {where}it is {word} `{margin.second[0]}` by {points_text(margin)}"
@@ -89,9 +88,12 @@ def _pays_off(spec: SweepSpec, findings: Findings) -> list[str]:
 
 
 def _starts(findings: Findings) -> list[Difference]:
-    """Per regime the smallest size from which every measured one is above `bow`, best first."""
+    """Per regime the smallest size from which every measured one is above `bow`, least text first.
+
+    Of equal sizes the best comes first.
+    """
     starts = [run[-1] for run in _runs_above(findings)]
-    return sorted(starts, key=lambda start: -start.accuracy.value)
+    return sorted(starts, key=lambda start: (start.first[1] or 0, -start.accuracy.value))
 
 
 def _runs_above(findings: Findings) -> Iterator[list[Difference]]:
@@ -174,9 +176,9 @@ def _certainty(findings: Findings) -> str:
     if num_seeds == 1:
         text = "There is one seed: nothing here says how much another seed would differ."
         return text + (" Brackets are over test documents only." if documents else "")
-    return (
-        f"Brackets are 95 % intervals (Student's t) over {counted(num_seeds, 'seed')}{documents}."
-    )
+    fewest = min(point.accuracy.num_seeds for point in findings.curves)
+    seeds = f"{'up to ' if fewest < num_seeds else ''}{counted(num_seeds, 'seed')}"
+    return f"Brackets are 95 % intervals over {seeds}{documents}."
 
 
 def state_of(rows: Sequence[ResultRow]) -> str:

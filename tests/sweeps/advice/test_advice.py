@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -16,12 +18,12 @@ from sweeps.answer.scores import Estimate, Interval
 from sweeps.answer.search_curves import search_curve
 from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.errors import QuestionError
-from sweeps.report.headline import headline
+from sweeps.report.headline import headline, over_bow
 from sweeps.report.phrases import rounded, span
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.load import load_spec
 from sweeps.spec.searches import Range
-from tests.sweeps.answer.sweep_scores import rows_of
+from tests.sweeps.answer.sweep_scores import GENERAL, GRID, PASSES, SOONER, rows_of, sweep_of
 from tests.sweeps.example_sweep import example_spec
 
 SIZES = (100, 200, 400, 800, 1600)
@@ -59,9 +61,10 @@ def test_the_headline_says_what_the_data_support_in_one_sentence():
     assert first.startswith("With 100 labels, `ulm+domain` passes 85 % from 400 documents (95 %: ")
     assert share.startswith("three quarters of what 1,600 documents add needs 330 of them (95 %: ")
     assert enough == (
-        "beyond 800 more text buys less than half a point per doubling (measured to 1,600)"
+        "beyond 800 more text buys `ulm+domain` less than half a point per doubling (measured to "
+        "1,600)"
     )
-    assert below.startswith("below 280 (95 %: ")
+    assert below.startswith("below 280 documents (95 %: ")
     assert below.endswith(") use TF-IDF.")
 
 
@@ -72,11 +75,13 @@ def test_each_clause_is_left_out_where_its_interval_does_not_support_it():
     assert headline_of(own).startswith("With 100 labels, `ulm+domain` with 1,600 documents is 4.1 ")
     assert headline_of(own).endswith("; from how many on it pays 3 seeds do not tell.")
     doubtful = {**own, ("bow", None): (0.7, 0.9, 0.85), ("ulm", None): (0.7, 0.95, 0.9)}
-    assert headline_of(doubtful).startswith("With 100 labels, 3 seeds do not tell whether domain ")
+    assert headline_of(doubtful).startswith(
+        "With 100 labels, 3 seeds do not tell whether `ulm+domain` with 1,600 documents is above "
+    )
     growing = headline_of(table_of({n: 0.7 + 0.04 * k for k, n in enumerate(SIZES)}))
     assert "less than half a point" not in growing
     above = headline_of(table_of(MEANS, bow=0.7))
-    assert "TF-IDF" not in above
+    assert "use TF-IDF" not in above
 
 
 def test_where_every_size_is_below_bow_the_headline_says_so():
@@ -86,10 +91,11 @@ def test_where_every_size_is_below_bow_the_headline_says_so():
 
 def test_a_gain_below_the_bag_of_words_is_not_praised_without_saying_so():
     noisy = {**table_of(MEANS), ("bow", None): (0.80, 0.95, 0.99)}
-    assert headline_of(noisy).endswith(
-        "more text buys less than half a point per doubling (measured to 1,600); "
-        "no measured size is above TF-IDF."
-    )
+    last = headline_of(noisy).split("; ")[-1]
+    assert last.startswith("3 seeds do not tell whether `ulm+domain` with 1,600 documents is above")
+    value, low, high = (float(found) for found in re.findall(r"[-+]\d+\.\d", last))
+    assert value == pytest.approx(100 * (0.871 - 2.74 / 3), abs=0.06)
+    assert low < value < 0 < high
 
 
 def test_one_seed_has_no_headline():
@@ -127,7 +133,7 @@ def test_a_target_within_the_measured_sizes_is_answered_with_its_interval():
 def test_a_target_beyond_them_is_a_range_over_forms_and_a_size_to_measure():
     growing = {n: 1 - 2 * n**-0.5 for n in SIZES}
     found, text = advice_for(table_of(growing), target=0.96)
-    assert "not reached within 1,600 documents; extrapolated it needs " in text
+    assert "not reached within 1,600 documents; extrapolated `ulm+domain` needs " in text
     assert "power law with floor" in text
     assert "measure a larger size" in text
     assert found.wanted.sizes == (3200,)
@@ -138,7 +144,8 @@ def test_a_curve_that_falls_is_not_extrapolated_to_a_target_and_the_reason_is_sa
     found, text = advice_for(table_of(falling), target=0.9, budget_documents=3200)
     reason = "its largest size scores no more than its smallest"
     assert (
-        f"not reached within 1,600 documents, and its curve is not extrapolated: {reason}" in text
+        "not reached within 1,600 documents, and the curve of `ulm+domain` is not extrapolated: "
+        f"{reason}" in text
     )
     assert "3,200 documents: no answer, it lies beyond the measured sizes" in text
     assert "should score" not in text
@@ -147,7 +154,7 @@ def test_a_curve_that_falls_is_not_extrapolated_to_a_target_and_the_reason_is_sa
 
 def test_a_target_that_no_form_reaches_is_not_worth_more_text():
     found, text = advice_for(TABLE, target=0.97)
-    assert "by every form not within 6,400 either" in text
+    assert "by one form alone of `ulm+domain` not within 6,400 either" in text
     assert found.wanted.sizes == ()
 
 
@@ -168,8 +175,8 @@ def test_one_seed_gives_no_answer_but_the_cells_to_add():
 def test_three_sizes_do_not_allow_forms_with_a_floor():
     spec = example_spec(seeds=(0, 1, 2))
     short = {n: 0.7 + 0.02 * k for k, n in enumerate(spec.sizes)}
-    found, text = advice_for(table_of(short), spec=spec, target=0.75)
-    assert "not reached within 1,600 documents; extrapolated it needs " in text
+    found, text = advice_for(table_of(short, bow=0.7), spec=spec, target=0.75)
+    assert "not reached within 1,600 documents; extrapolated `ulm+domain` needs " in text
     assert "floor" not in text
     assert found.wanted.sizes == (3200,)
 
@@ -178,7 +185,7 @@ def test_a_budget_is_priced_by_the_point_of_accuracy():
     growing = {n: 1 - 2 * n**-0.5 for n in SIZES}
     _, text = advice_for(table_of(growing), budget_documents=3200, price_per_document=0.5)
     assert "3,200 documents: `ulm+domain` should score " in text
-    assert "(extrapolated, range over forms)" in text
+    assert "(extrapolated by 2 forms)" in text
     assert "For that 1,600 documents cost 800.00: " in text
 
 
@@ -200,14 +207,14 @@ def test_when_to_stop_is_said_only_where_the_whole_interval_says_so():
     _, text = advice_for(TABLE)
     assert "Stop at 800 documents" in text
     _, text = advice_for(table_of({n: 0.7 + 0.04 * k for k, n in enumerate(SIZES)}))
-    assert "Not yet: the doubling up to 1,600 documents brought +4.0 points" in text
+    assert "Not yet: from 800 to 1,600 documents a doubling brought `ulm+domain` +4.0" in text
 
 
 def test_a_curve_that_is_flat_from_the_start_is_not_one_that_has_had_enough():
     flat = table_of(dict.fromkeys(SIZES, 0.8))
     assert "less than half a point" not in headline_of(flat)
     _, text = advice_for(flat)
-    assert "When to stop: no answer, no rise is seen from 100 to 1,600 documents" in text
+    assert "a doubling brought `ulm+domain` 0.0 points [0.0, 0.0], and no rise before it" in text
 
 
 def test_a_last_doubling_that_may_bring_half_a_point_asks_for_seeds():
@@ -237,7 +244,7 @@ def test_seeds_that_would_not_make_a_claim_are_not_asked_for():
     spec = example_spec(sizes=(100,), seeds=(0, 1, 2, 3))
     found, text = advice_for(lead_of(0.01, 0.02, 0.01, -0.01), spec=spec)
     assert "is not a claim: +0.8 points" in text
-    assert "it would take 45 of them: take both as equal" in text
+    assert "it would take 45 of them: choose by cost" in text
     assert found.wanted.num_seeds == 0
 
 
@@ -333,3 +340,79 @@ def test_no_size_beyond_the_recorded_text_is_added_and_it_is_said_that_text_must
     assert found.wanted.sizes == ()
     _, text = advice_for(growing, target=0.96, pool_documents=75_000)
     assert "must be collected" not in text
+
+
+EIGHT = example_spec(sizes=GRID, seeds=tuple(range(8)))
+RISING_LATE = sweep_of(
+    num_seeds=5, scatter=0.001, bow=0.817, ulm=0.78, both=(0.80, 0.855, 0.848, 0.867)
+)
+
+
+def test_tf_idf_is_passed_in_the_words_of_the_headline():
+    dips = sweep_of(bow=0.817, ulm=0.78, both=(0.83, 0.80, 0.84, 0.87))
+    for table in (PASSES, GENERAL, SOONER, dips):
+        findings = find(EIGHT, rows_of(table))
+        clauses = over_bow(findings, findings.lead)
+        lines = advice_for(table, spec=EIGHT)[0].lines
+        assert "; ".join(clauses)[1:] + "." in [line[1:] for line in lines]
+
+
+def test_text_is_not_enough_where_a_later_doubling_surely_brings_half_a_point():
+    spec = example_spec(sizes=GRID, seeds=tuple(range(5)))
+    lead = find(spec, rows_of(RISING_LATE)).lead
+    assert lead.to_the_end[1].is_below(0.005), "on average from 2,000 on"
+    assert lead.enough_from(0.005) is None
+    _, text = advice_for(RISING_LATE, spec=spec)
+    assert "Stop at" not in text
+    assert "Not yet: from 8,000 to 32,000 documents a doubling brought" in text
+
+
+def test_a_last_doubling_that_surely_brings_little_does_not_ask_for_seeds():
+    own = np.array([0.0, 0.001, -0.001])
+    table = {
+        ("bow", None): 0.79 + own,
+        **{
+            ("ulm+domain", size): mean + scatter
+            for size, mean, scatter in zip(
+                GRID,
+                (0.80, 0.806, 0.811, 0.815),
+                (30 * own[::-1], 30 * own, own, own),
+                strict=True,
+            )
+        },
+    }
+    found, text = advice_for(table, spec=example_spec(sizes=GRID, seeds=(0, 1, 2)))
+    assert "from 8,000 to 32,000 documents a doubling brought `ulm+domain` +0.2 points" in text
+    assert "no rise before it is sure" in text
+    assert "holds half a point" not in text
+    assert found.wanted.sizes == (64_000,)
+
+
+def test_a_leader_that_is_surely_ahead_on_average_is_not_called_equal():
+    spec = example_spec(sizes=(100,), seeds=tuple(range(12)))
+    _, text = advice_for(lead_of(*(0.02 + 0.0004 * k for k in range(9)), *(-0.003,) * 3), spec=spec)
+    assert "(above in 9 of 12 seeds)" in text
+    assert "`domain` is ahead on average, but not at every seed" in text
+    assert "choose by cost" not in text
+
+
+def test_a_budget_below_the_smallest_size_is_a_size_to_measure_where_the_labels_fit():
+    found, _ = advice_for(GENERAL, spec=EIGHT, budget_documents=300)
+    assert 300 in found.wanted.sizes
+    found, _ = advice_for(GENERAL, spec=EIGHT, budget_documents=EIGHT.labels.train - 1)
+    assert found.wanted.sizes == ()
+
+
+def test_an_extrapolation_says_how_many_forms_it_rests_on():
+    _, text = advice_for(SOONER, spec=EIGHT, target=0.93)
+    num_used = len(re.findall(r"misses them by [^;]*?points\.", text))
+    _, whole = advice_for(PASSES, spec=EIGHT)
+    assert "extrapolated by 4 forms" in whole
+    assert num_used < 4
+    forms = "one form alone" if num_used == 1 else f"{num_used} forms"
+    assert f"(extrapolated by {forms})" in text
+
+
+def test_labels_are_said_to_be_counted_in_the_documents():
+    _, text = advice_for(TABLE, spec=SPEC)
+    assert f"your {SPEC.labels.train} labelled ones included" in text

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -79,3 +80,15 @@ def test_a_file_that_is_not_its_own_is_not_overwritten(ask, tmp_path):
     assert "--emit-spec must name a new file" in done.stderr
     assert mine.read_text(encoding="utf-8") == "name: mine\n"
     assert "make the folder" in ask("--emit-spec", tmp_path / "no" / "x.yaml").stderr
+
+
+def test_a_target_that_always_saying_one_class_reaches_is_refused(ask, tmp_path):
+    paths = SweepPaths(storage=str(tmp_path), name=SPEC.name)
+    paths.predictions_folder.mkdir(parents=True)
+    labels = np.repeat([0, 1, 2, 3], [70, 10, 10, 10])
+    for cell in make_cells(SPEC):
+        np.savez(paths.predictions(cell.id), labels=labels, probabilities=np.eye(4)[labels])
+    done = ask("--target", "0.6")
+    assert done.exit_code == 2
+    assert "--target must be above 0.7" in done.stderr
+    assert ask("--target", "0.72").exit_code == 0

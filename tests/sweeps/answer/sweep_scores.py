@@ -1,5 +1,8 @@
 """Scores from a table, for tests: {(regime, size): accuracies by seed}."""
 
+import numpy as np
+
+from sweeps.answer.crossings import find_crossing
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import make_scores
 
@@ -28,3 +31,43 @@ def scores_of(table, hits=None):
 def curve(regime, accuracies, around=(0.0, 0.002, -0.002)):
     """A curve {size: mean}, the same scatter of seeds at every size."""
     return {(regime, size): [mean + a for a in around] for size, mean in accuracies.items()}
+
+
+GRID = (500, 2000, 8000, 32_000)
+
+
+def sweep_of(num_seeds=8, scatter=0.002, **means):
+    """Every regime at every size, all seeds scattered alike but for a little of each cell's own.
+
+    Args:
+        num_seeds: Seeds.
+        scatter: Standard deviation of a cell; seeds themselves have 0.005.
+        means: Regime → mean, or one mean per size; `both` is `ulm+domain`.
+    """
+    rng = np.random.default_rng(0)
+    shared, table = rng.normal(0, 0.005, num_seeds), {}
+    for name, values in means.items():
+        regime = "ulm+domain" if name == "both" else name
+        sizes = GRID if isinstance(values, tuple) else (None,)
+        for size, mean in zip(sizes, np.atleast_1d(values), strict=True):
+            table[regime, size] = mean + shared + rng.normal(0, scatter, num_seeds)
+    return table
+
+
+def crossing_of(table, balance, sizes=GRID):
+    """Where a balance of a table passes zero."""
+    return find_crossing(scores_of(table), sizes, balance)
+
+
+PASSES = sweep_of(
+    bow=0.817, ulm=0.80, domain=(0.6, 0.75, 0.85, 0.90), both=(0.78, 0.79, 0.80, 0.805)
+)
+"""`domain` passes TF-IDF, `ulm+domain` does not."""
+GENERAL = sweep_of(
+    bow=0.817, ulm=0.85, domain=(0.6, 0.7, 0.75, 0.80), both=(0.80, 0.83, 0.86, 0.88)
+)
+"""`ulm` is above TF-IDF without domain text."""
+SOONER = sweep_of(
+    bow=0.817, ulm=0.80, domain=(0.6, 0.87, 0.89, 0.91), both=(0.80, 0.84, 0.86, 0.88)
+)
+"""`domain` needs less text than `ulm+domain` for a target, more to pass TF-IDF."""

@@ -1,12 +1,26 @@
 """A fast version of benchmarks/coverage.py: a fixed seed, and bounds that leave room for chance."""
 
+import math
+
 import numpy as np
 import pytest
 
-from benchmarks.coverage import LARGEST, SIZES, claims, coverage, simulate, simulated_claims
+from benchmarks.coverage import (
+    BOW,
+    GAIN,
+    LARGEST,
+    PER_LOG,
+    SIZES,
+    ULM,
+    claims,
+    coverage,
+    simulate,
+    simulated_claims,
+)
 from sweeps.answer.findings import find
 from sweeps.answer.gain import share_of_gain
 from sweeps.report.headline import headline
+from sweeps.report.phrases import rounded
 from sweeps.spec.values import LabelSpec
 from tests.sweeps.answer.sweep_scores import rows_of
 from tests.sweeps.example_sweep import example_spec
@@ -43,7 +57,8 @@ def test_the_published_headline_is_read_in_words(monkeypatch):
     text = headline(spec, find(spec, rows))
     assert text.startswith("With 500 labels, `ulm+domain` passes 85 % from ")
     assert "three quarters of what 64,000 documents add needs 21,000 of them" in text
-    assert text.endswith(" use TF-IDF.")
+    level = LARGEST * math.exp(((BOW - ULM) / GAIN - 1) / PER_LOG)
+    assert f"; `ulm+domain` stays above TF-IDF from {rounded(level)} documents on" in text
 
 
 def test_without_noise_the_headline_is_exact(monkeypatch):

@@ -134,3 +134,37 @@ def test_one_seed_brackets_nothing():
     assert found.documents == pytest.approx(400)
     assert found.interval is None
     assert not found.is_bracketed
+
+
+def test_a_tie_is_no_passing():
+    level = {
+        **curve(DOMAIN, dict.fromkeys(SIZES, 0.697)),
+        **curve(BOTH, dict.fromkeys(SIZES, 0.697)),
+    }
+    found = find_crossing(scores_of(level), SIZES, overtaking(DOMAIN, BOTH))
+    assert found.documents is None
+    assert found.above == ()
+    assert not found.ends_above
+    assert not found.is_throughout
+    ends_level = find_crossing(differing(-0.02, -0.01, 0.0), SIZES, overtaking(DOMAIN, BOTH))
+    assert ends_level.documents is None
+
+
+def test_sizes_at_which_a_curve_is_above_are_known_though_it_does_not_pass():
+    found = find_crossing(differing(-0.02, 0.03, -0.01), SIZES, overtaking(DOMAIN, BOTH))
+    assert found.documents is None
+    assert found.above == (400,)
+    above = find_crossing(differing(0.02, 0.03, 0.03), SIZES, overtaking(DOMAIN, BOTH))
+    assert above.above == SIZES
+    assert above.is_throughout
+
+
+def test_one_more_finished_cell_takes_no_answer_away():
+    table = {**curve(BOTH, {100: 0.70, 400: 0.80}), ("bow", None): (0.75, 0.752, 0.748)}
+    before = find_crossing(scores_of(table), SIZES, passing(BOTH, BOW))
+    for cell in ((0.9, None, None), (None, None, 0.2)):
+        more = scores_of({**table, (BOTH, 1600): cell})
+        assert find_crossing(more, SIZES, passing(BOTH, BOW)) == before
+    assert before.is_bracketed
+    two = scores_of({**table, (BOTH, 1600): (0.9, 0.9, None)})
+    assert find_crossing(two, SIZES, passing(BOTH, BOW)).largest == 1600

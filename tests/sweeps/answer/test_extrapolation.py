@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
+from sweeps.advice.collecting import outlook_at
 from sweeps.answer.extrapolation import extrapolate, range_of, why_not
 from sweeps.answer.forms import FORMS, fit_form
 from tests.sweeps.answer.sweep_scores import curve, scores_of
@@ -86,6 +87,26 @@ def test_the_range_of_forms_is_never_narrower_than_one_of_them():
     ends = range_of(predictions)
     assert len(predictions) > 1
     assert all(ends.low <= p.interval.low <= p.value <= p.interval.high for p in predictions)
+
+
+def test_a_gain_is_against_the_measured_accuracy_not_against_that_of_the_form():
+    noise = np.random.default_rng(0).normal(0, 0.004, (len(SIZES), 3))
+    table = {("domain", n): power(n) + noise[k] for k, n in enumerate(SIZES)}
+    model = extrapolate(scores_of(table), "domain", SIZES)
+    measured = np.mean(table["domain", SIZES[-1]])
+    size = 2 * SIZES[-1]
+    for gain, accuracy in zip(model.gain_at(size), model.accuracy_at(size), strict=True):
+        assert gain.value == pytest.approx(accuracy.value - measured)
+        assert gain.interval.low < gain.value < gain.interval.high
+
+
+def test_three_sizes_do_not_tell_whether_a_curve_levels_off():
+    def gain(sizes):
+        scores = scores_of(curve("domain", {n: 0.5 + 0.03 * np.log(n) for n in sizes}))
+        model = extrapolate(scores, "domain", sizes)
+        return outlook_at((), scores, "domain", sizes, 2 * sizes[-1], model).gain
+
+    assert gain(SIZES[:3]).low == 0.0 < gain(SIZES).low
 
 
 def test_three_sizes_allow_two_parameters_and_two_sizes_nothing():

@@ -139,3 +139,11 @@ def test_seeds_that_agree_have_concordance_one_and_gaps_are_left_out():
     assert agreement(scores_of(table)) is None  # one seed has every point
     found = agreement(scores_of({**table, ("domain", 100): (0.6, 0.7)}))
     assert (found.concordance, found.num_points, found.num_seeds) == (1.0, 3, 2)
+
+
+def test_seeds_that_tie_every_point_have_no_order_to_agree_on():
+    assert (
+        agreement(scores_of({BOW: (0.7, 0.7), ULM: (0.7, 0.7), ("domain", 100): (0.7, 0.7)}))
+        is None
+    )
+    assert agreement(scores_of({BOW: (0.7, 0.7), ULM: (0.7, 0.8)})).concordance > 0

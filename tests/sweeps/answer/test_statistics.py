@@ -394,3 +394,38 @@ def test_nothing_finished_is_found_as_nothing():
     findings = find(example_spec(), [])
     assert findings.curves == findings.leaders == findings.against_bow == ()
     assert findings.gain.undefined == "no cell of ulm is finished"
+
+
+def leaders_of(table):
+    return {leader.size: leader for leader in find(example_spec(), rows_of(table)).leaders}
+
+
+def test_a_regime_whose_easy_seed_is_finished_first_does_not_lead_by_it():
+    table = {
+        BOW: (0.83, 0.80, 0.80),
+        ("domain", 1600): (0.89, 0.86, 0.86),
+        ("ulm+domain", 1600): (0.88, None, None),
+    }
+    leader = leaders_of(table)[1600]
+    assert leader.best.regime == "domain"
+    assert leader.margin.second == ("ulm+domain", 1600)
+    assert leader.margin.accuracy.value == pytest.approx(0.01)
+    assert all(margin.accuracy.value >= 0 for margin in leader.margins)
+
+
+def test_regimes_that_share_no_seed_have_no_leader():
+    table = {BOW: (0.8, 0.8), ("domain", 1600): (0.9, None), ("ulm+domain", 1600): (None, 0.7)}
+    assert leaders_of(table) == {}
+    assert leaders_of({**table, ("ulm+domain", 1600): (0.7, 0.7)})[1600].best.regime == "domain"
+
+
+def test_all_regimes_that_tie_lead_together():
+    table = {
+        BOW: (0.7, 0.9),
+        ULM: (0.9, 0.7),
+        ("domain", 100): (0.8, 0.8),
+        ("scratch", None): (0, 1),
+    }
+    leader = leaders_of(table)[100]
+    assert set(leader.regimes) == {"bow", "ulm", "domain"}
+    assert len(leader.margins) == 3

@@ -204,8 +204,8 @@ def answer_to(table):
 def test_where_no_regime_beats_bow_the_answer_says_that_it_is_not_worth_a_gpu():
     first, second, third, *_ = answer_to({("bow", None): (0.8, 0.82), ("domain", 100): (0.6, 0.7)})
     assert first == (
-        "With 100 labels, 2 seeds do not tell whether domain text pays: `domain` with 100 "
-        "documents minus TF-IDF is -16.0 points (95 %: -66.8 to +34.8)."
+        "With 100 labels, 2 seeds do not tell whether `domain` with 100 documents is above TF-IDF: "
+        "the difference is -16.0 points (95 %: -66.8 to +34.8)."
     )
     assert second.startswith("With 100 labels, no regime stays above the line of `bow` (81.0 %")
     assert "nearest is `domain` at 100 with -16.0 points" in second
@@ -288,7 +288,9 @@ def test_a_line_that_is_passed_early_and_lost_again_is_not_called_never_passed()
         **curve("ulm+domain", {100: 0.82, 400: 0.79, 1600: 0.81}, scatter),
     }
     text = headline(spec, find(spec, rows_of(table)))
-    assert text.endswith("; `ulm+domain` at 1,600 documents is not above TF-IDF.")
+    assert text.endswith(
+        "; `ulm+domain` with 1,600 documents is 0.5 points below TF-IDF (95 %: 0.5–0.5)."
+    )
     assert "use TF-IDF" not in text
 
 
@@ -412,3 +414,38 @@ def test_lists_are_joined_as_people_do():
     assert joined([]) == ""
     assert joined(["a"]) == "a"
     assert joined(["a", "b", "c"]) == "a, b and c"
+
+
+def test_of_regimes_that_pass_bow_the_one_that_needs_least_text_is_named_first():
+    table = {
+        ("bow", None): (0.8, 0.8),
+        ("ulm", None): (0.81, 0.81),
+        ("domain", 100): (0.7, 0.7),
+        ("domain", 400): (0.95, 0.95),
+        ("ulm+domain", 100): (0.82, 0.82),
+        ("ulm+domain", 400): (0.84, 0.84),
+    }
+    text = " ".join(answer_to(table))
+    places = [
+        text.index(f"it with {name}" if name != "`ulm`" else f"CPU) with {name}, by")
+        for name in ("`ulm`", "`ulm+domain` from 100", "`domain` from 400")
+    ]
+    assert places == sorted(places)
+
+
+def test_as_many_scores_are_said_as_sizes():
+    means = {100: 0.80, 400: 0.80, 1600: 0.81}
+    (told,) = [
+        line
+        for line in answer_to({("bow", None): (0.7, 0.7), **curve("domain", means, (0.0, 0.0))})
+        if "scores highest" in line
+    ]
+    assert "At 100, 400 and 1,600 domain documents" in told
+    assert "(80.0 %, 80.0 % and 81.0 %)" in told
+
+
+def test_brackets_that_rest_on_fewer_seeds_are_not_said_to_rest_on_all():
+    equal = answer_to({("bow", None): (0.8, 0.8), ("domain", 100): (0.7, 0.7)})
+    assert equal[-1] == "Brackets are 95 % intervals over 2 seeds."
+    fewer = answer_to({("bow", None): (0.8, 0.8), ("domain", 100): (0.7,)})
+    assert fewer[-1] == "Brackets are 95 % intervals over up to 2 seeds."

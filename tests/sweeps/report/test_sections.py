@@ -18,9 +18,9 @@ from sweeps.report.evidence import Evidence
 from sweeps.report.growth import beyond_section, growth_section
 from sweeps.report.mistaken import mistaken_section
 from sweeps.report.money import money_section
-from sweeps.report.phrases import digits, grouped, with_interval
+from sweeps.report.phrases import digits, grouped, plus, signed, with_interval
 from sweeps.report.searching import searching_section
-from sweeps.report.sections import make_page
+from sweeps.report.sections import accuracy_plot, make_page
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import BudgetSpec
 from tests.sweeps.answer.sweep_scores import curve, rows_of
@@ -136,11 +136,11 @@ def test_the_section_on_growth_says_where_curves_meet(evidence):
         (
             (0.82, 0.81, 0.82),
             "`domain` is above `ulm+domain` from the smallest size on, 100 documents "
-            "(95 %: below 100).",
+            "(95 %: at every measured size).",
         ),
         (
             (0.816, 0.796, 0.793),
-            "`domain` does not pass `ulm+domain` within the measured range, up to 1,600 documents "
+            "`domain` is above `ulm+domain` at 100 documents, but not at the largest, 1,600 "
             "(95 %: beyond it or not at all).",
         ),
     ],
@@ -327,3 +327,65 @@ def test_settings_have_no_exponents(value, text):
 def test_points_are_named_by_regime():
     points = [("domain", 400), ("domain", 100), ("ulm", None)]
     assert grouped(points) == "`domain` at 100 and 400 and `ulm`"
+
+
+def test_a_comparison_that_is_lost_surely_is_called_worse(tmp_path):
+    spec = example_spec(sizes=(100,), seeds=tuple(range(8)), regimes=(Regime.BOW, Regime.DOMAIN))
+    section = certainty_section(gathered(tmp_path, spec, example_records(spec)))
+    (table,) = every(section.blocks, Table)
+    (line,) = table.lines
+    assert float(line[1].split()[0]) < 0
+    assert line[2:5] == ("0 of 8", "0.00 [0.00, 0.37]", "worse: enough")
+    assert "called better or worse" in text_of(section)
+
+
+def test_the_level_of_win_probabilities_is_said_where_they_stand(evidence):
+    compared = evidence.findings.leaders[0].margin.num_comparisons
+    assert f"{100 - 5 / compared:.1f} % for each of {compared}" in text_of(
+        by_size_section(evidence.findings)
+    )
+
+
+def test_a_size_whose_regimes_share_no_seed_is_named_and_has_no_line(evidence):
+    table = {
+        ("bow", None): (0.8, 0.8),
+        ("domain", 100): (0.7, 0.7),
+        ("domain", 400): (0.9, None),
+        ("ulm+domain", 400): (None, 0.7),
+    }
+    section = by_size_section(find(SPEC, rows_of(table)))
+    (found,) = every(section.blocks, Table)
+    assert [line[0] for line in found.lines] == ["100"]
+    assert "At 400 regimes share too few seeds" in text_of(section)
+    assert "too few seeds" not in text_of(by_size_section(evidence.findings))
+
+
+def test_every_regime_that_reads_domain_text_is_held_against_the_bag_of_words(evidence):
+    text = text_of(growth_section(evidence))
+    assert "`domain` does not pass `bow` within the measured range" in text
+    for regime in ("domain", "ulm+domain"):
+        assert regime in evidence.findings.over_bow
+
+
+def test_an_extrapolation_by_one_form_is_said_to_rest_on_it_alone(evidence):
+    several = text_of(beyond_section(evidence))
+    num_used = len(evidence.model.trusted)
+    assert num_used > 1
+    assert f"the range over the {num_used} forms below that are used" in several
+    last, *_ = evidence.model.trusted
+    single = replace(evidence.model, fitted=(last,))
+    assert "rests on that form alone" in text_of(beyond_section(replace(evidence, model=single)))
+
+
+def test_labels_are_said_to_be_counted_in_the_documents_under_the_figure(evidence):
+    caption = accuracy_plot(evidence).caption
+    assert f"the {SPEC.labels.train} labelled ones included" in caption
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.021, "+2.1"), (-0.003, "-0.3"), (-0.0004, "0.0"), (0.0, "0.0")]
+)
+def test_a_difference_has_a_sign_only_where_it_shows(share, text):
+    assert plus(share) == text
+    found = Estimate(value=share, interval=Interval(low=share, high=share), num_seeds=2)
+    assert signed(found) == f"{text} [{text}, {text}]"

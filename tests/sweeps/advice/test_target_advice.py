@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from sweeps.advice.advice import advise
+from sweeps.advice.question import Question
+from sweeps.answer.crossings import reaching
+from sweeps.answer.findings import find, make_sweep_scores
+from sweeps.report.phrases import rounded_up
+from tests.sweeps.answer.sweep_scores import (
+    GENERAL,
+    GRID,
+    PASSES,
+    SOONER,
+    crossing_of,
+    rows_of,
+    sweep_of,
+)
+from tests.sweeps.example_sweep import example_spec
+
+EIGHT = example_spec(sizes=GRID, seeds=tuple(range(8)))
+
+
+def advice_for(table, spec=EIGHT, **question):
+    rows = rows_of(table)
+    scores, findings = make_sweep_scores(spec, rows), find(spec, rows)
+    found = advise(spec, rows, scores, findings, Question(**question))
+    return found, "\n".join(found.lines)
+
+
+def test_a_target_is_collected_for_by_the_regime_that_needs_least_text():
+    _, text = advice_for(SOONER, target=0.85)
+    ends = {
+        r: crossing_of(SOONER, reaching(r, 0.85)).interval.high for r in ("domain", "ulm+domain")
+    }
+    assert ends["domain"] < ends["ulm+domain"]
+    assert "Target 85 %: `domain` reaches it" in text
+    assert f"collect {rounded_up(ends['domain'])} to be on the safe side" in text
+
+
+def test_a_target_that_is_reached_without_domain_text_asks_for_none():
+    found, text = advice_for(GENERAL, target=0.84)
+    assert "Target 84 %: reached without domain text, by `ulm` with 8" in text
+    assert "collect" not in text.splitlines()[0]
+    assert found.wanted.sizes == ()
+
+
+def test_a_target_that_no_regime_reaches_is_asked_of_the_one_that_scores_highest():
+    _, text = advice_for(PASSES, target=0.93)
+    assert "Target 93 %: not reached within 32,000 documents; extrapolated `domain` needs" in text
+
+
+def test_a_target_that_the_smallest_size_may_have_is_collected_for_up_to_where_it_is_sure():
+    table = sweep_of(bow=0.79, ulm=0.80, both=(0.848, 0.856, 0.868, 0.88), scatter=0.004)
+    crossing = crossing_of(table, reaching("ulm+domain", 0.85))
+    assert (crossing.interval.low, crossing.ends_above) == (0, True)
+    safe = rounded_up(crossing.interval.high)
+    found, text = advice_for(table, target=0.85)
+    assert f"surely reaches it from {safe} documents on, perhaps from 500" in text
+    assert f"collect {safe};" in text
+    assert found.wanted.num_seeds == 10
+
+
+@pytest.mark.parametrize("documents", [7.2, 94.2, 400, 999, 2638, 6409.7])
+def test_what_is_to_be_collected_is_never_rounded_down(documents):
+    said = float(rounded_up(documents).replace(",", ""))
+    assert documents <= said <= 1.11 * documents + 1
+
+
+def test_one_seed_reaches_no_target_and_promises_no_score_whatever_its_test_documents_say():
+    spec = example_spec(sizes=GRID, seeds=(0,))
+    rows = rows_of({point: values[:1] for point, values in GENERAL.items()})
+    hits = {row.cell: np.arange(4000) < round(4000 * row.test_accuracy) for row in rows}
+    scores, findings = make_sweep_scores(spec, rows, hits), find(spec, rows, hits)
+    question = Question(target=0.7, budget_documents=4000)
+    text = "\n".join(advise(spec, rows, scores, findings, question).lines)
+    assert "Target 70 %: no answer, 1 seed shows no spread" in text
+    assert "4,000 documents: no answer, one seed shows no spread" in text

@@ -1,0 +1,93 @@
+import re
+
+from sweeps.answer.crossings import passing
+from sweeps.answer.findings import find
+from sweeps.report.headline import headline
+from sweeps.report.phrases import rounded
+from tests.sweeps.answer.sweep_scores import (
+    GENERAL,
+    GRID,
+    PASSES,
+    SOONER,
+    crossing_of,
+    rows_of,
+    sweep_of,
+)
+from tests.sweeps.example_sweep import example_spec
+
+BOW = ("bow", None)
+EIGHT = example_spec(sizes=GRID, seeds=tuple(range(8)))
+
+
+def headline_of(table, spec=EIGHT):
+    return headline(spec, find(spec, rows_of(table)))
+
+
+def test_where_another_regime_passes_tf_idf_it_is_named_and_tf_idf_is_not_advised():
+    text = headline_of(PASSES)
+    documents = rounded(crossing_of(PASSES, passing("domain", BOW)).documents)
+    assert f"`domain` stays above TF-IDF from {documents} documents on" in text
+    assert "`ulm+domain` with 32,000 documents is 1.0 points below TF-IDF" in text
+    assert "use TF-IDF" not in text
+
+
+def test_where_a_regime_without_domain_text_passes_tf_idf_it_is_named_first():
+    text = headline_of(GENERAL)
+    documents = rounded(crossing_of(GENERAL, passing("ulm+domain", BOW)).documents)
+    assert f"; `ulm+domain` stays above TF-IDF from {documents} documents on" in text
+    assert text.index("`ulm` without domain text is 3.") < text.index("`ulm+domain` stays above")
+    assert "use TF-IDF" not in text
+
+
+def test_a_regime_that_passes_tf_idf_later_than_the_lead_leaves_tf_idf_below_it():
+    text = headline_of(SOONER)
+    documents = rounded(crossing_of(SOONER, passing("ulm+domain", BOW)).documents)
+    assert re.search(rf"; below {documents} documents \(95 %: [^)]*\) use TF-IDF\.$", text)
+    assert "`domain`" not in text
+
+
+def test_a_regime_that_passes_tf_idf_sooner_between_the_same_two_sizes_is_named():
+    table = sweep_of(
+        bow=0.817, domain=(0.79, 0.88, 0.89, 0.90), both=(0.80, 0.8195, 0.86, 0.88), scatter=0.001
+    )
+    first, later = (
+        crossing_of(table, passing(regime, BOW)).documents for regime in ("domain", "ulm+domain")
+    )
+    assert 500 < first < later < 2000
+    text = headline_of(table)
+    assert f"`domain` stays above TF-IDF from {rounded(first)} documents on" in text
+    assert "use TF-IDF" not in text
+
+
+def test_a_regime_that_is_above_tf_idf_for_a_while_is_enough_not_to_advise_it():
+    falls = sweep_of(bow=0.817, domain=(0.7, 0.85, 0.70, 0.70), both=(0.78, 0.79, 0.80, 0.805))
+    text = headline_of(falls)
+    assert "use TF-IDF" not in text
+    assert "`domain` with 2,000 documents is 3." in text
+
+
+FLAT = sweep_of(bow=0.70, ulm=0.80, domain=(0.6, 0.65, 0.68, 0.69), both=(0.80,) * 4)
+
+
+def test_what_is_above_tf_idf_at_every_size_is_said_to_be_with_what_domain_text_adds():
+    text = headline_of(FLAT)
+    assert "`ulm+domain` is above TF-IDF at every measured size, from 500 documents on" in text
+    assert "`ulm` without domain text is 1" in text
+    assert "8 seeds do not tell whether `ulm+domain` with 32,000 documents is above `ulm`" in text
+    assert "from how many on" not in text
+
+
+def test_one_size_does_not_tell_from_how_many_on():
+    spec = example_spec(sizes=(500,), seeds=tuple(range(8)))
+    one = {point: values for point, values in FLAT.items() if point[1] in (None, 500)}
+    assert "from how many on it pays one size does not tell" in headline_of(one, spec)
+
+
+def test_a_curve_that_is_not_above_at_the_start_is_not_said_to_be_below_tf_idf_there():
+    dips = sweep_of(bow=0.817, ulm=0.78, both=(0.83, 0.80, 0.84, 0.87))
+    text = headline_of(dips)
+    crossing = crossing_of(dips, passing("ulm+domain", BOW))
+    assert crossing.is_bracketed
+    assert not crossing.begins_below
+    assert f"`ulm+domain` stays above TF-IDF from {rounded(crossing.documents)} documents" in text
+    assert "use TF-IDF" not in text
