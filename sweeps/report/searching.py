@@ -59,6 +59,34 @@ def searching_section(evidence: Evidence) -> Section | None:
     return Section(title="Was the search enough?", blocks=tuple(blocks))
 
 
+def needed_rates(evidence: Evidence) -> str | None:
+    """Which learning rates the leading regime needs at its largest size; None where none is tried.
+
+    By held-out labels and documents: what is not chosen is never scored on the test documents.
+    """
+    lead = evidence.findings.lead
+    panels = [p for p in evidence.panels if lead is not None and p.regime == lead.regime]
+    by_size = [{r.size: r for r in rate_sensitivities(evidence.spec, [p])} for p in panels]
+    common = {size for sizes in by_size for size in sizes if all(size in s for s in by_size)}
+    largest = max((size for size in common if size is not None), default=None)
+    if lead is None or largest is None:
+        return None
+    rates = joined(
+        f"{NAMES[panel.stage]} {_span(sizes[largest].low, sizes[largest].high)} "
+        f"(searched: {_span(panel.searched.low, panel.searched.high)})"
+        for panel, sizes in zip(panels, by_size, strict=True)
+    )
+    return (
+        f"Learning rates that held-out data call as good as the best, `{lead.regime}` with "
+        f"{number(largest)} documents: {rates}."
+    )
+
+
+def _span(low: float, high: float) -> str:
+    ends = dict.fromkeys((digits(low), digits(high)))
+    return " to ".join(ends)
+
+
 def _by_stage(panels: Sequence[SearchPanel]) -> list[tuple[Stage, list[SearchPanel]]]:
     return [(stage, list(group)) for stage, group in groupby(panels, key=lambda p: p.stage)]
 
@@ -136,7 +164,7 @@ def sensitivity_table(sensitivities: Sequence[RateSensitivity]) -> Table:
             found.regime,
             NONE if found.size is None else number(found.size),
             digits(found.best),
-            f"{digits(found.low)} to {digits(found.high)}",
+            _span(found.low, found.high),
             f"{found.num_at_edge} of {found.num_studies}",
         )
         for found in sensitivities

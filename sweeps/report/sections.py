@@ -18,7 +18,7 @@ from sweeps.report.growth import beyond_section, growth_section
 from sweeps.report.mistaken import mistaken_section
 from sweeps.report.money import money_section
 from sweeps.report.phrases import number, percent
-from sweeps.report.searching import searching_section
+from sweeps.report.searching import needed_rates, searching_section
 from sweeps.report.sentences import answer, state_of
 from sweeps.report.tables import cells_table, data_table, environment_table, means_table
 from ulm.regimes import Regime
@@ -71,8 +71,11 @@ def answer_section(evidence: Evidence) -> Section:
     blocks: list[Block] = [Text(text=first, is_lead=True)]
     if evidence.findings.curves:
         blocks.append(accuracy_plot(evidence))
-    if rest:
-        blocks.append(Bullets(items=tuple(rest[:_SHOWN_SENTENCES])))
+    shown, rates = rest[:_SHOWN_SENTENCES], needed_rates(evidence)
+    if rates is not None:
+        shown = [*shown, rates]
+    if shown:
+        blocks.append(Bullets(items=tuple(shown)))
     if len(rest) > _SHOWN_SENTENCES:
         more = Bullets(items=tuple(rest[_SHOWN_SENTENCES:]))
         blocks.append(Fold(title="More comparisons in words", blocks=(more,)))

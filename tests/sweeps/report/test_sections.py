@@ -19,8 +19,8 @@ from sweeps.report.growth import beyond_section, growth_section
 from sweeps.report.mistaken import mistaken_section
 from sweeps.report.money import money_section
 from sweeps.report.phrases import digits, grouped, plus, signed, with_interval
-from sweeps.report.searching import searching_section
-from sweeps.report.sections import accuracy_plot, make_page
+from sweeps.report.searching import needed_rates, searching_section
+from sweeps.report.sections import accuracy_plot, answer_section, make_page
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import BudgetSpec
 from tests.sweeps.answer.sweep_scores import curve, rows_of
@@ -211,6 +211,20 @@ def test_the_search_is_judged_by_stage_and_its_rates_are_folded_away(evidence):
     (fold,) = [block for block in section.blocks if isinstance(block, Fold)]
     (table,) = every(fold.blocks, Table)
     assert len(table.lines) == 2 * 5 + 3 + 2 * 5
+
+
+def test_the_answer_says_which_learning_rates_the_leading_regime_needs(evidence):
+    sentence = needed_rates(evidence)
+    assert sentence in text_of(answer_section(evidence))
+    assert "`ulm+domain` with 1,600 documents" in sentence
+    classifier = re.search(
+        r"classifier ([\d.]+)(?: to ([\d.]+))? \(searched: ([\d.]+) to", sentence
+    )
+    low, high, lowest = (float(end or classifier[1]) for end in classifier.groups())
+    chosen = [r.classifier_learning_rate for r in rows_at(SPEC, "ulm+domain", 1600)]
+    assert lowest <= low <= sorted(chosen)[1] * 1.01
+    assert sorted(chosen)[1] <= high * 1.01
+    assert needed_rates(replace(evidence, panels=())) is None
 
 
 def test_nothing_finished_has_no_sections_that_need_a_score(tmp_path):
