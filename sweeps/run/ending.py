@@ -19,7 +19,7 @@ from sweeps.search.records import Outcome
 from ulm.errors import DeviceError, TokenError, UlmError
 
 # in the text of what torch raises as a plain RuntimeError: on the CPU, and below its allocator
-MEMORY_ERRORS = ("DefaultCPUAllocator", "out of memory")
+MEMORY_ERRORS = ("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
 
 
 MORE_MEMORY = "run again where a trial has more memory, or lower `batch` in a sweep of another name"

@@ -4,6 +4,7 @@ Built by `sweeps.spec.load` from YAML or directly in Python; every value checks 
 nothing downstream checks again. Defaults are ULMFiT's (Howard & Ruder 2018) and fastai's.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -125,7 +126,10 @@ class LanguageModelSpec:
 
     def __post_init__(self) -> None:
         require_at_least(1, self, "epochs", "batch", "bptt")
-        require(self.clip is None or self.clip > 0, f"clip must be above 0, found {self.clip}")
+        require(
+            self.clip is None or 0 < self.clip < math.inf,
+            f"clip must be a number above 0, found {self.clip}; null is without limit",
+        )
         require_at_least(0, self, "minimum_steps", "dropout", "weight_decay")
         require(self.dropout < 4, f"dropout must be below 4, found {self.dropout}: {_ALL_DROPPED}")
 
@@ -177,8 +181,8 @@ class ResourceSpec:
     def __post_init__(self) -> None:
         require_at_least(1, self, "cpus")
         require(
-            0 <= self.gpus <= 1 or (self.gpus > 1 and self.gpus == int(self.gpus)),
-            f"gpus must be a share up to 1 or a whole number, found {self.gpus}",
+            0 <= self.gpus <= 1,
+            f"gpus must be from 0 to 1, found {self.gpus}: a trial trains on one GPU or a share",
         )
 
 

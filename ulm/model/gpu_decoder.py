@@ -87,6 +87,8 @@ def _has_kernel() -> bool:
             BLOCK=BLOCK,
             num_warps=WARPS,
         )
+    except torch.OutOfMemoryError:  # passes, and says nothing of the kernel
+        raise
     except Exception as error:  # whatever a compiler, linker or driver says
         _log.warning(
             "the decoder's kernel can not be built, training goes on without it, slower (%s: %s); "
@@ -140,10 +142,9 @@ def _with_bias(x_NE: Tensor, column_N: Tensor | float, rows: int, dtype: torch.d
 
 
 class _Part(NamedTuple):
-    """Some tokens: their rows, their inputs [n, F], their scores or gradients [n, W]."""
+    """Some tokens: their rows, their scores or gradients [n, W]."""
 
     rows: slice
-    x: Tensor
     scores: Tensor
 
 
@@ -181,7 +182,7 @@ class _Scored:
             scores = torch.mm(x, self.weight_WF.t(), out=room[: len(x)])
             finished = (self.targets_N[rows], self.losses_N[rows], self.correct_N[rows])
             _finish(scores, *finished, self.words, gradients=gradients)
-            yield _Part(rows, x, scores)
+            yield _Part(rows, scores)
 
 
 def gpu_decoder_loss(
@@ -193,7 +194,11 @@ def gpu_decoder_loss(
 
 
 class _DecoderLoss(torch.autograd.Function):
-    """The gradients are made on the way; backward only scales."""
+    """The gradients are made on the way; backward only scales.
+
+    The weight's is that of states less their mean, with the mean's part added in fp32: as long as
+    all states are nearly alike, what tells them apart would be lost in the rounding of bf16.
+    """
 
     @staticmethod
     def forward(
@@ -205,15 +210,19 @@ class _DecoderLoss(torch.autograd.Function):
         dtype: torch.dtype,
     ) -> Tensor:
         scored = _Scored(x_NE, weight_VE, bias_V, targets_N, dtype)
+        mean_E = x_NE.mean(0, dtype=torch.float32)
+        centred_NF = _with_bias(x_NE - mean_E, 1.0, len(x_NE), dtype)
         dx_NF = torch.empty_like(scored.x_NF)
         dweight_WF: Tensor | None = None
         for part in scored.parts(gradients=True):
             torch.mm(part.scores, scored.weight_WF, out=dx_NF[part.rows])
-            product = _product_in_fp32(part.scores.t(), part.x)
+            product = _product_in_fp32(part.scores.t(), centred_NF[part.rows])
             dweight_WF = product if dweight_WF is None else dweight_WF.add_(product)
         assert dweight_WF is not None, "there are tokens"
         dweight_VF, units = dweight_WF[: scored.words], scored.units
-        ctx.save_for_backward(dx_NF[:, :units], dweight_VF[:, :units], dweight_VF[:, units])
+        dweight_VE, dbias_V = dweight_VF[:, :units], dweight_VF[:, units]
+        dweight_VE.addr_(dbias_V, mean_E)
+        ctx.save_for_backward(dx_NF[:, :units], dweight_VE, dbias_V)
         return scored.losses_N.sum()
 
     @staticmethod

@@ -23,12 +23,18 @@ def cpu_has_bf16() -> bool:
     return supported is not None and bool(supported())
 
 
-def check_precision(precision: str, device: torch.device) -> None:
+def check_device(device: torch.device, precision: str) -> None:
     """Refuses what a device can not do.
 
     Raises:
-        DeviceError: The device has no bf16.
+        DeviceError: It has no bf16, or is another GPU than the current one.
     """
+    is_named = device.type == "cuda" and device.index is not None
+    if is_named and device.index != torch.cuda.current_device():
+        raise DeviceError(
+            f"device must be the current GPU, on which graphs are recorded, found {device}: choose "
+            "it by torch.cuda.set_device or CUDA_VISIBLE_DEVICES"
+        )
     if precision != "bf16":
         return
     if device.type == "cpu" and not cpu_has_bf16():

@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ulm.errors import require_at_least
+from ulm.errors import UlmError, require_at_least
 from ulm.model.architecture import CLASSIFIER_DROPOUTS, AwdLstm, Dropouts
 from ulm.model.encoder import Encoder
-from ulm.model.precision import check_precision
+from ulm.model.precision import check_device
 from ulm.model.text_classifier import PoolingHead, TextClassifier
 from ulm.seeding import seed_for
 from ulm.text.tokens import Documents
@@ -126,6 +126,8 @@ class TrainedClassifier:
 def class_scores(model: TextClassifier, documents: Documents) -> Tensor:
     """Class scores [N, C] on the CPU; fewer documents at a time where memory does not suffice."""
     model.eval()
+    if not len(documents):
+        return torch.empty(0, model.head.dense_out.out_features)
     kind = model.encoder.embedding.weight.device.type
     number, tokens = SCORING_BATCH.get(kind, SCORING_BATCH["cpu"])
     while number > 1:
@@ -292,9 +294,13 @@ def train_classifier(
 
     Raises:
         TrainingDiverged: The loss is no longer finite.
-        UlmError: The device has no bf16.
+        UlmError: There are too few documents, or the device has no bf16.
     """
-    check_precision(settings.precision, torch.device(device))
+    if len(train) < 2:
+        raise UlmError(f"a classifier needs 2 documents to train on, found {len(train)}")
+    if validation is not None and not len(validation[0]):
+        raise UlmError("validation must hold a document, found none; leave it out")
+    check_device(torch.device(device), settings.precision)
     task = ClassifierTask(
         encoder,
         train,

@@ -5,6 +5,7 @@ loss comes out. Schedule and regularisation are fastai's `fit_one_cycle` with it
 activation regularisation (alpha 2, beta 1) and momenta (0.8, 0.7, 0.8).
 """
 
+import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor
 from ulm.errors import UlmError, require_at_least
 from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS, LanguageModel, State, flat, paired
 from ulm.model.encoder import Encoder, build_language_model, encoder_of
-from ulm.model.precision import check_precision
+from ulm.model.precision import check_device
 from ulm.seeding import seed_for
 from ulm.text.tokens import Documents
 from ulm.training.accumulation import join_states, row_parts, state_of_rows
@@ -70,6 +71,10 @@ class LanguageModelSettings:
 
     def __post_init__(self) -> None:
         require_at_least(1, self, "epochs", "batch", "bptt", "accumulation")
+        if self.clip is not None and not 0 < self.clip < math.inf:
+            raise UlmError(
+                f"clip must be a number above 0, found {self.clip}; or None for no limit"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -291,7 +296,7 @@ def train_language_model(
                 f"{part} documents must hold 2 tokens, one to predict, found {len(documents.ids)}"
             )
     where = torch.device(device)
-    check_precision(settings.precision, where)
+    check_device(where, settings.precision)
     steps = num_windows(len(train.ids), batch=settings.batch, bptt=settings.bptt)
     num_epochs = epochs_for(
         epochs=settings.epochs, minimum_steps=settings.minimum_steps, steps_per_epoch=steps

@@ -1,3 +1,4 @@
+import math
 from dataclasses import astuple
 
 import pytest
@@ -29,11 +30,15 @@ def make_spec(**changes):
         (lambda: ModelSpec(layers=0), "layers must be at least 1, found 0"),
         (lambda: LanguageModelSpec(batch=0), "batch must be at least 1, found 0"),
         (lambda: LanguageModelSpec(weight_decay=-0.1), "weight_decay must be at least 0"),
-        (lambda: LanguageModelSpec(clip=0.0), "clip must be above 0, found 0.0"),
+        (lambda: LanguageModelSpec(clip=0.0), "clip must be a number above 0, found 0.0"),
+        (lambda: LanguageModelSpec(clip=math.inf), "clip must be a number above 0, found inf"),
         (lambda: ClassifierSpec(batch=1), "batch must be at least 2, found 1"),
         (lambda: ClassifierSpec(bptt=70, maximum_tokens=139), r"twice bptt \(70\), found 139"),
-        (lambda: ResourceSpec(gpus=1.5), "a share up to 1 or a whole number, found 1.5"),
-        (lambda: ResourceSpec(gpus=-1), "a share up to 1 or a whole number, found -1"),
+        (
+            lambda: ResourceSpec(gpus=1.5),
+            "gpus must be from 0 to 1, found 1.5: a trial trains on one",
+        ),
+        (lambda: ResourceSpec(gpus=-1), "gpus must be from 0 to 1, found -1"),
         (lambda: BudgetSpec(hours=0), "hours must be above 0, found 0"),
         (lambda: make_spec(name="a/b"), "name must be letters"),
         (lambda: make_spec(name=".."), "a letter or digit first, found '..'"),

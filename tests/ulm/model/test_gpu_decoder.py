@@ -50,6 +50,26 @@ def test_products_in_bf16_are_as_near_as_bf16_is(problem):
         assert (found - right).norm() / right.norm() < 0.01
 
 
+@pytest.mark.parametrize(("alike", "noise"), [(1, 0.01), (6, 0.08)])
+@pytest.mark.parametrize("device", DEVICES)
+def test_what_tells_states_apart_that_are_nearly_alike_arrives_in_16_bits_too(device, alike, noise):
+    """As `test_decoder` has it for the CPU's way."""
+    torch.manual_seed(0)
+    words = 3000
+    mean, weight = alike * torch.rand(UNITS), 0.1 * torch.randn(words, UNITS)
+    bias = -2.0 * torch.arange(1.0, words + 1).log()
+    x = mean + noise * torch.randn(4096, UNITS)
+    targets = torch.multinomial(torch.softmax(weight @ mean + bias, 0), 4096, replacement=True)
+    problem = [w.to(device).requires_grad_() for w in (x, weight, bias)], targets.to(device)
+    found, right = ours(problem, torch.bfloat16)[2], exact(problem)[2]
+    same = F.normalize(problem[0][0].detach().mean(0), dim=0)
+
+    def apart(gradient):
+        return gradient - torch.outer(gradient @ same, same)
+
+    assert float(apart(found - right).norm() / apart(right).norm()) < 0.02
+
+
 def test_a_score_that_is_not_a_number_is_a_loss_that_is_not(problem):
     with torch.no_grad():
         problem[0][0][7, 3] = torch.nan

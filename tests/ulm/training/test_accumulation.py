@@ -17,7 +17,7 @@ from ulm.training.language_model import LanguageModelSettings, train_language_mo
 pytestmark = pytest.mark.torch
 
 LANGUAGE_MODEL = LanguageModelSettings(
-    epochs=2, batch=5, bptt=10, learning_rate=1e-2, dropout=0.0, clip=0.5
+    epochs=2, batch=5, bptt=10, learning_rate=1e-2, dropout=0.0, clip=0.05
 )
 CLASSIFIER = ClassifierSettings(
     epochs=3, batch=8, bptt=10, maximum_tokens=20, learning_rate=1e-2, dropout=0.0

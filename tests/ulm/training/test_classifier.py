@@ -78,6 +78,15 @@ def test_a_classifier_learns_words_that_decide():
     assert (trained.predict(documents).argmax(1) == labels).mean() > 0.9
 
 
+def test_no_documents_have_no_scores_and_too_few_are_refused():
+    none = opinions(4, seed=1)[0].take(np.array([], dtype=np.int64))
+    assert _train(listener=_StopsAfter(1)).predict(none).shape == (0, 2)
+    with pytest.raises(UlmError, match="2 documents to train on, found 1"):
+        _train(num_documents=1)
+    with pytest.raises(UlmError, match="validation must hold a document"):
+        _train(validation=(none, np.array([], dtype=np.int64)))
+
+
 def test_scoring_takes_fewer_documents_where_memory_does_not_suffice(monkeypatch):
     trained = _train(listener=_StopsAfter(1))
     documents, _ = opinions(30, seed=9)
