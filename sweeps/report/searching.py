@@ -65,11 +65,13 @@ def needed_rates(evidence: Evidence) -> str | None:
     By held-out labels and documents: what is not chosen is never scored on the test documents.
     """
     lead = evidence.findings.lead
-    panels = [p for p in evidence.panels if lead is not None and p.regime == lead.regime]
+    if lead is None:
+        return None
+    panels = [p for p in evidence.panels if p.regime == lead.regime]
     by_size = [{r.size: r for r in rate_sensitivities(evidence.spec, [p])} for p in panels]
     common = {size for sizes in by_size for size in sizes if all(size in s for s in by_size)}
     largest = max((size for size in common if size is not None), default=None)
-    if lead is None or largest is None:
+    if largest is None:
         return None
     rates = joined(
         f"{NAMES[panel.stage]} {_span(sizes[largest].low, sizes[largest].high)} "

@@ -32,8 +32,7 @@ def _survey_files(path: Path) -> tuple[int, int]:
     number, total = 0, 0
     folders, seen = [str(path)], set()
     while folders:
-        folder = folders.pop()
-        with suppress(OSError), os.scandir(folder) as entries:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
             for entry in entries:
                 status = _status(entry)
                 if stat.S_ISDIR(status.st_mode):
