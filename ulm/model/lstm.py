@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ulm.model.precision import compute_dtype
+from ulm.model.products import repeated_product
 
 LayerState = tuple[Tensor, Tensor]
 """Hidden and cell state, both [1, B, H]."""
@@ -106,11 +107,12 @@ class _Bf16Lstm(torch.autograd.Function):
         gates = torch.mm(x_TBI.flatten(0, 1), w_I.t()).view(T, B, 4 * H)
         hidden = torch.cat([hidden_1BH.to(bf16), gates.new_empty(T, B, H)])
         cells = torch.cat([cell_1BH.float(), gates.new_empty(T, B, H, dtype=fp32)])
-        gate, sums = gates.new_empty(B, 4 * H, dtype=fp32), gates.new_empty(B, 4 * H)
+        gate = gates.new_empty(B, 4 * H, dtype=fp32)
+        recur = repeated_product(w_H.t(), B)
         squashed = torch.empty_like(cells[0])
         i, f, g, o = gate.chunk(4, 1)
         for t in range(T):
-            gate.copy_(gates[t]).add_(torch.mm(hidden[t], w_H.t(), out=sums)).add_(bias)
+            gate.copy_(gates[t]).add_(recur(hidden[t])).add_(bias)
             gate[:, : 2 * H].sigmoid_()
             _tanh_(g)
             o.sigmoid_()
@@ -136,6 +138,7 @@ class _Bf16Lstm(torch.autograd.Function):
         (i, f, g, o), (di, df, dg, do) = gate.chunk(4, 1), dgate.chunk(4, 1)
         if_, dif_ = gate[:, : 2 * H], dgate[:, : 2 * H]
         squashed = torch.empty_like(cells[0])
+        recur_back = repeated_product(w_H, len(gate))
         dhidden, dcell = dhidden_1BH[0], dcell_1BH[0].clone()
         for t in reversed(range(len(gates))):
             gate.copy_(gates[t])
@@ -151,7 +154,7 @@ class _Bf16Lstm(torch.autograd.Function):
             sigmoid_backward(do, o, grad_input=do)
             dbias_B4H += dgate
             dgates[t] = dgate
-            dhidden = torch.mm(dgates[t], w_H)
+            dhidden = recur_back(dgates[t])
             dcell *= f
         flat = dgates.flatten(0, 1)
         needs_dx = ctx.needs_input_grad[0]

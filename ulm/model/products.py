@@ -5,6 +5,7 @@ processors: half the speed of oneDNN, which torch carries as well and uses for L
 """
 
 import platform
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,20 @@ def product(a_MK: Tensor, b_KN: Tensor, room_MN: Tensor | None = None) -> Tensor
         return torch.mm(a_MK, b_KN, out=room_MN)
     found: Tensor = fast(a_MK, b_KN.t(), None, "none", [], "")
     return found
+
+
+def repeated_product(b_KN: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
+    """`a @ b` for many `a` of some rows and one `b` in bf16, on a CPU and without gradients.
+
+    oneDNN brings `b` into the order in which it reads it, for each product anew unless it is kept
+    so: at 32 rows and 1,152 units a quarter of the time.
+    """
+    reordered = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
+    multiply = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    if reordered is None or multiply is None:
+        return lambda a: torch.mm(a, b_KN)
+    kept = reordered(b_KN.t(), rows)
+    return lambda a: multiply(a, kept, None, "none", [], "")
 
 
 def add_product(total_MN: Tensor, a_MK: Tensor, b_KN: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ import torch
 
 from tests.ulm.model.conftest import ONE_DNN
 from ulm.model import products
-from ulm.model.products import add_product, product
+from ulm.model.precision import cpu_has_bf16
+from ulm.model.products import add_product, product, repeated_product
 
 pytestmark = pytest.mark.torch
 
@@ -38,6 +39,17 @@ def test_products_add_up_in_the_dtype_of_their_sum(matrices):
         assert total.dtype == torch.float32
         wanted = 1 + 3 * a.double() @ b.double()
         assert float((total - wanted).norm() / wanted.norm()) < tolerance
+
+
+@pytest.mark.skipif(not cpu_has_bf16(), reason="this processor has no bf16")
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_repeated_product_is_that_of_each_matrix(monkeypatch, matrices, kept):
+    if not kept:  # a torch without the operators
+        monkeypatch.setattr(torch.ops, "mkldnn", object())
+    a, b = (matrix.bfloat16() for matrix in matrices)
+    multiply = repeated_product(b, ROWS)
+    for rows in (a, -2 * a):
+        torch.testing.assert_close(multiply(rows), rows @ b, atol=0, rtol=1e-2)
 
 
 @pytest.mark.skipif(ONE_DNN is None, reason="not in this torch")
