@@ -80,6 +80,12 @@ def _check_general(spec: SweepSpec, content: dict[str, JSON]) -> Finding:
     content[CONTENT[1]] = corpus.fingerprint[:16]
     check_general(len(corpus))
     detail = f"{len(corpus):,} documents of {corpus.name} to pretrain on"
+    if (corpus.name, spec.general.path) == (spec.corpus.name, spec.corpus.path):
+        detail += (
+            ", the domain corpus itself, without its test documents: ulm would know all domain "
+            "text, so that its distance to domain tells nothing; set general to other text"
+        )
+        return Finding(what=what, result="note", detail=detail)
     if spec.general.kind in SYNTHETIC_KINDS and spec.corpus.kind not in SYNTHETIC_KINDS:
         detail += (
             ", an invented language: ulm and ulm+domain would learn nothing for real text; set "

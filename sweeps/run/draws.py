@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sweeps.spec.cells import Cell, make_cells
 from sweeps.spec.values import SweepSpec
 from ulm.seeding import seed_for
+from ulm.text.listing import Part
 from ulm.text.subsets import (
     Split,
     Subset,
@@ -23,6 +24,7 @@ from ulm.text.subsets import (
     sample_test,
     split_labels,
 )
+from ulm.text.tokens import TokenArray
 
 Indices = NDArray[np.int64]
 
@@ -98,6 +100,13 @@ def check_draws(
         if cell.size is not None:
             language_model_split(draws.subset.documents)
         _ = draws.label_splits, draws.test
+
+
+def general_documents(general: TokenArray, domain: TokenArray) -> Indices:
+    """Documents of the general corpus, without those that repeat a test document of the domain."""
+    everything = np.arange(general.num_documents, dtype=np.int64)
+    tests = domain.digests(np.flatnonzero(domain.parts == Part.TEST))
+    return everything[~np.isin(general.digests(everything), tests)]
 
 
 def check_general(num_documents: int) -> None:

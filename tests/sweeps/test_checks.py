@@ -21,11 +21,12 @@ ROWS = "text,label\n" + "".join(f"a review {i},{('bad', 'good')[i % 2]}\n" for i
 def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("reviews.csv").write_text(ROWS, encoding="utf-8")
+    Path("articles.csv").write_text(ROWS.replace("review", "article"), encoding="utf-8")
 
 
 SETTINGS = {
     "corpus": "{kind: csv, path: reviews.csv}",
-    "general": "{kind: csv, path: reviews.csv}",
+    "general": "{kind: csv, path: articles.csv}",
     "labels.train": "8",
     "sizes": "[10, 20]",
     "storage": "runs",
@@ -44,7 +45,7 @@ def test_a_sound_sweep_passes_and_leaves_nothing_behind(tmp_path):
     assert findings["corpus"].detail == (
         "32 documents for training, 32 of them labelled (bad: 16, good: 16), 8 scored"
     )
-    assert [path.name for path in tmp_path.iterdir()] == ["reviews.csv"]
+    assert {path.name for path in tmp_path.iterdir()} == {"reviews.csv", "articles.csv"}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,8 @@ def test_documents_that_are_left_out_are_counted():
 
 
 def test_text_that_is_not_utf8_is_found():
-    Path("reviews.csv").write_bytes(ROWS.encode() + b"caf\xe9,good\n")
+    for file in ("reviews.csv", "articles.csv"):
+        Path(file).write_bytes(ROWS.encode() + b"caf\xe9,good\n")
     findings = findings_of()
     assert {findings[what].result for what in ("corpus", "general")} == {"failed"}
     assert "UTF-8" in findings["corpus"].detail
@@ -133,6 +135,12 @@ def test_an_invented_general_language_beside_real_text_is_a_note():
     assert bow.result == "ok"
 
 
+def test_a_general_corpus_that_is_the_domain_corpus_is_a_note():
+    finding = findings_of(general="{kind: csv, path: reviews.csv}")["general"]
+    assert finding.result == "note"
+    assert "the domain corpus itself" in finding.detail
+
+
 def test_an_encoder_that_cannot_be_loaded_or_does_not_fit_is_found(monkeypatch):
     general = "{kind: encoder, path: nowhere}"
     assert findings_of(general=general)["general"].result == "failed"
@@ -182,7 +190,8 @@ def test_text_that_was_collected_since_is_refused_as_a_run_would_refuse_it():
     studies.open({**meaning(spec), **dict(zip(CONTENT, held, strict=True))})
     studies.close()
     assert findings_of()["ledger"].result == "ok"
-    Path("reviews.csv").write_text(ROWS + "another,good\n", encoding="utf-8")
+    for file in ("reviews.csv", "articles.csv"):
+        Path(file).write_text(ROWS + "another,good\n", encoding="utf-8")
     finding = findings_of()["ledger"]
     assert finding.result == "failed"
     for text in (f"corpus.content: recorded '{held[0]}', now '", "general.content", "another"):

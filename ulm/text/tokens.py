@@ -7,6 +7,7 @@ is never repeated.
 """
 
 import glob
+import hashlib
 import logging
 import os
 import shutil
@@ -44,6 +45,9 @@ _log = logging.getLogger(__name__)
 
 # Documents gathered at a time: their tokens stay in the processor's cache.
 BLOCK_DOCUMENTS = 1024
+
+# Weight of a token by its place, as powers of this number modulo 2**64.
+_PLACE = 0x9E3779B97F4A7C15
 
 
 def _positions(offsets: NDArray[np.int64], documents: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -175,6 +179,33 @@ class TokenArray:
         for ids in self._blocks(documents):
             total += np.bincount(ids, minlength=len(self.types))
         return total
+
+    def digests(self, documents: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Digest some documents, so that those of two arrays can be compared.
+
+        Two documents have one digest where their tokens are the same strings, and otherwise with a
+        probability of about 2**-64.
+
+        Args:
+            documents: int64 [n], indices.
+
+        Returns:
+            uint64 [n].
+        """
+        of_types = np.frombuffer(
+            b"".join(hashlib.blake2b(t.encode(), digest_size=8).digest() for t in self.types), "<u8"
+        )
+        lengths = self.offsets[documents + 1] - self.offsets[documents]
+        weights = np.cumprod(np.full(lengths.max(initial=0), _PLACE, np.uint64))
+        found, start = np.empty(len(documents), np.uint64), 0
+        for ids in self._blocks(documents):
+            block = lengths[start : start + BLOCK_DOCUMENTS]
+            begins = np.cumsum(block) - block
+            places = np.arange(len(ids)) - np.repeat(begins, block)
+            terms = of_types[ids] * weights[places]
+            found[start : start + len(block)] = np.add.reduceat(terms, begins)
+            start += len(block)
+        return found
 
     def encode(self, documents: NDArray[np.int64], lookup: NDArray[np.int32]) -> Documents:
         """Write some documents in the numbers of a vocabulary.

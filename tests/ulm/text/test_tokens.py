@@ -69,6 +69,19 @@ class TestArray:
         assert array.num_dropped == 3
         assert array.cost == TokenCost(wall_seconds=1.0, peak_gib=0.5, processes=1)
 
+    def test_a_document_has_one_digest_in_every_array(self, array, tmp_path):
+        other = load_tokens(write(tmp_path / "other", documents=WORDS[::-1]))
+        every = np.arange(len(WORDS))
+        assert other.types != array.types
+        assert array.digests(every).tolist() == other.digests(every[::-1]).tolist()
+        assert array.digests(every[[3, 1]]).tolist() == array.digests(every)[[3, 1]].tolist()
+
+    def test_documents_of_the_same_words_in_another_order_have_other_digests(self, tmp_path):
+        documents = [["xxbos", *words] for words in ("ab", "ba", "abb", "a", "")]
+        array = load_tokens(write(tmp_path / "orders", documents=documents))
+        assert len(set(array.digests(np.arange(5)).tolist())) == 5
+        assert len(array.digests(np.arange(0))) == 0
+
     def test_the_mapped_tokens_can_not_be_changed(self, array):
         with pytest.raises(ValueError, match="read-only"):
             array.ids[0] = 1
