@@ -200,6 +200,24 @@ def check_storage(paths: SweepPaths) -> None:
         ) from None
 
 
+def check_place(place: str) -> None:
+    """Try to write below a folder or a URI, as a worker will.
+
+    Raises:
+        StorageError: It can not be written from this machine.
+    """
+    if is_uri(place):
+        _write_remote(place)
+        return
+    try:
+        write_below(Path(place))
+    except OSError as error:
+        raise StorageError(
+            f"storage must be a folder that every machine can write, {place} can not be "
+            f"({error.strerror}); mount it, or mend its permissions"
+        ) from None
+
+
 def check_report_folder(paths: SweepPaths) -> None:
     """Try to write where a sweep's report will be.
 

@@ -2,13 +2,15 @@
 
 A function that trains comes in; an outcome, or the text of a failure that another attempt would not
 mend, goes out. Training that runs out of memory is tried once more in the same process, each batch
-in two parts: half the memory and the same gradient (`ulm.training.accumulation`). What this machine
-can not do is said under a name of its own: the next run, which may have another, asks the trial
-again. So is what is no fault of the trial, a lost encoder, a full disk or a damaged token array:
-the trial does not count, and is asked again when that is mended.
+in two parts: half the memory and the same gradient (`ulm.training.accumulation`). What is too
+large for this machine is said under a name of its own: the next run, which may have another, asks
+the trial again. So is what is no fault of the trial, a lost encoder, a full disk, a damaged token
+array or a device that can not do what is asked of all: the trial does not count, and is asked again
+when that is mended.
 """
 
 import ctypes
+import socket
 from collections.abc import Callable, Sequence
 
 from sweeps import garbage
@@ -46,6 +48,8 @@ def ending_of(
         return {LOST_ENCODER: lost.key, MISFIT: str(lost)}
     except TokenError as damaged:
         return {MISFIT: str(damaged)}
+    except DeviceError as unable:
+        return {MISFIT: f"{socket.gethostname()}: {unable}"}
     except Exception as error:
         if not is_full(error):
             raise
@@ -71,10 +75,8 @@ def _attempt(train: Callable[[int], Outcome], parts: int) -> tuple[dict[str, str
         return {OUTCOME: dump(train(parts))}, False
     except TrainingDiverged as error:
         return {FAILURE: f"diverged: {error}"}, False
-    except TokenError:
-        raise  # the array was whole when the run began
-    except DeviceError as error:
-        return {BROKEN: str(error)}, False
+    except (TokenError, DeviceError):
+        raise  # no fault of the trial
     except UlmError as error:
         return {FAILURE: str(error)}, False
     except (MemoryError, RuntimeError) as error:

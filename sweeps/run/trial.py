@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from sweeps.errors import StorageError
 from sweeps.garbage import collect_rarely
 from sweeps.run.checkpoints import Note, checkpoint_at, identity_of, opened
 from sweeps.run.context import TrialContext
@@ -34,6 +35,7 @@ from sweeps.search.messages import (
     load_request,
 )
 from sweeps.search.records import Outcome
+from sweeps.storage import check_place
 from ulm.regimes import Regime
 
 Trainable = Callable[[dict[str, Any]], None]
@@ -54,7 +56,7 @@ def make_trainable(context: TrialContext, versions: Versions | None = None) -> T
 
     def train(config: dict[str, Any]) -> None:
         required = versions if get_node_ip_address() != driver else None
-        misfit = None if required is None else find_misfit(required)
+        misfit = None if required is None else find_misfit(required, context.encoders)
         if misfit is not None:
             from ray import tune
 
@@ -65,17 +67,32 @@ def make_trainable(context: TrialContext, versions: Versions | None = None) -> T
     return train
 
 
-def find_misfit(versions: Versions) -> str | None:
-    """Why this machine must not train for a driver with these versions; None where it may."""
+def find_misfit(versions: Versions, place: str) -> str | None:
+    """Why this machine must not train for a driver with these versions; None where it may.
+
+    Args:
+        versions: The driver's.
+        place: Folder or URI where trials write.
+    """
     misfits = find_misfits(_versions_here(), versions)
-    if not misfits:
+    reason = f"{', '.join(misfits)}: {SET_UP_AGAIN}" if misfits else _storage_error(place)
+    if reason is None:
         return None
     from ray.util import get_node_ip_address
 
     return (
-        f"{socket.gethostname()} ({get_node_ip_address()}): {', '.join(misfits)}: {SET_UP_AGAIN}; "
-        "no trial was started since, run again to go on"
+        f"{socket.gethostname()} ({get_node_ip_address()}): {reason}; no trial was started since, "
+        "run again to go on"
     )
+
+
+@lru_cache(maxsize=1)
+def _storage_error(place: str) -> str | None:
+    try:
+        check_place(place)
+    except StorageError as error:
+        return str(error)
+    return None
 
 
 @lru_cache(maxsize=1)

@@ -21,6 +21,7 @@ from sweeps.spec.rates import Rates, default_rates
 from sweeps.spec.spaces import accelerators, num_trials
 from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import Volumes, published_volumes, size_mistake
+from ulm.regimes import Regime
 
 BASE_GIB = 0.6  # a worker with torch imported
 GIB = 2**30
@@ -59,7 +60,8 @@ class SweepPlan:
         chain_hours: Hours of the longest chain of trials that wait for each other: no number of
             machines makes the sweep shorter.
         storage_gib: Token arrays, an encoder per language-model trial, predictions.
-        peak_gib: Memory of the largest trial, GPU and host together.
+        peak_gib: Memory of the largest trial in training, GPU and host together. Scoring test
+            documents on a GPU takes what there is, up to about 11 GiB, and halves where it must.
         assumptions: What the numbers rest on, a sentence each.
         warnings: What `run` would refuse.
     """
@@ -232,11 +234,16 @@ def _storage_bytes(spec: SweepSpec, rows: Sequence[RegimePlan], volumes: Volumes
 
 
 def _peak_bytes(spec: SweepSpec) -> float:
-    """Weights, gradients, two moments and best epoch; logits and their gradient; activations."""
-    model, shape = spec.model, spec.language_model
+    """Weights, gradients, two moments and best epoch; activations; logits and their gradient."""
+    model, shape, classifier = spec.model, spec.language_model, spec.classifier
     units = 2 * model.embedding + model.hidden * (model.layers - 1)
-    per_token = 2 * model.vocabulary + 12 * units
-    return 4.0 * (5 * _parameters(spec) + shape.batch * shape.bptt * per_token)
+    floats = [0.0]
+    if any(regime != Regime.BOW for regime in spec.regimes):
+        floats.append(classifier.batch * classifier.maximum_tokens * 20 * units)
+    if any(Stage.LANGUAGE_MODEL in cell.stages for cell in make_cells(spec)):
+        floats.append(shape.batch * shape.bptt * (2 * model.vocabulary + 12 * units))
+    weights = 5 * _parameters(spec) if len(floats) > 1 else 0
+    return 4.0 * (weights + max(floats))
 
 
 def _assumptions(spec: SweepSpec, volumes: Volumes, rates: Rates | None) -> tuple[str, ...]:

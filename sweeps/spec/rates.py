@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from sweeps.spec.values import SweepSpec
 
-GPU_FLOP_PER_SECOND = 14.6e12  # fastai reports 55,000 tokens/s at 265 MFLOP in fp16; GPU not named
+# fp32: half of what a T4 has; 16 bits: fastai reports 55,000 tokens/s at 265 MFLOP, GPU not named
+GPU_FLOP_PER_SECOND = {"fp32": 4e12, "bf16": 14.6e12}
 CPU_FLOP_PER_SECOND = 50e9  # a core in fp32: 27e9 measured for small models, 86e9 for 400/1152/3
 
 
@@ -31,6 +32,8 @@ def default_rates(spec: SweepSpec) -> Rates:
     """Of one trial with what the spec gives it, where nothing was measured."""
     where, rate = "CPU", CPU_FLOP_PER_SECOND * spec.resources.cpus
     if spec.resources.gpus > 0:
-        where, rate = "GPU", GPU_FLOP_PER_SECOND * spec.resources.gpus
-    basis = f"the default for this {where} share"
+        precision = spec.language_model.precision
+        where = f"GPU in {precision}"
+        rate = GPU_FLOP_PER_SECOND[precision] * spec.resources.gpus
+    basis = f"for this share of a {where}, not measured"
     return Rates(language_model=rate, classifier=rate, basis=basis)

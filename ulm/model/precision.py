@@ -27,8 +27,13 @@ def check_device(device: torch.device, precision: str) -> None:
     """Refuses what a device can not do.
 
     Raises:
-        DeviceError: It has no bf16, or is another GPU than the current one.
+        DeviceError: It is not there, has no bf16, or is another GPU than the current one.
     """
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "a GPU must be usable by torch, found none: look at `nvidia-smi` and the driver, or "
+            "set resources.gpus to 0"
+        )
     is_named = device.type == "cuda" and device.index is not None
     if is_named and device.index != torch.cuda.current_device():
         raise DeviceError(

@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import socket
 import weakref
 from dataclasses import replace
 
@@ -95,9 +96,10 @@ def test_what_another_attempt_would_not_mend_is_a_failure_at_once(error, reason)
     assert training.parts == [1]
 
 
-def test_what_this_machine_can_not_do_another_may():
+def test_what_this_machine_can_not_do_is_no_fault_of_the_trial():
     training = FakeTraining(DeviceError("precision bf16 needs another GPU"))
-    assert ending_of(training, place=PLACE) == {BROKEN: "precision bf16 needs another GPU"}
+    ending = ending_of(training, place=PLACE)
+    assert ending == {MISFIT: f"{socket.gethostname()}: precision bf16 needs another GPU"}
     assert training.parts == [1]
 
 

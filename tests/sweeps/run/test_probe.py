@@ -103,9 +103,18 @@ def test_storage_that_can_not_be_read_or_written_is_told_in_words(tmp_path):
     assert "file" in facts["write_error"]
 
 
-def test_a_trial_finds_out_that_its_node_differs_from_the_driver():
+def test_a_trial_finds_out_that_its_node_differs_from_the_driver(tmp_path):
     here = probing.find_versions()
-    assert find_misfit(here) is None
-    message = find_misfit({**here, "torch": "1.0"})
+    assert find_misfit(here, str(tmp_path)) is None
+    message = find_misfit({**here, "torch": "1.0"}, str(tmp_path))
     assert message.startswith(socket.gethostname())
     assert "and 1.0 on the driver: rerun cluster/setup_node.sh" in message
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_trial_finds_out_that_its_node_can_not_write_the_storage(tmp_path, scheme):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    message = find_misfit(probing.find_versions(), f"{scheme}{tmp_path}/file/encoders")
+    assert message.startswith(socket.gethostname())
+    assert f"{tmp_path}/file/encoders" in message
+    assert message.endswith("no trial was started since, run again to go on")

@@ -11,6 +11,18 @@ from ulm.model.text_classifier import PoolingHead
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
 
 
+@pytest.fixture
+def _gpu(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+
+
+def test_a_gpu_that_torch_can_not_use_is_refused_with_a_remedy(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UlmError, match="usable by torch, found none: look at `nvidia-smi`"):
+        check_device(GPU, "fp32")
+
+
+@pytest.mark.usefixtures("_gpu")
 def test_bf16_on_a_gpu_without_it_is_refused_with_a_remedy(monkeypatch):
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (7, 5))
     monkeypatch.setattr("torch.cuda.get_device_name", lambda device: "Tesla T4")
@@ -28,11 +40,13 @@ def test_bf16_on_a_processor_without_it_is_refused_with_a_remedy(monkeypatch, ha
         check_device(CPU, "bf16")
 
 
+@pytest.mark.usefixtures("_gpu")
 def test_bf16_is_taken_where_the_gpu_has_it(monkeypatch):
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (8, 0))
     check_device(GPU, "bf16")
 
 
+@pytest.mark.usefixtures("_gpu")
 def test_another_gpu_than_the_current_one_is_refused(monkeypatch):
     monkeypatch.setattr("torch.cuda.current_device", lambda: 0)
     check_device(torch.device("cuda:0"), "fp32")
