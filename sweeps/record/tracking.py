@@ -6,12 +6,14 @@ in. When it is made, it appears whole; when it was moved, its artifacts are wher
 """
 
 import os
+import socket
 import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from sweeps.errors import TrackingError
 from sweeps.passwords import redact_uri
@@ -27,6 +29,7 @@ _ARTIFACT_COLUMNS = (
     ("logged_models", "artifact_location"),
 )
 """Tables and columns of MLflow's database that hold where artifacts lie."""
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 LEDGER_TABLE = "studies"
 _HOLDS_A_LEDGER = "a ledger is in it, and MLflow needs a database of its own"
 PART = ".part"  # ends the name of a database that is being made
@@ -133,6 +136,19 @@ def check_tracking(
         )
     if errors:
         raise _unusable(shown, errors[0]) from None
+
+
+def listens(uri: str, *, timeout_seconds: float = 5.0) -> bool:
+    """Whether something takes connections where a tracking server should be; True for a file."""
+    address = urlsplit(uri)
+    port = address.port or PORTS.get(address.scheme.partition("+")[0])
+    if address.hostname is None or port is None:
+        return True
+    try:
+        with socket.create_connection((address.hostname, port), timeout_seconds):
+            return True
+    except OSError:
+        return False
 
 
 def make_whole(uri: str, make: Callable[[str], object]) -> None:

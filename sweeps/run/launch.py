@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.disk import told_when_full
+from sweeps.errors import TrackingError
 from sweeps.live.progress import RunListener
 from sweeps.paths import SweepPaths
 from sweeps.record.notes import answer_of
-from sweeps.record.tracking import check_tracking
+from sweeps.record.tracking import check_tracking, listens
 from sweeps.run.absent import absent_workers
 from sweeps.run.autoscaler import autoscaler_config
 from sweeps.run.backup import Backup
@@ -38,7 +39,7 @@ from sweeps.run.recovery import take_back
 from sweeps.run.session import RunSession, cost_of
 from sweeps.search.control import Control
 from sweeps.search.database import told_when_gone
-from sweeps.search.studies import check_ledger
+from sweeps.search.studies import check_ledger, read_records
 from sweeps.spec.values import SweepSpec
 from sweeps.storage import check_storage
 
@@ -106,13 +107,12 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         check_storage(paths)
         take_back(paths, listener.message)
         seems_unfinished = check_ledger(paths, spec)
-        if spec.tracking.uri is not None:
-            check_tracking(spec.tracking.uri, spec.ledger.url)
+        _check_tracking(spec, paths, listener)
         own_ray = stack.enter_context(ray_ahead(seems_unfinished))
         context, tokens = prepare_context(spec, paths, listener)
         general = pretrained_general(spec, paths, listener)
         stack.enter_context(driver_lock(paths))
-        stack.enter_context(ledger_lock(spec.ledger.url or paths.ledger_url, spec.name))
+        stack.enter_context(ledger_lock(spec.ledger.url, spec.name))
         remove_leftovers(paths)
         stack.enter_context(temporary_files_in(paths.temporary))
         stack.enter_context(Backup(paths, listener.message))
@@ -136,6 +136,19 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         answer=answer_of(paths.report_md.read_text(encoding="utf-8")),
         tokenising=tuple(f"{t.name}: {cost_of(t)}" for t in tokens),
     )
+
+
+def _check_tracking(spec: SweepSpec, paths: SweepPaths, listener: RunListener) -> None:
+    """Refuse a tracking store that can not be used; a sweep that has begun does not wait for it."""
+    uri = spec.tracking.uri
+    if uri is None:
+        return
+    try:
+        check_tracking(uri, spec.ledger.url)
+    except TrackingError as error:
+        if listens(uri) or not read_records(paths, spec):
+            raise
+        listener.message(f"{error}; the sweep goes on, and is recorded there once it answers")
 
 
 def run_trials(

@@ -1,13 +1,15 @@
-"""Ledger lock: one driver per sweep, on whichever machines, where the ledger is a server.
+"""Ledger lock: one driver per sweep where the ledger is not in the sweep's folder.
 
-The server holds the lock for as long as a connection lives, so that it is free again soon after a
-driver was killed or its machine has vanished. A second driver is refused with the process and
-machine of the first, which is the name of that connection.
+A file has a lock beside it. A server holds the lock for as long as a connection lives, so that it
+is free again soon after a driver was killed or its machine has vanished. A second driver is refused
+with the process and machine of the first, which is the name of that connection.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from filelock import FileLock, Timeout
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,18 +29,22 @@ KEEPALIVE = {"idle": 10, "interval": 5, "count": 4}
 
 
 @contextmanager
-def ledger_lock(url: str, sweep: str) -> Iterator[None]:
-    """Hold the lock of a sweep on the server of its ledger; nothing happens where that is a file.
+def ledger_lock(url: str | None, sweep: str) -> Iterator[None]:
+    """Hold the lock of a sweep on its ledger.
 
     Args:
-        url: Of the ledger.
+        url: Of the ledger; None where it is in the sweep's folder, which has a lock of its own.
         sweep: Name of the sweep.
 
     Raises:
         StorageError: Another driver holds it, or the server does not answer.
     """
-    if make_url(url).get_backend_name() != "postgresql":
+    if url is None:
         yield
+        return
+    if make_url(url).get_backend_name() == "sqlite":
+        with _file_lock(url, sweep):
+            yield
         return
     try:
         engine = create_engine(url, poolclass=NullPool, connect_args=connect_arguments(url))
@@ -48,6 +54,24 @@ def ledger_lock(url: str, sweep: str) -> Iterator[None]:
     with connection:
         _lock(connection, url, sweep)
         yield
+
+
+@contextmanager
+def _file_lock(url: str, sweep: str) -> Iterator[None]:
+    file = Path(str(make_url(url).database))
+    if not file.parent.is_dir():  # which the lock would make
+        raise unusable(url, FileNotFoundError(f"{file.parent} is no folder"))
+    lock = FileLock(file.with_name(f".{file.name}-{sweep}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise busy("another one", str(file)) from None
+    except OSError as error:
+        raise unusable(url, error) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _lock(connection: Connection, url: str, sweep: str) -> None:

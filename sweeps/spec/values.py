@@ -229,6 +229,18 @@ class LedgerSpec:
 
     url: str | None = None
 
+    def __post_init__(self) -> None:
+        require(
+            not self.is_file or str(self.url).startswith("sqlite:////"),
+            f"ledger.url must name the whole path of a file, found {self.url}: a run from another "
+            "folder would begin anew; write sqlite:////absolute/path/ledger.db",
+        )
+
+    @property
+    def is_file(self) -> bool:
+        """Whether a file is named, which no other machine sees."""
+        return self.url is not None and self.url.startswith("sqlite")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepSpec:
@@ -304,6 +316,12 @@ class SweepSpec:
         )
         require(min(self.seeds) >= 0, f"seeds must be >= 0, found {min(self.seeds)}")
         self._check_general_model()
+        require(
+            not (self.ledger.is_file and "://" in self.storage),
+            f"ledger.url must not be a file beside storage in a bucket, found {self.ledger.url}: "
+            "it would go with this machine; leave it out (the ledger is copied to the bucket), or "
+            "name a PostgreSQL server",
+        )
         require_at_least(0, self, "retries")
 
     def _check_general_model(self) -> None:

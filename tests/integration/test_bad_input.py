@@ -3,13 +3,16 @@ import os
 import socket
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from sweeps import cli
+from sweeps.errors import TrackingError
 from sweeps.paths import SweepPaths
 from sweeps.record.tracking import check_tracking
+from sweeps.run import launch
 from sweeps.search.studies import OptunaStudies
 from sweeps.spec.load import load_spec, spec_to_json
 from sweeps.spec.meaning import meaning
@@ -278,6 +281,27 @@ def test_an_unreachable_tracking_server_is_refused_in_seconds(is_listening, monk
     assert not Path("runs").exists()
 
 
+def test_a_sweep_that_has_begun_does_not_wait_for_its_tracking_server(monkeypatch):
+    one_second = partial(check_tracking, timeout_seconds=1.0)
+    monkeypatch.setattr("sweeps.run.launch.check_tracking", one_second)
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        uri = f"http://127.0.0.1:{reserved.getsockname()[1]}"
+        spec = load_spec("mine.yaml", {"tracking.uri": uri})
+        paths, heard = SweepPaths.of(spec), []
+        listener = SimpleNamespace(message=heard.append)
+        with pytest.raises(TrackingError):
+            launch._check_tracking(spec, paths, listener)
+        monkeypatch.setattr("sweeps.run.launch.read_records", lambda paths, spec: ["a trial"])
+        launch._check_tracking(spec, paths, listener)
+        assert len(heard) == 1
+        assert uri in heard[0]
+        assert "the sweep goes on" in heard[0]
+        reserved.listen()  # takes connections and never answers: that is no outage
+        with pytest.raises(TrackingError):
+            launch._check_tracking(spec, paths, listener)
+
+
 @pytest.mark.parametrize("verb", ["status", "report"])
 @pytest.mark.parametrize("folder", [".", "nowhere", "mine.yaml"])
 def test_a_folder_that_is_no_sweep_is_refused(verb, folder):
@@ -351,6 +375,17 @@ def test_a_ledger_that_cannot_be_opened_is_refused(url):
     message = refused_run(f"ledger.url={url}")
     assert "the ledger must be a database that can be opened" in message
     assert "check `ledger.url`" in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        (["ledger.url=sqlite:///ledger.db"], "must name the whole path of a file"),
+        (["ledger.url=sqlite:////l.db", "storage=s3://bucket/runs"], "must not be a file beside"),
+    ],
+)
+def test_a_ledger_file_that_another_run_would_not_find_is_refused(settings, rule):
+    assert rule in refused_run(*settings)
 
 
 @pytest.mark.parametrize("verb", ["status", "report", "run"])

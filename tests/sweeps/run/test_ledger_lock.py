@@ -60,8 +60,11 @@ def test_a_server_that_does_not_answer_is_named(postgres):
         try_to_lock(url)
 
 
-def test_a_ledger_in_a_file_needs_no_lock_of_a_server(tmp_path):
+def test_a_file_outside_the_sweeps_folder_has_one_driver_for_each_sweep(tmp_path):
     url = f"sqlite:///{tmp_path}/ledger.db"
     with ledger_lock(url, "demo"):
-        try_to_lock(url)
-    assert list(tmp_path.iterdir()) == []
+        with pytest.raises(StorageError, match=r"one driver at a time, .*/ledger\.db: wait"):
+            try_to_lock(url)
+        try_to_lock(url, "another sweep")
+        try_to_lock(None)
+    try_to_lock(url)
