@@ -190,7 +190,7 @@ def run_trials(
             max_neural=free.neural,
             left=left_checkpoints(paths.shared(paths.ray)),
         )
-        tuner = make_tuner(bridge, make_trainable(context, versions), paths)
+        tuner = make_tuner(bridge, make_trainable(context, versions), paths, tell)
         with (
             lost_workers_end_nothing(),
             terminated_like_interrupt(),
@@ -214,13 +214,16 @@ def _required_versions(ray: Any, paths: SweepPaths) -> dict[str, str | None] | N
     return find_versions()
 
 
-def make_tuner(bridge: "Bridge", trainable: "Trainable", paths: SweepPaths) -> Any:
+def make_tuner(
+    bridge: "Bridge", trainable: "Trainable", paths: SweepPaths, tell: Callable[[str], None] = print
+) -> Any:
     """Ray Tune over a control.
 
     Args:
         bridge: The control, and how many trials may be handed out.
         trainable: What workers run for a trial.
         paths: Where checkpoints of running trials are kept.
+        tell: Hears that trials wait for a machine.
     """
     from ray import tune
 
@@ -229,8 +232,14 @@ def make_tuner(bridge: "Bridge", trainable: "Trainable", paths: SweepPaths) -> A
     from sweeps.run.trial_folders import TrialFolders
     from sweeps.search.hangs import HangCallback
     from sweeps.search.searcher import SweepCallback, SweepScheduler, SweepSearcher
+    from sweeps.search.waits import WaitCallback
 
-    spec, callbacks = bridge.spec, [SweepCallback(bridge), TrialFolders(bridge.control.has_ended)]
+    spec = bridge.spec
+    callbacks = [
+        SweepCallback(bridge),
+        TrialFolders(bridge.control.has_ended),
+        WaitCallback(bridge, tell),
+    ]
     if spec.budget.trial_hours is not None:
         callbacks.append(HangCallback(bridge, spec.budget.trial_hours))
     return tune.Tuner(

@@ -14,6 +14,7 @@ ONLY_IN = {
     "ray": {
         "sweeps/search/searcher.py",
         "sweeps/search/hangs.py",
+        "sweeps/search/waits.py",
         "sweeps/run/actors.py",
         "sweeps/run/launch.py",
         "sweeps/run/cluster.py",  # joins Ray, for runs and for the doctor

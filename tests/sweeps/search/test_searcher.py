@@ -433,3 +433,25 @@ def test_a_worker_that_takes_too_long_is_killed_once_and_its_trial_goes_on(make,
     now[0] = 6601.0
     hangs.on_step_begin(4, trials)
     assert killed == ["actor a", "actor b"], "every worker has the whole time"
+
+
+def test_half_an_hour_in_which_no_machine_takes_a_trial_is_told():
+    from sweeps.search.waits import WaitCallback
+
+    now, heard = [0.0], []
+    bridge = SimpleNamespace(keys={}, waiting=set())
+    waits = WaitCallback(bridge, heard.append, clock=lambda: now[0])
+
+    def at(minutes):
+        now[0] = 60.0 * minutes
+        waits.on_step_begin(0, [])
+        return len(heard)
+
+    assert at(40) == 0, "nothing was handed out"
+    bridge.keys, bridge.waiting = {"a": 1, "b": 2}, {"a", "b"}
+    assert [at(m) for m in (69, 70, 99, 100)] == [0, 1, 1, 2]
+    assert heard[1].startswith("no machine has taken a trial for 60 minutes: `ray status`")
+    bridge.waiting.remove("a")
+    assert at(140) == 2, "one has a worker"
+    bridge.waiting.add("a")
+    assert [at(m) for m in (169, 170)] == [2, 3]
