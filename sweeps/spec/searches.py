@@ -97,7 +97,12 @@ class NeuralSearch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BagOfWordsSearch:
-    """Search of the `bow` regime: the inverse regularisation C of its logistic regression."""
+    """Search of the `bow` regime.
+
+    Args:
+        trials: Values tried in each cell.
+        inverse_regularization: C of its logistic regression.
+    """
 
     trials: int = 4
     inverse_regularization: Range = Range(low=0.1, high=1000.0, log=True)
@@ -130,7 +135,7 @@ class SearchSpec:
 
     general: GeneralSearch = GeneralSearch()
     language_model: NeuralSearch = NeuralSearch()
-    classifier: NeuralSearch = NeuralSearch(decay=Range(low=1.5, high=4.0))
+    classifier: NeuralSearch = NeuralSearch()
     bow: BagOfWordsSearch = BagOfWordsSearch()
     pruner: Literal["median", "none"] = "median"
     warmup_epochs: int = 2

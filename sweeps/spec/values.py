@@ -55,7 +55,11 @@ class LabelSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestSpec:
-    """Which test documents `final` scores: `documents: null` is all, else a seeded sample."""
+    """Which test documents `final` scores.
+
+    Args:
+        documents: Size of a sample drawn from the seed; null for all.
+    """
 
     __test__ = False
 
@@ -108,8 +112,8 @@ class LanguageModelSpec:
         dropout: Multiplier of ULMFiT's dropouts (fastai's `drop_mult`).
         weight_decay: AdamW's decoupled weight decay.
         clip: Largest norm of a step's gradient; null, as in fastai's learner, for no limit. 0.25,
-            as AWD-LSTM's authors had, keeps full-size models of little text from stumbling
-            (EXPERIMENTS.md).
+            as AWD-LSTM's authors had, kept a full-size model of 500 reviews from stumbling
+            in the trainings tried, at one rate and on a CPU (EXPERIMENTS.md).
         precision: `fp32` (LSTMs on a GPU in TF32, as torch's default is), or `bf16` where the
             hardware has it; that of the classifiers too. A CPU trains faster in it where its
             products are: AMD's Zen 5 does, an Intel without AMX does not (benchmarks/).
@@ -173,7 +177,13 @@ class ClassifierSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResourceSpec:
-    """What one trial holds; `gpus` may be fractional. `bow` holds CPUs only."""
+    """What one trial holds.
+
+    Args:
+        cpus: Processors, and threads that it computes with.
+        gpus: A GPU or a share of one, 0 to 1; at 0 it trains on its CPUs also where a GPU is.
+            `bow` holds CPUs only.
+    """
 
     cpus: int = 1
     gpus: float = 0.0
@@ -218,14 +228,23 @@ class BudgetSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackingSpec:
-    """Where MLflow records go; `uri: null` is SQLite beside the sweep."""
+    """Where MLflow records go.
+
+    Args:
+        uri: A server (http://host:5000) or a database (postgresql://me@host/mlflow). Null is what
+            `MLFLOW_TRACKING_URI` says, and without it SQLite beside the sweep.
+    """
 
     uri: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerSpec:
-    """Where the ledger lives; `url: null` is SQLite beside the sweep, else an SQLAlchemy URL."""
+    """Where the ledger lives.
+
+    Args:
+        url: A database of its own, postgresql://me@host/sweeps; null for SQLite beside the sweep.
+    """
 
     url: str | None = None
 
@@ -258,7 +277,8 @@ class SweepSpec:
         seeds: Seeds; every regime sees the same subsets and labels at a seed.
         order: `longest_first` shortens the whole run, `smallest_first` gives early results; `bow`
             comes first in both.
-        storage: Folder (or s3://, gs:// URI) that holds the sweeps, encoders and token arrays.
+        storage: Folder (or s3://, gs:// URI) that holds the sweeps, encoders and token arrays;
+            where the key is absent, what `SWEEP_STORAGE` says.
         retries: How often a trial lost to a crash or a vanished worker is asked again.
     """
 
