@@ -8,6 +8,7 @@ Pool documents that repeat a test document are dropped: no test document is ever
 
 import difflib
 import hashlib
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -18,14 +19,13 @@ from numpy.typing import NDArray
 
 from ulm.errors import CorpusError
 from ulm.text.downloads import URL_NAMES, downloaded_folder
-from ulm.text.fingerprints import fingerprint_digests, fingerprint_texts
 from ulm.text.folders import read_folder
 from ulm.text.listing import NO_LABEL, Listing, Part
 from ulm.text.rows import Columns
 from ulm.text.tables import read_table, read_wikitext
 from ulm.text.texts import SelectedTexts
 
-__all__ = ["KINDS", "NO_LABEL", "Corpus", "CorpusSource", "Part", "open_corpus"]
+__all__ = ["KINDS", "NO_LABEL", "Corpus", "CorpusSource", "Part", "fingerprint_of", "open_corpus"]
 
 logger = logging.getLogger(__name__)
 
@@ -132,8 +132,8 @@ class Corpus:
         parts: uint8 [N], values of `Part`.
         labels: int16 [N], index into `label_names`, -1 for none.
         label_names: names of the classes.
+        fingerprint: what `fingerprint_of` says of all this but the name.
         num_dropped: documents of the source left out because they repeat a test document.
-        fingerprint: sha256 over texts, parts, labels and label names; computed where not given.
 
     Raises:
         CorpusError: where lengths differ, a labelled or test document has no valid label, there
@@ -145,8 +145,8 @@ class Corpus:
     parts: NDArray[np.uint8]
     labels: NDArray[np.int16]
     label_names: tuple[str, ...]
+    fingerprint: str
     num_dropped: int = 0
-    fingerprint: str = ""
 
     def __post_init__(self) -> None:
         if not len(self.texts) == len(self.parts) == len(self.labels):
@@ -155,9 +155,6 @@ class Corpus:
                 f"{len(self.texts)}, {len(self.parts)} and {len(self.labels)}"
             )
         self._check_labels()
-        if not self.fingerprint:
-            digest = fingerprint_texts(self.texts, self.parts, self.labels, self.label_names)
-            object.__setattr__(self, "fingerprint", digest)
 
     def _check_labels(self) -> None:
         needed = self.labels[self.parts != Part.UNLABELLED]
@@ -251,6 +248,31 @@ def _kept(parts: NDArray[np.uint8], normal: list[bytes]) -> NDArray[np.int64]:
     return np.flatnonzero(keep).astype(np.int64)
 
 
+def fingerprint_of(
+    digests: bytes,
+    parts: NDArray[np.uint8],
+    labels: NDArray[np.int16],
+    label_names: tuple[str, ...],
+) -> str:
+    """One sha256 for all of a corpus: equal ones give the same tokens, subsets and scores.
+
+    Args:
+        digests: sha256 of each text, end to end.
+        parts: uint8 [N], values of `Part`.
+        labels: int16 [N], -1 for none.
+        label_names: names of the classes.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    total = hashlib.sha256(b"ulm corpus 1\0")
+    total.update(digests)
+    total.update(np.asarray(parts, dtype="u1").tobytes())
+    total.update(np.asarray(labels, dtype="<i2").tobytes())
+    total.update(json.dumps(label_names).encode())
+    return total.hexdigest()
+
+
 def open_corpus(source: CorpusSource) -> Corpus:
     """Open a source, check every document and drop pool documents that repeat a test document.
 
@@ -287,7 +309,7 @@ def open_corpus(source: CorpusSource) -> Corpus:
         labels=labels,
         label_names=listing.label_names,
         num_dropped=num_dropped,
-        fingerprint=fingerprint_digests(
+        fingerprint=fingerprint_of(
             b"".join(exact[i] for i in keep), parts, labels, listing.label_names
         ),
     )

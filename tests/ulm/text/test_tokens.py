@@ -42,6 +42,7 @@ def write(folder, documents=WORDS, parts=PARTS, labels=LABELS):
         parts=parts,
         labels=labels,
         label_names=("no", "yes"),
+        fingerprint="f" * 64,
         num_dropped=3,
     )
     writer.finish(corpus, TokenCost(wall_seconds=1.0, peak_gib=0.5, processes=1))
