@@ -16,11 +16,11 @@ from sweeps.run.draws import Indices
 from sweeps.run.job import STATE_FILE, EpochTeller, Job, rate
 from sweeps.search.records import Outcome
 from sweeps.spec.cells import Stage
+from sweeps.spec.cost import classifier_epochs
 from sweeps.spec.spaces import starts_from_random_weights
 from ulm.model.encoder import Encoder
 from ulm.training.classifier import ClassifierSettings, train_classifier
 from ulm.training.listener import EpochReport
-from ulm.training.schedules import epochs_for
 
 FOLDS_FILE = "folds.json"
 History = tuple[EpochReport, ...]
@@ -141,13 +141,8 @@ def classifier_settings(job: Job) -> ClassifierSettings:
     Random weights have nothing to protect: all layers train at once and at one rate.
     """
     spec, params = job.context.spec.classifier, job.request.params
-    epochs = epochs_for(
-        epochs=spec.epochs,
-        minimum_steps=spec.minimum_steps,
-        steps_per_epoch=max(1, job.context.spec.labels.train // spec.batch),
-    )
     return ClassifierSettings(
-        epochs=epochs,
+        epochs=classifier_epochs(job.context.spec),
         batch=spec.batch,
         bptt=spec.bptt,
         maximum_tokens=spec.maximum_tokens,

@@ -16,10 +16,14 @@ from sweeps.spec.rates import Rates, default_rates
 from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import CorpusVolume, Volumes, published_volumes
 from ulm.regimes import Regime
+from ulm.text.subsets import VALIDATION_STRIDE
+from ulm.training.schedules import epochs_for
 
 BOW_TOKENS_PER_SECOND = 1.8e6  # TF-IDF (1, 2): 25,000 reviews in 4 s
 TRIAL_SECONDS = 0.2  # of a trial beside its training: request, data, record; plan_truth.py
-VALIDATION_SHARE = 0.1  # of a cell's documents, kept back from its language models
+VALIDATION_SHARE = (
+    1 / VALIDATION_STRIDE
+)  # of a cell's documents, kept back from its language models
 FORWARD_SHARE = 1 / 3  # of the cost of forward and backward
 
 
@@ -95,7 +99,7 @@ def _language_model_load(spec: SweepSpec, cell: Cell, volumes: Volumes) -> Trial
         epochs, minimum_steps = shape.epochs, shape.minimum_steps
     train = int(tokens * (1 - VALIDATION_SHARE))
     steps_per_epoch = max(1, math.ceil(train / (shape.batch * shape.bptt)))
-    epochs = max(epochs, math.ceil(minimum_steps / steps_per_epoch))
+    epochs = epochs_for(epochs=epochs, minimum_steps=minimum_steps, steps_per_epoch=steps_per_epoch)
     per_token = language_model_flop_per_token(spec, vocabulary_size(spec, volume, tokens))
     seen = epochs * (train + (tokens - train) * FORWARD_SHARE)
     return TrialLoad(
@@ -115,9 +119,12 @@ def _num_searched_on(spec: SweepSpec) -> int:
 
 def classifier_epochs(spec: SweepSpec) -> int:
     """Epochs of a classifier, whatever part of the labels it is trained on."""
-    steps_per_epoch = max(1, spec.labels.train // spec.classifier.batch)
-    least = math.ceil(spec.classifier.minimum_steps / steps_per_epoch)
-    return max(spec.classifier.epochs, least)
+    shape = spec.classifier
+    return epochs_for(
+        epochs=shape.epochs,
+        minimum_steps=shape.minimum_steps,
+        steps_per_epoch=max(1, spec.labels.train // shape.batch),
+    )
 
 
 def _classifier_load(spec: SweepSpec, stage: Stage, volumes: Volumes) -> TrialLoad:
