@@ -1,26 +1,18 @@
 """The embedded corpora: a generated general language, and a generated domain of opinions.
 
-Knobs and a seed go in, documents come out. Both languages share grammar and common words; the
-domain has its own topics and its own opinion words, most of them too rare to be learnt from a
-hundred labels. A review keeps one sentiment throughout, so its opinion words keep company with
-their like: that company is all a language model can learn polarity from, and no other trace of the
-label is in the text.
+A seed goes in, documents come out. Both languages share grammar and common words; the domain has
+its own topics and its own opinion words, most of them too rare to be learnt from a hundred labels.
+A review keeps one sentiment throughout, so its opinion words keep company with their like: that
+company is all a language model can learn polarity from, and no other trace of the label is in the
+text.
 """
 
 from collections.abc import Callable
-from dataclasses import astuple
 
 import numpy as np
 
-from ulm.text.lexicon import (
-    NEGATIVE,
-    POSITIVE,
-    Lexicon,
-    Opinions,
-    SyntheticLanguage,
-    WordList,
-    make_lexicon,
-)
+from ulm.text import lexicon as words
+from ulm.text.lexicon import NEGATIVE, POSITIVE, Lexicon, Opinions, WordList, make_lexicon
 from ulm.text.listing import NO_LABEL, Listing, Part
 
 LABEL_NAMES = ("negative", "positive")
@@ -29,13 +21,40 @@ UNLABELLED_DOCUMENTS = 4000
 LABELLED_DOCUMENTS = 1000
 TEST_DOCUMENTS = 1000
 
-# Raised when the grammar changes; the knobs are hashed by themselves.
+GENERIC_SHARE = 0.15  # of the domain's opinions: they use a generic word
+MOOD_SHARE = 0.5  # of general documents: they carry opinions, of generic words
+OPINION_SHARE = 0.55  # of sentences: they carry an opinion
+NEGATION_SHARE = 0.12  # of opinion sentences: they negate a word of the other polarity
+CONTRAST_SHARE = 0.12  # of opinion sentences: they concede the other polarity first
+NOISE_SHARE = 0.05  # of single opinion words: they are of the wrong polarity
+MINIMUM_SENTENCES, MAXIMUM_SENTENCES = 5, 8  # of a document
+
+# Raised when the grammar changes; the numbers are told by themselves.
 GRAMMAR_VERSION = 1
 
 
-def synthetic_version(language: SyntheticLanguage | None = None) -> str:
-    """Return what determines the generated text besides the seed: grammar and knobs."""
-    return f"grammar {GRAMMAR_VERSION} {astuple(language or SyntheticLanguage())}"
+def synthetic_version() -> str:
+    """Return what determines the generated text besides the seed: grammar and numbers."""
+    numbers = (
+        words.WORD_SEED,
+        words.TOPICS,
+        words.DOMAIN_TOPICS,
+        words.NOUNS_PER_TOPIC,
+        words.COMMON_WORDS,
+        words.OPINION_WORDS,
+        words.GENERIC_OPINION_WORDS,
+        words.ZIPF_EXPONENT,
+        words.OPINION_EXPONENT,
+        GENERIC_SHARE,
+        MOOD_SHARE,
+        OPINION_SHARE,
+        NEGATION_SHARE,
+        CONTRAST_SHARE,
+        NOISE_SHARE,
+        MINIMUM_SENTENCES,
+        MAXIMUM_SENTENCES,
+    )
+    return f"grammar {GRAMMAR_VERSION} {numbers}"
 
 
 class _Writer:
@@ -44,7 +63,6 @@ class _Writer:
     Args:
         rng: where every choice comes from.
         lexicon: the words.
-        language: the knobs.
         topic: nouns of this document.
         sentiment: polarity of its opinions, or None for a document without opinions.
         own_share: share of opinions that use the domain's own words.
@@ -54,13 +72,12 @@ class _Writer:
         self,
         rng: np.random.Generator,
         lexicon: Lexicon,
-        language: SyntheticLanguage,
         *,
         topic: WordList,
         sentiment: int | None,
         own_share: float,
     ) -> None:
-        self.rng, self.lexicon, self.language = rng, lexicon, language
+        self.rng, self.lexicon = rng, lexicon
         self.topic, self.sentiment, self.own_share = topic, sentiment, own_share
 
     def chance(self, share: float) -> bool:
@@ -77,7 +94,7 @@ class _Writer:
         return f"{article} {self.noun()}"
 
     def opinions(self, sentiment: int) -> Opinions:
-        if self.chance(self.language.noise_share):
+        if self.chance(NOISE_SHARE):
             sentiment = 1 - sentiment
         pair = self.lexicon.own if self.chance(self.own_share) else self.lexicon.generic
         return pair[sentiment]
@@ -113,18 +130,17 @@ class _Writer:
     def opinion_sentence(self, sentiment: int) -> str:
         other = 1 - sentiment
         pick = self.rng.random()
-        if pick < self.language.negation_share:
+        if pick < NEGATION_SHARE:
             return f"{self.subject()} was not {self.adjective(other)}"
-        if pick < self.language.negation_share + self.language.contrast_share:
+        if pick < NEGATION_SHARE + CONTRAST_SHARE:
             conceded = f"{self.subject()} was {self.adjective(other)} but"
             return f"{conceded} {self.adjective(sentiment)} and {self.adjective(sentiment)}"
         return self.plain_opinion(sentiment)
 
     def document(self) -> str:
-        low, high = self.language.minimum_sentences, self.language.maximum_sentences
         sentences = []
-        for _ in range(int(self.rng.integers(low, high + 1))):
-            if self.sentiment is not None and self.chance(self.language.opinion_share):
+        for _ in range(int(self.rng.integers(MINIMUM_SENTENCES, MAXIMUM_SENTENCES + 1))):
+            if self.sentiment is not None and self.chance(OPINION_SHARE):
                 sentences.append(self.opinion_sentence(self.sentiment))
             else:
                 sentences.append(self.neutral_sentence())
@@ -135,53 +151,43 @@ def _pick(rng: np.random.Generator, lists: tuple[WordList, ...]) -> WordList:
     return lists[int(rng.integers(len(lists)))]
 
 
-def general_text(
-    num_documents: int, *, seed: int, language: SyntheticLanguage | None = None
-) -> tuple[str, ...]:
+def general_text(num_documents: int, *, seed: int) -> tuple[str, ...]:
     """Write documents of the general language.
 
     Args:
         num_documents: how many.
         seed: seed of the documents, not of the words.
-        language: the knobs; None for the default.
     """
-    language = language or SyntheticLanguage()
-    lexicon = make_lexicon(language)
+    lexicon = make_lexicon()
     rng = np.random.default_rng([seed, 0])
     return tuple(
         _Writer(
             rng,
             lexicon,
-            language,
             topic=_pick(rng, lexicon.topics),
-            sentiment=int(rng.integers(2)) if rng.random() < language.mood_share else None,
+            sentiment=int(rng.integers(2)) if rng.random() < MOOD_SHARE else None,
             own_share=0.0,
         ).document()
         for _ in range(num_documents)
     )
 
 
-def domain_text(
-    sentiments: list[int], *, seed: int, language: SyntheticLanguage | None = None
-) -> tuple[str, ...]:
+def domain_text(sentiments: list[int], *, seed: int) -> tuple[str, ...]:
     """Write one review for each sentiment asked for.
 
     Args:
         sentiments: 0 (negative) or 1 (positive) of each review.
         seed: seed of the documents, not of the words.
-        language: the knobs; None for the default.
     """
-    language = language or SyntheticLanguage()
-    lexicon = make_lexicon(language)
+    lexicon = make_lexicon()
     rng = np.random.default_rng([seed, 1])
     return tuple(
         _Writer(
             rng,
             lexicon,
-            language,
             topic=_pick(rng, lexicon.domain_topics),
             sentiment=sentiment,
-            own_share=1.0 - language.generic_share,
+            own_share=1.0 - GENERIC_SHARE,
         ).document()
         for sentiment in sentiments
     )
