@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ulm.errors import UlmError, require_at_least
 from ulm.model.decoder import decoder_loss, decoder_score
 from ulm.model.lstm import LayerState, run_lstm
+from ulm.text.vocabulary import PADDING
 
 State = list[LayerState]
 """Hidden and cell state of each layer, each of shape [1, B, H or E]."""
@@ -139,16 +140,14 @@ class AwdLstm(nn.Module):
         architecture: Sizes.
         vocabulary: Number of words V.
         dropouts: Probabilities, already scaled.
-        padding: Id of the padding word, whose embedding row gets no gradient of its own.
     """
 
-    def __init__(
-        self, architecture: Architecture, vocabulary: int, dropouts: Dropouts, *, padding: int = 1
-    ) -> None:
+    def __init__(self, architecture: Architecture, vocabulary: int, dropouts: Dropouts) -> None:
         super().__init__()
         self.architecture = architecture
         self.dropouts = dropouts
-        self.embedding = nn.Embedding(vocabulary, architecture.embedding, padding_idx=padding)
+        # the row of padding gets no gradient of its own
+        self.embedding = nn.Embedding(vocabulary, architecture.embedding, padding_idx=PADDING)
         nn.init.uniform_(self.embedding.weight, -INITIAL_RANGE, INITIAL_RANGE)
         self.layers: Any = nn.ModuleList(
             nn.LSTM(inputs, outputs, batch_first=True)

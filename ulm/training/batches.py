@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ulm.text.tokens import Documents
+from ulm.text.vocabulary import PADDING
 
-PADDING = 1
 BUCKET_BATCHES = 50
 """Documents are sorted by length within buckets of this many batches (fastai's `SortedDL`)."""
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ulm.model.architecture import Masks, flat, paired
 from ulm.model.text_classifier import TextClassifier
-from ulm.training.batches import PADDING
+from ulm.text.vocabulary import PADDING
 from ulm.training.graphs import GraphedCalls
 
 
