@@ -97,6 +97,8 @@ LANGUAGE_MODEL_DROPOUTS = Dropouts(input=0.25, hidden=0.15, weight=0.2, embeddin
 CLASSIFIER_DROPOUTS = Dropouts(input=0.4, hidden=0.3, weight=0.5, embedding=0.05, output=0.4)
 """fastai's `awd_lstm_clas_config`; `output` is the head's first dropout."""
 
+NO_DROPOUT = Dropouts(input=0, hidden=0, weight=0, embedding=0, output=0)
+
 
 def _mask(like: Tensor, shape: tuple[int, ...], probability: float) -> Tensor:
     """Never in 16 bits, in which 1 / 0.95 is 1.0547."""

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ulm.errors import UlmError
-from ulm.model.architecture import Architecture, AwdLstm, Dropouts, LanguageModel
+from ulm.model.architecture import NO_DROPOUT, Architecture, AwdLstm, Dropouts, LanguageModel
 from ulm.text.vocabulary import Vocabulary, source_rows
 
 WEIGHTS_FILE = "encoder.safetensors"
@@ -138,9 +138,6 @@ def _floats(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def brief(error: BaseException) -> str:
     """An error of a reader on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
-
-
-NO_DROPOUT = Dropouts(input=0, hidden=0, weight=0, embedding=0, output=0)
 
 
 def build_language_model(encoder: Encoder, dropouts: Dropouts = NO_DROPOUT) -> LanguageModel:

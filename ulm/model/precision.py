@@ -1,5 +1,7 @@
 """What matrix products run in: the dtype autocast asks for, in shapes that tensor cores take."""
 
+from contextlib import AbstractContextManager
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,11 @@ ALIGNED = 8
 """Rows and columns of 16-bit matrices; products of others take a slow path."""
 
 FIRST_WITH_BF16 = (8, 0)
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
+    """The arithmetic a forward pass runs in."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:

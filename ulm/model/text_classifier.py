@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ulm.model.architecture import Architecture, AwdLstm, State
-from ulm.model.encoder import NO_DROPOUT
+from ulm.model.architecture import NO_DROPOUT, Architecture, AwdLstm, State
 
 
 class PoolingHead(nn.Module):

@@ -20,16 +20,16 @@ from torch import Tensor
 from ulm.errors import UlmError, require_at_least
 from ulm.model.architecture import CLASSIFIER_DROPOUTS, AwdLstm, Dropouts
 from ulm.model.encoder import Encoder
-from ulm.model.precision import check_device
+from ulm.model.precision import autocast, check_device
 from ulm.model.text_classifier import PoolingHead, TextClassifier
 from ulm.seeding import seed_for
 from ulm.text.tokens import Documents
 from ulm.training.accumulation import scores_in_parts
 from ulm.training.batches import bucketed, by_length, pad_documents
 from ulm.training.epochs import Epoch, TrainingSummary, Validation, run_epochs
-from ulm.training.language_model import autocast, regularised
 from ulm.training.listener import EpochListener, EpochReport
 from ulm.training.optimizer import GroupedAdamW
+from ulm.training.regularisation import regularised
 from ulm.training.schedules import (
     discriminative_rates,
     epochs_for,

@@ -6,7 +6,6 @@ activation regularisation (alpha 2, beta 1) and momenta (0.8, 0.7, 0.8).
 """
 
 import math
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +17,7 @@ from torch import Tensor
 from ulm.errors import UlmError, require_at_least
 from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS, LanguageModel, State, flat, paired
 from ulm.model.encoder import Encoder, build_language_model, encoder_of
-from ulm.model.precision import check_device
+from ulm.model.precision import autocast, check_device
 from ulm.seeding import seed_for
 from ulm.text.tokens import Documents
 from ulm.training.accumulation import join_states, row_parts, state_of_rows
@@ -27,6 +26,7 @@ from ulm.training.epochs import Epoch, TrainingSummary, Validation, run_epochs
 from ulm.training.graphs import GraphedCalls
 from ulm.training.listener import EpochListener, EpochReport, TrainingDiverged
 from ulm.training.optimizer import GroupedAdamW
+from ulm.training.regularisation import regularised
 from ulm.training.schedules import (
     discriminative_rates,
     epochs_for,
@@ -34,8 +34,6 @@ from ulm.training.schedules import (
     one_cycle_momentum,
 )
 
-ACTIVATION_PENALTY = 2.0
-SLOWNESS_PENALTY = 1.0
 STEPS_BETWEEN_CHECKS = 100
 
 
@@ -83,20 +81,6 @@ class TrainedLanguageModel:
 
     encoder: Encoder
     summary: TrainingSummary
-
-
-def regularised(loss: Tensor, raw_BTE: Tensor, out_BTE: Tensor) -> Tensor:
-    """Adds AR and TAR (Merity et al. 2017, section 4.7), as fastai's `RNNRegularizer` does."""
-    activation = ACTIVATION_PENALTY * out_BTE.float().pow(2).mean()
-    if raw_BTE.shape[1] < 2:
-        return loss + activation
-    slowness = (raw_BTE[:, 1:] - raw_BTE[:, :-1]).float().pow(2).mean()
-    return loss + activation + SLOWNESS_PENALTY * slowness
-
-
-def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
-    """The arithmetic a forward pass runs in."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 class LanguageModelTask:

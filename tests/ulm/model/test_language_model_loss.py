@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from tests.ulm.fastai_reference import random_documents
 from ulm.model.architecture import Architecture
 from ulm.model.encoder import build_language_model, random_encoder
+from ulm.model.precision import autocast
 from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary
-from ulm.training.language_model import autocast
 
 pytestmark = pytest.mark.torch
 

@@ -18,8 +18,8 @@ from ulm.model.encoder import build_language_model
 from ulm.model.fastai_format import export_fastai
 from ulm.training.batches import pad_documents, stream
 from ulm.training.classifier import ClassifierSettings, build_classifier
-from ulm.training.language_model import regularised
 from ulm.training.optimizer import GroupedAdamW
+from ulm.training.regularisation import regularised
 from ulm.training.schedules import discriminative_rates, one_cycle, one_cycle_momentum
 
 pytestmark = [
