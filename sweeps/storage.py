@@ -9,7 +9,6 @@ import json
 import os
 import socket
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.disk import is_full
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths, is_uri
+from ulm.files import part_of
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
@@ -104,7 +104,7 @@ def get_file(place: str, local: Path) -> None:
     files, path = open_place(place)
     info = files.get_file_info(path)
     local.parent.mkdir(parents=True, exist_ok=True)
-    with _part_of(local) as beside:
+    with part_of(local) as beside:
         copy_files(path, str(beside), source_filesystem=files)
         if info.mtime_ns is not None:
             os.utime(beside, ns=(info.mtime_ns, info.mtime_ns))
@@ -125,7 +125,7 @@ def write_whole(file: Path, content: bytes) -> None:
     Raises:
         OSError: It can not be written.
     """
-    with _part_of(file) as beside:
+    with part_of(file) as beside:
         beside.write_bytes(content)
 
 
@@ -160,19 +160,8 @@ def _beside(files: "FileSystem", path: str) -> Iterator[str]:
         yield path
         return
     files.create_dir(str(Path(path).parent), recursive=True)
-    with _part_of(Path(path)) as beside:
+    with part_of(Path(path)) as beside:
         yield str(beside)
-
-
-@contextmanager
-def _part_of(file: Path) -> Iterator[Path]:
-    """Where to write a file before it is renamed; nothing is left where that fails."""
-    beside = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        yield beside
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def unreadable(place: str, error: Exception) -> StorageError:

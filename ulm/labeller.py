@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ulm.errors import UlmError
+from ulm.files import part_of
 from ulm.text.tokeniser import tokenise
 from ulm.text.tokens import Documents
 from ulm.text.vocabulary import Vocabulary, lookup
@@ -226,6 +227,5 @@ def _write_manifest(
         "vocabulary": list(vocabulary.words),
         "provenance": dict(provenance),
     }
-    beside = folder / f"{MANIFEST_FILE}.part"
-    beside.write_text(json.dumps(manifest, ensure_ascii=False), encoding="utf-8")
-    beside.replace(folder / MANIFEST_FILE)
+    with part_of(folder / MANIFEST_FILE) as part:
+        part.write_text(json.dumps(manifest, ensure_ascii=False), encoding="utf-8")

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ulm.errors import UlmError
+from ulm.files import part_of
 from ulm.model.architecture import NO_DROPOUT, Architecture, AwdLstm, Dropouts, LanguageModel
 from ulm.text.vocabulary import Vocabulary, source_rows
 
@@ -92,9 +93,8 @@ class Encoder:
             "provenance": dict(self.provenance),
         }
         save_file({name: t.contiguous() for name, t in self.weights.items()}, folder / WEIGHTS_FILE)
-        beside = folder / (MANIFEST_FILE + ".part")
-        beside.write_text(json.dumps(manifest, ensure_ascii=False), encoding="utf-8")
-        beside.replace(folder / MANIFEST_FILE)
+        with part_of(folder / MANIFEST_FILE) as part:
+            part.write_text(json.dumps(manifest, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> "Encoder":

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from ulm.files import part_of
 from ulm.text.corpora import SYNTHETIC_KINDS, CorpusSource
 from ulm.text.downloads import URL_NAMES, data_folder
 
@@ -98,9 +99,5 @@ def remember(cache: Path, stamp: str, folder: Path) -> None:
     """Record the token folder of a stamp; the file appears whole."""
     path = _index_file(cache, stamp)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        beside.write_text(json.dumps({"folder": folder.name}), encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with part_of(path) as part:
+        part.write_text(json.dumps({"folder": folder.name}), encoding="utf-8")

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from ulm.files import part_of
 from ulm.seeding import seed_for
 from ulm.training.listener import EpochListener, EpochReport, SilentListener, TrainingDiverged
 from ulm.training.memory import keep_freed_memory
@@ -168,9 +169,8 @@ class _Run:
             "weights": self.task.model.state_dict(),
             "optimizer": self.task.optimizer.state_dict(),
         }
-        beside = path.with_name(path.name + ".part")
-        torch.save(state, beside)
-        beside.replace(path)
+        with part_of(path) as part:
+            torch.save(state, part)
 
     def summary(self) -> TrainingSummary:
         """The summary after the last epoch."""
