@@ -7,7 +7,11 @@ The tree::
         ├── CorpusError      a source that can not be opened, or documents that break a rule
         ├── SubsetError      more labels, documents or folds than the corpus has
         ├── TokenError       a token array that is missing, cut short or could not be made
-        └── VocabularyError  a vocabulary that breaks a rule
+        ├── VocabularyError  a vocabulary that breaks a rule
+        ├── DeviceError      what this machine can not do; another may
+        ├── EncoderError     an encoder's files are missing or damaged (model/encoder.py)
+        ├── LabellerError    a labeller's files are, or it is given no list of texts (labeller.py)
+        └── TrainingDiverged the loss is no longer finite (training/listener.py)
 
 Catching `UlmError` and showing its text is all a command line has to do: every message is complete.
 """

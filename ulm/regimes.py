@@ -1,4 +1,4 @@
-"""Regimes: where the encoder of a classifier comes from, as the steps that make it.
+"""Regimes: where the encoder of a classifier comes from.
 
 No torch here: plans, ledgers and reports reason about regimes without loading it.
 """
