@@ -1,6 +1,6 @@
 """Writes docs/spec.md: every key of a spec, from the docstrings and defaults of its values.
 
-    python docs/make_spec.py > docs/spec.md
+python docs/make_spec.py > docs/spec.md
 """
 
 import inspect
@@ -53,7 +53,9 @@ def section(kind: type, prefix: str = "") -> list[str]:
             continue
         later = LATER[KIND_OF_KEY[key]]
         cell = told[field.name][:1].upper() + told[field.name][1:]
-        rows.append(f"| `{key}` | {default(field)} | {cell.replace('|', chr(92) + '|')} | {later} |")
+        rows.append(
+            f"| `{key}` | {default(field)} | {cell.replace('|', chr(92) + '|')} | {later} |"
+        )
     table = ["", "| key | default | meaning | later |", "|---|---|---|---|", *rows] if rows else []
     return [*table, *below]
 

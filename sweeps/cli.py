@@ -207,13 +207,18 @@ def report(folders: RunFolders) -> None:
 @app.command()
 def advise(
     folder: RunFolder,
-    target: Annotated[float | None, typer.Option(help="Accuracy to reach, above what one class scores, e.g. 0.85.")] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(help="Accuracy to reach, above what one class scores, e.g. 0.85."),
+    ] = None,
     budget_documents: Annotated[int | None, typer.Option(help="Documents in all.")] = None,
     price_per_document: Annotated[float | None, typer.Option(help="Money for one more.")] = None,
     price_per_gpu_hour: Annotated[
         float | None, typer.Option(min=0.0, help="Money for one accelerator hour.")
     ] = None,
-    emit_spec: Annotated[Path | None, typer.Option(help="New file for a spec with more cells.")] = None,
+    emit_spec: Annotated[
+        Path | None, typer.Option(help="New file for a spec with more cells.")
+    ] = None,
 ) -> None:
     """Say what to collect next, what it should bring, how sure that is, and when to stop."""
     from sweeps.advice.consult import advice_lines
