@@ -27,6 +27,8 @@ def filled_in():
     config = yaml.safe_load((ROOT / "cluster" / "cluster.yaml").read_text(encoding="utf-8"))
     config |= {"max_workers": MOST_WORKERS, "idle_timeout_minutes": 0.5}
     config["setup_commands"] = [c.replace("FILL-IN", BUCKET) for c in config["setup_commands"]]
+    starts = config["worker_start_ray_commands"]  # the hosts share a kernel: nobody shuts it down
+    config["worker_start_ray_commands"] = [c for c in starts if "orphan.py" not in c]
     for kind in config["available_node_types"].values():
         kind["resources"] = {"CPU": 1, "GPU": 0}
         kind["max_workers"] = min(kind["max_workers"], MOST_WORKERS)

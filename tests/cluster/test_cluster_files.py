@@ -168,6 +168,15 @@ def test_spot_workers_watch_for_the_notice_of_their_own_cloud(file):
     assert f"SWEEP_EXTRAS={cloud}" in " ".join(config["setup_commands"])
 
 
+@pytest.mark.parametrize("file", CLOUD, ids=name_of)
+def test_workers_alone_stop_when_ray_is_gone_and_later_than_a_restart_takes(file):
+    config = read(file)
+    (watcher,) = [c for c in config["worker_start_ray_commands"] if "orphan" in c]
+    assert int(re.search(r"--stop-after-minutes (\d+)", watcher).group(1)) >= 20
+    elsewhere = [c for key in COMMANDS[:2] for c in config[key]]
+    assert not any("orphan" in c for c in elsewhere)
+
+
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_storage_is_left_to_fill_in_and_setup_refuses_it_unfilled(file):
     assert re.search(r"SWEEP_STORAGE=\S*FILL-IN", " ".join(read(file)["setup_commands"]))
