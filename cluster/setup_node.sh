@@ -8,7 +8,7 @@
 #
 # SWEEP_STORAGE   default storage of a sweep: s3://, gs:// or a folder that all nodes share
 # SWEEP_EXTRAS    names of cluster/requirements/*.txt, e.g. "aws" or "aws mlflow"
-# SWEEP_PYTHON    interpreter, 3.11 or later; all nodes need the same minor version
+# SWEEP_PYTHON    interpreter, 3.11 or later; all nodes need exactly the same version
 # SWEEP_VENV      where packages go; empty: into SWEEP_PYTHON itself. Default ~/.ulm-sweeps/venv
 # SWEEP_CACHE     this node's cache folder. Default ~/.cache/ulm-sweeps
 set -euo pipefail
@@ -33,9 +33,18 @@ may_be_root() {
   [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null
 }
 
-apt_install() { # a machine that has just booted holds the lock for minutes
+apt_update() { # its lock, of the lists, has no timeout: five minutes of tries
+  local try
+  for try in {1..60}; do
+    as_root apt-get -qq update && return
+    [ "$try" = 60 ] || sleep 5
+  done
+  return 1
+}
+
+apt_install() { # a machine that has just booted holds the locks for minutes
   command -v apt-get >/dev/null && may_be_root || return 1
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq update
+  apt_update || return 1
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq install \
     --no-install-recommends -y "$@" >/dev/null
 }

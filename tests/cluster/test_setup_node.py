@@ -186,6 +186,47 @@ def test_missing_tools_without_the_right_to_install_them_are_named(home):
     assert "missing: tmux" in done.stderr
 
 
+APT = """#!/bin/bash
+echo "$*" >> "$HOME/apt.log"
+case "$*" in
+  *update) [ "$(grep -c update "$HOME/apt.log")" -gt "$BUSY_TRIES" ] ||
+    { echo "E: Could not get lock /var/lib/apt/lists/lock" >&2; exit 100; } ;;
+  *install*) touch "$HOME/../bin/tmux" && chmod +x "$HOME/../bin/tmux" ;;
+esac
+"""
+
+
+def run_setup_on_a_machine_that_boots(home, busy_tries):
+    """Without tmux, with the right to install it, and with lists that are locked for some tries."""
+    tools = home.parent / "bin"
+    (tools / "tmux").unlink()
+    write_tool(tools / "sudo", '#!/bin/bash\nshift\nexec "$@"\n')
+    write_tool(tools / "sleep", '#!/bin/bash\necho "$1" >> "$HOME/sleep.log"\n')
+    write_tool(tools / "apt-get", APT)
+    for tool in Path("/usr/bin").iterdir():
+        if tool.name != "tmux" and not (tools / tool.name).exists():
+            (tools / tool.name).symlink_to(tool)
+    return run_setup(home, PATH=str(tools), BUSY_TRIES=str(busy_tries))
+
+
+def waits(home):
+    return (home / "sleep.log").read_text(encoding="utf-8").split()
+
+
+def test_a_machine_that_still_updates_its_lists_is_waited_for(home):
+    done = run_setup_on_a_machine_that_boots(home, busy_tries=2)
+    assert done.returncode == 0, done.stderr
+    assert waits(home) == ["5", "5"]
+    assert "install" in (home / "apt.log").read_text(encoding="utf-8").splitlines()[-1]
+
+
+def test_lists_that_stay_locked_for_five_minutes_end_with_what_is_missing(home):
+    done = run_setup_on_a_machine_that_boots(home, busy_tries=1000)
+    assert done.returncode == 2
+    assert "missing: tmux" in done.stderr
+    assert sum(map(int, waits(home))) == 295
+
+
 def test_sweeps_on_a_shared_folder_are_found_at_the_same_place_as_those_of_a_bucket(home):
     shared = home.parent / "shared"
     for _ in range(2):
