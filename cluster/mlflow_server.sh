@@ -4,12 +4,14 @@
 # Decision: secrets travel by environment and by files of mode 600, never on a command line; without
 # basic auth it refuses to listen beyond this machine.
 #
-#   bash cluster/mlflow_server.sh [start | foreground | stop]
+#   bash cluster/mlflow_server.sh [start | foreground | wait | stop]
 #
 # MLFLOW_BACKEND_URI            postgresql+psycopg2://user@host/mlflow with the password in ~/.pgpass.
 #                               Default: SQLite at ~/mlflow/mlflow.db
 # SWEEP_STORAGE                 artifacts go to $SWEEP_STORAGE/mlartifacts; default ~/mlflow/artifacts
 # MLFLOW_LISTEN, MLFLOW_PORT    default 127.0.0.1 and 5000
+# MLFLOW_ALLOWED_HOSTS          names, with commas, that it is called by where it listens wider, beside this
+#                               machine's own names and addresses: MLflow answers 403 to any other
 # MLFLOW_AUTH_ADMIN_PASSWORD    turns basic auth on (user `admin`); or the file ~/.mlflow-admin-password
 # MLFLOW_WAIT_SECONDS           how long a start may take. Default 180
 set -euo pipefail
@@ -69,6 +71,21 @@ secret_key() { # signs the sessions of the web pages; made once
   cat "$folder/secret_key"
 }
 
+callers_words() { # how a caller may name this machine, one a line
+  printf '%s\n' localhost 127.0.0.1 ::1 "$(hostname)" "$(hostname -f 2>/dev/null || true)"
+  { hostname -I 2>/dev/null || true; } | tr ' ' '\n'
+  tr , '\n' <<<"${MLFLOW_ALLOWED_HOSTS:-}"
+}
+
+allow_callers() { # host headers, and origins: pages of the server ask it with their own
+  local word hosts=() origins=() IFS=,
+  while read -r word; do
+    hosts+=("$word" "$word:$port")
+    origins+=("http://$word:$port" "https://$word")
+  done < <(callers_words | sed -e '/^$/d' -e '/:.*:/s/.*/[&]/' | sort -u)
+  options+=(--allowed-hosts "${hosts[*]}" --cors-allowed-origins "${origins[*]}")
+}
+
 serve() { # $1: the command that becomes the server
   mkdir -p "$folder/artifacts"
   cd "$folder" # basic auth keeps its users in the working directory
@@ -78,6 +95,7 @@ serve() { # $1: the command that becomes the server
   # One worker: with more, uvicorn kills those that a busy machine lets start slowly, for ever.
   local options=(--host "$listen" --port "$port" --workers 1
     --artifacts-destination "${artifacts:-$folder/artifacts}")
+  is_loopback || allow_callers
   if [ -n "${MLFLOW_AUTH_ADMIN_PASSWORD:-}" ]; then
     MLFLOW_FLASK_SERVER_SECRET_KEY=${MLFLOW_FLASK_SERVER_SECRET_KEY:-$(secret_key)}
     export MLFLOW_AUTH_ADMIN_PASSWORD MLFLOW_FLASK_SERVER_SECRET_KEY
@@ -99,12 +117,17 @@ start() {
   echo "then open http://127.0.0.1:$port"
 }
 
+may_come() { # a server in the foreground, of another container too, leaves no process id
+  [ ! -f "$pid_file" ] || kill -0 "$(<"$pid_file")" 2>/dev/null
+}
+
 wait_until_it_answers() {
   local deadline=$((SECONDS + ${MLFLOW_WAIT_SECONDS:-180}))
   until answers; do
-    if ! kill -0 "$(<"$pid_file")" 2>/dev/null || [ "$SECONDS" -ge "$deadline" ]; then
-      tail -n 20 "$log" >&2
-      fail "the server must answer at $(here):$port/health, and does not; its log is $log"
+    if ! may_come || [ "$SECONDS" -ge "$deadline" ]; then
+      [ ! -f "$log" ] || tail -n 20 "$log" >&2
+      fail "the server must answer at $(here):$port/health, and does not; its log is $log, or that of \
+its container"
     fi
     sleep 1
   done
@@ -130,6 +153,7 @@ put one into $password_file (mode 600), or leave MLFLOW_LISTEN out and use the t
 case "${1:-start}" in
   start) start ;;
   foreground) serve exec ;;
+  wait) wait_until_it_answers ;;
   stop) stop ;;
-  *) fail "the verb must be start, foreground or stop, found $1" ;;
+  *) fail "the verb must be start, foreground, wait or stop, found $1" ;;
 esac

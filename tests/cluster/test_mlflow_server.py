@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,10 @@ def server(tmp_path):
             timeout=180,
         )
 
+    def start(verb):
+        return subprocess.Popen(["bash", str(SCRIPT), verb], env=base)
+
+    run.start = start
     yield run
     run("stop")
 
@@ -72,6 +77,15 @@ def how_it_was_run(home):
 
 def after(arguments, name):
     return arguments[arguments.index(name) + 1]
+
+
+def mlflows_rules():
+    """The file of the installed MLflow, without the rest of its server."""
+    (folder,) = find_spec("mlflow").submodule_search_locations
+    spec = spec_from_file_location("rules", Path(folder) / "server" / "security_utils.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_it_listens_on_loopback_with_sqlite_and_prints_the_tunnel(server, tmp_path):
@@ -130,6 +144,51 @@ def test_with_a_password_file_it_listens_wider_behind_basic_auth(server, tmp_pat
     assert run["env"]["MLFLOW_AUTH_ADMIN_PASSWORD"] == SECRET
     assert len(run["env"]["MLFLOW_FLASK_SERVER_SECRET_KEY"]) == 64
     assert (tmp_path / "mlflow/secret_key").stat().st_mode & 0o077 == 0
+
+
+def test_on_loopback_who_may_call_is_left_to_mlflow(server, tmp_path):
+    server()
+    assert "--allowed-hosts" not in how_it_was_run(tmp_path)["arguments"]
+
+
+def test_where_it_listens_wider_it_answers_to_its_own_names_and_those_it_is_given(server, tmp_path):
+    rules = mlflows_rules()
+    given = "head.example.org,203.0.113.7"
+    done = server(
+        MLFLOW_LISTEN="0.0.0.0",
+        MLFLOW_AUTH_ADMIN_PASSWORD=SECRET,
+        MLFLOW_ALLOWED_HOSTS=given,
+    )
+    assert done.returncode == 0, done.stderr
+    arguments = how_it_was_run(tmp_path)["arguments"]
+    port = after(arguments, "--port")
+    hosts = after(arguments, "--allowed-hosts").split(",")
+    origins = after(arguments, "--cors-allowed-origins").split(",")
+    words = ("127.0.0.1", "localhost", "[::1]", socket.gethostname(), *given.split(","))
+    for word in words:
+        assert rules.is_allowed_host_header(hosts, f"{word}:{port}")
+        assert not rules.should_block_cors_request(f"http://{word}:{port}", "POST", origins)
+        assert not rules.should_block_cors_request(f"https://{word}", "POST", origins)
+    assert rules.is_allowed_host_header(hosts, "head.example.org")  # behind a proxy
+    assert not rules.is_allowed_host_header(hosts, f"evil.example.org:{port}")
+    assert rules.should_block_cors_request(f"http://evil.example.org:{port}", "POST", origins)
+
+
+def test_a_wait_ends_when_a_server_in_the_foreground_answers(server, tmp_path):
+    started = server.start("foreground")
+    try:
+        done = server("wait")
+        assert done.returncode == 0, done.stderr
+        assert not (tmp_path / "mlflow/server.pid").exists()
+    finally:
+        started.kill()
+        started.wait()
+
+
+def test_a_wait_for_a_server_that_never_comes_is_reported(server):
+    done = server("wait", MLFLOW_WAIT_SECONDS="1")
+    assert done.returncode == 2
+    assert "must answer at 127.0.0.1:" in done.stderr
 
 
 def test_no_secret_is_on_the_command_line_or_printed(server, tmp_path):
