@@ -11,6 +11,7 @@ megabyte each, are checked too where a folder with them is named:
 import copy
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import jsonschema
@@ -290,3 +291,23 @@ def test_mlflow_is_seen_inside_the_head_pod_alone():
     assert server["command"][-2:] == ["/opt/ulm-sweeps/cluster/mlflow_server.sh", "foreground"]
     assert "ports" not in server
     assert not any(e["name"] == "MLFLOW_LISTEN" for e in server["env"])
+
+
+def test_the_job_goes_to_the_head_as_a_whole_and_waits_for_mlflow_before_the_sweep(tmp_path):
+    job = read("RayJob")["spec"]["entrypoint"]
+    (tmp_path / "bin").mkdir()
+    for name, does in {"ray": 'printf "%s\\n" "$@"', "sweep": 'echo "$PWD sweep $*"'}.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{does}\n", encoding="utf-8")
+        (tmp_path / "bin" / name).chmod(0o755)
+
+    def shell(line):
+        path = f"{tmp_path / 'bin'}:/usr/bin:/bin"
+        command = ["bash", "-c", line]
+        return subprocess.check_output(command, env={"PATH": path, "HOME": "/"}, text=True)
+
+    # As in KubeRay's BuildJobSubmitCommand and in `ray job submit`.
+    words = shell(f"if true ; then ray job submit --no-wait -- {job} ; fi").splitlines()
+    on_head = subprocess.list2cmdline(words[words.index("--") + 1 :])
+    before, waits, after = on_head.partition("bash /opt/ulm-sweeps/cluster/mlflow_server.sh wait")
+    assert waits
+    assert shell(f"{before}true{after}") == "/ sweep run imdb\n"
