@@ -1,7 +1,7 @@
 """`ray up` of the file for AWS: from no worker to spot machines and back, with a bucket.
 
 Machines are those of aws.py. The words are the documented ones, the file is the shipped one with
-the bucket filled in, smaller machines, and less patience with idle ones.
+the bucket filled in, smaller machines, less patience with idle ones, and nobody who shuts one down.
 """
 
 import pytest

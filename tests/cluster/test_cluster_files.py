@@ -2,7 +2,10 @@
 
 import copy
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -148,6 +151,20 @@ def test_a_silent_node_is_noticed_after_fifteen_seconds_and_one_miss_does_not_en
     assert option(start, "dashboard-host") == "127.0.0.1"
 
 
+@pytest.mark.parametrize("file", CLOUD, ids=name_of)
+def test_the_autoscaler_reads_that_machines_are_asked_for_one_by_one(file):
+    start = next(c for c in read(file)["head_start_ray_commands"] if "--head" in c)
+    (words,) = re.findall(r"export ([^;]+);", start)
+    code = (
+        "from ray.autoscaler.v2.instance_manager import config, node_provider as n;"
+        "seconds = config.InstanceReconcileConfig().request_status_timeout_s;"
+        "print(n.AUTOSCALER_MAX_LAUNCH_BATCH, seconds)"
+    )
+    environment = os.environ | dict(word.split("=") for word in words.split())
+    told = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert told.split() == ["1", "120"]
+
+
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_what_a_file_starts_with_ray_start_is_known_to_the_installed_ray(file):
     from ray.scripts.scripts import start
@@ -189,26 +206,102 @@ def test_own_machines_have_addresses_and_all_of_them_join_at_once():
     assert kind["min_workers"] == kind["max_workers"] == len(ready["provider"]["worker_ips"])
 
 
-def test_aws_bootstrap_fills_in_network_and_key_and_keeps_what_the_file_says(tmp_path, monkeypatch):
-    pytest.importorskip("boto3")
+@pytest.fixture
+def ec2(tmp_path, monkeypatch):
+    """An account in memory, without machines and groups of one's own."""
+    boto3 = pytest.importorskip("boto3")
     moto = pytest.importorskip("moto")
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".ssh").mkdir()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
-    config = read(ROOT / "cluster" / "cluster.yaml")
     with moto.mock_aws():
-        from ray.autoscaler._private.aws.config import bootstrap_aws
+        from ray.autoscaler._private.aws import config, utils
 
-        ready = bootstrap_aws(prepared(config))
+        for cached in (utils.resource_cache, utils.client_cache, config._get_subnets_or_die):
+            cached.cache_clear()
+        yield boto3.resource("ec2", region_name="us-west-2")
+
+
+def bootstrapped(config):
+    from ray.autoscaler._private.aws.config import bootstrap_aws
+
+    return bootstrap_aws(prepared(config))
+
+
+def test_aws_bootstrap_fills_in_network_and_key_and_keeps_what_the_file_says(tmp_path, ec2):
+    config = read(ROOT / "cluster" / "cluster.yaml")
+    zones = {
+        zone["ZoneName"]
+        for zone in ec2.meta.client.describe_availability_zones()["AvailabilityZones"]
+    }
+    ready = bootstrapped(config)
     assert Path(ready["auth"]["ssh_private_key"]).is_relative_to(tmp_path)
     for name, kind in ready["available_node_types"].items():
         node = kind["node_config"]
         given = config["available_node_types"][name]["node_config"]
         assert {key: node[key] for key in given} == given
-        assert len(node["SubnetIds"]) == 3  # one in each zone of the file
+        subnets = [ec2.Subnet(subnet) for subnet in node["SubnetIds"]]
+        assert {subnet.availability_zone for subnet in subnets} == zones
         assert node["SecurityGroupIds"]
     assert "IamInstanceProfile" not in ready["head_node"]  # no account-wide rights made up
+
+
+def groups_of(ready):
+    (group,) = {tuple(n["node_config"]["SecurityGroupIds"]) for n in workers_and_head(ready)}
+    return group
+
+
+def workers_and_head(config):
+    return config["available_node_types"].values()
+
+
+def opened(ec2, ready):
+    """Who may come in on port 22."""
+    (group,) = groups_of(ready)
+    rules = ec2.SecurityGroup(group).ip_permissions
+    return [r["CidrIp"] for rule in rules if rule.get("FromPort") == 22 for r in rule["IpRanges"]]
+
+
+def test_a_group_that_was_made_as_the_readme_says_is_used_and_ray_adds_no_rule_to_it(ec2):
+    config = read(ROOT / "cluster" / "cluster.yaml")
+    (vpc,) = ec2.vpcs.filter(Filters=[{"Name": "is-default", "Values": ["true"]}])
+    name = config["provider"]["security_group"]["GroupName"]
+    assert f"--group-name {name} " in README.read_text(encoding="utf-8")
+    group = ec2.create_security_group(GroupName=name, Description="x", VpcId=vpc.id)
+    group.authorize_ingress(
+        IpPermissions=[
+            {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group.id}]},
+            {
+                "IpProtocol": "tcp",
+                "FromPort": 22,
+                "ToPort": 22,
+                "IpRanges": [{"CidrIp": "203.0.113.7/32"}],
+            },
+        ]
+    )
+    ready = bootstrapped(config)
+    assert groups_of(ready) == (group.id,)
+    assert opened(ec2, ready) == ["203.0.113.7/32"]
+    assert len(ec2.SecurityGroup(group.id).ip_permissions) == 2
+
+
+def test_without_that_group_ray_makes_one_with_ssh_open_to_the_world(ec2):
+    assert opened(ec2, bootstrapped(read(ROOT / "cluster" / "cluster.yaml"))) == ["0.0.0.0/0"]
+
+
+def test_a_machine_that_is_shut_down_from_inside_is_terminated_and_ec2_knows_the_words(ec2):
+    from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
+
+    ready = bootstrapped(read(ROOT / "cluster" / "cluster.yaml"))
+    provider = AWSNodeProvider(ready["provider"], ready["cluster_name"])
+    image = next(iter(ec2.images.all())).id  # the names in the file are AWS's to resolve
+    for kind in workers_and_head(ready):
+        node = kind["node_config"] | {"ImageId": image}
+        del node["IamInstanceProfile"]
+        (made,) = provider.create_node(node, {"ray-node-name": "x"}, 1)
+        told = ec2.Instance(made).describe_attribute(Attribute="instanceInitiatedShutdownBehavior")
+        assert told["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate"
 
 
 def test_extra_requirements_are_exact_and_agree_with_the_constraints_and_each_other():

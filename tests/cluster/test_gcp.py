@@ -22,6 +22,7 @@ httplib2 = pytest.importorskip("httplib2")
 FILE = Path(__file__).parents[2] / "cluster" / "gcp.yaml"
 PROJECT = "a-project"
 ACCOUNT = f"ray-autoscaler-sa-v1@{PROJECT}.iam.gserviceaccount.com"
+README = FILE.parent / "README.md"
 
 
 class Google:
@@ -108,12 +109,35 @@ def test_bootstrap_fills_in_network_key_and_account_and_keeps_what_the_file_says
         assert kind["node_config"]["networkInterfaces"][0]["subnetwork"] == "a-subnet"
 
 
-def test_the_account_that_ray_makes_is_the_one_that_workers_use(google, ready):
+def test_the_head_has_the_account_that_ray_makes_and_may_start_machines_with_another(google, ready):
     (made,) = ready["head_node"]["serviceAccounts"]
-    (used,) = ready["available_node_types"]["gpu_worker"]["node_config"]["serviceAccounts"]
-    assert made["email"] == used["email"] == ACCOUNT
+    assert made["email"] == ACCOUNT
     bindings = google.sent[f"{PROJECT}:setIamPolicy"]["policy"]["bindings"]
-    assert "roles/storage.objectAdmin" in {binding["role"] for binding in bindings}
+    roles = {binding["role"] for binding in bindings}
+    assert roles >= {"roles/storage.objectAdmin", "roles/iam.serviceAccountUser"}
+
+
+def test_workers_have_the_account_that_the_readme_makes_for_the_bucket_alone(google, ready):
+    (used,) = ready["available_node_types"]["gpu_worker"]["node_config"]["serviceAccounts"]
+    name, _, domain = used["email"].partition("@")
+    assert domain == f"{PROJECT}.iam.gserviceaccount.com"
+    text = README.read_text(encoding="utf-8")
+    assert f"for MEMBER in {ACCOUNT.partition('@')[0]} {name}; do" in text
+    assert "gcloud iam service-accounts create $MEMBER\n" in text
+    assert name not in json.dumps(google.sent[f"{PROJECT}:setIamPolicy"])
+
+
+def test_a_project_with_os_login_does_not_lock_ray_out(ready):
+    for kind in ready["available_node_types"].values():
+        assert kind["node_config"]["metadata"]["items"] == [
+            {"key": "enable-oslogin", "value": "FALSE"}
+        ]
+
+
+def test_the_disk_lies_in_the_zone_of_its_machine(ready):
+    (disk,) = ready["available_node_types"]["gpu_worker"]["node_config"]["disks"]
+    zone = ready["provider"]["availability_zone"]
+    assert f"zones/{zone}/" in disk["initializeParams"]["diskType"]
 
 
 @pytest.mark.parametrize("name", ["head", "gpu_worker"])
