@@ -221,12 +221,17 @@ def _sureness(spec: SweepSpec, scores: Scores, findings: Findings, lead: Growth)
             wanted=Wanted(num_seeds=3),
         )
     last = findings.leaders[-1].margin if findings.leaders else None
-    if last is None or last.is_claimed:
+    if last is None or last.is_better:
         return said()
     text = (
         f"Who is first at {number(findings.leaders[-1].size)} documents is not a claim: "
         f"{points_text(last)}"
     )
+    if last.is_contradicted:
+        return said(
+            f"{text}; `{last.first[0]}` is ahead on average, and below `{last.second[0]}` at more "
+            "seeds than above: look at the seeds that lift it."
+        )
     more = more_seeds_to_claim(last)
     if more is None or last.num_seeds + more > MOST_SEEDS:
         needed = f"over {MOST_MORE}" if more is None else number(more)
@@ -253,8 +258,8 @@ def _forms(model: Extrapolation | None) -> list[str]:
             refuted = "; not used" if found.is_refuted else ""
             lines.append(
                 f"Form {found.form.name}, {found.form.formula}: fitted without "
-                f"{number(model.sizes[-1])} documents it misses them by {plus(miss.value)} points"
-                f"{refuted}."
+                f"{number(model.sizes[-1])} documents it misses them by "
+                f"{signed(miss, ' points')}{refuted}."
             )
     return lines
 

@@ -67,10 +67,21 @@ class Difference:
         return self.num_seeds > 1 and interval is not None and interval.high < 0
 
     @property
-    def is_claimed(self) -> bool:
-        """Whether the seeds suffice to say that one is better: P's interval is off 1/2."""
+    def is_better(self) -> bool:
+        """Whether the seeds suffice to call the first better: P's interval is above 1/2."""
         interval = self.probability.interval
-        return interval is not None and (interval.low > 0.5 or interval.high < 0.5)
+        return interval is not None and interval.low > 0.5
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether the seeds suffice to call one of both better: P's interval is off 1/2."""
+        interval = self.probability.interval
+        return self.is_better or (interval is not None and interval.high < 0.5)
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether the mean is above, and more seeds are below than above: few lift it."""
+        return self.accuracy.value > 0 and self.probability.value < 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

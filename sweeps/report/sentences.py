@@ -2,7 +2,7 @@
 
 Findings and rows come in; sentences go out, with regime names between backticks. A sentence never
 says more than its numbers: with few seeds an order is reported as seen, and called better only
-where the win probability's interval is off one half.
+where the win probability's interval is above one half.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,9 +49,10 @@ def _leaders(findings: Findings) -> list[str]:
 
 def _margin(leader: Leader, *, is_alone: bool) -> str:
     margin = leader.margin
-    word = "better than" if margin.is_claimed and margin.accuracy.value > 0 else "ahead of"
+    word = "better than" if margin.is_better else "ahead of"
+    but = ", though more seeds put it below" if margin.is_contradicted else ""
     where = "" if is_alone else f"at {number(leader.size)} "
-    return f"; {where}it is {word} `{margin.second[0]}` by {points_text(margin)}"
+    return f"; {where}it is {word} `{margin.second[0]}` by {points_text(margin)}{but}"
 
 
 def _pays_off(spec: SweepSpec, findings: Findings) -> list[str]:

@@ -248,6 +248,23 @@ def test_seeds_that_would_not_make_a_claim_are_not_asked_for():
     assert found.wanted.num_seeds == 0
 
 
+def test_a_lead_that_one_seed_makes_is_not_a_claim_and_more_seeds_are_not_asked_for():
+    spec = example_spec(sizes=(100,), seeds=tuple(range(12)))
+    for gaps in ((0.25, *(-0.002,) * 11), (0.25, -0.002, 0.001, -0.002, -0.001)):
+        found, text = advice_for(lead_of(*gaps), spec=spec)
+        assert "Who is first at 100 documents is not a claim: +" in text
+        assert "`domain` is ahead on average, and below `ulm+domain` at more seeds" in text
+        assert found.wanted.num_seeds == 0
+
+
+def test_the_miss_of_every_form_has_its_interval():
+    _, text = advice_for(TABLE)
+    misses = re.findall(r"misses them by (.*)", text)
+    assert len(misses) == 4
+    for miss in misses:
+        assert re.match(r"[-+]?\d+\.\d points \[[-+]?\d+\.\d, [-+]?\d+\.\d\](; not used)?\.", miss)
+
+
 def test_a_search_that_was_too_short_is_named():
     tried = tuple(
         Tried(rate=rate, score=score, size_index=0, is_chosen=False, is_pruned=False)
@@ -405,7 +422,7 @@ def test_a_budget_below_the_smallest_size_is_a_size_to_measure_where_the_labels_
 
 def test_an_extrapolation_says_how_many_forms_it_rests_on():
     _, text = advice_for(SOONER, spec=EIGHT, target=0.93)
-    num_used = len(re.findall(r"misses them by [^;]*?points\.", text))
+    num_used = len(re.findall(r"misses them by [^;]*?\]\.", text))
     _, whole = advice_for(PASSES, spec=EIGHT)
     assert "extrapolated by 4 forms" in whole
     assert num_used < 4

@@ -234,6 +234,18 @@ def test_regimes_that_score_equally_are_both_first():
     assert "At 100 domain documents `bow` and `domain` score equally and highest (80.0 %)." in told
 
 
+def test_a_lead_that_one_seed_of_twelve_makes_is_not_called_better():
+    lifted = answer_to({("bow", None): (0.8,) * 12, ("domain", 100): (0.99, *(0.798,) * 11)})
+    (told,) = [sentence for sentence in lifted if "scores highest" in sentence]
+    assert "`domain` scores highest" in told
+    assert "it is ahead of `bow` by +1.4 points" in told
+    assert told.endswith("(above in 1 of 12 seeds), though more seeds put it below.")
+    sure = answer_to({("bow", None): (0.8,) * 12, ("domain", 100): (0.81,) * 12})
+    (told,) = [sentence for sentence in sure if "scores highest" in sentence]
+    assert "it is better than `bow` by +1.0 points" in told
+    assert told.endswith("(above in 12 of 12 seeds).")
+
+
 def test_a_lead_that_the_seeds_do_not_support_is_hedged():
     first, *_ = answer_to({("bow", None): (0.8, 0.8), ("ulm", None): (0.79, 0.83)})
     assert "`ulm`, by +1.0 points" in first
