@@ -4,12 +4,15 @@ The panels of the search figure come in; per regime and stage the expected best 
 after k trials goes out, and per size the rates that are as good as the best. Scores are in percent
 for classifiers and in nats per token for language models, as in the panels. Of trials that differ
 by nothing but their held-out labels one is best too: what chance brings is not called a gain.
+A trial without a score, diverged or broken, was asked and brought nothing: it counts as one, with
+the worst score of its study.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import comb, exp, log, sqrt
+from typing import Self
 
 import numpy as np
 from scipy.special import stdtrit
@@ -56,17 +59,19 @@ class SearchCurve:
         regime: The regime.
         stage: The stage.
         num_studies: Studies of at least two scored trials.
+        num_untold: Studies of two trials or more, fewer than two of them scored: not in the mean.
         expected: After k = 1 .. trials; percent, or nats where lower is better.
         last_gain: What the last trial brought, positive is better; its interval is Student's t
             over studies.
-        verdict: `enough` where that interval is below half a point of accuracy or 0.01 nats;
-            `not enough` where its value is above both that and what held-out labels bring by
-            chance; `cannot tell` otherwise, and below three trials.
+        verdict: `enough` where that interval is below half a point of accuracy or 0.01 nats, and
+            every study tells; `not enough` where its value is above both that and what held-out
+            labels bring by chance; `cannot tell` otherwise, and below three trials.
     """
 
     regime: str
     stage: Stage
     num_studies: int
+    num_untold: int
     expected: tuple[float, ...]
     last_gain: Estimate
     verdict: Verdict
@@ -75,23 +80,46 @@ class SearchCurve:
 def search_curve(panel: SearchPanel) -> SearchCurve | None:
     """The curve of one panel, up to the trials that all its studies have; None below two."""
     sign = -1.0 if panel.stage is Stage.LANGUAGE_MODEL else 1.0
-    studies = [[sign * t.score for t in study if t.score is not None] for study in panel.studies]
-    studies = [scores for scores in studies if len(scores) > 1]
+    begun = [_Study.of(study, sign) for study in panel.studies if len(study) > 1]
+    studies = [study for study in begun if len(study.scores) > 1]
     if not studies:
         return None
-    trials = min(len(scores) for scores in studies)
-    curves = np.array([expected_best(scores)[:trials] for scores in studies])
+    trials = min(study.trials for study in studies)
+    curves = np.array([expected_best(study.counted)[:trials] for study in studies])
     gains = curves[:, -1] - curves[:, -2]
     last_gain = _mean_of(gains)
     chance = _gain_by_chance(studies, trials, panel.num_held_out)
+    verdict = _verdict(last_gain, trials, ENOUGH[panel.stage], chance)
+    num_untold = len(begun) - len(studies)
+    if num_untold and verdict is Verdict.ENOUGH:
+        verdict = Verdict.CANNOT_TELL
     return SearchCurve(
         regime=panel.regime,
         stage=panel.stage,
         num_studies=len(studies),
+        num_untold=num_untold,
         expected=tuple(float(sign * value) for value in curves.mean(axis=0)),
         last_gain=last_gain,
-        verdict=_verdict(last_gain, trials, ENOUGH[panel.stage], chance),
+        verdict=verdict,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Study:
+    """Scores of one study, turned so that higher is better, and how many trials were asked."""
+
+    scores: tuple[float, ...]
+    trials: int
+
+    @classmethod
+    def of(cls, study: Sequence[Tried], sign: float) -> Self:
+        scores = tuple(sign * trial.score for trial in study if trial.score is not None)
+        return cls(scores=scores, trials=len(study))
+
+    @property
+    def counted(self) -> list[float]:
+        """One score for every trial: of one that has none, the worst."""
+        return [*self.scores, *[min(self.scores)] * (self.trials - len(self.scores))]
 
 
 def _mean_of(values: np.ndarray) -> Estimate:
@@ -103,10 +131,8 @@ def _mean_of(values: np.ndarray) -> Estimate:
     return Estimate(value=mean, interval=interval, num_seeds=count)
 
 
-def _gain_by_chance(
-    studies: Sequence[Sequence[float]], trials: int, num_held_out: int | None
-) -> float:
-    """What the last trial brings, at most, where all rates are equally good.
+def _gain_by_chance(studies: Sequence[_Study], trials: int, num_held_out: int | None) -> float:
+    """What the last trial brings, at most, where all rates that have a score are equally good.
 
     The 99 % quantile over searches whose scores differ by their held-out labels alone, each trial
     having labels of its own: trials of one study share them, so they differ by less. 0 for language
@@ -114,9 +140,13 @@ def _gain_by_chance(
     """
     if num_held_out is None:
         return 0.0
-    errors = [_binomial_error(sum(scores) / len(scores), num_held_out) for scores in studies]
+    means = (sum(study.scores) / len(study.scores) for study in studies)
+    errors = [_binomial_error(mean, num_held_out) for mean in means]
     rng = np.random.default_rng(0)
     scores = rng.standard_normal((_NUM_DRAWS, len(studies), trials)) * np.array(errors)[:, None]
+    for index, study in enumerate(studies):
+        num_scored = max(2, round(trials * len(study.scores) / study.trials))
+        scores[:, index, num_scored:] = -np.inf
     scores.sort(axis=-1)
     gains = (scores[..., -1] - scores[..., -2]) / trials  # `expected_best` of B less that of B - 1
     return float(np.quantile(gains.mean(axis=1), NOISE_LEVEL))

@@ -28,6 +28,7 @@ _WORDS = {
     Verdict.CANNOT_TELL: "cannot tell, what the last trial brought may be chance",
 }
 _TOO_FEW = "cannot tell, fewer than three trials"
+_UNTOLD = "cannot tell, some searches have fewer than two trials with a score"
 
 
 def searching_section(evidence: Evidence) -> Section | None:
@@ -97,7 +98,7 @@ def _verdicts(curves: Sequence[SearchCurve]) -> list[str]:
     """One sentence per stage and verdict, regimes taken together."""
     sentences = []
     for stage in NAMES:
-        for word in (*_WORDS.values(), _TOO_FEW):
+        for word in (*_WORDS.values(), _UNTOLD, _TOO_FEW):
             own = [c for c in curves if c.stage is stage and _word(c) == word]
             if own:
                 regimes = joined(f"`{curve.regime}`" for curve in own)
@@ -106,7 +107,11 @@ def _verdicts(curves: Sequence[SearchCurve]) -> list[str]:
 
 
 def _word(curve: SearchCurve) -> str:
-    return _TOO_FEW if len(curve.expected) < FEWEST_TRIALS else _WORDS[curve.verdict]
+    if len(curve.expected) < FEWEST_TRIALS:
+        return _TOO_FEW
+    if curve.num_untold and curve.verdict is Verdict.CANNOT_TELL:
+        return _UNTOLD
+    return _WORDS[curve.verdict]
 
 
 def _rule(num_held_out: int) -> str:
@@ -114,7 +119,8 @@ def _rule(num_held_out: int) -> str:
         "Enough: what the last trial brought is, with its whole interval over studies, below half "
         "a point (0.01 nats for language models). Not enough: it is more, and for a classifier "
         f"more than {number(num_held_out)} held-out labels bring by chance where all rates are "
-        "equally good (99 % quantile). More labels, not more trials, make the second smaller."
+        "equally good (99 % quantile). More labels, not more trials, make the second smaller. A "
+        "trial that diverged counts, as the worst of its search."
     )
 
 

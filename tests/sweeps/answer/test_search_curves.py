@@ -38,7 +38,7 @@ def panel(*studies, stage=Stage.CLASSIFIER, num_held_out=20):
 
 
 def study_of(*scores):
-    return [tried(rate, score) for rate, score in zip((1e-2, 2e-2, 3e-2), scores, strict=True)]
+    return [tried(rate, score) for rate, score in zip((1e-2, 2e-2, 3e-2), scores, strict=False)]
 
 
 def test_the_expected_best_is_the_mean_over_all_subsets():
@@ -109,6 +109,51 @@ def test_losses_are_searched_downwards():
     assert found.expected[0] == pytest.approx(4.5)
     assert found.last_gain.value > 0
     assert found.verdict is Verdict.NOT_ENOUGH
+
+
+def test_a_trial_that_diverged_was_asked_and_is_worse_than_any_that_scored():
+    scores = {1: 70.0, 2: 74.0, 3: 80.0, 4: None, 5: None}
+    study = [tried(rate / 100, score) for rate, score in scores.items()]
+    found = search_curve(panel(study, study, num_held_out=1000))
+    worst = [70.0 if score is None else score for score in scores.values()]
+    expected = [np.mean([max(c) for c in combinations(worst, k)]) for k in range(1, 6)]
+    assert found.expected == pytest.approx(expected)
+    assert found.last_gain.value == pytest.approx((80 - 74) / 5), "one in five trials is the last"
+    assert found.verdict is Verdict.NOT_ENOUGH
+
+
+def test_a_language_model_that_diverged_is_worse_than_any_that_scored():
+    studies = [study_of(5.0, 4.0, None)] * 2
+    found = search_curve(panel(*studies, stage=Stage.LANGUAGE_MODEL))
+    assert found.expected == pytest.approx(((5 + 4 + 5) / 3, (4 + 4 + 5) / 3, 4.0))
+
+
+def test_a_study_whose_trials_diverged_does_not_shorten_the_others():
+    rates = np.geomspace(1e-3, 1e-1, 8)
+    whole = [tried(rate, 80.0 + k / 10) for k, rate in enumerate(rates)]
+    broken = [tried(rate, 80.0 + k / 10 if k < 3 else None) for k, rate in enumerate(rates)]
+    found = search_curve(panel(whole, whole, broken))
+    assert len(found.expected) == 8
+    assert found.num_studies == 3
+
+
+def test_what_chance_brings_is_that_of_the_trials_that_scored():
+    # of two equal trials the better leads by more than of eight
+    two_of_eight = [tried(r, s) for r, s in zip(range(1, 9), (70, 78.0, *[None] * 6), strict=True)]
+    assert search_curve(panel(*[two_of_eight] * 2, num_held_out=100)).verdict is Verdict.CANNOT_TELL
+    found = search_curve(panel(*[two_of_eight] * 2, num_held_out=5000))
+    assert found.last_gain.value == pytest.approx(1.0)
+    assert found.verdict is Verdict.NOT_ENOUGH
+
+
+def test_enough_is_not_said_where_a_search_has_one_score_or_none():
+    alike = study_of(80.01, 80.02, 80.03)
+    for few in (study_of(80.0, None, None), study_of(None, None, None)):
+        found = search_curve(panel(alike, alike, few))
+        assert (found.num_studies, found.num_untold) == (2, 1)
+        assert found.verdict is Verdict.CANNOT_TELL
+    begun = search_curve(panel(alike, alike, study_of(80.0)[:1]))
+    assert begun.verdict is Verdict.ENOUGH, "a study that has just begun is no failed one"
 
 
 def test_rates_within_a_standard_error_of_the_best_are_as_good():
