@@ -1,7 +1,8 @@
 """Results: one row per cell of the grid, the table everything downstream reads (pure).
 
 Cells and trial records come in; `ResultRow`s and a CSV go out. A row exists for every cell,
-finished or not, so that nothing disappears silently from a figure. Floats are written with `repr`:
+finished or not, so that nothing disappears silently from a figure. A cell that is asked for more
+trials keeps the score it has, and says so, until it has another. Floats are written with `repr`:
 a table read back, or made again by a resumed sweep, is equal to the last digit except for
 `TIMING_COLUMNS`.
 """
@@ -11,10 +12,11 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TypeAlias
 
-from sweeps.search.decisions import CellState
+from sweeps.search.decisions import Basis, CellState, CellStatus
 from sweeps.search.ledger import Ledger, replay
-from sweeps.search.records import StudyKey, TrialRecord
+from sweeps.search.records import StudyKey, TrialRecord, TrialState
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.values import SweepSpec
 from sweeps.storage import write_whole
@@ -26,6 +28,7 @@ FINISHED = "finished"
 RUNNING = "running"
 UNSTARTED = "unstarted"
 INCOMPLETE = "incomplete"
+EXTENDED = "extended"
 FAILED = "failed"
 
 
@@ -59,7 +62,9 @@ class ResultRow:
         coverage: Share of test tokens that are in it.
         trials: Ended trials of the cell that count.
         status: `finished`, `running`, `unstarted`, `incomplete` (some trials are recorded, none
-            runs) or `failed: reason`.
+            runs), `extended: ...` (more trials are asked for than its score rests on) or `failed:
+            reason`. A reason also follows `unstarted`, `incomplete` and `extended` where the
+            budget of accelerator hours is spent; that of wall hours is one run's, and not recorded.
         cell: The cell's id; predictions and MLflow runs carry it.
     """
 
@@ -92,8 +97,13 @@ class ResultRow:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the cell has its test score."""
-        return self.status == FINISHED
+        """Whether the cell has its test score, if that of a shorter search."""
+        return self.status == FINISHED or self.is_extended
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether its score is of the search before more trials of it were asked for."""
+        return self.status.startswith(EXTENDED)
 
     @property
     def is_failed(self) -> bool:
@@ -132,13 +142,56 @@ def open_ledger(
     return replay(spec, cells, every), groups
 
 
-def _status(ledger: Ledger, cell: Cell, records: Sequence[TrialRecord]) -> str:
-    status = ledger.cell_status(cell, now=0.0)
+def _status(status: CellStatus, records: Sequence[TrialRecord], *, is_extended: bool) -> str:
+    reason = "" if status.reason is None else " ".join(status.reason.split())
     if status.state is CellState.FAILED:
-        return f"{FAILED}: {' '.join((status.reason or 'no reason recorded').split())}"
+        return f"{FAILED}: {reason or 'no reason recorded'}"
+    if is_extended:
+        told = f"{EXTENDED}: its score is of the search before"
+        return f"{told}; {reason}" if reason else told
     if status.state in (CellState.FINISHED, CellState.RUNNING):
         return status.state.value
-    return INCOMPLETE if records else UNSTARTED
+    state = INCOMPLETE if records else UNSTARTED
+    return f"{state}: {reason}" if reason else state
+
+
+Trials: TypeAlias = tuple[TrialRecord | None, TrialRecord | None, TrialRecord | None]
+"""Language model, classifier and final fit that lead to a score, as far as they are known."""
+
+
+def _chosen_path(ledger: Ledger, cell: Cell) -> Trials:
+    model, classifier, final = (
+        ledger.chosen(StudyKey(cell_id=cell.id, stage=stage)) if stage in cell.stages else None
+        for stage in Stage
+    )
+    return model, classifier, final
+
+
+def _path_before(records: Sequence[TrialRecord]) -> Trials | None:
+    """The path to the last score that a cell had; None where it had none."""
+    ended = [record for record in records if record.state is TrialState.FINISHED]
+    finals = [record for record in ended if record.key.study.stage is Stage.FINAL]
+    if not finals:
+        return None
+    final = max(finals, key=lambda record: record.key.attempt)
+    return (
+        _source(ended, final, Stage.LANGUAGE_MODEL),
+        _source(ended, final, Stage.CLASSIFIER),
+        final,
+    )
+
+
+def _source(ended: Iterable[TrialRecord], final: TrialRecord, stage: Stage) -> TrialRecord | None:
+    """The trial of an earlier stage that a final fit was made of."""
+    own = (record for record in ended if record.key.study.stage is stage)
+    return next((record for record in own if _leads_to(record, final)), None)
+
+
+def _leads_to(record: TrialRecord, final: TrialRecord) -> bool:
+    if record.key.study.stage is Stage.LANGUAGE_MODEL:
+        assert record.outcome is not None, "it is finished"
+        return record.outcome.artifacts["encoder"] == final.encoder
+    return Basis.of_final(record).carries(final)
 
 
 def _value(record: TrialRecord | None) -> float | None:
@@ -166,10 +219,10 @@ def _whole(value: float | None) -> int | None:
 
 def _row(ledger: Ledger, cell: Cell, records: Sequence[TrialRecord]) -> ResultRow:
     """One cell's row; `records` are all its attempts."""
-    model, classifier, final = path = [
-        ledger.chosen(StudyKey(cell_id=cell.id, stage=stage)) if stage in cell.stages else None
-        for stage in Stage
-    ]
+    status = ledger.cell_status(cell, now=0.0)
+    has_ended = status.state in (CellState.FINISHED, CellState.FAILED)
+    before = None if has_ended else _path_before(records)
+    model, classifier, final = path = before or _chosen_path(ledger, cell)
     settings = classifier.params if classifier else {}
     return ResultRow(
         regime=cell.regime,
@@ -196,7 +249,7 @@ def _row(ledger: Ledger, cell: Cell, records: Sequence[TrialRecord]) -> ResultRo
         vocabulary=_whole(_latest(path, "vocabulary")),
         coverage=_latest(path, "coverage"),
         trials=sum(ledger.num_counted_in(cell, stage) for stage in cell.stages),
-        status=_status(ledger, cell, records),
+        status=_status(status, records, is_extended=before is not None),
         cell=cell.id,
     )
 

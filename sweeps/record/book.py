@@ -38,6 +38,10 @@ def spec_texts(spec: SweepSpec, kinds: Iterable[KeyKind]) -> dict[str, str]:
     }
 
 
+def _has_ended(row: ResultRow) -> bool:
+    return row.is_finished or row.is_failed
+
+
 class RunBook:
     """What the runs of a sweep should be, from what it was told so far.
 
@@ -72,7 +76,7 @@ class RunBook:
 
     def sweep_run(self, status: RunStatus = RunStatus.RUNNING) -> Run:
         """The sweep's own run; settled keys of the spec are params, the others tags."""
-        finished = sum(row.is_finished for row in self._rows)
+        finished = sum(row.is_finished and not row.is_extended for row in self._rows)
         open_keys = spec_texts(self._spec, (KeyKind.EXTENDS, KeyKind.FREE))
         return Run(
             key=sweep_key(self._spec),
@@ -147,7 +151,7 @@ class RunBook:
         cells = [
             self._cell_run(row, records.get(row.cell, []))
             for row in rows
-            if row.cell in self._cells and (row.is_finished or row.is_failed)
+            if row.cell in self._cells and _has_ended(row)
         ]
         return (*cells, *curve_runs(self._spec, rows), self.sweep_run())
 
@@ -164,5 +168,6 @@ class RunBook:
             for run in self.trial_runs(list(self._records.values()))
             if run.status is RunStatus.RUNNING
         ]
-        ended = bool(self._rows) and all(row.is_finished or row.is_failed for row in self._rows)
+        has_rest = any(row.is_extended or not _has_ended(row) for row in self._rows)
+        ended = bool(self._rows) and not has_rest
         return (*left, self.sweep_run(RunStatus.FINISHED if ended else RunStatus.KILLED))

@@ -59,6 +59,8 @@ def cell_note(row: ResultRow, cell: Cell) -> str:
     if row.validation_accuracy is not None:
         share = f"{100 * row.validation_accuracy:.1f} %"
         parts.append(f"Chosen on held-out labels, where it reached {share}.")
+    if row.is_extended:
+        parts.append("More trials are asked for: the score is of the search before.")
     return " ".join([*parts, f"{row.trials} trials."])
 
 

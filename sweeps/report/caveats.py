@@ -40,7 +40,7 @@ def caveats(
         *_majority(rows, majority),
         *_seeds(rows),
         *_not_drawn(rows, pool_documents),
-        *_missing(rows),
+        *_missing(spec, rows),
         *_edges(spec, rows),
         *_short_searches(curves),
         *_always(spec, rows),
@@ -100,12 +100,18 @@ def _not_drawn(rows: Sequence[ResultRow], pool_documents: int | None) -> list[st
     return [f"No interval contains the draw {', nor that '.join(fixed)}."] if fixed else []
 
 
-def _missing(rows: Sequence[ResultRow]) -> list[str]:
-    missing = sorted((row for row in rows if not row.is_finished), key=lambda row: row.status)
-    return [
+def _missing(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:
+    """What has no score, or that of a shorter search, and why where that is known."""
+    left = [row for row in rows if row.is_extended or not row.is_finished]
+    left.sort(key=lambda row: row.status)
+    notes = [
         f"{_named(list(group))}: {status}."
-        for status, group in groupby(missing, key=lambda row: row.status)
+        for status, group in groupby(left, key=lambda row: row.status)
     ]
+    hours = spec.budget.hours
+    if hours is not None and not all(row.is_failed for row in left):
+        notes.append(f"A run starts no trial after {hours:g} h (`budget.hours`); the next goes on.")
+    return notes
 
 
 def _edges(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:

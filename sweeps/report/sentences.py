@@ -185,13 +185,15 @@ def _certainty(findings: Findings) -> str:
 def state_of(rows: Sequence[ResultRow]) -> str:
     """How much of the grid is finished."""
     finished = sum(row.is_finished for row in rows)
-    if finished == len(rows):
-        return f"All {counted(finished, 'cell')} of the grid are finished."
+    extended = sum(row.is_extended for row in rows)
     if finished == 0:
         return f"None of {counted(len(rows), 'cell')} is finished yet."
+    before = f", {extended} of them by the search before it was extended" if extended else ""
+    if finished == len(rows):
+        return f"All {counted(finished, 'cell')} of the grid are finished{before}."
     return (
-        f"{finished} of {counted(len(rows), 'cell')} are finished; what follows is from these "
-        "alone and may change."
+        f"{finished} of {counted(len(rows), 'cell')} are finished{before}; what follows is from "
+        "these alone and may change."
     )
 
 

@@ -31,6 +31,12 @@ def example_spec(**changes):
     return SweepSpec(**{**values, **changes})
 
 
+def longer(spec, **trials):
+    """The same sweep, asked for more trials by part of its search."""
+    parts = {name: replace(getattr(spec.search, name), trials=n) for name, n in trials.items()}
+    return replace(spec, search=replace(spec.search, **parts))
+
+
 def accuracy(cell, rate, noise):
     """Test accuracy of a cell at a learning rate; the best rate is 5e-3."""
     level = {"bow": 0.815, "scratch": 0.66, "ulm": 0.70, "domain": 0.60, "ulm+domain": 0.71}

@@ -8,10 +8,12 @@ from sweeps.answer.results import (
     read_csv,
     write_csv,
 )
+from sweeps.search.ledger import Ledger
 from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.general import GeneralSpec
-from tests.sweeps.example_sweep import cell_of, example_records, example_spec, study_of
+from sweeps.spec.values import BudgetSpec
+from tests.sweeps.example_sweep import cell_of, example_records, example_spec, longer, study_of
 from ulm.regimes import Regime
 
 
@@ -132,6 +134,54 @@ def test_a_cell_whose_trials_all_diverged_is_failed_with_the_reason_on_one_line(
     assert row.is_failed
     assert "loss is not finite at epoch 2: lower the learning rate" in row.failure
     assert row.test_accuracy is None
+
+
+def test_a_cell_that_is_asked_for_more_trials_keeps_its_score_and_says_so():
+    spec = example_spec()
+    records = example_records(spec)
+    before, after = rows_of(spec, records), rows_of(longer(spec, classifier=5), records)
+    changed = [row for row in after if row.regime != "bow"]
+    assert {row.status for row in changed} == {"extended: its score is of the search before"}
+    assert all(row.is_finished and row.is_extended for row in changed)
+    for old, new in zip(before, after, strict=True):
+        assert replace(new, status=old.status) == old
+
+
+def test_the_score_before_stands_until_there_is_another():
+    spec = example_spec(regimes=(Regime.DOMAIN,), sizes=(100,), seeds=(0,))
+    more = longer(spec, language_model=4, classifier=5)
+    old = example_records(spec)
+    (before,) = rows_of(spec, old)
+    whole = example_records(more)
+    ledger = Ledger(more, make_cells(more), records=old)
+    known = list(old)
+    while ready := ledger.ready(0.0):
+        wanted = ledger.next_trial(ready[0])
+        (row,) = rows_of(more, known)
+        assert row.is_extended
+        assert row.test_accuracy == before.test_accuracy
+        assert row.lm_learning_rate == before.lm_learning_rate
+        assert row.classifier_learning_rate == before.classifier_learning_rate
+        fresh = next(
+            r for r in whole if (r.key.study, r.key.number) == (wanted.key.study, wanted.key.number)
+        )
+        known.append(replace(fresh, key=wanted.key, encoder=wanted.basis.encoder))
+        if wanted.params is not None:
+            known[-1] = replace(known[-1], params=wanted.params)
+        ledger.asked(known[-1])
+    (row,) = rows_of(more, known)
+    assert row.status == "finished"
+    assert row.trials == 4 + 5 + 1
+    assert known[-1].key.attempt == 1, "a new choice replaced the old score"
+
+
+def test_a_spent_budget_is_named_where_it_leaves_a_cell_unfinished():
+    spec = example_spec(budget=BudgetSpec(accelerator_hours=1e-4))
+    first = example_records(replace(spec, budget=BudgetSpec()), limit=2)
+    rows = rows_of(spec, first)
+    (begun,) = [row for row in rows if row.trials]
+    assert begun.status == "incomplete: budget spent after 1 of 5 trials"
+    assert {row.status for row in rows if row != begun} == {"unstarted: budget spent"}
 
 
 def test_cells_that_need_a_failed_general_model_are_failed_too():

@@ -10,7 +10,7 @@ from sweeps.record.runs import RunStatus, curve_runs, trial_run
 from sweeps.search.records import Progress, TrialState
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import LedgerSpec, TrackingSpec
-from tests.sweeps.example_sweep import cell_of, example_records, example_spec, study_of
+from tests.sweeps.example_sweep import cell_of, example_records, example_spec, longer, study_of
 
 SPEC = example_spec()
 RECORDS = example_records(SPEC)
@@ -121,6 +121,26 @@ def test_a_curve_has_a_point_at_every_size_and_a_level_line_where_there_is_no_si
     (level,) = [row.test_accuracy for row in rows if row.regime == "bow" and not row.seed]
     assert curve("curve/domain/0") == growing
     assert curve("curve/bow/0") == {100: level, 400: level, 1600: level}
+
+
+def test_cells_that_are_asked_for_more_trials_keep_their_runs_and_the_sweep_has_not_ended():
+    more = longer(SPEC, classifier=9)
+    cells = make_cells(more)
+    told = {}
+    for spec in (SPEC, more):
+        book = RunBook(spec=spec, cells=cells)
+        book.reconcile(RECORDS)
+        runs = book.publish(make_rows(spec, cells, RECORDS), ())
+        told[spec] = {run.key: run for run in runs}, book.close()[-1]
+    (before, ended), (after, stopped) = told[SPEC], told[more]
+    assert (ended.status, stopped.status) == (RunStatus.FINISHED, RunStatus.KILLED)
+    assert stopped.tags["ulm.cells"] == "2 of 18 finished", "`bow` has no more trials"
+    for key, run in before.items():
+        if run.kind in ("cell", "curve"):
+            assert after[key].points == run.points
+            assert after[key].params == run.params
+    states = {run.tags["ulm.state"] for run in after.values() if run.kind == "cell"}
+    assert states == {"finished", "extended: its score is of the search before"}
 
 
 def test_what_an_extension_may_change_is_a_tag_and_not_a_param():

@@ -23,7 +23,7 @@ from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.searches import Range
 from sweeps.spec.values import BudgetSpec
 from tests.sweeps.answer.sweep_scores import curve
-from tests.sweeps.example_sweep import example_records, example_spec, study_of
+from tests.sweeps.example_sweep import example_records, example_spec, longer, study_of
 from ulm.regimes import Regime
 
 SPEC = example_spec()
@@ -133,6 +133,26 @@ def test_a_half_finished_sweep_says_what_is_missing(paths):
         "The share of the gain is not defined: no cell of ulm+domain at 1,600 documents is finished"
         in text
     )
+
+
+def test_a_sweep_that_is_asked_for_more_trials_keeps_its_report_and_says_so(paths):
+    whole = write_report(paths, SPEC, example_records(SPEC)).answer
+    files = write_report(paths, longer(SPEC, classifier=9), example_records(SPEC))
+    assert files.answer == whole
+    text = Page(files.html.read_text()).text
+    assert "All 18 cells of the grid are finished, 16 of them by the search before" in text
+    assert "6 cells of ulm+domain : extended: its score is of the search before." in text
+
+
+def test_why_cells_are_unfinished_stands_in_the_report():
+    spec = replace(SPEC, budget=BudgetSpec(accelerator_hours=1e-4, hours=2.0))
+    rows = make_rows(spec, make_cells(spec), example_records(SPEC, limit=2))
+    notes = caveats(spec, rows)
+    assert any(note.endswith(": incomplete: budget spent after 1 of 5 trials.") for note in notes)
+    assert any(note.endswith(": unstarted: budget spent.") for note in notes)
+    assert "A run starts no trial after 2 h (`budget.hours`); the next goes on." in notes
+    finished = make_rows(spec, make_cells(spec), example_records(SPEC))
+    assert not any("budget" in note for note in caveats(spec, finished))
 
 
 def test_a_sweep_with_nothing_finished_has_a_report_without_figure(paths):
