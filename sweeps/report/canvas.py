@@ -129,8 +129,10 @@ def room(axes: Any, share: float = 0.03) -> None:
     axes.set_ylim(low - share * (high - low), high + share * (high - low))
 
 
-def titles(figure: Any, title: str, subtitle: str) -> None:
-    """A title and a line under it, at the top left."""
+def titles(figure: Any, title: str, *below: str) -> None:
+    """A title and lines under it, at the top left."""
     inches = figure.get_figheight()
     figure.text(0.018, 1 - 0.1 / inches, title, fontsize=12, weight="bold", color=INK, va="top")
-    figure.text(0.018, 1 - 0.36 / inches, subtitle, fontsize=9, color=SOFT, va="top")
+    for place, line in enumerate(below):
+        top = 1 - (0.36 + 0.17 * place) / inches
+        figure.text(0.018, top, line, fontsize=9, color=SOFT, va="top")

@@ -20,7 +20,7 @@ from sweeps.paths import SweepPaths
 from sweeps.report.blocks import Block, Bullets, Fold, Gallery, Page, Plot, Section, Table, Text
 from sweeps.report.canvas import to_svg
 from sweeps.report.caveats import caveats
-from sweeps.report.curve_plots import NARROW, draw_curves, view_of
+from sweeps.report.curve_plots import MARKS, NARROW, draw_curves, view_of
 from sweeps.report.evidence import Evidence
 from sweeps.report.page import render_html
 from sweeps.report.phrases import (
@@ -118,7 +118,7 @@ def _answers(sweeps: Sequence[Named]) -> Iterator[Block]:
             plots=plots,
             is_large=True,
             caption="Test accuracy in percent by domain documents, on one scale; lines are means "
-            "over seeds, level lines regimes without a size axis.",
+            f"over seeds, level lines regimes without a size axis; {MARKS}.",
         )
 
 

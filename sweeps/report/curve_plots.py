@@ -1,10 +1,13 @@
 """Curve plots: accuracy and loss against domain size.
 
 A `CurveFigure` comes in; a figure goes out, wide for a page or narrow for a phone. Every line is
-named at its end, not in a box. What is extrapolated is hatched and lies beyond a dotted line.
+named at its end, not in a box. What is extrapolated is hatched and lies beyond a dotted line. A
+line breaks at a size that has no score, which is a cross on the axis; where seeds are missing its
+mark is hollow.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from sweeps.answer.colours import COLOURS
@@ -19,30 +22,64 @@ DASHES = {
 }
 MARKERS = {Regime.DOMAIN.value: "o", Regime.ULM_DOMAIN.value: "s"}
 WIDE, NARROW = (7.6, 4.4), (3.8, 4.0)
+MARKS = "cross: no score; hollow: seeds missing"
 
 
-def _draw_line(axes: Any, line: Line) -> None:
+def _draw_band(axes: Any, line: Line) -> None:
+    """Between interval ends; a size without neighbours has a bar."""
     colour = COLOURS[line.regime]
-    known = [
-        (size, low, high)
-        for size, low, high in zip(line.sizes, line.lows, line.highs, strict=True)
-        if low is not None and high is not None
-    ]
-    if known:
-        sizes, lows, highs = zip(*known, strict=True)
+    ends = list(zip(line.sizes, line.lows, line.highs, strict=True))
+    known = [end for end in ends if end[1] is not None]
+    unknown = [size for size, low, _ in ends if low is None]
+    for sizes, lows, highs in _pieces(known, (*line.missing, *unknown)):
+        if len(sizes) == 1:
+            axes.vlines(sizes, lows, highs, color=colour, linewidth=3, alpha=0.25)
         axes.fill_between(sizes, lows, highs, color=colour, alpha=0.14, linewidth=0)
+
+
+def _draw_line(axes: Any, line: Line, place: int) -> None:
+    colour = COLOURS[line.regime]
+    _draw_band(axes, line)
     if line.dots:
         xs, ys = zip(*line.dots, strict=True)
         axes.scatter(xs, ys, s=13, color=colour, alpha=0.4, linewidths=0, zorder=3)
+    means = list(zip(line.sizes, line.means, strict=True))
+    for sizes, values in _pieces(means, line.missing):
+        axes.plot(sizes, values, color=colour, linewidth=2.2, zorder=4)
+    for size, value in means:
+        axes.plot(
+            size,
+            value,
+            color=colour,
+            marker=MARKERS[line.regime],
+            markersize=5.5,
+            markerfacecolor=PAPER if size in line.partial else colour,
+            clip_on=False,
+            zorder=5,
+        )
+    _draw_missing(axes, line, place)
+
+
+def _draw_missing(axes: Any, line: Line, place: int) -> None:
+    """Crosses just above the axis, those of each line at a height of their own."""
     axes.plot(
-        line.sizes,
-        line.means,
-        color=colour,
-        linewidth=2.2,
-        marker=MARKERS[line.regime],
-        markersize=5.5,
-        zorder=4,
+        line.missing,
+        [0.025 + 0.035 * place] * len(line.missing),
+        linestyle="",
+        marker="x",
+        color=COLOURS[line.regime],
+        markersize=6,
+        markeredgewidth=1.8,
+        transform=axes.get_xaxis_transform(),
+        clip_on=False,
+        zorder=5,
     )
+
+
+def _pieces(points: Sequence[tuple[Any, ...]], missing: Sequence[int]) -> Iterator[Any]:
+    """The columns of each run of points (size first) that no missing size lies within."""
+    pieces = groupby(points, key=lambda point: sum(gap < point[0] for gap in missing))
+    return (tuple(zip(*piece, strict=True)) for _, piece in pieces)
 
 
 def _draw_levels(axes: Any, figure: CurveFigure) -> None:
@@ -133,7 +170,7 @@ def draw_curves(
         figure: Its numbers.
         text: How a value is written at the end of a line, e.g. `{:.1f} %`.
         inches: Width and height, `WIDE` or `NARROW`.
-        title: Title and subtitle; none where the page has them.
+        title: Title and the lines below it; none where the page has them.
         limits: Ends of the vertical axis; None for those that show every line.
     """
     drawn, is_narrow = canvas(*inches), inches[0] < WIDE[0]
@@ -141,7 +178,7 @@ def draw_curves(
     drawn.subplots_adjust(
         left=0.62 / inches[0],
         right=_right(figure, is_narrow=is_narrow),
-        top=1 - (0.64 if title else 0.1) / inches[1],
+        top=1 - (0.3 + 0.17 * len(title) if title else 0.1) / inches[1],
         bottom=0.55 / inches[1],
     )
     plain(axes)
@@ -150,8 +187,8 @@ def draw_curves(
     _draw_levels(axes, figure)
     if figure.region is not None:
         _draw_region(axes, figure.region)
-    for line in figure.lines:
-        _draw_line(axes, line)
+    for place, line in enumerate(figure.lines):
+        _draw_line(axes, line, place)
     (least, most), (low, high) = view_of(figure), axes.get_ylim()
     axes.set_ylim(*(limits or (max(low, least), min(high, most))))
     room(axes)

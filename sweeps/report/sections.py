@@ -12,14 +12,14 @@ from sweeps.report.by_size import by_size_section
 from sweeps.report.canvas import to_png, to_svg
 from sweeps.report.caveats import caveats
 from sweeps.report.certainty import certainty_section
-from sweeps.report.curve_plots import NARROW, WIDE, draw_curves
+from sweeps.report.curve_plots import MARKS, NARROW, WIDE, draw_curves
 from sweeps.report.evidence import Evidence
 from sweeps.report.growth import beyond_section, growth_section
 from sweeps.report.mistaken import mistaken_section
 from sweeps.report.money import money_section
 from sweeps.report.phrases import number, percent
 from sweeps.report.searching import needed_rates, searching_section
-from sweeps.report.sentences import answer, state_of
+from sweeps.report.sentences import answer, gaps_of, state_of
 from sweeps.report.tables import cells_table, data_table, environment_table, means_table
 from ulm.regimes import Regime
 
@@ -86,6 +86,7 @@ def accuracy_plot(evidence: Evidence) -> Plot:
     """Accuracy against size, for a page and for a phone."""
     figure = series.accuracy_figure(evidence.spec, evidence.findings, evidence.model)
     alt = f"Test accuracy against domain documents: {describe_curves(evidence.findings)}"
+    alt = " ".join([f"{alt}.", *gaps_of(evidence.rows)]).replace("`", "")
     wide, narrow = (
         to_svg(draw_curves(figure, "{:.1f} %", inches=inches), alt) for inches in (WIDE, NARROW)
     )
@@ -99,8 +100,14 @@ def accuracy_png(evidence: Evidence) -> bytes | None:
     figure = series.accuracy_figure(evidence.spec, evidence.findings, evidence.model)
     if figure.is_empty:
         return None
-    title = ("Test accuracy (%) by domain documents", subtitle(evidence.findings))
+    below = [subtitle(evidence.findings), *_marks(figure), *gaps_of(evidence.rows)]
+    title = ("Test accuracy (%) by domain documents", *(line.replace("`", "") for line in below))
     return to_png(draw_curves(figure, "{:.1f} %", title=title))
+
+
+def _marks(figure: series.CurveFigure) -> list[str]:
+    """What the marks of a gap mean."""
+    return [f"{MARKS[:1].upper()}{MARKS[1:]}."] if figure.has_gaps else []
 
 
 def band(findings: Findings) -> str:
@@ -125,6 +132,7 @@ def _caption(evidence: Evidence, figure: series.CurveFigure) -> str:
         f"Test accuracy in percent: {subtitle(evidence.findings)}. Documents are counted in all, "
         f"the {number(evidence.spec.labels.train)} labelled ones included."
     )
+    text = " ".join([text, *_marks(figure), *gaps_of(evidence.rows)])
     if figure.levels:
         text += " Level lines are regimes without a size axis, their seeds at the left"
         shown = {level.regime for level in figure.levels}

@@ -197,6 +197,21 @@ def state_of(rows: Sequence[ResultRow]) -> str:
     )
 
 
+def gaps_of(rows: Sequence[ResultRow]) -> list[str]:
+    """What a figure of the scores lacks, in a sentence; none where every cell has one."""
+    failed = sum(row.is_failed for row in rows)
+    left = sum(not row.is_finished for row in rows) - failed
+    if not failed and not left:
+        return []
+    counts = {"failed": failed, "unfinished": left}
+    text = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    regimes = dict.fromkeys(row.regime for row in rows)
+    absent = regimes.keys() - {row.regime for row in rows if row.is_finished}
+    none = joined(f"`{regime}`" for regime in regimes if regime in absent)
+    among = f", all of {none} among them" if none else ""
+    return [f"Missing of {counted(len(rows), 'cell')}: {text}{among}."]
+
+
 def answer(spec: SweepSpec, findings: Findings, rows: Sequence[ResultRow]) -> tuple[str, ...]:
     """The answer, first things first.
 

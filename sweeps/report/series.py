@@ -4,7 +4,7 @@ Findings, rows and records come in; what is drawn goes out, so that tests check 
 pictures. Accuracies are in percent here, as the axes show them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,18 @@ _STEPS = 9  # places at which what is extrapolated is drawn
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """One regime over sizes: means, interval ends (None without one), and a dot per seed."""
+    """One regime over sizes: means, interval ends (None without one), and a dot per seed.
+
+    Args:
+        regime: The regime.
+        sizes: Those that have a value.
+        means: Over seeds.
+        lows: Lower ends.
+        highs: Upper ends.
+        dots: Size and value of every seed.
+        missing: Sizes that were asked for and have no value.
+        partial: Sizes that have one, but not of every seed.
+    """
 
     regime: str
     sizes: tuple[int, ...]
@@ -32,6 +43,8 @@ class Line:
     lows: tuple[float | None, ...]
     highs: tuple[float | None, ...]
     dots: tuple[tuple[int, float], ...]
+    missing: tuple[int, ...] = ()
+    partial: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +91,11 @@ class CurveFigure:
         """Whether there is nothing to draw."""
         return not self.lines and not self.levels
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a line lacks a size or a seed."""
+        return any(line.missing or line.partial for line in self.lines)
+
 
 def _percent(value: float) -> float:
     return 100 * value
@@ -92,7 +110,7 @@ def _drawn_interval(point: CurvePoint) -> Interval | None:
     return None if len(point.by_seed) == WITHOUT_BAND else point.accuracy.interval
 
 
-def _line(regime: str, points: Sequence[CurvePoint]) -> Line:
+def _line(spec: SweepSpec, regime: str, points: Sequence[CurvePoint]) -> Line:
     sized = sorted(
         ((point.size, point) for point in points if point.size is not None),
         key=lambda pair: pair[0],
@@ -105,7 +123,16 @@ def _line(regime: str, points: Sequence[CurvePoint]) -> Line:
         lows=tuple(None if i is None else _percent(i.low) for i in intervals),
         highs=tuple(None if i is None else _percent(i.high) for i in intervals),
         dots=tuple((size, _percent(v)) for size, point in sized for _, v in point.by_seed),
+        **_gaps(spec, {size: len(point.by_seed) for size, point in sized}),
     )
+
+
+def _gaps(spec: SweepSpec, num_seeds: Mapping[int, int]) -> dict[str, tuple[int, ...]]:
+    """Sizes without a value, and those that not every seed has."""
+    return {
+        "missing": tuple(size for size in spec.sizes if size not in num_seeds),
+        "partial": tuple(size for size, count in num_seeds.items() if count < len(spec.seeds)),
+    }
 
 
 def _level(point: CurvePoint) -> Level:
@@ -151,7 +178,7 @@ def accuracy_figure(
     for regime in spec.regimes:
         points = [point for point in findings.curves if point.regime == regime.value]
         if points and regime.trains_on_domain:
-            lines.append(_line(regime.value, points))
+            lines.append(_line(spec, regime.value, points))
         elif points:
             levels.append(_level(points[0]))
     return CurveFigure(
@@ -178,6 +205,7 @@ def loss_figure(spec: SweepSpec, rows: Sequence[ResultRow]) -> CurveFigure:
                     lows=empty,
                     highs=empty,
                     dots=tuple((size, value) for size in sizes for value in by_size[size]),
+                    **_gaps(spec, {size: len(by_size[size]) for size in sizes}),
                 )
             )
     return CurveFigure(sizes=spec.sizes, lines=tuple(lines))

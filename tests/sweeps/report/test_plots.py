@@ -2,13 +2,15 @@ import re
 from dataclasses import replace
 
 import pytest
+from matplotlib.collections import FillBetweenPolyCollection
 
+from sweeps.answer.colours import COLOURS
 from sweeps.answer.extrapolation import extrapolate
 from sweeps.answer.findings import find, make_sweep_scores
 from sweeps.answer.results import make_rows
 from sweeps.answer.search_curves import search_curve
 from sweeps.answer.tried import search_panels
-from sweeps.report.canvas import VARIABLES, short, to_png, to_svg
+from sweeps.report.canvas import PAPER, VARIABLES, short, to_png, to_svg
 from sweeps.report.curve_plots import NARROW, WIDE, draw_curves
 from sweeps.report.search_plots import draw_expected, draw_panel, opacity, range_of_scores
 from sweeps.report.series import accuracy_figure
@@ -94,6 +96,35 @@ def test_a_line_that_ends_early_says_at_which_size():
     rows = [row for row in ROWS if not (row.regime == "domain" and (row.size or 0) > 400)]
     svg = to_svg(draw_curves(accuracy_figure(SPEC, find(SPEC, rows)), "{:.1f} %"), "x")
     assert " at 400" in " ".join(texts_of(svg))
+
+
+def drawn_without(*lost):
+    """What is drawn of `domain`: its lines, its marks that are hollow, its crosses, its bands."""
+    rows = [row for row in ROWS if (row.regime, row.size, row.seed) not in lost]
+    axes = draw_curves(accuracy_figure(SPEC, find(SPEC, rows)), "{}").axes[0]
+    own = [line for line in axes.lines if line.get_color() == COLOURS["domain"]]
+    lines = [tuple(line.get_xdata()) for line in own if line.get_marker() == "None"]
+    hollow = [line.get_xdata()[0] for line in own if line.get_markerfacecolor() == PAPER]
+    (crosses,) = [tuple(line.get_xdata()) for line in own if line.get_marker() == "x"]
+    areas = [found for found in axes.collections if isinstance(found, FillBetweenPolyCollection)]
+    ends = [area.get_paths()[0].get_extents() for area in areas]
+    return lines, hollow, crosses, [(box.x0, box.x1) for box in ends]
+
+
+def test_a_line_is_not_drawn_across_a_size_that_has_no_score():
+    lines, hollow, crosses, bands = drawn_without()
+    assert (lines, hollow, crosses) == ([SPEC.sizes], [], ())
+    assert (100, 1600) in bands
+    lines, hollow, crosses, bands = drawn_without(*(("domain", 400, seed) for seed in SPEC.seeds))
+    assert lines == [(100, 200), (800, 1600)]
+    assert (hollow, crosses) == ([], (400,))
+    assert {(100, 200), (800, 1600)} <= set(bands)
+
+
+def test_a_size_that_lacks_a_seed_is_hollow_and_without_an_interval_there_is_no_band():
+    lines, hollow, crosses, bands = drawn_without(("domain", 400, 0))
+    assert (lines, hollow, crosses) == ([SPEC.sizes], [400], ())
+    assert {(100, 200), (800, 1600)} <= set(bands), "two seeds have no band"
 
 
 def test_every_panel_of_a_stage_has_the_same_axis_and_its_trials():

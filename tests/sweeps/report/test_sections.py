@@ -11,6 +11,7 @@ from sweeps.answer.findings import find
 from sweeps.answer.results import make_rows
 from sweeps.answer.scores import Estimate, Interval
 from sweeps.paths import SweepPaths
+from sweeps.report import sections
 from sweeps.report.blocks import Bullets, Fold, Quote, Table, Text
 from sweeps.report.by_size import by_size_section
 from sweeps.report.certainty import certainty_section
@@ -20,7 +21,8 @@ from sweeps.report.mistaken import mistaken_section
 from sweeps.report.money import money_section
 from sweeps.report.phrases import digits, grouped, plus, signed, with_interval
 from sweeps.report.searching import needed_rates, searching_section
-from sweeps.report.sections import accuracy_plot, answer_section, make_page
+from sweeps.report.sections import accuracy_plot, accuracy_png, answer_section, make_page
+from sweeps.report.sentences import gaps_of
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import BudgetSpec
 from tests.sweeps.answer.sweep_scores import curve, rows_of
@@ -394,6 +396,34 @@ def test_an_extrapolation_by_one_form_is_said_to_rest_on_it_alone(evidence):
 def test_labels_are_said_to_be_counted_in_the_documents_under_the_figure(evidence):
     caption = accuracy_plot(evidence).caption
     assert f"the {SPEC.labels.train} labelled ones included" in caption
+
+
+def test_what_is_missing_is_said_in_the_picture_itself(tmp_path, monkeypatch):
+    def cell_fails(key):
+        return key.study.cell_id.startswith(("scratch", "domain-n400"))
+
+    found = gathered(tmp_path, records=example_records(SPEC, limit=300, diverging=cell_fails))
+    failed = sum(row.is_failed for row in found.rows)
+    left = sum(not row.is_finished for row in found.rows) - failed
+    assert failed == 3 + 3
+    lines = []
+    monkeypatch.setattr(
+        sections, "to_png", lambda figure: lines.extend(text.get_text() for text in figure.texts)
+    )
+    accuracy_png(found)
+    parts = f"{failed} failed" + (f", {left} unfinished" if left else "")
+    told = f"Missing of {len(found.rows)} cells: {parts}, all of scratch among them."
+    assert lines[2:] == ["Cross: no score; hollow: seeds missing.", told]
+    plot = accuracy_plot(found)
+    assert told in plot.alt
+    assert told.replace("scratch", "`scratch`") in plot.caption
+
+
+def test_a_picture_of_a_whole_sweep_speaks_of_no_gaps(evidence):
+    assert gaps_of(evidence.rows) == []
+    assert "Cross" not in accuracy_plot(evidence).caption
+    one_left = [*evidence.rows[1:], replace(evidence.rows[0], status="running")]
+    assert gaps_of(one_left) == [f"Missing of {len(one_left)} cells: 1 unfinished."]
 
 
 @pytest.mark.parametrize(

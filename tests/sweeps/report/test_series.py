@@ -83,6 +83,19 @@ def test_an_unfinished_line_ends_where_it_ends():
     assert figure.lines[0].sizes == (100, 400)
 
 
+def test_sizes_without_a_score_and_without_some_seeds_are_told_apart():
+    assert not accuracy_figure(SPEC, find(SPEC, ROWS)).has_gaps
+    lost = {("domain", 400, 0), ("domain", 400, 1), ("domain", 1600, 1)}
+    rows = [row for row in ROWS if (row.regime, row.size, row.seed) not in lost]
+    figure = accuracy_figure(SPEC, find(SPEC, rows))
+    domain, both = figure.lines
+    assert (domain.sizes, domain.missing, domain.partial) == ((100, 1600), (400,), (1600,))
+    assert (both.missing, both.partial) == ((), ())
+    assert figure.has_gaps
+    losses = loss_figure(SPEC, rows).lines[0]
+    assert (losses.missing, losses.partial) == ((400,), (1600,))
+
+
 def curve_over(seeds):
     around = np.linspace(-0.004, 0.004, len(seeds)) * (-1) ** np.arange(len(seeds))
     table = curve("ulm+domain", {n: 1 - 2 * n**-0.4 for n in (100, 200, 400, 800, 1600)}, around)
