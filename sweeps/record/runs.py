@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import isfinite
+from math import isfinite, log10
 
 from sweeps.answer.colours import COLOURS
 from sweeps.answer.results import ResultRow
@@ -228,6 +228,8 @@ def cell_run(
 ) -> Run:
     """The run of one finished or failed cell: chosen settings, scores, cost."""
     values = {name: getattr(row, name) for name in CELL_METRICS}
+    # a param is text to MLflow's charts: only a metric can be an axis
+    values["log10_size"] = None if row.size is None else log10(row.size)
     ends = [record.ended_at for record in records if record.ended_at is not None]
     starts = [record.started_at for record in records]
     ended_at = max(ends, default=0.0)

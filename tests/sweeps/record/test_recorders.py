@@ -466,6 +466,23 @@ def test_the_report_is_attached_and_its_answer_is_the_description(mlflow_place, 
     assert names == ["report.md", "spec.json"]
 
 
+def test_what_a_sweep_ran_with_is_kept_and_every_run_names_the_commit(mlflow_place):
+    recorder = MlflowRecorder(
+        spec=SPEC,
+        cells=CELLS,
+        paths=mlflow_place.paths,
+        environment={"git_commit": "0123abc+changes", "torch": "2.11"},
+        close_seconds=60,
+    )
+    recorder.reconcile(RECORDS[:2])
+    assert recorder.close()
+    _, listed = mlflow_place.listed()
+    assert {run.data.tags["mlflow.source.git.commit"] for run in listed} == {"0123abc"}
+    (sweep,) = [run for run in listed if run.data.tags["kind"] == "sweep"]
+    kept = {name: text for name, text in sweep.data.tags.items() if name.startswith("env.")}
+    assert kept == {"env.git_commit": "0123abc+changes", "env.torch": "2.11"}
+
+
 def test_the_sweep_and_its_cells_name_the_corpus_they_read_once(mlflow_place):
     for _ in range(2):
         recorder = mlflow_place.open()

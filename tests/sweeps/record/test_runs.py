@@ -143,6 +143,17 @@ def test_cells_that_are_asked_for_more_trials_keep_their_runs_and_the_sweep_has_
     assert states == {"finished", "extended: its score is of the search before"}
 
 
+def test_a_cell_run_has_its_size_as_a_number_that_a_chart_can_have_for_an_axis():
+    book = RunBook(spec=SPEC, cells=make_cells(SPEC))
+    runs = book.publish(make_rows(SPEC, make_cells(SPEC), RECORDS), ())
+    sizes = {}
+    for run in (run for run in runs if run.kind == "cell"):
+        told = {point.name: point.value for point in run.points}
+        sizes[run.params.get("size")] = told.get("log10_size")
+    assert sizes.pop(None) is None
+    assert sizes == {"100": 2.0, "400": pytest.approx(2.60206), "1600": pytest.approx(3.20412)}
+
+
 def test_what_an_extension_may_change_is_a_tag_and_not_a_param():
     run = RunBook(spec=SPEC, cells=make_cells(SPEC), clock=lambda: 5.0).sweep_run()
     assert run.params["model.embedding"] == "400"
