@@ -112,12 +112,19 @@ def _check_encoder(spec: SweepSpec) -> Finding:
 
 def _check_search(spec: SweepSpec) -> Finding:
     search, epochs = spec.search, classifier_epochs(spec)
+    notes = []
     if search.pruner == "median" and search.warmup_epochs >= epochs:
-        detail = (
+        notes.append(
             f"search.warmup_epochs is {search.warmup_epochs}, classifiers have {epochs} epochs: "
             "none is ever pruned; lower it, or say so with search.pruner: none"
         )
-        return Finding(what="search", result="note", detail=detail)
+    if search.parallel_trials > 1:
+        notes.append(
+            f"search.parallel_trials is {search.parallel_trials}: suggestions depend on when other "
+            "trials end, so a repeated or resumed sweep need not give the same table"
+        )
+    if notes:
+        return Finding(what="search", result="note", detail="; ".join(notes))
     return Finding(what="search", result="ok", detail=f"pruner {search.pruner}")
 
 

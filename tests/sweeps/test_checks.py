@@ -39,6 +39,16 @@ def findings_of(**overrides):
     return {finding.what: finding for finding in check_sweep(spec)}
 
 
+def test_parallel_trials_of_a_study_are_said_to_give_up_the_same_table():
+    finding = findings_of(search__parallel_trials="3")["search"]
+    assert finding.result == "note"
+    assert finding.detail.startswith("search.parallel_trials is 3: ")
+    assert "need not give the same table" in finding.detail
+    both = findings_of(search__parallel_trials="3", search__warmup_epochs="50")["search"]
+    assert "none is ever pruned" in both.detail
+    assert "need not give the same table" in both.detail
+
+
 def test_a_sound_sweep_passes_and_leaves_nothing_behind(tmp_path):
     findings = findings_of()
     assert {finding.result for finding in findings.values()} == {"ok"}

@@ -155,6 +155,14 @@ def test_why_cells_are_unfinished_stands_in_the_report():
     assert not any("budget" in note for note in caveats(spec, finished))
 
 
+def test_a_reader_is_told_that_parallel_trials_give_up_the_same_table():
+    rows = make_rows(SPEC, make_cells(SPEC), example_records(SPEC))
+    parallel = replace(SPEC, search=replace(SPEC.search, parallel_trials=2))
+    (note,) = set(caveats(parallel, rows)) - set(caveats(SPEC, rows))
+    assert note.startswith("2 trials of a study may run at once (`search.parallel_trials`)")
+    assert note.endswith("need not give the same table.")
+
+
 def test_a_sweep_with_nothing_finished_has_a_report_without_figure(paths):
     files = write_report(paths, SPEC, ())
     assert files.figure is None
