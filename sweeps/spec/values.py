@@ -144,7 +144,8 @@ class ClassifierSpec:
 
     Args:
         epochs: Passes over the labelled documents.
-        minimum_steps: A run lasts at least this many optimiser steps.
+        minimum_steps: `final` lasts at least this many optimiser steps. Every trial has the epochs
+            that all labels need for them; in the search some labels are held out, so it has fewer.
         batch: Documents per step.
         bptt: Tokens per window of BPT3C.
         maximum_tokens: Pooling and gradients see at most this many last tokens of a document.
