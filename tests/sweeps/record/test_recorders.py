@@ -25,7 +25,7 @@ from sweeps.search.spending import Spent
 from sweeps.search.studies import OptunaStudies
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import TrackingSpec
-from tests.sweeps.example_sweep import example_records, example_spec
+from tests.sweeps.example_sweep import example_records, example_spec, longer
 from ulm.regimes import Regime
 
 SPEC = example_spec(regimes=(Regime.BOW, Regime.DOMAIN), sizes=(100, 400), seeds=(0,))
@@ -200,6 +200,32 @@ def test_an_attempt_that_no_longer_counts_stays_and_says_so(place):
     assert runs[str(old.key)].state == "superseded"
     assert runs[str(old.key)].status == "FINISHED"
     assert {runs[str(record.key)].state for record in rest} == {"finished"}
+
+
+def test_a_sweep_that_is_stopped_while_it_is_extended_keeps_its_scores_and_says_so(place):
+    more = longer(SPEC, classifier=5)
+    known = {record.key for record in RECORDS}
+    (new, *_) = (r for r in example_records(more) if r.key not in known)
+    rows = make_rows(more, CELLS, [*RECORDS, new])
+    whole = place.open()
+    whole.reconcile(RECORDS)
+    whole.publish(ROWS, ())
+    whole.close()
+    before = place.runs()
+    stopped = place.open()
+    stopped.reconcile([*RECORDS, new])
+    stopped.publish(rows, ())
+    stopped.close()
+    after = place.runs()
+    assert len(after) == len(before) + 1
+    assert after[sweep_key(SPEC)].status == "KILLED"
+    for row in rows:
+        assert after[row.cell].state == row.status
+        assert after[row.cell].points["test_accuracy", 0] == row.test_accuracy
+        assert after[row.cell].points["trials", 0] == row.trials
+    assert [row.status.partition(":")[0] for row in rows] == ["finished", "extended", "extended"]
+    for key in (key for key in before if key.startswith("curve/")):
+        assert after[key].points == before[key].points
 
 
 def test_the_views_of_trials_leave_out_what_no_longer_counts(mlflow_place):
