@@ -77,6 +77,24 @@ class SearchCurve:
     verdict: Verdict
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Study:
+    """Scores of one study, turned so that higher is better, and how many trials were asked."""
+
+    scores: tuple[float, ...]
+    trials: int
+
+    @classmethod
+    def of(cls, study: Sequence[Tried], sign: float) -> Self:
+        scores = tuple(sign * trial.score for trial in study if trial.score is not None)
+        return cls(scores=scores, trials=len(study))
+
+    @property
+    def counted(self) -> list[float]:
+        """One score for every trial: of one that has none, the worst."""
+        return [*self.scores, *[min(self.scores)] * (self.trials - len(self.scores))]
+
+
 def search_curve(panel: SearchPanel) -> SearchCurve | None:
     """The curve of one panel, up to the trials that all its studies have; None below two."""
     sign = -1.0 if panel.stage is Stage.LANGUAGE_MODEL else 1.0
@@ -102,24 +120,6 @@ def search_curve(panel: SearchPanel) -> SearchCurve | None:
         last_gain=last_gain,
         verdict=verdict,
     )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Study:
-    """Scores of one study, turned so that higher is better, and how many trials were asked."""
-
-    scores: tuple[float, ...]
-    trials: int
-
-    @classmethod
-    def of(cls, study: Sequence[Tried], sign: float) -> Self:
-        scores = tuple(sign * trial.score for trial in study if trial.score is not None)
-        return cls(scores=scores, trials=len(study))
-
-    @property
-    def counted(self) -> list[float]:
-        """One score for every trial: of one that has none, the worst."""
-        return [*self.scores, *[min(self.scores)] * (self.trials - len(self.scores))]
 
 
 def _mean_of(values: np.ndarray) -> Estimate:
