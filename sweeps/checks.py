@@ -80,7 +80,7 @@ def _check_general(spec: SweepSpec, content: dict[str, JSON]) -> Finding:
     content[CONTENT[1]] = corpus.fingerprint[:16]
     check_general(len(corpus))
     detail = f"{len(corpus):,} documents of {corpus.name} to pretrain on"
-    if (corpus.name, spec.general.path) == (spec.corpus.name, spec.corpus.path):
+    if spec.general.is_of(spec.corpus):
         detail += (
             ", the domain corpus itself, without its test documents: ulm would know all domain "
             "text, so that its distance to domain tells nothing; set general to other text"

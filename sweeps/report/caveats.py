@@ -43,6 +43,7 @@ def caveats(
         *_missing(spec, rows),
         *_edges(spec, rows),
         *_short_searches(curves),
+        *_general(spec, rows),
         *_always(spec, rows),
     )
 
@@ -98,6 +99,17 @@ def _not_drawn(rows: Sequence[ResultRow], pool_documents: int | None) -> list[st
             f"of the domain documents at {number(largest)}, of which two seeds share {shared}"
         )
     return [f"No interval contains the draw {', nor that '.join(fixed)}."] if fixed else []
+
+
+def _general(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:
+    if not spec.general.is_of(spec.corpus):
+        return []
+    if not any(Regime(row.regime).starts_from_general for row in rows):
+        return []
+    return [
+        "The general model was pretrained on the domain's own documents, without those for "
+        "testing: `ulm` has read domain text, and what others add to it is not what that brings."
+    ]
 
 
 def _missing(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:

@@ -53,6 +53,10 @@ class GeneralSpec:
         """Whether the weights exist already, so that nothing is trained."""
         return self.kind in GENERAL_ENCODERS
 
+    def is_of(self, corpus: CorpusSource) -> bool:
+        """Whether the text to pretrain on is that of a domain corpus."""
+        return not self.is_pretrained and (self.kind, self.path) == (corpus.kind, corpus.path)
+
     @property
     def source(self) -> CorpusSource | None:
         """The corpus to pretrain on; None where the weights exist already."""

@@ -20,6 +20,7 @@ from sweeps.report.phrases import joined
 from sweeps.report.sentences import answer
 from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.general import GeneralSpec
 from sweeps.spec.searches import Range
 from sweeps.spec.values import BudgetSpec
 from tests.sweeps.answer.sweep_scores import curve
@@ -153,6 +154,15 @@ def test_why_cells_are_unfinished_stands_in_the_report():
     assert "A run starts no trial after 2 h (`budget.hours`); the next goes on." in notes
     finished = make_rows(spec, make_cells(spec), example_records(SPEC))
     assert not any("budget" in note for note in caveats(spec, finished))
+
+
+def test_a_reader_is_told_that_the_general_model_knows_the_domain():
+    rows = make_rows(SPEC, make_cells(SPEC), example_records(SPEC))
+    same = replace(SPEC, general=GeneralSpec(kind=SPEC.corpus.kind))
+    (note,) = set(caveats(same, rows)) - set(caveats(SPEC, rows))
+    assert note.startswith("The general model was pretrained on the domain's own documents")
+    without = [row for row in rows if row.regime in ("bow", "scratch", "domain")]
+    assert not any("own documents" in note for note in caveats(same, without))
 
 
 def test_a_reader_is_told_that_parallel_trials_give_up_the_same_table():

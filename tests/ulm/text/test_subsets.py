@@ -95,6 +95,15 @@ def test_seeds_give_different_labels_and_orders():
     assert not np.array_equal(first[20:], second[20:])
 
 
+def test_seeds_give_different_splits_of_the_same_labels():
+    labelled, labels = np.arange(40), (np.arange(40) % 2).astype(np.int16)
+    splits = {
+        tuple(split_labels(labelled, labels, share=0.25, seed=seed)[1].tolist())
+        for seed in range(5)
+    }
+    assert len(splits) == 5
+
+
 def test_the_first_of_uneven_remainders_gets_the_spare_label():
     parts = np.zeros(10, dtype=np.uint8)
     labels = np.array([0] * 7 + [1] * 3, dtype=np.int16)
