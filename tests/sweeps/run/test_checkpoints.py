@@ -17,7 +17,6 @@ from sweeps.run.checkpoints import (
     left_checkpoints,
     opened,
 )
-from sweeps.run.context import TrialContext
 from sweeps.run.pace import CheckpointPace
 from sweeps.run.reporter import Reporter
 from sweeps.run.shared_folder import is_sealed, seal
@@ -184,40 +183,6 @@ def test_a_note_of_another_version_is_none(session):
         seal(folder)
         assert Note.read(folder) is None
     assert Note.read(folder / "missing") is None
-
-
-def test_a_state_belongs_to_every_attempt_of_one_trial_and_to_no_other():
-    study = StudyKey(cell_id="domain-n20-s0-12345678", stage=Stage.LANGUAGE_MODEL)
-    spec = tiny_spec(Path("runs"))
-    cells = make_cells(spec)
-    cell = next(cell for cell in cells if not cell.is_general)
-    general = next(cell for cell in cells if cell.is_general)
-    request = TrialRequest(
-        key=TrialKey(study=study, number=1), cell=cell, params={"learning_rate": 0.01}
-    )
-    context = TrialContext(
-        spec=spec,
-        domain=Path("reviews-1-rules1"),
-        general=Path("wiki-1-rules1"),
-        encoders="",
-        predictions="",
-        models="",
-    )
-    found = identity_of(request, context)
-    again = replace(request, key=replace(request.key, attempt=2))
-    assert identity_of(again, context) == found
-    assert json.loads(json.dumps(found)) == found
-    for other in (
-        replace(request, key=replace(request.key, number=2)),
-        replace(request, params={"learning_rate": 0.02}),
-        replace(request, encoder="k"),
-    ):
-        assert identity_of(other, context) != found
-    read_anew = replace(context, domain=Path("reviews-1-rules2"))
-    assert identity_of(request, read_anew) != found
-    of_general = replace(request, cell=general)
-    assert identity_of(of_general, read_anew) == identity_of(of_general, context)
-    assert identity_of(of_general, replace(context, general=Path("wiki-2-rules1"))) != found
 
 
 @pytest.mark.parametrize(

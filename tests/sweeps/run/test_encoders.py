@@ -74,6 +74,27 @@ def test_sizes_are_known_without_reading_the_weights(tmp_path):
         store.architecture("missing")
 
 
+@pytest.mark.parametrize("num_put", range(4))
+def test_an_encoder_that_was_not_written_to_its_end_is_not_there_until_it_is_saved_again(
+    tmp_path, monkeypatch, num_put
+):
+    put_file, left = encoders.put_file, iter(range(num_put))
+
+    def put(*places):
+        if next(left, None) is None:
+            raise OSError("the disk is full")
+        put_file(*places)
+
+    monkeypatch.setattr(encoders, "put_file", put)
+    store = EncoderStore(str(tmp_path))
+    with pytest.raises(OSError, match="disk is full"):
+        store.save("k", small_encoder(), {"n": 1})
+    assert not store.has("k")
+    monkeypatch.undo()
+    store.save("k", small_encoder(), {"n": 1})
+    assert store.load("k").vocabulary == small_encoder().vocabulary
+
+
 def test_an_encoder_without_its_manifest_is_not_there_and_no_part_is_left(tmp_path):
     store = EncoderStore(str(tmp_path))
     store.save("k", small_encoder(), {})
