@@ -31,13 +31,12 @@ from ulm.regimes import Regime
 @pytest.fixture(params=["memory", "optuna"])
 def reopen(request, tmp_path):
     """Opens the same studies again and again, as each new driver would."""
-    opened = []
-    memory = InMemoryStudies("tiny")
+    opened, memory = [], {}
 
-    def studies():
+    def studies(name="tiny"):
         if request.param == "memory":
-            return memory
-        opened.append(OptunaStudies(f"sqlite:///{tmp_path / 'ledger.db'}", "tiny"))
+            return memory.setdefault(name, InMemoryStudies(name))
+        opened.append(OptunaStudies(f"sqlite:///{tmp_path / 'ledger.db'}", name))
         return opened[-1]
 
     yield studies
@@ -45,8 +44,8 @@ def reopen(request, tmp_path):
         each.close()
 
 
-def unbroken(spec):
-    control = open_control(spec, InMemoryStudies())
+def unbroken(spec, studies=None):
+    control = open_control(spec, studies or InMemoryStudies())
     run_all(control)
     return control
 
@@ -88,7 +87,7 @@ def test_a_run_killed_between_and_inside_trials_ends_with_the_table_of_an_unbrok
     run_all(resumed)
     repeated = [key for key in listener.started if key.attempt]
     assert [(key.study, key.number) for key in repeated] == [(orphan.key.study, orphan.key.number)]
-    assert table(resumed).keys() == table(unbroken(spec)).keys()
+    assert table(resumed) == table(unbroken(spec, reopen("unbroken")))
     assert len(listener.started) == resumed.ledger.num_wanted - stop_after
 
 
@@ -202,6 +201,64 @@ def test_a_bad_trial_is_pruned_and_told_to_stop(reopen):
     assert control.ledger.latest(request.key).state is TrialState.PRUNED
     control.finish(request.key, outcome_of(request))
     assert control.ledger.latest(request.key).state is TrialState.PRUNED
+
+
+MODELS = {"regimes": (Regime.DOMAIN,), **SMALL}
+
+
+def after_two_models(studies, **search):
+    """A control and its third language model; the first two had losses of 4.0 at every epoch."""
+    spec = tiny_spec(search=tiny_search(language_models=3, **search), **MODELS)
+    control = open_control(spec, studies)
+    for _ in range(2):
+        request = control.next_request()
+        assert all(goes_on(control, request, epoch, loss=4.0) for epoch in (1, 2, 3))
+        control.finish(request.key, replace(outcome_of(request), value=4.0))
+    request = control.next_request()
+    assert request.key.study.stage is Stage.LANGUAGE_MODEL
+    return control, request
+
+
+def goes_on(control, request, epoch, *, loss):
+    return control.report(request.key, Progress(epoch=epoch, num_epochs=3, value=loss))
+
+
+def test_a_language_model_is_pruned_for_a_higher_loss_and_not_for_a_lower_one(reopen):
+    control, better = after_two_models(reopen("better"))
+    assert all(goes_on(control, better, epoch, loss=3.0) for epoch in (1, 2, 3))
+    control, worse = after_two_models(reopen("worse"))
+    assert not goes_on(control, worse, 1, loss=5.0)
+    assert control.ledger.latest(worse.key).state is TrialState.PRUNED
+
+
+def test_nothing_is_pruned_before_the_warm_up_is_over(reopen):
+    control, worse = after_two_models(reopen(), warmup_epochs=2)
+    assert goes_on(control, worse, 1, loss=5.0)
+    assert not goes_on(control, worse, 2, loss=5.0)
+
+
+def test_nothing_is_pruned_where_there_is_no_pruner(reopen):
+    control, worse = after_two_models(reopen(), pruner="none")
+    assert all(goes_on(control, worse, epoch, loss=5.0) for epoch in (1, 2, 3))
+
+
+def test_losses_are_asked_to_fall_and_accuracies_to_rise():
+    class Asked(InMemoryStudies):
+        def suggest(self, question):
+            asked.append(question.maximize)
+            return super().suggest(question)
+
+    asked = []
+    spec = tiny_spec(search=tiny_search(language_models=2, classifiers=3), **MODELS)
+    run_all(open_control(spec, Asked()))
+    assert asked == [False] * 2 + [True] * 3
+
+
+def test_no_two_trials_of_a_study_are_the_same(reopen):
+    control = open_control(tiny_spec(regimes=(Regime.SCRATCH,), **SMALL), reopen())
+    run_all(control, at_most=3)
+    rates = [record.params["learning_rate"] for record in control.records]
+    assert len(set(rates)) == len(rates) == 3
 
 
 def test_extending_seeds_sizes_and_trials_trains_only_the_difference(reopen):

@@ -15,6 +15,7 @@ from sweeps.search.records import (
 )
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.cost import trial_cost
+from sweeps.spec.general import GeneralSpec
 from sweeps.spec.searches import NeuralSearch, Range
 from sweeps.spec.values import BudgetSpec, ResourceSpec
 from ulm.regimes import Regime
@@ -73,10 +74,19 @@ def test_longest_first_puts_large_cells_before_small_ones_and_smallest_first_the
     for order, sizes in (("longest_first", [40, 10]), ("smallest_first", [10, 40])):
         spec = tiny_spec(order=order, regimes=(Regime.DOMAIN,), seeds=(0,))
         ledger = new_ledger(spec, cost=lambda cell, stage, s=spec: trial_cost(s, cell, stage))
-        assert [
-            f"n{size}" in str(study) for size, study in zip(sizes, ledger.ready(0), strict=True)
-        ]
-        assert f"n{sizes[0]}" in str(ledger.ready(0)[0])
+        assert all(
+            f"n{size}-" in study.cell_id for size, study in zip(sizes, ledger.ready(0), strict=True)
+        )
+
+
+def test_smallest_first_has_every_regime_of_a_size_at_one_seed_before_the_next_seed():
+    general = GeneralSpec(kind="wikitext-103")
+    regimes = (Regime.DOMAIN, Regime.ULM_DOMAIN)
+    spec = tiny_spec(order="smallest_first", general=general, regimes=regimes, seeds=(1, 0))
+    ready = new_ledger(spec, general_encoder="wt103").ready(0)
+    assert [study.cell_id.rsplit("-", 1)[0] for study in ready] == [
+        f"{regime}-n{size}-s{seed}" for size in (10, 40) for seed in (0, 1) for regime in regimes
+    ]
 
 
 @pytest.mark.parametrize("order", ["longest_first", "smallest_first"])

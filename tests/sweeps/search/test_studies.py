@@ -1,3 +1,5 @@
+import math
+import statistics
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -88,6 +90,29 @@ def test_suggestions_lie_in_their_ranges_and_repeat_with_their_seed_and_history(
         assert SPACE["learning_rate"].low <= first["learning_rate"] <= SPACE["learning_rate"].high
         assert SPACE["decay"].low <= first["decay"] <= SPACE["decay"].high
         assert studies.suggest(replace(asked, seed=8)) != first
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_optuna_suggests_what_is_nearer_to_the_best_of_the_history_than_the_history(tmp_path, sign):
+    def miss(rate):
+        return abs(math.log(rate / 0.02))
+
+    studies = OptunaStudies(f"sqlite:///{tmp_path / 'ledger.db'}", "tiny")
+    space = {"learning_rate": SPACE["learning_rate"]}
+    rates = [1e-3 * 100 ** (n / 11) for n in range(12)]
+    history = tuple(
+        trial(
+            n,
+            values=(-sign * miss(rate) ** 2,),
+            state=TrialState.FINISHED,
+            params={"learning_rate": rate},
+        )
+        for n, rate in enumerate(rates)
+    )
+    asked = Question(number=12, space=space, maximize=sign > 0, seed=0, history=history)
+    found = [studies.suggest(replace(asked, seed=seed))["learning_rate"] for seed in range(20)]
+    studies.close()
+    assert statistics.mean(map(miss, found)) < statistics.mean(map(miss, rates)) / 2
 
 
 def test_fixed_values_are_suggested_as_they_are(reopen):
