@@ -189,6 +189,16 @@ def test_a_budget_is_priced_by_the_point_of_accuracy():
     assert "For that 1,600 documents cost 800.00: " in text
 
 
+def test_a_point_is_as_cheap_as_the_highest_gain_and_as_dear_as_the_lowest():
+    own = {p: np.roll(4 * AROUND, i) + np.mean(v) for i, (p, v) in enumerate(TABLE.items())}
+    _, text = advice_for(own, budget_documents=200, price_per_document=0.5)
+    low, high = map(float, re.search(r"\+(\S+) to \+(\S+) points against 100 ", text).groups())
+    cheap, dear = map(float, re.search(r"50\.00: (\S+) to (\S+) a point", text).groups())
+    assert 0 < low < high
+    assert cheap == pytest.approx(50 / high, rel=0.05)
+    assert dear == pytest.approx(50 / low, rel=0.05)
+
+
 def test_a_budget_within_the_measured_sizes_is_read_off_the_curve():
     _, text = advice_for(TABLE, budget_documents=300)
     assert "300 documents: `ulm+domain` should score 83.1 % to 83.6 % (95 %)" in text

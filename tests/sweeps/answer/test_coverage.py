@@ -66,6 +66,8 @@ def test_without_noise_the_headline_is_exact(monkeypatch):
     scores = simulate(np.random.default_rng(0), 3, 0)
     (needed,) = share_of_gain(scores, SIZES, (0.75,)).needed
     assert needed.documents == pytest.approx(0.33 * LARGEST, rel=1e-3)
-    assert all(
-        claim.interval.low <= claim.truth * (1 + 1e-4) for claim in claims(scores) if claim.interval
-    )
+    for claim in claims(scores):
+        assert claim.interval is not None, claim.name
+        low, high = claim.truth * (1 - 1e-4), claim.truth * (1 + 1e-4)
+        assert claim.interval.low <= high, claim.name
+        assert claim.interval.high >= low, claim.name

@@ -12,7 +12,7 @@ from sweeps.search.ledger import Ledger
 from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.general import GeneralSpec
-from sweeps.spec.values import BudgetSpec
+from sweeps.spec.values import BudgetSpec, ResourceSpec
 from tests.sweeps.example_sweep import cell_of, example_records, example_spec, longer, study_of
 from ulm.regimes import Regime
 
@@ -69,6 +69,13 @@ def test_steps_and_seconds_are_of_the_path_and_the_search_is_counted_apart():
     assert row.seconds == pytest.approx(1200 / 7.3)
     assert row.search_seconds == pytest.approx(6 * 400 / 7.3)  # 2 models, 3 classifiers, final
     assert row.trials == 6
+
+
+def test_accelerator_seconds_are_those_held_times_the_accelerators_of_a_trial():
+    spec = example_spec(resources=ResourceSpec(cpus=2))
+    row = row_of(spec, example_records(spec), "domain", 1600, 0)
+    assert row.accelerator_seconds == pytest.approx(2 * row.search_seconds)
+    assert row.accelerator_seconds > 0
 
 
 def test_bow_has_a_regularisation_and_no_learning_rate():

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -14,9 +15,11 @@ from sweeps.answer.search_curves import (
 )
 from sweeps.answer.tried import SearchPanel, Tried, search_panels
 from sweeps.answer.worth import worth_over
+from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.searches import Range
 from tests.sweeps.example_sweep import example_records, example_spec
+from tests.sweeps.example_sweep import study_of as study_key
 
 SPEC = example_spec()
 PANELS = search_panels(SPEC, make_cells(SPEC), example_records(SPEC))
@@ -194,6 +197,36 @@ def test_every_size_of_a_sweep_has_its_rates():
     of_models = [x for x in lines if x.stage is Stage.LANGUAGE_MODEL and x.regime == "domain"]
     assert [line.size for line in of_models] == [100, 400, 1600]
     assert all(line.low <= line.best <= line.high for line in lines)
+
+
+def test_a_panel_shows_losses_as_they_are_and_accuracies_in_percent():
+    records = list(example_records(SPEC))
+    panels = {(p.regime, p.stage): p for p in search_panels(SPEC, make_cells(SPEC), records)}
+    for stage, unit in ((Stage.LANGUAGE_MODEL, 1), (Stage.CLASSIFIER, 100)):
+        studies = panels["domain", stage].studies
+        shown = {(trial.rate, trial.score) for trials in studies for trial in trials}
+        assert shown == {
+            (record.params["learning_rate"], unit * record.outcome.value)
+            for record in records
+            if record.key.study.stage is stage and record.key.study.cell_id.startswith("domain")
+        }
+
+
+def test_a_pruned_trial_shows_its_last_epoch_and_a_failed_one_no_score():
+    study = study_key(SPEC, "scratch", None, 0, Stage.CLASSIFIER)
+    own = [record for record in example_records(SPEC) if record.key.study == study]
+    finished, *others = own
+    ended = [
+        replace(record, state=state, outcome=None)
+        for record, state in zip(others, (TrialState.PRUNED, TrialState.FAILED), strict=True)
+    ]
+    (found,) = search_panels(SPEC, make_cells(SPEC), [finished, *ended])
+    scores = {trial.rate: (trial.score, trial.is_pruned) for trial in found.studies[0]}
+    assert scores == {
+        finished.params["learning_rate"]: (100 * finished.outcome.value, False),
+        ended[0].params["learning_rate"]: (100 * ended[0].progress[-1].value, True),
+        ended[1].params["learning_rate"]: (None, False),
+    }
 
 
 def row(regime, seed, accuracy, seconds):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sweeps.answer.findings import find
+from sweeps.answer.findings import find, make_sweep_scores
 from sweeps.answer.gain import share_of_gain
 from sweeps.answer.predictions import load_hits, read_hits
 from sweeps.answer.results import ResultRow
@@ -20,6 +20,7 @@ from sweeps.answer.statistics import (
     win_interval,
 )
 from sweeps.paths import SweepPaths
+from sweeps.spec.values import TestSpec
 from tests.sweeps.example_sweep import example_spec
 
 SIZES = (100, 400, 1600)
@@ -303,6 +304,12 @@ def test_seeds_with_test_documents_of_their_own_show_their_choice_already():
     own = make_scores(rows, hits, shares_documents=False).contrast([BOW], [1.0]).interval
     assert own == scores_of({BOW: (0.8, 0.81, 0.8)}).contrast([BOW], [1.0]).interval
     assert shared.low < own.low
+
+
+@pytest.mark.parametrize(("documents", "shares"), [(None, True), (1000, False)])
+def test_a_sample_of_test_documents_is_one_of_each_seed(documents, shares):
+    spec = example_spec(test=TestSpec(documents=documents))
+    assert make_sweep_scores(spec, rows_of({BOW: (0.8, 0.81)})).shares_documents is shares
 
 
 @pytest.mark.parametrize("num_seeds", [3, 5, 10])

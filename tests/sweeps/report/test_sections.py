@@ -193,7 +193,7 @@ def test_a_point_costs_money_where_an_hour_has_a_price(tmp_path):
     _, worth = every(money_section(gathered(tmp_path, spec)).blocks, Table)
     (line,) = worth.lines
     assert worth.header[-1] == "money a point"
-    hours = [r.accelerator_seconds / 3600 for r in rows_at(spec, "ulm+domain", 1600)]
+    hours = [r.search_seconds / 3600 for r in rows_at(spec, "ulm+domain", 1600)]
     gain = float(line[1].split()[0])
     assert float(line[-1]) == pytest.approx(36 * np.mean(hours) / gain, rel=0.05)
 
