@@ -148,6 +148,15 @@ def test_the_general_model_is_planned_once_where_it_is_trained(demo):
     assert row.language_model_tokens == demo.general.epochs * int(4000 * 48 * 0.9)
 
 
+def test_no_number_of_machines_is_faster_than_the_general_model_and_one_cell_behind_it(demo):
+    spec = replace(demo, regimes=(Regime.ULM,), seeds=(0, 1))
+    plan = plan_sweep(spec)
+    general, ulm = plan.regimes
+    assert plan.chain_hours == pytest.approx(general.hours + ulm.hours / 2)
+    scratch = plan_sweep(replace(spec, regimes=(Regime.SCRATCH,)))
+    assert scratch.chain_hours == pytest.approx(scratch.total.hours / 2)
+
+
 def test_a_study_with_nothing_to_search_has_one_trial(demo):
     one = Range(low=1e-2, high=1e-2)
     search = SearchSpec(language_model=NeuralSearch(trials=5, learning_rate=one))

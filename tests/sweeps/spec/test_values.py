@@ -66,6 +66,18 @@ def test_a_dropout_is_refused_exactly_where_one_of_fastais_would_reach_one(kind,
             make()
 
 
+@pytest.mark.parametrize(
+    ("labels", "held_out"),
+    [
+        (LabelSpec(train=100, validation=0.3), 30),
+        (LabelSpec(train=4, validation=0.1), 1),
+        (LabelSpec(train=100, validation=0.3, folds=5), 100),
+    ],
+)
+def test_folds_judge_a_classifier_on_every_label_and_a_share_on_those_held_out(labels, held_out):
+    assert labels.num_held_out == held_out
+
+
 def test_wikitext103_weights_fix_the_model_sizes():
     with pytest.raises(ValueError, match=r"\(400, 1152, 3\).*found \(400, 1152, 2\)"):
         make_spec(model=ModelSpec(layers=2))
