@@ -55,14 +55,14 @@ def consult(
     majority = find_majority(paths, rows)
     chance = 0.5 if majority is None else majority.share
     question = Question(**asked, chance=chance, pool_documents=pool)
-    hits = load_hits(paths, rows)
+    scores = make_sweep_scores(spec, rows, load_hits(paths, rows))
     latest = open_ledger(spec, cells, records)[0].records
     found = (search_curve(panel) for panel in search_panels(spec, cells, latest))
     return advise(
         spec,
         rows,
-        make_sweep_scores(spec, rows, hits),
-        find(spec, rows, hits),
+        scores,
+        find(spec, scores),
         question,
         [curve for curve in found if curve is not None],
     )

@@ -1,7 +1,8 @@
 """Findings: everything the report says, as numbers (pure).
 
-Rows, and per-document hits where they are kept, come in; one frozen value goes out that sentences,
-tables and figures read from. Which comparisons are made is decided here and nowhere else.
+Scores come in, made of rows and of per-document hits where they are kept; one frozen value goes out
+that sentences, tables and figures read from. Which comparisons are made is decided here and nowhere
+else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -209,23 +210,18 @@ def make_sweep_scores(
     rows: Sequence[ResultRow],
     hits: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Scores:
-    """The scores of a sweep; with a sample of test documents every seed has its own."""
-    return make_scores(rows, hits, shares_documents=spec.test.documents is None)
-
-
-def find(
-    spec: SweepSpec,
-    rows: Sequence[ResultRow],
-    hits: Mapping[str, NDArray[np.bool_]] | None = None,
-) -> Findings:
-    """Compare what is finished.
+    """The scores of a sweep; with a sample of test documents every seed has its own.
 
     Args:
         spec: The sweep.
         rows: One row per cell; unfinished ones are left out of every number.
         hits: Cell id → bool [D]: which test documents were classified correctly.
     """
-    scores = make_sweep_scores(spec, rows, hits)
+    return make_scores(rows, hits, shares_documents=spec.test.documents is None)
+
+
+def find(spec: SweepSpec, scores: Scores) -> Findings:
+    """Compare what is finished, by its scores."""
     curves = curve_points(scores)
     sizes = spec.sizes
     bow: Point = (Regime.BOW.value, None)

@@ -62,8 +62,8 @@ class Evidence:
         """Read predictions and compute everything."""
         attempts, cells = tuple(records), make_cells(spec)
         rows = make_rows(spec, cells, attempts)
-        hits = load_hits(paths, rows)
-        scores, findings = make_sweep_scores(spec, rows, hits), find(spec, rows, hits)
+        scores = make_sweep_scores(spec, rows, load_hits(paths, rows))
+        findings = find(spec, scores)
         lead = findings.lead
         latest = open_ledger(spec, cells, attempts)[0].records
         return cls(

@@ -23,7 +23,15 @@ from sweeps.report.phrases import rounded, span
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.load import load_spec
 from sweeps.spec.searches import Range
-from tests.sweeps.answer.sweep_scores import GENERAL, GRID, PASSES, SOONER, rows_of, sweep_of
+from tests.sweeps.answer.sweep_scores import (
+    GENERAL,
+    GRID,
+    PASSES,
+    SOONER,
+    findings_of,
+    rows_of,
+    sweep_of,
+)
 from tests.sweeps.example_sweep import example_spec
 
 SIZES = (100, 200, 400, 800, 1600)
@@ -45,13 +53,13 @@ TABLE = table_of(MEANS)
 
 def headline_of(table, spec=SPEC):
     rows = rows_of(table)
-    return headline(spec, find(spec, rows))
+    return headline(spec, findings_of(spec, rows))
 
 
 def advice_for(table, spec=SPEC, searches=(), **question):
     rows = rows_of(table)
-    scores, findings = make_sweep_scores(spec, rows), find(spec, rows)
-    found = advise(spec, rows, scores, findings, Question(**question), searches)
+    scores = make_sweep_scores(spec, rows)
+    found = advise(spec, rows, scores, find(spec, scores), Question(**question), searches)
     return found, "\n".join(found.lines)
 
 
@@ -378,7 +386,7 @@ RISING_LATE = sweep_of(
 def test_tf_idf_is_passed_in_the_words_of_the_headline():
     dips = sweep_of(bow=0.817, ulm=0.78, both=(0.83, 0.80, 0.84, 0.87))
     for table in (PASSES, GENERAL, SOONER, dips):
-        findings = find(EIGHT, rows_of(table))
+        findings = findings_of(EIGHT, rows_of(table))
         clauses = over_bow(findings, findings.lead)
         lines = advice_for(table, spec=EIGHT)[0].lines
         assert "; ".join(clauses)[1:] + "." in [line[1:] for line in lines]
@@ -386,7 +394,7 @@ def test_tf_idf_is_passed_in_the_words_of_the_headline():
 
 def test_text_is_not_enough_where_a_later_doubling_surely_brings_half_a_point():
     spec = example_spec(sizes=GRID, seeds=tuple(range(5)))
-    lead = find(spec, rows_of(RISING_LATE)).lead
+    lead = findings_of(spec, rows_of(RISING_LATE)).lead
     assert lead.to_the_end[1].is_below(0.005), "on average from 2,000 on"
     assert lead.enough_from(0.005) is None
     _, text = advice_for(RISING_LATE, spec=spec)

@@ -22,8 +22,8 @@ EIGHT = example_spec(sizes=GRID, seeds=tuple(range(8)))
 
 def advice_for(table, spec=EIGHT, **question):
     rows = rows_of(table)
-    scores, findings = make_sweep_scores(spec, rows), find(spec, rows)
-    found = advise(spec, rows, scores, findings, Question(**question))
+    scores = make_sweep_scores(spec, rows)
+    found = advise(spec, rows, scores, find(spec, scores), Question(**question))
     return found, "\n".join(found.lines)
 
 
@@ -70,8 +70,8 @@ def test_one_seed_reaches_no_target_and_promises_no_score_whatever_its_test_docu
     spec = example_spec(sizes=GRID, seeds=(0,))
     rows = rows_of({point: values[:1] for point, values in GENERAL.items()})
     hits = {row.cell: np.arange(4000) < round(4000 * row.test_accuracy) for row in rows}
-    scores, findings = make_sweep_scores(spec, rows, hits), find(spec, rows, hits)
+    scores = make_sweep_scores(spec, rows, hits)
     question = Question(target=0.7, budget_documents=4000)
-    text = "\n".join(advise(spec, rows, scores, findings, question).lines)
+    text = "\n".join(advise(spec, rows, scores, find(spec, scores), question).lines)
     assert "Target 70 %: no answer, 1 seed shows no spread" in text
     assert "4,000 documents: no answer, one seed shows no spread" in text

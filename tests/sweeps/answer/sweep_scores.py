@@ -3,6 +3,7 @@
 import numpy as np
 
 from sweeps.answer.crossings import find_crossing
+from sweeps.answer.findings import find, make_sweep_scores
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import make_scores
 
@@ -26,6 +27,11 @@ def rows_of(table):
 def scores_of(table, hits=None):
     """Their scores."""
     return make_scores(rows_of(table), hits)
+
+
+def findings_of(spec, rows):
+    """What the rows of a sweep show."""
+    return find(spec, make_sweep_scores(spec, rows))
 
 
 def curve(regime, accuracies, around=(0.0, 0.002, -0.002)):

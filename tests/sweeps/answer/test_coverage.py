@@ -17,12 +17,11 @@ from benchmarks.coverage import (
     simulate,
     simulated_claims,
 )
-from sweeps.answer.findings import find
 from sweeps.answer.gain import share_of_gain
 from sweeps.report.headline import headline
 from sweeps.report.phrases import rounded
 from sweeps.spec.values import LabelSpec
-from tests.sweeps.answer.sweep_scores import rows_of
+from tests.sweeps.answer.sweep_scores import findings_of, rows_of
 from tests.sweeps.example_sweep import example_spec
 
 SWEEPS = 150  # a share of .95 then has a standard error of 1.8 %
@@ -54,7 +53,7 @@ def test_the_published_headline_is_read_in_words(monkeypatch):
     spec = example_spec(sizes=SIZES, seeds=(0, 1, 2), labels=LabelSpec(train=500))
     scores = simulate(np.random.default_rng(0), 3, 0)
     rows = rows_of({p: scores.paired(p)[0] for p in scores.points})
-    text = headline(spec, find(spec, rows))
+    text = headline(spec, findings_of(spec, rows))
     assert text.startswith("With 500 labels, `ulm+domain` passes 85 % from ")
     assert "three quarters of what 64,000 documents add needs 21,000 of them" in text
     level = LARGEST * math.exp(((BOW - ULM) / GAIN - 1) / PER_LOG)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sweeps.answer.findings import find, make_sweep_scores
+from sweeps.answer.findings import make_sweep_scores
 from sweeps.answer.gain import share_of_gain
 from sweeps.answer.predictions import load_hits, read_hits
 from sweeps.answer.results import ResultRow
@@ -21,6 +21,7 @@ from sweeps.answer.statistics import (
 )
 from sweeps.paths import SweepPaths
 from sweeps.spec.values import TestSpec
+from tests.sweeps.answer.sweep_scores import findings_of
 from tests.sweeps.example_sweep import example_spec
 
 SIZES = (100, 400, 1600)
@@ -381,7 +382,7 @@ def test_findings_name_the_leader_of_each_size_with_its_margin():
         ("domain", 100): (0.60, 0.62),
         ("domain", 1600): (0.82, 0.84),
     }
-    findings = find(spec, rows_of(table))
+    findings = findings_of(spec, rows_of(table))
     leaders = {leader.size: leader for leader in findings.leaders}
     assert leaders[100].best.regime == "bow"
     assert leaders[1600].best.regime == "domain"
@@ -398,13 +399,13 @@ def test_findings_name_the_leader_of_each_size_with_its_margin():
 
 
 def test_nothing_finished_is_found_as_nothing():
-    findings = find(example_spec(), [])
+    findings = findings_of(example_spec(), [])
     assert findings.curves == findings.leaders == findings.against_bow == ()
     assert findings.gain.undefined == "no cell of ulm is finished"
 
 
 def leaders_of(table):
-    return {leader.size: leader for leader in find(example_spec(), rows_of(table)).leaders}
+    return {leader.size: leader for leader in findings_of(example_spec(), rows_of(table)).leaders}
 
 
 def test_a_regime_whose_easy_seed_is_finished_first_does_not_lead_by_it():

@@ -1,7 +1,6 @@
 import re
 
 from sweeps.answer.crossings import passing
-from sweeps.answer.findings import find
 from sweeps.report.headline import headline
 from sweeps.report.phrases import rounded
 from tests.sweeps.answer.sweep_scores import (
@@ -10,6 +9,7 @@ from tests.sweeps.answer.sweep_scores import (
     PASSES,
     SOONER,
     crossing_of,
+    findings_of,
     rows_of,
     sweep_of,
 )
@@ -20,7 +20,7 @@ EIGHT = example_spec(sizes=GRID, seeds=tuple(range(8)))
 
 
 def headline_of(table, spec=EIGHT):
-    return headline(spec, find(spec, rows_of(table)))
+    return headline(spec, findings_of(spec, rows_of(table)))
 
 
 def test_where_another_regime_passes_tf_idf_it_is_named_and_tf_idf_is_not_advised():

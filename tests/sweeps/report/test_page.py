@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from sweeps.answer.costs import costs
-from sweeps.answer.findings import find
 from sweeps.answer.results import ResultRow, make_rows, read_csv
 from sweeps.answer.search_curves import search_curve
 from sweeps.answer.tried import SearchPanel, Tried
@@ -23,7 +22,7 @@ from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.general import GeneralSpec
 from sweeps.spec.searches import Range
 from sweeps.spec.values import BudgetSpec
-from tests.sweeps.answer.sweep_scores import curve
+from tests.sweeps.answer.sweep_scores import curve, findings_of
 from tests.sweeps.example_sweep import example_records, example_spec, longer, study_of
 from ulm.regimes import Regime
 
@@ -236,7 +235,7 @@ def rows_of(table):
 
 def answer_to(table):
     rows = rows_of(table)
-    return answer(SPEC, find(SPEC, rows), rows)
+    return answer(SPEC, findings_of(SPEC, rows), rows)
 
 
 def test_where_no_regime_beats_bow_the_answer_says_that_it_is_not_worth_a_gpu():
@@ -298,7 +297,7 @@ def test_seeds_that_tie_are_named():
 def test_a_share_of_the_gain_is_not_spoken_of_in_a_grid_without_one():
     spec = replace(SPEC, regimes=(Regime.SCRATCH, Regime.DOMAIN))
     rows = rows_of({("scratch", None): (0.6, 0.61), ("domain", 100): (0.65, 0.66)})
-    told = answer(spec, find(spec, rows), rows)
+    told = answer(spec, findings_of(spec, rows), rows)
     assert "`domain` scores highest" in told[0]
     assert not [sentence for sentence in told if "gain" in sentence]
 
@@ -306,7 +305,7 @@ def test_a_share_of_the_gain_is_not_spoken_of_in_a_grid_without_one():
 def test_a_point_with_nothing_to_compare_it_with_is_told_by_its_score():
     spec = replace(SPEC, regimes=(Regime.SCRATCH,))
     rows = rows_of({("scratch", None): (0.6, 0.61)})
-    first, *_ = answer(spec, find(spec, rows), rows)
+    first, *_ = answer(spec, findings_of(spec, rows), rows)
     assert first.startswith("Accuracy, with nothing to compare it with: `scratch` 60.5 % [")
     first, *_ = answer_to({("bow", None): (0.8, 0.81)})
     assert first.startswith("Accuracy, with nothing to compare it with: `bow` 80.5 % [")
@@ -337,7 +336,7 @@ def test_a_line_that_is_passed_early_and_lost_again_is_not_called_never_passed()
         ("ulm", None): (0.78, 0.782, 0.778),
         **curve("ulm+domain", {100: 0.82, 400: 0.79, 1600: 0.81}, scatter),
     }
-    text = headline(spec, find(spec, rows_of(table)))
+    text = headline(spec, findings_of(spec, rows_of(table)))
     assert text.endswith(
         "; `ulm+domain` with 1,600 documents is 0.5 points below TF-IDF (95 %: 0.5–0.5)."
     )
@@ -352,7 +351,7 @@ def test_one_seed_is_named_as_such():
 def test_a_sweep_without_bow_still_has_an_answer():
     spec = example_spec(regimes=(Regime.DOMAIN,))
     rows = rows_of({("domain", 100): (0.7, 0.72), ("domain", 1600): (0.8, 0.82)})
-    text = " ".join(answer(spec, find(spec, rows), rows))
+    text = " ".join(answer(spec, findings_of(spec, rows), rows))
     assert "scores highest" not in text
     assert "From 100 to 1,600 domain documents `domain` changes by +10.0 points" in text
 

@@ -6,7 +6,7 @@ from matplotlib.collections import FillBetweenPolyCollection
 
 from sweeps.answer.colours import COLOURS
 from sweeps.answer.extrapolation import extrapolate
-from sweeps.answer.findings import find, make_sweep_scores
+from sweeps.answer.findings import make_sweep_scores
 from sweeps.answer.results import make_rows
 from sweeps.answer.search_curves import search_curve
 from sweeps.answer.tried import search_panels
@@ -15,6 +15,7 @@ from sweeps.report.curve_plots import NARROW, WIDE, draw_curves
 from sweeps.report.search_plots import draw_expected, draw_panel, opacity, range_of_scores
 from sweeps.report.series import accuracy_figure
 from sweeps.spec.cells import Stage, make_cells
+from tests.sweeps.answer.sweep_scores import findings_of
 from tests.sweeps.example_sweep import example_records, example_spec, study_of
 
 SPEC = example_spec(sizes=(100, 200, 400, 800, 1600), seeds=(0, 1, 2))
@@ -28,7 +29,7 @@ PANELS = search_panels(SPEC, CELLS, RECORDS)
 @pytest.fixture(scope="module")
 def figure():
     model = extrapolate(make_sweep_scores(SPEC, ROWS), "ulm+domain", SPEC.sizes, num_draws=100)
-    return accuracy_figure(SPEC, find(SPEC, ROWS), model)
+    return accuracy_figure(SPEC, findings_of(SPEC, ROWS), model)
 
 
 def texts_of(svg):
@@ -88,20 +89,22 @@ def test_an_interval_that_runs_away_does_not_flatten_the_lines(figure):
 def test_a_figure_of_one_size_and_one_seed_is_drawn():
     spec = example_spec(sizes=(100,), seeds=(0,))
     rows = make_rows(spec, make_cells(spec), example_records(spec))
-    drawn = draw_curves(accuracy_figure(spec, find(spec, rows)), "{:.1f} %", title=("a", "b"))
+    drawn = draw_curves(
+        accuracy_figure(spec, findings_of(spec, rows)), "{:.1f} %", title=("a", "b")
+    )
     assert to_png(drawn).startswith(b"\x89PNG\r\n")
 
 
 def test_a_line_that_ends_early_says_at_which_size():
     rows = [row for row in ROWS if not (row.regime == "domain" and (row.size or 0) > 400)]
-    svg = to_svg(draw_curves(accuracy_figure(SPEC, find(SPEC, rows)), "{:.1f} %"), "x")
+    svg = to_svg(draw_curves(accuracy_figure(SPEC, findings_of(SPEC, rows)), "{:.1f} %"), "x")
     assert " at 400" in " ".join(texts_of(svg))
 
 
 def drawn_without(*lost):
     """What is drawn of `domain`: its lines, its marks that are hollow, its crosses, its bands."""
     rows = [row for row in ROWS if (row.regime, row.size, row.seed) not in lost]
-    axes = draw_curves(accuracy_figure(SPEC, find(SPEC, rows)), "{}").axes[0]
+    axes = draw_curves(accuracy_figure(SPEC, findings_of(SPEC, rows)), "{}").axes[0]
     own = [line for line in axes.lines if line.get_color() == COLOURS["domain"]]
     lines = [tuple(line.get_xdata()) for line in own if line.get_marker() == "None"]
     hollow = [line.get_xdata()[0] for line in own if line.get_markerfacecolor() == PAPER]

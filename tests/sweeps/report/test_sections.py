@@ -7,7 +7,6 @@ import pytest
 from safetensors.numpy import save_file
 
 from sweeps.answer import sources
-from sweeps.answer.findings import find
 from sweeps.answer.results import make_rows
 from sweeps.answer.scores import Estimate, Interval
 from sweeps.paths import SweepPaths
@@ -25,7 +24,7 @@ from sweeps.report.sections import accuracy_plot, accuracy_png, answer_section, 
 from sweeps.report.sentences import gaps_of
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import BudgetSpec
-from tests.sweeps.answer.sweep_scores import curve, rows_of
+from tests.sweeps.answer.sweep_scores import curve, findings_of, rows_of
 from tests.sweeps.example_sweep import example_records, example_spec
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource, Part
@@ -155,7 +154,7 @@ def test_domain_passes_only_where_it_stays_above(evidence, domain, text):
         **curve("ulm+domain", dict.fromkeys(sizes, 0.8), (0, 0, 0)),
         **curve("domain", means, (0, 0.001, -0.001)),
     }
-    found = replace(evidence, spec=spec, findings=find(spec, rows_of(table)))
+    found = replace(evidence, spec=spec, findings=findings_of(spec, rows_of(table)))
     assert text in text_of(growth_section(found))
 
 
@@ -369,7 +368,7 @@ def test_a_size_whose_regimes_share_no_seed_is_named_and_has_no_line(evidence):
         ("domain", 400): (0.9, None),
         ("ulm+domain", 400): (None, 0.7),
     }
-    section = by_size_section(find(SPEC, rows_of(table)))
+    section = by_size_section(findings_of(SPEC, rows_of(table)))
     (found,) = every(section.blocks, Table)
     assert [line[0] for line in found.lines] == ["100"]
     assert "At 400 regimes share too few seeds" in text_of(section)

@@ -7,12 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeps.answer.extrapolation import extrapolate, range_of
-from sweeps.answer.findings import find
 from sweeps.answer.results import make_rows
 from sweeps.answer.tried import search_panels
 from sweeps.report.series import accuracy_figure, loss_figure, region_of, spread
 from sweeps.spec.cells import Stage, make_cells
-from tests.sweeps.answer.sweep_scores import curve, scores_of
+from tests.sweeps.answer.sweep_scores import curve, findings_of, scores_of
 from tests.sweeps.example_sweep import example_records, example_spec, study_of
 
 SPEC = example_spec()
@@ -23,7 +22,7 @@ ROWS = make_rows(SPEC, CELLS, RECORDS)
 
 
 def test_the_accuracy_figure_holds_every_seed_and_the_mean_in_percent():
-    figure = accuracy_figure(SPEC, find(SPEC, ROWS))
+    figure = accuracy_figure(SPEC, findings_of(SPEC, ROWS))
     assert [line.regime for line in figure.lines] == ["domain", "ulm+domain"]
     assert [level.regime for level in figure.levels] == ["bow", "scratch", "ulm"]
     (line,) = [line for line in figure.lines if line.regime == "domain"]
@@ -35,7 +34,7 @@ def test_the_accuracy_figure_holds_every_seed_and_the_mean_in_percent():
 
 
 def test_a_band_is_drawn_over_three_seeds_and_not_over_two():
-    two = accuracy_figure(SPEC, find(SPEC, ROWS)).lines[0]
+    two = accuracy_figure(SPEC, findings_of(SPEC, ROWS)).lines[0]
     assert set(two.lows) == set(two.highs) == {None}
 
     third = [
@@ -43,7 +42,7 @@ def test_a_band_is_drawn_over_three_seeds_and_not_over_two():
         for row in ROWS
         if row.seed == 0 and row.test_accuracy is not None
     ]
-    line = accuracy_figure(SPEC, find(SPEC, (*ROWS, *third))).lines[0]
+    line = accuracy_figure(SPEC, findings_of(SPEC, (*ROWS, *third))).lines[0]
     for size, mean, low, high in zip(line.sizes, line.means, line.lows, line.highs, strict=True):
         dots = [value for at, value in line.dots if at == size]
         half = 4.30265 * np.std(dots, ddof=1) / np.sqrt(3)
@@ -79,15 +78,15 @@ def test_a_diverged_trial_has_no_score_and_is_still_shown():
 
 def test_an_unfinished_line_ends_where_it_ends():
     rows = [row for row in ROWS if not (row.regime == "domain" and row.size == 1600)]
-    figure = accuracy_figure(SPEC, find(SPEC, rows))
+    figure = accuracy_figure(SPEC, findings_of(SPEC, rows))
     assert figure.lines[0].sizes == (100, 400)
 
 
 def test_sizes_without_a_score_and_without_some_seeds_are_told_apart():
-    assert not accuracy_figure(SPEC, find(SPEC, ROWS)).has_gaps
+    assert not accuracy_figure(SPEC, findings_of(SPEC, ROWS)).has_gaps
     lost = {("domain", 400, 0), ("domain", 400, 1), ("domain", 1600, 1)}
     rows = [row for row in ROWS if (row.regime, row.size, row.seed) not in lost]
-    figure = accuracy_figure(SPEC, find(SPEC, rows))
+    figure = accuracy_figure(SPEC, findings_of(SPEC, rows))
     domain, both = figure.lines
     assert (domain.sizes, domain.missing, domain.partial) == ((100, 1600), (400,), (1600,))
     assert (both.missing, both.partial) == ((), ())
@@ -121,7 +120,7 @@ def test_the_region_is_the_range_that_the_page_states_over_two_seeds_too():
 
 
 def test_nothing_finished_is_an_empty_figure():
-    assert accuracy_figure(SPEC, find(SPEC, [])).is_empty
+    assert accuracy_figure(SPEC, findings_of(SPEC, [])).is_empty
     assert loss_figure(SPEC, []).is_empty
     assert search_panels(SPEC, CELLS, []) == ()
 
