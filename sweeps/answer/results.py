@@ -3,15 +3,13 @@
 Cells and trial records come in; `ResultRow`s and a CSV go out. A row exists for every cell,
 finished or not, so that nothing disappears silently from a figure. A cell that is asked for more
 trials keeps the score it has, and says so, until it has another. Floats are written with `repr`:
-a table read back, or made again by a resumed sweep, is equal to the last digit except for
-`TIMING_COLUMNS`.
+a table read back, or made again by a resumed sweep, is equal to the last digit but for its seconds.
 """
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TypeAlias
 
 from sweeps.search.decisions import Basis, CellState, CellStatus
@@ -19,10 +17,6 @@ from sweeps.search.ledger import Ledger, replay
 from sweeps.search.records import StudyKey, TrialRecord, TrialState
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.values import SweepSpec
-from sweeps.storage import write_whole
-
-TIMING_COLUMNS = ("seconds", "search_seconds", "accelerator_seconds")
-"""Columns that differ between two runs of the same sweep."""
 
 FINISHED = "finished"
 RUNNING = "running"
@@ -290,38 +284,3 @@ def to_csv(rows: Iterable[ResultRow]) -> str:
             ["" if v is None else repr(v) if isinstance(v, float) else v for v in values]
         )
     return buffer.getvalue()
-
-
-def write_csv(rows: Iterable[ResultRow], path: Path) -> None:
-    """Write the table so that it appears whole."""
-    write_whole(path, to_csv(rows).encode())
-
-
-def _optional(parse: Callable[[str], object]) -> Callable[[str], object]:
-    return lambda text: None if text == "" else parse(text)
-
-
-_PARSERS: dict[object, Callable[[str], object]] = {
-    str: str,
-    int: int,
-    int | None: _optional(int),
-    float | None: _optional(float),
-}
-
-
-def read_csv(path: Path) -> tuple[ResultRow, ...]:
-    """Read what `write_csv` wrote; the rows are equal to those written.
-
-    Raises:
-        ValueError: The header names other columns than `COLUMNS`.
-    """
-    with path.open(newline="", encoding="utf-8") as stream:
-        reader = csv.reader(stream)
-        header = tuple(next(reader, ()))
-        if header != COLUMNS:
-            raise ValueError(f"{path} must have the columns {', '.join(COLUMNS)}; found {header}")
-        types = {field.name: _PARSERS[field.type] for field in fields(ResultRow)}
-        return tuple(
-            ResultRow(**{name: types[name](text) for name, text in zip(header, line, strict=True)})  # type: ignore[arg-type]
-            for line in reader
-        )

@@ -14,19 +14,19 @@ import tempfile
 import time
 import uuid
 from contextlib import closing, suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 from tiny import tiny_spec
 
-from sweeps.answer.results import TIMING_COLUMNS, read_csv
 from sweeps.paths import SweepPaths
 from sweeps.search.records import TrialKey, TrialRecord
 from sweeps.search.studies import OptunaStudies
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.values import LanguageModelSpec
+from tests.sweeps.results_table import comparable, read_csv
 from ulm.regimes import Regime
 
 PATIENCE_SECONDS = 600.0
@@ -252,13 +252,11 @@ class FaultySweep:
 
     def table(self):
         """The final table without times, and every test prediction."""
-        rows = read_csv(self.paths.results_csv)
-        names = [field.name for field in fields(rows[0]) if field.name not in TIMING_COLUMNS]
         predictions = {}
         for file in sorted(self.paths.predictions_folder.iterdir()):
             with np.load(file, allow_pickle=False) as kept:
                 predictions[file.name] = {name: kept[name].tobytes() for name in kept.files}
-        return [{name: getattr(row, name) for name in names} for row in rows], predictions
+        return comparable(read_csv(self.paths.results_csv)), predictions
 
     # what is left
 

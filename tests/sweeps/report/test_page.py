@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sweeps.answer.costs import costs
-from sweeps.answer.results import ResultRow, make_rows, read_csv
+from sweeps.answer.results import ResultRow, make_rows
 from sweeps.answer.search_curves import search_curve
 from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.paths import SweepPaths
@@ -24,6 +24,7 @@ from sweeps.spec.searches import Range
 from sweeps.spec.values import BudgetSpec
 from tests.sweeps.answer.sweep_scores import curve, findings_of
 from tests.sweeps.example_sweep import example_records, example_spec, longer, study_of
+from tests.sweeps.results_table import read_csv
 from ulm.regimes import Regime
 
 SPEC = example_spec()

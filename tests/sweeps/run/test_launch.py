@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,7 +14,7 @@ import pytest
 import torch
 from tiny import Silence, context_of, tiny_spec
 
-from sweeps.answer.results import TIMING_COLUMNS, make_rows, read_csv
+from sweeps.answer.results import make_rows
 from sweeps.paths import SweepPaths
 from sweeps.record.recorder import ListRecorder
 from sweeps.run.encoders import InMemoryEncoders
@@ -25,6 +25,7 @@ from sweeps.search.studies import OptunaStudies, read_ledger, read_records
 from sweeps.spec.cells import make_cells
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.values import BudgetSpec, LanguageModelSpec
+from tests.sweeps.results_table import comparable, read_csv
 from ulm.regimes import Regime
 
 DRIVE = Path(__file__).parent / "drive.py"
@@ -113,11 +114,6 @@ def unbroken(spec, tmp_path):
     rows = make_rows(spec, cells, control.records)
     control.close()
     return rows
-
-
-def comparable(rows):
-    names = [field.name for field in fields(rows[0]) if field.name not in TIMING_COLUMNS]
-    return [{name: getattr(row, name) for name in names} for row in rows]
 
 
 def workers_of(driver):

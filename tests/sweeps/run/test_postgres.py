@@ -16,11 +16,11 @@ import psutil
 import pytest
 import yaml
 
-from sweeps.answer.results import TIMING_COLUMNS, read_csv
 from sweeps.paths import SweepPaths
 from sweeps.search.studies import read_records
 from sweeps.spec.load import load_spec
 from tests.sweeps.postgres import PASSWORD, QUOTED
+from tests.sweeps.results_table import comparable, read_csv
 
 PATIENCE_SECONDS = 400
 SERVER = Path(__file__).parent / "guarded_mlflow.py"
@@ -90,9 +90,7 @@ def counted(spec):
 
 
 def results(spec):
-    rows = read_csv(SweepPaths.of(spec).results_csv)
-    names = [name for name in type(rows[0]).__dataclass_fields__ if name not in TIMING_COLUMNS]
-    return [{name: getattr(row, name) for name in names} for row in rows]
+    return comparable(read_csv(SweepPaths.of(spec).results_csv))
 
 
 def addresses_of(driver):
@@ -126,7 +124,7 @@ def test_a_sweep_on_postgresql_is_killed_resumed_and_extended(postgres, sweep, t
     finish(sweep("run", "mine.yaml", "--quiet"))
     after = counted(spec)
     assert before.items() <= after.items(), "nothing that had ended was trained again"
-    assert {row["status"] for row in results(spec)} == {"finished"}
+    assert {row.status for row in results(spec)} == {"finished"}
     assert not SweepPaths.of(spec).ledger_db.exists()
     assert not SweepPaths.of(spec).mlflow_db.exists()
     states = "select distinct status from runs"
@@ -189,7 +187,7 @@ def test_passwords_of_ledger_and_tracking_server_are_written_nowhere(
         out += finish(sweep(verb, folder, **bare))
     unheard, _ = sweep("status", folder).communicate(timeout=PATIENCE_SECONDS)
     assert "PGPASSWORD" in unheard
-    assert {row["status"] for row in results(spec)} == {"finished"}
+    assert {row.status for row in results(spec)} == {"finished"}
     assert b"tiny" in (tmp_path / "server" / "mlflow.db").read_bytes(), "the server has a record"
 
     both = base64.b64encode(f"tracker:{TRACKER_PASSWORD}".encode()).decode()
