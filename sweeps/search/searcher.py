@@ -154,27 +154,8 @@ class SweepSearcher(Searcher):
         """A trial ended: with an outcome, a failure, a crash, or because all was stopped."""
         self._bridge.guarded(lambda: self._complete(trial_id, result or {}, error), None)
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Epochs reach the control through the scheduler, which may stop the trial."""
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the ledger holds everything."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore."""
-
-    def get_state(self) -> dict[str, Any]:
-        """Nothing to save."""
-        return {}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Nothing to restore."""
-
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing to save."""
-
-    def restore_from_dir(self, checkpoint_dir: str) -> None:
-        """Nothing to restore."""
+        """Nothing to save: the ledger holds everything."""
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         bridge = self._bridge
