@@ -1,24 +1,24 @@
 """Advice: what to collect next, what it should bring, how sure that is, and when to stop (pure).
 
-A spec, rows, scores and a question come in; lines of text and the cells to add go out. Within the
+Evidence and a question come in; lines of text and the cells to add go out. Within the
 measured sizes advice rests on intervals; beyond them on the range over several forms, up to four
 times the largest size; where neither answers it says so and names the cells that would.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import inf
 
 from sweeps.advice.collecting import Outlook, outlook_at
 from sweeps.advice.question import Question
 from sweeps.advice.target_advice import Advice, said, target_advice
 from sweeps.advice.wanted import MOST_SEEDS, Wanted, wanted_for_precision, wanted_sizes
-from sweeps.answer.extrapolation import REACH, Extrapolation, extrapolate
+from sweeps.answer.extrapolation import REACH, Extrapolation
 from sweeps.answer.findings import Findings, Growth
 from sweeps.answer.paired import MOST_MORE, POWER, more_seeds_to_claim
-from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Scores
 from sweeps.answer.search_curves import SearchCurve, Verdict
 from sweeps.answer.statistics import Doubling
+from sweeps.report.evidence import Evidence
 from sweeps.report.headline import WORTHWHILE, over_bow
 from sweeps.report.phrases import (
     counted,
@@ -33,36 +33,20 @@ from sweeps.report.phrases import (
 from sweeps.spec.values import SweepSpec
 
 
-def advise(
-    spec: SweepSpec,
-    rows: Sequence[ResultRow],
-    scores: Scores,
-    findings: Findings,
-    question: Question,
-    searches: Iterable[SearchCurve] = (),
-) -> Advice:
-    """Answer a question from what is finished.
-
-    Args:
-        spec: The sweep.
-        rows: One row per cell.
-        scores: Their scores.
-        findings: What `find` made of them.
-        question: What is asked.
-        searches: Search curves, for the verdict whether the search was enough.
-    """
+def advise(evidence: Evidence, question: Question) -> Advice:
+    """Answer a question from what is finished."""
+    spec, scores, findings = evidence.spec, evidence.scores, evidence.findings
     lead = findings.lead
     if lead is None:
         return Advice(
             lines=("No advice yet: no regime that reads domain text has a finished cell.",),
             wanted=Wanted(),
         )
-    model = extrapolate(scores, lead.regime, spec.sizes)
     lines: list[str] = []
     wanted = Wanted()
     for part in (
         target_advice(spec, scores, question),
-        _next_text(spec, rows, scores, lead, question, model),
+        _next_text(evidence, lead, question),
         _stop(spec, lead, question),
         _pool(spec, question),
         _reference(findings, lead),
@@ -70,7 +54,7 @@ def advise(
     ):
         lines += part.lines
         wanted = wanted.joined(part.wanted)
-    lines += [*_forms(model), *_searches(searches), _counting(spec)]
+    lines += [*_forms(evidence.model), *_searches(evidence.search_curves), _counting(spec)]
     return Advice(lines=tuple(lines), wanted=wanted.beyond(spec))
 
 
@@ -78,17 +62,11 @@ def _counting(spec: SweepSpec) -> str:
     return f"Documents are counted in all, your {number(spec.labels.train)} labelled ones included."
 
 
-def _next_text(
-    spec: SweepSpec,
-    rows: Sequence[ResultRow],
-    scores: Scores,
-    lead: Growth,
-    question: Question,
-    model: Extrapolation | None,
-) -> Advice:
+def _next_text(evidence: Evidence, lead: Growth, question: Question) -> Advice:
+    spec, scores = evidence.spec, evidence.scores
     known = [size for size in spec.sizes if scores.has((lead.regime, size))]
     size = question.budget_documents or 2 * known[-1]
-    outlook = outlook_at(rows, scores, lead.regime, known, size, model)
+    outlook = outlook_at(evidence.rows, scores, lead.regime, known, size, evidence.model)
     if isinstance(outlook, str):
         return said(
             f"{number(size)} documents: no answer, {outlook}.",

@@ -13,59 +13,29 @@ from sweeps.advice.advice import advise
 from sweeps.advice.question import Question
 from sweeps.advice.target_advice import Advice
 from sweeps.advice.wanted import check_writable, write_spec
-from sweeps.answer.findings import find, make_sweep_scores
-from sweeps.answer.majority import find_majority
-from sweeps.answer.predictions import fetch_predictions, load_hits
-from sweeps.answer.results import make_rows, open_ledger
-from sweeps.answer.search_curves import search_curve
-from sweeps.answer.tried import search_panels
+from sweeps.answer.predictions import fetch_predictions
 from sweeps.paths import SweepPaths
 from sweeps.programs import typed
+from sweeps.report.evidence import Evidence
 from sweeps.search.records import TrialRecord
-from sweeps.search.studies import read_meaning
-from sweeps.search.suggestions import CONTENT
-from sweeps.spec.cells import make_cells
 from sweeps.spec.values import SweepSpec
-from sweeps.spec.volume import recorded_pool
 
 
-def consult(
-    paths: SweepPaths,
-    spec: SweepSpec,
-    records: Iterable[TrialRecord],
-    asked: Mapping[str, Any],
-) -> Advice:
+def consult(evidence: Evidence, asked: Mapping[str, Any]) -> Advice:
     """Ask a sweep, finished or not, what to do next.
 
     Args:
-        paths: Where the sweep lies.
-        spec: Its spec.
-        records: Everything its ledger remembers.
+        evidence: All that is known of it.
         asked: Fields of a `Question` by name; chance is added from the predictions, one half where
             there are none, the pool from the token array.
 
     Raises:
         QuestionError: What is asked for cannot be.
     """
-    records = tuple(records)
-    cells = make_cells(spec)
-    rows = make_rows(spec, cells, records)
-    content = read_meaning(paths, spec).get(CONTENT[0])
-    pool = recorded_pool(spec.corpus, paths.tokens, content)
-    majority = find_majority(paths, rows)
+    majority = evidence.majority
     chance = 0.5 if majority is None else majority.share
-    question = Question(**asked, chance=chance, pool_documents=pool)
-    scores = make_sweep_scores(spec, rows, load_hits(paths, rows))
-    latest = open_ledger(spec, cells, records)[0].records
-    found = (search_curve(panel) for panel in search_panels(spec, cells, latest))
-    return advise(
-        spec,
-        rows,
-        scores,
-        find(spec, scores),
-        question,
-        [curve for curve in found if curve is not None],
-    )
+    question = Question(**asked, chance=chance, pool_documents=evidence.pool_documents)
+    return advise(evidence, question)
 
 
 def advice_lines(
@@ -83,7 +53,7 @@ def advice_lines(
     if emit_spec is not None:
         check_writable(emit_spec)
     fetch_predictions(paths)
-    advice = consult(paths, spec, records, asked)
+    advice = consult(Evidence.gather(paths, spec, records, {}), asked)
     lines = [*advice.lines, f"cells to add: {advice.wanted.describe(spec)}"]
     if emit_spec is not None:
         write_spec(spec, advice.wanted, emit_spec)

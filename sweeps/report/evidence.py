@@ -1,4 +1,4 @@
-"""Evidence: everything a report is made from, gathered once.
+"""Evidence: everything a report or an advice is made from, gathered once.
 
 A sweep's paths, spec and trial records come in; rows, scores, findings, what is extrapolated and
 what was searched go out in one value that every section reads from.
@@ -18,14 +18,15 @@ from sweeps.answer.search_curves import SearchCurve, search_curve
 from sweeps.answer.tried import SearchPanel, search_panels
 from sweeps.paths import SweepPaths
 from sweeps.search.records import TrialRecord
+from sweeps.search.suggestions import CONTENT
 from sweeps.spec.cells import Cell, make_cells
 from sweeps.spec.values import SweepSpec
-from sweeps.spec.volume import pool_documents
+from sweeps.spec.volume import recorded_pool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Evidence:
-    """What a report is made from.
+    """What a report or an advice is made from.
 
     Args:
         paths: Where the sweep lies.
@@ -91,8 +92,11 @@ class Evidence:
 
     @property
     def pool_documents(self) -> int | None:
-        """Documents that language models may see; None where unknown."""
-        return pool_documents(self.spec.corpus, self.paths.tokens)
+        """Documents that language models may see, by what was recorded; None where unknown."""
+        from sweeps.search.studies import read_meaning
+
+        content = read_meaning(self.paths, self.spec).get(CONTENT[0])
+        return recorded_pool(self.spec.corpus, self.paths.tokens, content)
 
     @property
     def top(self) -> Point | None:

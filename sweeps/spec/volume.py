@@ -125,13 +125,6 @@ def stored_volumes(spec: SweepSpec, cache: Path) -> Volumes:
     )
 
 
-def pool_documents(source: CorpusSource, cache: Path) -> int | None:
-    """Documents that language models may see; None where neither published nor tokenised."""
-    known = published_volume(source).pool_documents
-    array = None if known is not None else _stored_array(source, cache)
-    return known if array is None else array.num_documents - _num_test(array)
-
-
 def recorded_pool(source: CorpusSource, cache: Path, content: object) -> int | None:
     """Documents that language models of a recorded sweep may see, whatever its files hold now.
 
@@ -164,16 +157,6 @@ def size_mistake(spec: SweepSpec, volumes: Volumes) -> str | None:
     return f"sizes: must not exceed the pool of {pool:,} documents, found {spec.sizes[-1]:,}"
 
 
-def _stored_array(source: CorpusSource, cache: Path) -> "TokenArray | None":
-    if not cache.is_dir():
-        return None
-    from ulm.text.stamps import recall, stamp_source
-
-    stamp = stamp_source(source)
-    folder = None if stamp is None else recall(cache, stamp)
-    return None if folder is None else _array_in(folder)
-
-
 def _array_in(folder: Path) -> "TokenArray | None":
     if not folder.is_dir():
         return None
@@ -193,7 +176,13 @@ def _num_test(array: "TokenArray") -> int:
 
 
 def _stored(source: CorpusSource, cache: Path) -> CorpusVolume | None:
-    array = _stored_array(source, cache)
+    if not cache.is_dir():
+        return None
+    from ulm.text.stamps import recall, stamp_source
+
+    stamp = stamp_source(source)
+    folder = None if stamp is None else recall(cache, stamp)
+    array = None if folder is None else _array_in(folder)
     if array is None:
         return None
     num_test = _num_test(array)

@@ -13,9 +13,7 @@ from sweeps.advice.wanted import (
     wanted_sizes,
     write_spec,
 )
-from sweeps.answer.findings import find, make_sweep_scores
 from sweeps.answer.scores import Estimate, Interval
-from sweeps.answer.search_curves import search_curve
 from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.errors import QuestionError
 from sweeps.report.headline import headline, over_bow
@@ -28,6 +26,7 @@ from tests.sweeps.answer.sweep_scores import (
     GRID,
     PASSES,
     SOONER,
+    evidence_of,
     findings_of,
     rows_of,
     sweep_of,
@@ -56,10 +55,8 @@ def headline_of(table, spec=SPEC):
     return headline(spec, findings_of(spec, rows))
 
 
-def advice_for(table, spec=SPEC, searches=(), **question):
-    rows = rows_of(table)
-    scores = make_sweep_scores(spec, rows)
-    found = advise(spec, rows, scores, find(spec, scores), Question(**question), searches)
+def advice_for(table, spec=SPEC, panels=(), **question):
+    found = advise(evidence_of(spec, rows_of(table), panels=panels), Question(**question))
     return found, "\n".join(found.lines)
 
 
@@ -295,7 +292,7 @@ def test_a_search_that_was_too_short_is_named():
         num_held_out=1000,
         studies=(tried, tried),
     )
-    _, text = advice_for(TABLE, searches=[search_curve(panel)])
+    _, text = advice_for(TABLE, panels=(panel,))
     assert "The search was not enough for `domain` classifier" in text
 
 

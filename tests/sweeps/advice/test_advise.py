@@ -66,7 +66,7 @@ def test_an_emitted_spec_can_be_run_and_holds_the_sweep(ask, tmp_path):
 
 
 def test_an_emitted_spec_stays_within_the_text_that_was_recorded(ask, tmp_path, monkeypatch):
-    monkeypatch.setattr("sweeps.advice.consult.recorded_pool", lambda *given: 2000)
+    monkeypatch.setattr("sweeps.report.evidence.recorded_pool", lambda *given: 2000)
     done = ask("--budget-documents", "100000", "--emit-spec", tmp_path / "more.yaml")
     assert "2,000 documents for training: what lies beyond must be collected first" in done.stdout
     assert load_spec(tmp_path / "more.yaml").sizes == (*SPEC.sizes, 2000)

@@ -4,7 +4,6 @@ import pytest
 from sweeps.advice.advice import advise
 from sweeps.advice.question import Question
 from sweeps.answer.crossings import reaching
-from sweeps.answer.findings import find, make_sweep_scores
 from sweeps.report.phrases import rounded_up
 from tests.sweeps.answer.sweep_scores import (
     GENERAL,
@@ -12,6 +11,7 @@ from tests.sweeps.answer.sweep_scores import (
     PASSES,
     SOONER,
     crossing_of,
+    evidence_of,
     rows_of,
     sweep_of,
 )
@@ -21,9 +21,7 @@ EIGHT = example_spec(sizes=GRID, seeds=tuple(range(8)))
 
 
 def advice_for(table, spec=EIGHT, **question):
-    rows = rows_of(table)
-    scores = make_sweep_scores(spec, rows)
-    found = advise(spec, rows, scores, find(spec, scores), Question(**question))
+    found = advise(evidence_of(spec, rows_of(table)), Question(**question))
     return found, "\n".join(found.lines)
 
 
@@ -70,8 +68,7 @@ def test_one_seed_reaches_no_target_and_promises_no_score_whatever_its_test_docu
     spec = example_spec(sizes=GRID, seeds=(0,))
     rows = rows_of({point: values[:1] for point, values in GENERAL.items()})
     hits = {row.cell: np.arange(4000) < round(4000 * row.test_accuracy) for row in rows}
-    scores = make_sweep_scores(spec, rows, hits)
     question = Question(target=0.7, budget_documents=4000)
-    text = "\n".join(advise(spec, rows, scores, find(spec, scores), question).lines)
+    text = "\n".join(advise(evidence_of(spec, rows, hits), question).lines)
     assert "Target 70 %: no answer, 1 seed shows no spread" in text
     assert "4,000 documents: no answer, one seed shows no spread" in text

@@ -3,9 +3,13 @@
 import numpy as np
 
 from sweeps.answer.crossings import find_crossing
+from sweeps.answer.extrapolation import extrapolate
 from sweeps.answer.findings import find, make_sweep_scores
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import make_scores
+from sweeps.paths import SweepPaths
+from sweeps.report.evidence import Evidence
+from sweeps.spec.cells import make_cells
 
 
 def rows_of(table):
@@ -32,6 +36,25 @@ def scores_of(table, hits=None):
 def findings_of(spec, rows):
     """What the rows of a sweep show."""
     return find(spec, make_sweep_scores(spec, rows))
+
+
+def evidence_of(spec, rows, hits=None, panels=()):
+    """All that is known where nothing but these rows is."""
+    scores = make_sweep_scores(spec, rows, hits)
+    findings = find(spec, scores)
+    lead = findings.lead
+    return Evidence(
+        paths=SweepPaths(storage="nowhere", name=spec.name),
+        spec=spec,
+        cells=make_cells(spec),
+        attempts=(),
+        rows=tuple(rows),
+        scores=scores,
+        findings=findings,
+        model=None if lead is None else extrapolate(scores, lead.regime, spec.sizes),
+        panels=panels,
+        environment={},
+    )
 
 
 def curve(regime, accuracies, around=(0.0, 0.002, -0.002)):

@@ -21,7 +21,6 @@ from sweeps.spec.values import BudgetSpec, LabelSpec, TestSpec
 from sweeps.spec.volume import (
     CorpusVolume,
     Volumes,
-    pool_documents,
     published_volume,
     published_volumes,
     recorded_pool,
@@ -266,9 +265,6 @@ def test_token_arrays_are_preferred_where_they_are(demo, tmp_path, monkeypatch):
     assert set(volumes.domain.growth) == {(5, 2)}
     (tmp_path / "mine.csv").write_text("text,label\n")
     own = CorpusSource(kind="csv", path=tmp_path / "mine.csv")
-    assert pool_documents(own, tmp_path) == 3
-    assert pool_documents(own, tmp_path / "none") is None
-    assert pool_documents(demo.corpus, tmp_path) == 5_000, "what is published is not looked up"
     (tmp_path / "csv-mine-0ac4ab8f59e0441e-fastai1").mkdir()
     assert recorded_pool(own, tmp_path, "0ac4ab8f59e0441e") == 3
     assert recorded_pool(own, tmp_path, "316b501b2faeef58") is None, "of other text"
