@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from sweeps.answer.extrapolation import Extrapolation, range_of
 from sweeps.answer.findings import Findings
@@ -225,22 +226,9 @@ def spread(
     Returns:
         One position per wanted one, in the same order.
     """
-    order = sorted(range(len(wanted)), key=lambda index: wanted[index])
-    groups: list[list[int]] = []
-    centres: list[float] = []
-    for index in order:
-        groups.append([index])
-        centres.append(wanted[index])
-        while len(groups) > 1 and (
-            centres[-1] - centres[-2] < gap * (len(groups[-1]) + len(groups[-2])) / 2
-        ):
-            merged = groups[-2] + groups[-1]
-            groups[-2:] = [merged]
-            centres[-2:] = [sum(wanted[i] for i in merged) / len(merged)]
-    positions = [0.0] * len(wanted)
-    for group, centre in zip(groups, centres, strict=True):
-        half = gap * (len(group) - 1) / 2
-        start = min(max(centre - half, low), high - 2 * half)
-        for place, index in enumerate(group):
-            positions[index] = start + place * gap
-    return tuple(positions)
+    steps = gap * np.arange(len(wanted))
+    order = np.argsort(wanted, kind="stable")
+    starts = isotonic_regression(np.asarray(wanted, float)[order] - steps).x
+    positions = np.empty(len(wanted))
+    positions[order] = np.clip(starts, low, high - gap * (len(wanted) - 1)) + steps
+    return tuple(positions.tolist())

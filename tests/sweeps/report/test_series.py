@@ -143,3 +143,4 @@ def test_labels_that_are_far_apart_stay_where_they_are():
 def test_labels_stay_within_bounds():
     assert spread((99.0, 99.5), 5, low=0, high=100) == (95.0, 100.0)
     assert spread((0.5, 0.2), 5, low=0, high=100) == (5.0, 0.0)
+    assert spread((94.0, 99.5, 99.6), 5, low=0, high=100) == (90.0, 95.0, 100.0)
