@@ -12,7 +12,7 @@ from sweeps.errors import SweepError
 from sweeps.finding import Finding
 from sweeps.paths import SweepPaths
 from sweeps.spec.cost import classifier_epochs
-from sweeps.spec.meaning import JSON
+from sweeps.spec.meaning import CONTENT, JSON
 from sweeps.spec.values import SweepSpec
 from ulm.errors import UlmError
 
@@ -41,7 +41,6 @@ def _guarded(what: str, check: Callable[[SweepSpec], Finding], spec: SweepSpec) 
 
 def _check_corpus(spec: SweepSpec, content: dict[str, JSON]) -> Finding:
     from sweeps.run.draws import check_draws
-    from sweeps.search.suggestions import CONTENT
     from ulm.text.corpora import Part, open_corpus
 
     corpus = open_corpus(spec.corpus)
@@ -72,7 +71,6 @@ def _check_general(spec: SweepSpec, content: dict[str, JSON]) -> Finding:
     if spec.general.kind == "encoder":
         return _check_encoder(spec)
     from sweeps.run.draws import check_general
-    from sweeps.search.suggestions import CONTENT
     from ulm.text.corpora import SYNTHETIC_KINDS, open_corpus
 
     assert spec.general.source is not None, "neither weights nor an encoder: a corpus"

@@ -18,8 +18,8 @@ from sweeps.answer.search_curves import SearchCurve, search_curve
 from sweeps.answer.tried import SearchPanel, search_panels
 from sweeps.paths import SweepPaths
 from sweeps.search.records import TrialRecord
-from sweeps.search.suggestions import CONTENT
 from sweeps.spec.cells import Cell, make_cells
+from sweeps.spec.meaning import CONTENT
 from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import recorded_pool
 

@@ -32,9 +32,9 @@ from sweeps.run.memory import MemoryPeak
 from sweeps.search.control import Control
 from sweeps.search.records import TrialRecord
 from sweeps.search.studies import OptunaStudies
-from sweeps.search.suggestions import CONTENT
 from sweeps.spec.cells import Cell, make_cells
 from sweeps.spec.load import spec_to_json
+from sweeps.spec.meaning import CONTENT
 from sweeps.spec.values import SweepSpec
 from sweeps.storage import read_object, remove_folder, write_whole
 from ulm.text.tokens import TokenArray

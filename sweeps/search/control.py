@@ -57,7 +57,7 @@ class Control:
         listener: Shows them.
         clock: Unix seconds.
         general_encoder: Store key of the general model where the spec names a pretrained one.
-        content: What the corpora hold, by the keys of `suggestions.CONTENT`.
+        content: What the corpora hold, by the keys of `meaning.CONTENT`.
 
     Raises:
         MeaningError: The studies hold trials of a spec that means something else.

@@ -41,12 +41,11 @@ from sweeps.search.suggestions import (
     DRIVER_STOPPED,
     Pruning,
     Question,
-    check_meaning,
     middle_of,
 )
 from sweeps.search.trial_rows import StoredTrial, TrialRows
 from sweeps.spec.cells import make_cells
-from sweeps.spec.meaning import JSON, meaning
+from sweeps.spec.meaning import JSON, check_meaning, meaning
 from sweeps.spec.searches import Range
 from sweeps.spec.spaces import maximizes, num_trials
 from sweeps.spec.values import SweepSpec
@@ -270,7 +269,7 @@ def check_ledger(
     Args:
         paths: Where the sweep lies.
         spec: The sweep.
-        content: What the corpora hold, by the keys of `suggestions.CONTENT`, where it is known.
+        content: What the corpora hold, by the keys of `meaning.CONTENT`, where it is known.
 
     Returns:
         Whether trials seem to be missing: no more than a count of those kept says so.

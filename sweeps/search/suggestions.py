@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from sweeps.errors import MeaningError
 from sweeps.search.records import Progress, TrialKey, TrialRecord, TrialState
-from sweeps.spec.meaning import JSON
+from sweeps.spec.meaning import JSON, check_meaning
 from sweeps.spec.searches import Range
 
 DRIVER_STOPPED = "the driver stopped while it ran"
@@ -104,35 +103,6 @@ class Studies(Protocol):
 def middle_of(space: Mapping[str, Range]) -> dict[str, float]:
     """The first suggestion of every study."""
     return {name: interval.middle for name, interval in space.items()}
-
-
-CONTENT = ("corpus.content", "general.content")
-"""Keys of what corpora and general encoder hold, known once they are read: compared where both
-sides have them, so that paths need not be."""
-
-
-def _explained(key: str) -> str:
-    return " (a fingerprint of what it holds, wherever it lies)" if key in CONTENT else ""
-
-
-def check_meaning(recorded: Mapping[str, JSON], now: Mapping[str, JSON], name: str) -> None:
-    """Refuse a spec that no longer means what is recorded.
-
-    Raises:
-        MeaningError: Names each differing key with its recorded and its present value.
-    """
-    both = recorded.keys() & now.keys()
-    changed = [
-        f"  {key}: recorded {recorded.get(key)!r}, now {now.get(key)!r}{_explained(key)}"
-        for key in sorted({*recorded, *now})
-        if recorded.get(key) != now.get(key) and (key in both or key not in CONTENT)
-    ]
-    if changed:
-        raise MeaningError(
-            f"a spec must mean what the recorded cells of sweep {name!r} mean; keys that differ:\n"
-            + "\n".join(changed)
-            + "\ngive the sweep another name, or put the recorded values back"
-        )
 
 
 class InMemoryStudies:

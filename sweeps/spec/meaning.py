@@ -1,20 +1,22 @@
 """Meaning: which keys of a spec say what a recorded cell is, and which may change (pure).
 
-A SweepSpec comes in; a flat dictionary of dotted keys and its digest go out. Cell ids derive from
-the digest, so a key is listed under MEANING exactly where results from before and after a change of
-it must not share a table. Where a corpus lies is no such key, what it holds is compared once it is
-read (`sweeps.search.suggestions.CONTENT`): a sweep goes on where its files have moved. A key in no
-group is an error: whoever adds a field to the spec decides here what it does to recorded cells.
+A SweepSpec comes in; a flat dictionary of dotted keys and its digest go out, and are held against
+what is recorded. Cell ids derive from the digest, so a key is listed under MEANING exactly where
+results from before and after a change of it must not share a table. Where a corpus lies is no such
+key, what it holds is compared once it is read (`CONTENT`): a sweep goes on where its files have
+moved. A key in no group is an error: whoever adds a field to the spec decides here what it does to
+recorded cells.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 
+from sweeps.errors import MeaningError
 from sweeps.spec.searches import Range
 from sweeps.spec.values import SweepSpec
 
@@ -76,6 +78,10 @@ ADDED: dict[str, JSON] = {"language_model.clip": None}
 """Keys of MEANING that came later, with what all cells recorded before had: left out where that is
 still so, lest those cells have other ids."""
 
+CONTENT = ("corpus.content", "general.content")
+"""Keys of what corpora and general encoder hold, known once they are read: compared where both
+sides have them, so that paths need not be."""
+
 
 def flatten(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
     """Dotted key and value of every leaf of nested dataclasses, in field order.
@@ -123,3 +129,27 @@ def digest(spec: SweepSpec) -> str:
     """SHA-256 (64 hex digits) of `meaning` as canonical JSON."""
     text = json.dumps(meaning(spec), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _explained(key: str) -> str:
+    return " (a fingerprint of what it holds, wherever it lies)" if key in CONTENT else ""
+
+
+def check_meaning(recorded: Mapping[str, JSON], now: Mapping[str, JSON], name: str) -> None:
+    """Refuse a spec that no longer means what is recorded.
+
+    Raises:
+        MeaningError: Names each differing key with its recorded and its present value.
+    """
+    both = recorded.keys() & now.keys()
+    changed = [
+        f"  {key}: recorded {recorded.get(key)!r}, now {now.get(key)!r}{_explained(key)}"
+        for key in sorted({*recorded, *now})
+        if recorded.get(key) != now.get(key) and (key in both or key not in CONTENT)
+    ]
+    if changed:
+        raise MeaningError(
+            f"a spec must mean what the recorded cells of sweep {name!r} mean; keys that differ:\n"
+            + "\n".join(changed)
+            + "\ngive the sweep another name, or put the recorded values back"
+        )

@@ -8,9 +8,8 @@ from sweeps.checks import check_sweep
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths
 from sweeps.search.studies import OptunaStudies
-from sweeps.search.suggestions import CONTENT
 from sweeps.spec.load import load_spec
-from sweeps.spec.meaning import meaning
+from sweeps.spec.meaning import CONTENT, meaning
 from ulm.errors import UlmError
 from ulm.text.corpora import open_corpus
 
