@@ -18,6 +18,8 @@ Our own mistakes are asserts. Text of an error: the rule, then the value found, 
 
 from collections.abc import Sequence
 
+from sweeps.passwords import redact_uri
+
 
 class SweepError(ValueError):
     """A mistake the user can mend; its text is the whole message shown."""
@@ -74,3 +76,11 @@ class CapacityError(SweepError):
 
 class QuestionError(SweepError):
     """An option of `sweep advise` asks for what cannot be."""
+
+
+def describe_error(error: BaseException) -> str:
+    """The first cause of an error on one line, without passwords: what a client wraps says more."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    text = " ".join(str(error).split()) or type(error).__name__
+    return redact_uri(text)[:300]

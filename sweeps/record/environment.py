@@ -21,14 +21,6 @@ from sweeps.passwords import redact_uri
 LIBRARIES = ("ulm-sweeps", "torch", "fastai", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
 
 
-def describe_error(error: BaseException) -> str:
-    """The first cause of an error on one line, without passwords: what a client wraps says more."""
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    text = " ".join(str(error).split()) or type(error).__name__
-    return redact_uri(text)[:300]
-
-
 def _version(library: str) -> str | None:
     try:
         return version(library)

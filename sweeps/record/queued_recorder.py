@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from sweeps.answer.results import ResultRow
+from sweeps.errors import describe_error
 from sweeps.record.background import Background
 from sweeps.record.book import RunBook
-from sweeps.record.environment import describe_error
 from sweeps.record.models import FittedModel
 from sweeps.record.runs import Run
 from sweeps.search.records import TrialKey, TrialRecord

@@ -18,8 +18,8 @@ from typing import IO, Any
 
 from sqlalchemy import Engine, event
 
+from sweeps.errors import describe_error
 from sweeps.garbage import collect_rarely
-from sweeps.record.environment import describe_error
 from sweeps.record.models import FittedModel
 from sweeps.record.runs import Run
 from sweeps.record.tracking import PART

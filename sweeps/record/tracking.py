@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from sweeps.errors import TrackingError
+from sweeps.errors import TrackingError, describe_error
 from sweeps.passwords import redact_uri
-from sweeps.record.environment import describe_error
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -16,8 +16,7 @@ from logging import CRITICAL, ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
-from sweeps.errors import ClusterError
-from sweeps.record.environment import describe_error
+from sweeps.errors import ClusterError, describe_error
 from sweeps.run.own_ray import OwnRay, not_up
 
 CONNECT_SECONDS = 5.0

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeps.errors import StorageError
+from sweeps.errors import StorageError, describe_error
 from sweeps.paths import below, is_uri
-from sweeps.record.environment import describe_error
 from sweeps.run import probe
 from sweeps.run.health import NodeProbe, skew_seconds
 from sweeps.storage import put_bytes, read_bytes, remove_folder

@@ -15,8 +15,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from sweeps.errors import ClusterError
-from sweeps.record.environment import describe_error
+from sweeps.errors import ClusterError, describe_error
 
 OBJECT_STORE_BYTES = 100 * 2**20  # nothing of size passes through it: workers map files
 END_SECONDS = 20.0
