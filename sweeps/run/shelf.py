@@ -11,7 +11,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from pyarrow import ArrowException
 
 from sweeps.answer.results import ResultRow
 from sweeps.paths import below, is_uri
-from sweeps.record.models import FittedModel
+from sweeps.record.models import Card, FittedModel
 from sweeps.run.job import Job
 from sweeps.run.shared_folder import find_contents, get_folder, put_folder
 from sweeps.storage import (
@@ -34,30 +34,6 @@ from ulm.text.vocabulary import Vocabulary
 
 CARD = ".json"
 Save = Callable[[Path], None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Card:
-    """What is known of a kept model.
-
-    Args:
-        regime: Its regime.
-        cell: Id of its cell.
-        size: Domain documents of its cell; None where the regime has no size axis.
-        seed: Seed of its cell.
-        accuracy: On the test documents, 0 to 1: a label, never a reason to keep it.
-    """
-
-    regime: str
-    cell: str
-    size: int | None
-    seed: int
-    accuracy: float
-
-    @property
-    def rank(self) -> tuple[int, int]:
-        """The largest of a regime stays."""
-        return self.size or 0, -self.seed
 
 
 class ModelShelf:
@@ -128,15 +104,7 @@ class ModelShelf:
         here = folder / card.cell if is_uri(self._root) else Path(place)
         if is_uri(self._root):
             get_folder(place, here, contents)
-        return FittedModel(
-            regime=card.regime,
-            cell=card.cell,
-            size=card.size,
-            seed=card.seed,
-            accuracy=card.accuracy,
-            digest=contents.digest,
-            folder=here,
-        )
+        return FittedModel(**asdict(card), digest=contents.digest, folder=here)
 
     def _card(self, card: Card) -> str:
         return below(self._root, card.cell + CARD)

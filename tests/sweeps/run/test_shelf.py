@@ -4,8 +4,9 @@ from types import SimpleNamespace
 import pytest
 
 from sweeps.errors import StorageError
+from sweeps.record.models import Card
 from sweeps.run import shelf as shelf_module
-from sweeps.run.shelf import Card, ModelShelf
+from sweeps.run.shelf import ModelShelf
 
 
 def card(cell, accuracy, regime="ulm+domain", size=100, seed=0):
