@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from sweeps.disk import SQLITE
 from sweeps.errors import TrackingError, describe_error
 from sweeps.passwords import redact_uri
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-SQLITE = "sqlite:///"
 _ARTIFACT_COLUMNS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),

@@ -30,7 +30,7 @@ from sweeps.spec.cost import (
 from sweeps.spec.rates import Rates
 from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import Volumes
-from sweeps.storage import write_whole
+from sweeps.storage import read_object, write_whole
 
 if TYPE_CHECKING:
     from ulm.model.encoder import Encoder
@@ -52,22 +52,13 @@ def calibrated(spec: SweepSpec, volumes: Volumes, paths: SweepPaths) -> Rates | 
         return None
     shape = _shape(spec, volumes)
     key = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
-    kept = _kept(paths.rates_json)
+    kept = read_object(paths.rates_json)  # a damaged file costs seconds
     if key not in kept:
         kept[key] = {"rates": asdict(measure(spec, volumes)), "of": shape}
         with suppress(OSError):  # a plan may be asked where nothing can be written
             paths.root.mkdir(parents=True, exist_ok=True)
             write_whole(paths.rates_json, json.dumps(kept, indent=1).encode())
     return Rates(**kept[key]["rates"])
-
-
-def _kept(file: Path) -> dict[str, Any]:
-    """What was measured before; nothing where it can not be read, which costs seconds."""
-    try:
-        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return kept
 
 
 def measure(spec: SweepSpec, volumes: Volumes) -> Rates:

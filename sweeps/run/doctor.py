@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sweeps.arguments import STORAGE_VARIABLE
+from sweeps.defaults import TRACKING_VARIABLE
 from sweeps.errors import ClusterError, StorageError, TrackingError
 from sweeps.finding import Finding
 from sweeps.paths import SweepPaths, is_uri
@@ -78,8 +80,8 @@ def examine_cluster(
             "the doctor looks at a cluster, this machine belongs to none: run it on the head "
             "(ray exec cluster/cluster.yaml 'sweep check --cluster'), or set RAY_ADDRESS"
         )
-    storage = SweepPaths.of(spec).storage if spec else _absolute(environment.get("SWEEP_STORAGE"))
-    tracking = spec.tracking.uri if spec else environment.get("MLFLOW_TRACKING_URI") or None
+    storage = SweepPaths.of(spec).storage if spec else _absolute(environment.get(STORAGE_VARIABLE))
+    tracking = spec.tracking.uri if spec else environment.get(TRACKING_VARIABLE) or None
     arrays = () if spec is None else tuple(_token_arrays(spec))
     with open_ray() as ray:
         driver, *nodes = _diagnose(
