@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.disk import told_when_full
@@ -60,9 +59,7 @@ class RunSummary:
         num_wanted: Trials the sweep consists of.
         num_left_out: Recorded trials of cells that the spec no longer names.
         is_over_budget: Whether trials were not started because the budget is spent.
-        wall_seconds: Seconds from the first check to the report.
         memory: Largest resident memory of this run.
-        files: Files of the report.
         answer: What the report says first, in Markdown.
         tokenising: What making each token array took, in words.
     """
@@ -72,9 +69,7 @@ class RunSummary:
     num_wanted: int
     num_left_out: int
     is_over_budget: bool
-    wall_seconds: float
     memory: MemoryPeak = field(default_factory=MemoryPeak)
-    files: tuple[Path, ...] = ()
     answer: str = ""
     tokenising: tuple[str, ...] = ()
 
@@ -121,18 +116,15 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         session.train(
             lambda control: run_trials(control, context, paths, listener.message, own_ray)
         )
-        wall_seconds = time.perf_counter() - begin
-        facts = session.keep_facts(wall_seconds, watch.peak)
-        files = session.answer(facts)
+        facts = session.keep_facts(time.perf_counter() - begin, watch.peak)
+        session.answer(facts)
     return RunSummary(
         num_trained=session.control.num_trained,
         num_recorded=session.control.num_recorded,
         num_wanted=session.control.ledger.num_wanted,
         num_left_out=session.control.ledger.num_left_out,
         is_over_budget=session.control.is_over_budget,
-        wall_seconds=wall_seconds,
         memory=watch.peak,
-        files=files,
         answer=answer_of(paths.report_md.read_text(encoding="utf-8")),
         tokenising=tuple(f"{t.name}: {cost_of(t)}" for t in tokens),
     )

@@ -126,14 +126,12 @@ class RunSession:
         write_whole(self._paths.summary_json, json.dumps(facts, indent=2).encode())
         return facts
 
-    def answer(self, facts: dict[str, Any]) -> tuple[Path, ...]:
+    def answer(self, facts: dict[str, Any]) -> None:
         """Write the report and hand it to the recorder; a finished sweep leaves no trial folders.
 
-        One with a trial that is asked again keeps them: it goes on from its checkpoint.
-
-        Returns:
-            The report's files; they stay as they are where they show all this already, and so does
-            a record beside the sweep that is known to be complete.
+        One with a trial that is asked again keeps them: it goes on from its checkpoint. A report
+        that shows all this already stays as it is, and so does a record beside the sweep that is
+        known to be complete.
         """
         self._fetch_predictions()
         attempts = self.control.ledger.attempts
@@ -143,7 +141,6 @@ class RunSession:
             self._publish(attempts, files)
         if all(record.is_over for record in self.control.records):
             self._remove_trial_folders()
-        return files
 
     @property
     def _record_is_here(self) -> bool:
