@@ -144,10 +144,11 @@ def test_a_stream_of_few_tokens_uses_fewer_rows():
     assert stream(documents, batch=64).tolist() == [[2, 9], [9, 10]]
 
 
-def test_buckets_hold_every_document_once_and_never_one_alone():
-    lengths = np.random.default_rng(0).integers(1, 100, 65)
+@pytest.mark.parametrize("number", [65, 1000])  # in one bucket, in three
+def test_buckets_hold_every_document_once_and_never_one_alone(number):
+    lengths = np.random.default_rng(0).integers(1, 100, number)
     batches = bucketed(lengths, batch=8, generator=np.random.default_rng(1))
-    assert sorted(np.concatenate(batches)) == list(range(65))
+    assert sorted(np.concatenate(batches)) == list(range(number))
     assert min(map(len, batches)) > 1
     for rows in batches:
         assert list(lengths[rows]) == sorted(lengths[rows], reverse=True)
