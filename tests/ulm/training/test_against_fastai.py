@@ -5,6 +5,7 @@ import pytest
 import torch
 from fastai.callback import schedule  # noqa: F401  gives learners fit_one_cycle
 from fastai.callback.core import Callback
+from fastai.callback.schedule import ParamScheduler
 from fastai.data.core import DataLoaders
 from fastai.losses import CrossEntropyLossFlat
 from fastai.text.data import pad_input_chunk
@@ -13,22 +14,27 @@ from fastai.text.models.awdlstm import AWD_LSTM
 from fastai.torch_core import even_mults
 
 from tests.ulm.fastai_reference import WORDS, fastai_config, random_documents, small_encoder
+from tests.ulm.spies import spied
 from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS
 from ulm.model.encoder import build_language_model
 from ulm.model.fastai_format import export_fastai
-from ulm.training.batches import pad_documents, stream
-from ulm.training.classifier import ClassifierSettings, build_classifier
+from ulm.text.tokens import Documents
+from ulm.training import classifier
+from ulm.training.batches import stream
+from ulm.training.classifier import ClassifierSettings, ClassifierTask, build_classifier
+from ulm.training.language_model import LanguageModelSettings, LanguageModelTask
 from ulm.training.optimizer import GroupedAdamW
-from ulm.training.regularisation import regularised
-from ulm.training.schedules import discriminative_rates, one_cycle, one_cycle_momentum
+from ulm.training.schedules import discriminative_rates, slanted_triangular
 
 pytestmark = [
     pytest.mark.torch,
     pytest.mark.filterwarnings("ignore"),  # fastai's and torch's own deprecations
 ]
 
+EPOCHS = 2
 STEPS = 20
 RATE = 5e-3
+WEIGHT_DECAY = 0.3
 
 
 class _Batches(list):
@@ -62,8 +68,14 @@ def _record_losses(learner):
     return losses
 
 
-def _lm_batches():
-    tokens = torch.from_numpy(stream(random_documents(60, seed=1), batch=4))
+def _one_document():
+    """Which every epoch reads in the same order: twenty windows of four streams."""
+    ids = random_documents(60, seed=1).ids[: STEPS * 4 * 10 + 1]
+    return Documents(ids=ids, offsets=np.array([0, len(ids)]))
+
+
+def _lm_batches(documents):
+    tokens = torch.from_numpy(stream(documents, batch=4))
     return [(tokens[:, i : i + 10], tokens[:, i + 1 : i + 11]) for i in range(0, STEPS * 10, 10)]
 
 
@@ -79,42 +91,38 @@ def _fastai_language_model(tmp_path, batches):
     )
 
 
-def _our_language_model_losses(batches, decay):
-    encoder = small_encoder()
-    model = build_language_model(encoder, LANGUAGE_MODEL_DROPOUTS.scaled(0.0)).train()
-    groups = model.layer_groups()
-    optimizer = GroupedAdamW(model, groups, weight_decay=0.01)
-    rates = discriminative_rates(RATE, decay=decay, num_groups=len(groups))
-    state, losses = model.encoder.initial_state(4), []
-    for step, (inputs, targets) in enumerate(batches):
-        factor = one_cycle(step / len(batches))
-        optimizer.set_rates(
-            [rate * factor for rate in rates], momentum=one_cycle_momentum(step / len(batches))
-        )
-        raw, out, state = model(inputs, state)
-        loss = model.loss(out, targets)
-        regularised(loss, raw, out).backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
-    return losses
+def _our_language_model(documents, decay):
+    settings = LanguageModelSettings(
+        batch=4, bptt=10, learning_rate=RATE, decay=decay, weight_decay=WEIGHT_DECAY
+    )
+    model = build_language_model(small_encoder(), LANGUAGE_MODEL_DROPOUTS.scaled(0.0))
+    where = torch.device("cpu")
+    return LanguageModelTask(
+        model, documents, documents, settings, seed=1, num_epochs=EPOCHS, device=where
+    )
 
 
 @pytest.mark.parametrize("decay", [1.0, 2.6])
-def test_language_model_losses_agree_with_fastai_over_twenty_steps(tmp_path, decay):
-    batches = _lm_batches()
-    learner = _fastai_language_model(tmp_path, batches)
+def test_two_epochs_of_a_language_model_have_the_losses_of_fastai(tmp_path, monkeypatch, decay):
+    documents = _one_document()
+    learner = _fastai_language_model(tmp_path, _lm_batches(documents))
     learner.unfreeze()
-    losses = _record_losses(learner)
+    theirs = _record_losses(learner)
     with learner.no_bar(), learner.no_logging():
-        learner.fit_one_cycle(1, slice(RATE / decay**3, RATE) if decay > 1 else RATE)
-    ours = _our_language_model_losses(batches, decay)
-    assert len(ours) == STEPS
-    assert ours == pytest.approx(losses, abs=1e-4)
-    assert losses[-1] < losses[0]
+        rates = slice(RATE / decay**3, RATE) if decay > 1 else RATE
+        learner.fit_one_cycle(EPOCHS, rates, wd=WEIGHT_DECAY)
+    task = _our_language_model(documents, decay)
+    calls = spied(monkeypatch, task, "step")
+    for epoch in range(1, EPOCHS + 1):
+        task.train_epoch(epoch)
+    ours = [float(loss) for _, (loss, _) in calls]
+    assert len(ours) == EPOCHS * STEPS
+    assert ours == pytest.approx(theirs, abs=1e-5)
+    assert theirs[-1] < theirs[0]
 
 
 def test_language_model_groups_and_rates_are_those_of_fastai(tmp_path):
-    learner = _fastai_language_model(tmp_path, _lm_batches())
+    learner = _fastai_language_model(tmp_path, _lm_batches(_one_document()))
     learner.create_opt()
     theirs = [sorted(p.numel() for p in group) for group in learner.opt.param_lists]
     model = build_language_model(small_encoder())
@@ -177,38 +185,56 @@ def _classifiers(tmp_path, bptt=10, maximum_tokens=1400):
     export_fastai(encoder, tmp_path / "models", name="small")
     learner.load_encoder("small")
     _copy_head(model.head, learner.model[1])
-    return learner, model
+    learner.model.double()  # batch normalisation magnifies rounding
+    return learner, model.double()
+
+
+def _our_classifier(model, monkeypatch):
+    """A task with a model's weights, which trains on the batches fastai is given."""
+    batches = _classifier_batches()
+    texts = [text for texts, _ in batches for text in texts]
+    offsets = np.cumsum([0, *map(len, texts)])
+    rows = list(np.arange(len(texts)).reshape(len(batches), -1))
+    monkeypatch.setattr(classifier, "bucketed", lambda *_, **__: rows)
+    monkeypatch.setattr(classifier, "build_classifier", lambda *_, **__: model)
+    return ClassifierTask(
+        small_encoder(),
+        Documents(ids=np.concatenate(texts), offsets=offsets),
+        np.concatenate([labels for _, labels in batches]),
+        None,
+        ClassifierSettings(
+            epochs=EPOCHS, bptt=10, learning_rate=RATE, gradual=False, weight_decay=WEIGHT_DECAY
+        ),
+        num_classes=2,
+        seed=1,
+        device=torch.device("cpu"),
+    )
+
+
+def _slanted_triangle():
+    """ULMFiT's schedule in fastai's learner, which has none of its own."""
+    rates = np.array(even_mults(RATE / 2.6**4, RATE, 5))
+    return ParamScheduler(
+        {"lr": lambda done: list(rates * slanted_triangular(done)), "mom": lambda _: 0.8}
+    )
 
 
 @pytest.mark.parametrize("maximum_tokens", [1400, 30])
-def test_classifier_losses_agree_with_fastai_over_twenty_steps(tmp_path, maximum_tokens):
+def test_two_epochs_of_a_classifier_have_the_losses_of_fastai(
+    tmp_path, monkeypatch, maximum_tokens
+):
     learner, model = _classifiers(tmp_path, maximum_tokens=maximum_tokens)
     learner.unfreeze()
-    losses = _record_losses(learner)
+    theirs = _record_losses(learner)
     with learner.no_bar(), learner.no_logging():
-        learner.fit_one_cycle(1, slice(RATE / 2.6**4, RATE))
-    assert _our_classifier_losses(model) == pytest.approx(losses, abs=1e-4)
-    assert len(losses) == STEPS
-
-
-def _our_classifier_losses(model):
-    model.train()
-    groups = model.layer_groups()
-    optimizer = GroupedAdamW(model, groups, weight_decay=0.01)
-    rates = discriminative_rates(RATE, decay=2.6, num_groups=len(groups))
-    losses = []
-    for step, (texts, labels) in enumerate(_classifier_batches()):
-        factor = one_cycle(step / STEPS)
-        optimizer.set_rates(
-            [rate * factor for rate in rates], momentum=one_cycle_momentum(step / STEPS)
-        )
-        ids = torch.from_numpy(pad_documents(texts, bptt=10))
-        scores, out = model(ids, [len(text) for text in texts])
-        loss = torch.nn.functional.cross_entropy(scores, labels)
-        regularised(loss, out, out).backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
-    return losses
+        learner.fit(EPOCHS, cbs=_slanted_triangle(), wd=WEIGHT_DECAY)
+    task = _our_classifier(model, monkeypatch)
+    calls = spied(monkeypatch, task, "_step")
+    for epoch in range(1, EPOCHS + 1):
+        task.train_epoch(epoch)
+    ours = [float(loss) for _, loss in calls]
+    assert len(ours) == EPOCHS * STEPS
+    assert ours == pytest.approx(theirs, abs=1e-5)
 
 
 def test_classifier_groups_and_rates_are_those_of_fastai(tmp_path):
