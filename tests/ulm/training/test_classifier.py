@@ -7,6 +7,7 @@ import torch
 from tests.ulm.devices import GPU
 from tests.ulm.fastai_reference import WORDS, random_documents, small_encoder
 from ulm.errors import UlmError
+from ulm.model.architecture import CLASSIFIER_DROPOUTS
 from ulm.text.tokens import Documents
 from ulm.training import classifier
 from ulm.training.batches import by_length, pad_documents
@@ -135,6 +136,13 @@ def test_long_documents_are_pooled_over_their_last_windows_only():
     document = np.random.default_rng(0).integers(9, 60, 50).astype(np.int32)
     _, pooled = model(torch.from_numpy(pad_documents([document], bptt=10)), [50])
     assert pooled.shape[1] == 20
+
+
+def test_a_classifier_drops_what_its_multiplier_says():
+    settings = replace(SETTINGS, dropout=0.5)
+    model = build_classifier(small_encoder(), num_classes=2, settings=settings, seed=1)
+    assert model.encoder.dropouts == CLASSIFIER_DROPOUTS.scaled(0.5)
+    assert model.head.dropout == CLASSIFIER_DROPOUTS.output / 2
 
 
 def test_gradients_stay_inside_a_window():

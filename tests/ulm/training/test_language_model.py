@@ -118,6 +118,11 @@ def test_short_corpora_train_for_the_minimum_of_steps():
     assert trained.summary.epochs == trained.summary.history[0].num_epochs
 
 
+def test_the_multiplier_of_dropout_is_heeded_in_training():
+    settings = [replace(SETTINGS, epochs=1, dropout=dropout) for dropout in (0.0, 0.5, 1.0)]
+    assert len({_train(settings=each).summary.history[0].train_loss for each in settings}) == 3
+
+
 def test_a_listener_stops_training():
     listener = _Keeps(after=2)
     assert _train(listener=listener).summary.epochs == 2
