@@ -30,7 +30,7 @@ KEEPALIVE = {"idle": 10, "interval": 5, "count": 4}
 
 @contextmanager
 def ledger_lock(url: str | None, sweep: str) -> Iterator[None]:
-    """Hold the lock of a sweep on its ledger.
+    """Hold the lock of a sweep on its ledger; only PostgreSQL and SQLite have one.
 
     Args:
         url: Of the ledger; None where it is in the sweep's folder, which has a lock of its own.
@@ -39,12 +39,13 @@ def ledger_lock(url: str | None, sweep: str) -> Iterator[None]:
     Raises:
         StorageError: Another driver holds it, or the server does not answer.
     """
-    if url is None:
-        yield
-        return
-    if make_url(url).get_backend_name() == "sqlite":
+    backend = None if url is None else make_url(url).get_backend_name()
+    if url is not None and backend == "sqlite":
         with _file_lock(url, sweep):
             yield
+        return
+    if url is None or backend != "postgresql":
+        yield
         return
     try:
         engine = create_engine(url, poolclass=NullPool, connect_args=connect_arguments(url))

@@ -68,3 +68,7 @@ def test_a_file_outside_the_sweeps_folder_has_one_driver_for_each_sweep(tmp_path
         try_to_lock(url, "another sweep")
         try_to_lock(None)
     try_to_lock(url)
+
+
+def test_a_server_of_another_kind_is_not_asked_for_a_lock():
+    try_to_lock("mysql://nowhere.invalid/ledger")
