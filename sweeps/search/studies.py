@@ -321,13 +321,19 @@ def _study_in_memory(
 
 
 def _frozen(record: TrialRecord, space: Mapping[str, Range]) -> FrozenTrial:
-    """A record as Optuna's value."""
+    """A record as Optuna's value.
+
+    TPE forgets what failed, and so comes back to where trainings diverge; a pruned trial without a
+    value is the worst to it. What broke for another reason says nothing of its rate.
+    """
+    diverged = record.state is TrialState.FAILED and not record.retryable
+    progress = () if diverged else record.progress
     return create_trial(
-        state=_OPTUNA_STATES[record.state],
+        state=OptunaState.PRUNED if diverged else _OPTUNA_STATES[record.state],
         value=None if record.outcome is None else record.outcome.value,
         params=dict(record.params),
         distributions=_ranges(record, space),
-        intermediate_values={epoch.epoch: epoch.value for epoch in record.progress},
+        intermediate_values={epoch.epoch: epoch.value for epoch in progress},
     )
 
 

@@ -115,6 +115,35 @@ def test_optuna_suggests_what_is_nearer_to_the_best_of_the_history_than_the_hist
     assert statistics.mean(map(miss, found)) < statistics.mean(map(miss, rates)) / 2
 
 
+def diverge_above(edge, trials, seed, tmp_path, **failure):
+    """How many of a study's trials diverge, each rate suggested by those before."""
+    studies = OptunaStudies(f"sqlite:///{tmp_path / 'ledger.db'}", "tiny")
+    space = {"learning_rate": Range(low=1e-3, high=1.0, log=True)}
+    history = []
+    for number in range(trials):
+        asked = Question(
+            number=number, space=space, maximize=True, seed=100 * seed + number, history=(*history,)
+        )
+        params = studies.suggest(asked)
+        rate = params["learning_rate"]
+        if rate > edge:
+            ended = trial(number, values=(0.9,), state=TrialState.FAILED, **failure)
+        else:
+            score = 0.8 - 0.05 * math.log10(rate / 1e-2) ** 2
+            ended = trial(number, values=(score,), state=TrialState.FINISHED)
+        history.append(replace(ended, params=params))
+    studies.close()
+    return sum(record.state is TrialState.FAILED for record in history)
+
+
+def test_where_trainings_diverged_is_not_asked_again_and_again(tmp_path):
+    """Half of the range diverges, so that random search would ask 36 of 72 there."""
+    diverged = sum(diverge_above(0.03, 12, seed, tmp_path) for seed in range(6))
+    broken = sum(diverge_above(0.03, 12, seed, tmp_path, retryable=True) for seed in range(6))
+    assert diverged <= 38
+    assert broken > 45, "what broke of itself says nothing of its rate"
+
+
 def test_fixed_values_are_suggested_as_they_are(reopen):
     space = {"learning_rate": Range(low=0.01, high=0.01), "decay": Range(low=1.0, high=4.0)}
     asked = Question(number=1, space=space, maximize=False, seed=3, history=(trial(0),))
