@@ -52,6 +52,21 @@ def expected_best(scores: Sequence[float]) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Leaning:
+    """The best rate is the highest, or the lowest, that was tried, more often than by chance.
+
+    Args:
+        end: `highest` or `lowest`.
+        num_studies: Studies of which it is.
+        of: Studies of at least two scored trials.
+    """
+
+    end: str
+    num_studies: int
+    of: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SearchCurve:
     """Expected best validation score of one regime and stage, mean over its studies.
 
@@ -66,6 +81,8 @@ class SearchCurve:
         verdict: `enough` where that interval is below half a point of accuracy or 0.01 nats, and
             every study tells; `not enough` where its value is above both that and what held-out
             labels bring by chance; `cannot tell` otherwise, and below three trials.
+        leaning: Where the best rates lie of those that were tried; None where chance may have
+            put them there.
     """
 
     regime: str
@@ -75,6 +92,7 @@ class SearchCurve:
     expected: tuple[float, ...]
     last_gain: Estimate
     verdict: Verdict
+    leaning: Leaning | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +137,32 @@ def search_curve(panel: SearchPanel) -> SearchCurve | None:
         expected=tuple(float(sign * value) for value in curves.mean(axis=0)),
         last_gain=last_gain,
         verdict=verdict,
+        leaning=_leaning(panel.studies, sign),
     )
+
+
+def _leaning(studies: Iterable[Sequence[Tried]], sign: float) -> Leaning | None:
+    """Where rates do not matter, each of B that were tried is the best of its study once in B."""
+    for end, place in (("highest", -1), ("lowest", 0)):
+        hits, chances = 0, []
+        for study in studies:
+            scores = [-np.inf if t.score is None else sign * t.score for t in study]
+            if np.isfinite(scores).sum() < 2:
+                continue
+            chances.append(1 / len(study))
+            others = scores[:-1] if place else scores[1:]
+            hits += scores[place] > max(others)
+        if hits and _at_least(hits, chances) < (1 - NOISE_LEVEL) / 2:
+            return Leaning(end=end, num_studies=hits, of=len(chances))
+    return None
+
+
+def _at_least(hits: int, chances: Sequence[float]) -> float:
+    """Probability of so many hits or more of independent tries, each with a chance of its own."""
+    distribution = np.ones(1)
+    for chance in chances:
+        distribution = np.convolve(distribution, [1 - chance, chance])
+    return float(distribution[hits:].sum())
 
 
 def _mean_of(values: np.ndarray) -> Estimate:

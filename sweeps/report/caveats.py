@@ -23,7 +23,7 @@ _MAX_NAMED = 6
 def caveats(
     spec: SweepSpec,
     rows: Sequence[ResultRow],
-    curves: Iterable[SearchCurve] = (),
+    curves: Sequence[SearchCurve] = (),
     pool_documents: int | None = None,
     majority: Majority | None = None,
 ) -> tuple[str, ...]:
@@ -42,6 +42,7 @@ def caveats(
         *_not_drawn(rows, pool_documents),
         *_missing(spec, rows),
         *_edges(spec, rows),
+        *_leanings(curves),
         *_short_searches(curves),
         *_general(spec, rows),
         *_always(spec, rows),
@@ -152,6 +153,21 @@ def _edges(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:
                 f"The chosen {name} lies at the edge of its range [{searched.low:g}, "
                 f"{searched.high:g}] in {edge} of {counted(len(chosen), 'cell')}: a wider range "
                 "may give a better score."
+            )
+    return notes
+
+
+def _leanings(curves: Iterable[SearchCurve]) -> list[str]:
+    """Few trials hardly ever come near an end of their range; they can still point there."""
+    notes = []
+    for curve in curves:
+        if curve.leaning is not None:
+            towards = "higher" if curve.leaning.end == "highest" else "lower"
+            what = "C" if curve.regime == Regime.BOW else f"{curve.stage.replace('_', ' ')} rate"
+            notes.append(
+                f"The best {what} of `{curve.regime}` is the {curve.leaning.end} that was tried in "
+                f"{curve.leaning.num_studies} of {counted(curve.leaning.of, 'cell')}: {towards} "
+                "ones may be better still, so add trials or widen the range."
             )
     return notes
 

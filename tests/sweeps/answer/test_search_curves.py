@@ -8,6 +8,7 @@ from benchmarks.verdicts import search_verdicts
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import make_scores
 from sweeps.answer.search_curves import (
+    Leaning,
     Verdict,
     expected_best,
     rate_sensitivities,
@@ -104,6 +105,25 @@ def test_a_search_that_is_too_short_is_told_where_labels_allow(landscape):
     assert found[Verdict.NOT_ENOUGH] > 0.75
     found = search_verdicts(landscape, 100, num_held_out=30, trials=3, num_studies=6)
     assert found[Verdict.ENOUGH] < 0.05
+
+
+def test_a_range_whose_best_rates_lie_beyond_what_three_trials_tried_is_told():
+    rising, falling = study_of(70, 74, 80.0), study_of(80.0, 74, 70)
+    assert search_curve(panel(*[rising] * 8)).leaning == Leaning(end="highest", num_studies=8, of=8)
+    assert search_curve(panel(*[falling] * 8)).leaning.end == "lowest"
+    losses = panel(*[falling] * 8, stage=Stage.LANGUAGE_MODEL)
+    assert search_curve(losses).leaning.end == "highest"
+    assert search_curve(panel(*[rising] * 4)).leaning is None, "once in 81 by chance"
+    assert search_curve(panel(*[rising, falling] * 8)).leaning is None
+    assert search_curve(panel(*[study_of(70, 80.0, None)] * 8)).leaning is None, "higher diverged"
+    assert search_curve(panel(*[study_of(70, 80, 80.0)] * 8)).leaning is None, "a tie"
+
+
+def test_equal_rates_lean_nowhere():
+    rng = np.random.default_rng(0)
+    sweeps = rng.normal(80, 2, (500, 10, 3))
+    told = [search_curve(panel(*(study_of(*scores) for scores in each))).leaning for each in sweeps]
+    assert sum(leaning is not None for leaning in told) <= 10
 
 
 def test_losses_are_searched_downwards():
