@@ -30,6 +30,9 @@ from ulm.model.products import add_product, product
 ROWS = 512
 """Tokens at a time: enough for full speed of the products, few enough to leave memory alone."""
 
+ROWS_SUMMED = 16
+"""Tokens whose exponentials are summed at a time: torch sums bf16 in a copy, which is small so."""
+
 LOG2_E = math.log2(math.e)
 
 LARGEST_SUM = 1e30
@@ -56,7 +59,9 @@ def _shifted(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Exponentials of some tokens' scores, their sums and the losses; overwrites the scores."""
     right = scores.gather(1, targets[:, None]).float()
     e = scores.exp2_()
-    sums = e.sum(1, keepdim=True, dtype=torch.float32)
+    sums = torch.cat(
+        [rows.sum(1, keepdim=True, dtype=torch.float32) for rows in e.split(ROWS_SUMMED)]
+    )
     return e, sums, (sums.log2() - right).sum() / LOG2_E
 
 
