@@ -19,14 +19,14 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sweeps.answer.results import make_rows, open_ledger
+from sweeps.answer.results import make_rows
 from sweeps.paths import SweepPaths
 from sweeps.run.context import Materials, TrialContext
 from sweeps.run.encoders import EncoderStore
 from sweeps.run.job import Job
 from sweeps.search.records import StudyKey, TrialKey, TrialRequest
-from sweeps.search.studies import read_records
-from sweeps.spec.cells import Cell, Stage, make_cells
+from sweeps.search.studies import read_ledger
+from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.load import spec_from_json
 from ulm.model.encoder import EMBEDDING, Encoder
 from ulm.regimes import Regime
@@ -94,8 +94,7 @@ def main() -> None:
     arguments = parser.parse_args()
     paths = SweepPaths.at(arguments.folder)
     spec = spec_from_json(paths.spec_json.read_text(encoding="utf-8"), str(paths.spec_json))
-    cells, records = make_cells(spec), read_records(paths, spec)
-    ledger, _ = open_ledger(spec, cells, records)
+    ledger = read_ledger(paths, spec)
     context = TrialContext(
         spec=spec,
         domain=prepare_tokens(spec.corpus, paths.tokens).folder,
@@ -104,9 +103,9 @@ def main() -> None:
         predictions=str(paths.predictions_folder),
         models=str(paths.models),
     )
-    rows = {(row.regime, row.size, row.seed): row for row in make_rows(spec, cells, records)}
+    rows = {(row.regime, row.size, row.seed): row for row in make_rows(ledger)}
     print("| cell | mean embedding | pooled states | fine-tuned |\n| :--- | ---: | ---: | ---: |")
-    for cell in cells:
+    for cell in ledger.cells:
         row = rows.get((cell.regime, cell.size, cell.seed))
         if cell.is_general or cell.regime == Regime.BOW or row is None:
             continue

@@ -194,13 +194,13 @@ def report(folders: RunFolders) -> None:
     if len(sweeps) > 1:
         from sweeps.report.comparison import write_comparison
 
-        recorded = [(*opened, opening.ledger_of(*opened).attempts) for opened in sweeps]
+        recorded = [(paths, opening.ledger_of(paths, spec)) for paths, spec in sweeps]
         typer.echo(f"report: {write_comparison(recorded)}")
         return
     from sweeps.report.page import write_report
 
     ((paths, spec),) = sweeps
-    write_report(paths, spec, opening.ledger_of(paths, spec).attempts)
+    write_report(paths, opening.ledger_of(paths, spec))
     typer.echo(f"report: {paths.report_html}")
 
 
@@ -226,8 +226,7 @@ def advise(
     paths, spec = opening.open_sweep(folder)
     asked = {"target": target, "budget_documents": budget_documents}
     asked |= {"price_per_document": price_per_document, "price_per_gpu_hour": price_per_gpu_hour}
-    attempts = opening.ledger_of(paths, spec).attempts
-    for line in advice_lines(paths, spec, attempts, asked, emit_spec):
+    for line in advice_lines(paths, opening.ledger_of(paths, spec), asked, emit_spec):
         typer.echo(line)
 
 

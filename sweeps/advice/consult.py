@@ -1,11 +1,11 @@
 """Consult: what a sweep's folder says when it is asked (reads predictions and records).
 
-Paths, a spec, records and a question come in; advice goes out. No figure is drawn, and nothing is
-written but the spec that was asked for.
+Paths, a ledger and a question come in; advice goes out. No figure is drawn, and nothing is written
+but the spec that was asked for.
 """
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,7 @@ from sweeps.answer.predictions import fetch_predictions
 from sweeps.paths import SweepPaths
 from sweeps.programs import typed
 from sweeps.report.evidence import Evidence
-from sweeps.search.records import TrialRecord
-from sweeps.spec.values import SweepSpec
+from sweeps.search.ledger import Ledger
 
 
 def consult(evidence: Evidence, asked: Mapping[str, Any]) -> Advice:
@@ -40,8 +39,7 @@ def consult(evidence: Evidence, asked: Mapping[str, Any]) -> Advice:
 
 def advice_lines(
     paths: SweepPaths,
-    spec: SweepSpec,
-    records: Iterable[TrialRecord],
+    ledger: Ledger,
     asked: Mapping[str, Any],
     emit_spec: Path | None = None,
 ) -> list[str]:
@@ -53,9 +51,9 @@ def advice_lines(
     if emit_spec is not None:
         check_writable(emit_spec)
     fetch_predictions(paths)
-    advice = consult(Evidence.gather(paths, spec, records, {}), asked)
-    lines = [*advice.lines, f"cells to add: {advice.wanted.describe(spec)}"]
+    advice = consult(Evidence.gather(paths, ledger, {}), asked)
+    lines = [*advice.lines, f"cells to add: {advice.wanted.describe(ledger.spec)}"]
     if emit_spec is not None:
-        write_spec(spec, advice.wanted, emit_spec)
+        write_spec(ledger.spec, advice.wanted, emit_spec)
         lines.append(f"go on with: {shlex.join([typed('sweep'), 'run', str(emit_spec)])}")
     return lines

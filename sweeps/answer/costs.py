@@ -1,14 +1,15 @@
 """Costs: what a sweep spent, by regime (pure).
 
-Every attempt the ledger remembers comes in; steps, tokens, hours and money go out, of all trials:
-pruned, failed, lost and replaced ones included, because they were paid for. What counts as time and
-as waste is said in `sweeps.search.spending`.
+A ledger comes in; steps, tokens, hours and money go out, of all its attempts: pruned, failed, lost
+and replaced ones included, because they were paid for. What counts as time and as waste is said in
+`sweeps.search.spending`.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sweeps.answer.results import open_ledger, own_seconds
+from sweeps.answer.results import group_by_cell, own_seconds
+from sweeps.search.ledger import Ledger
 from sweeps.search.records import TrialRecord
 from sweeps.search.spending import Spent, sum_of
 from sweeps.spec.cells import Cell, Stage, make_cells
@@ -80,17 +81,10 @@ def recorded_rates(
     )
 
 
-def costs(
-    spec: SweepSpec, cells: Sequence[Cell], attempts: Iterable[TrialRecord]
-) -> tuple[Cost, ...]:
-    """One line per regime in the order of the cells, then the total.
-
-    Args:
-        spec: The sweep, with the price of an accelerator hour where one is known.
-        cells: All its cells.
-        attempts: Every attempt the ledger remembers.
-    """
-    ledger, groups = open_ledger(spec, cells, attempts)
+def costs(ledger: Ledger) -> tuple[Cost, ...]:
+    """One line per regime in the order of the cells, then the total."""
+    cells, groups = ledger.cells, group_by_cell(ledger.attempts)
+    price = ledger.spec.budget.price_per_accelerator_hour
 
     def cost(name: str, own: Sequence[Cell]) -> Cost:
         records = [record for cell in own for record in groups.get(cell.id, ())]
@@ -103,7 +97,7 @@ def costs(
             tokens=_sum(records, "tokens"),
             seconds=sum(own_seconds(record) for record in records),
             spent=spent,
-            money=spent.money(spec.budget.price_per_accelerator_hour),
+            money=spent.money(price),
         )
 
     regimes = dict.fromkeys(cell.regime for cell in cells)

@@ -1,9 +1,9 @@
 """Results: one row per cell of the grid, the table everything downstream reads (pure).
 
-Cells and trial records come in; `ResultRow`s and a CSV go out. A row exists for every cell,
-finished or not, so that nothing disappears silently from a figure. A cell that is asked for more
-trials keeps the score it has, and says so, until it has another. Floats are written with `repr`:
-a table read back, or made again by a resumed sweep, is equal to the last digit but for its seconds.
+A ledger comes in; `ResultRow`s and a CSV go out. A row exists for every cell, finished or not, so
+that nothing disappears silently from a figure. A cell that is asked for more trials keeps the score
+it has, and says so, until it has another. Floats are written with `repr`: a table read back, or
+made again by a resumed sweep, is equal to the last digit but for its seconds.
 """
 
 import csv
@@ -13,10 +13,9 @@ from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 from sweeps.search.decisions import Basis, CellState, CellStatus
-from sweeps.search.ledger import Ledger, replay
+from sweeps.search.ledger import Ledger
 from sweeps.search.records import StudyKey, TrialRecord, TrialState
 from sweeps.spec.cells import Cell, Stage
-from sweeps.spec.values import SweepSpec
 
 FINISHED = "finished"
 RUNNING = "running"
@@ -125,15 +124,6 @@ def trial_seconds(record: TrialRecord) -> float:
 def own_seconds(record: TrialRecord) -> float:
     """Of those, what no earlier attempt had worked already: attempts may be added up."""
     return max(0.0, trial_seconds(record) - record.inherited_seconds)
-
-
-def open_ledger(
-    spec: SweepSpec, cells: Sequence[Cell], records: Iterable[TrialRecord]
-) -> tuple[Ledger, dict[str, list[TrialRecord]]]:
-    """A ledger that only answers questions, and the records of each cell, lost ones included."""
-    groups = group_by_cell(records)
-    every = (record for group in groups.values() for record in group)
-    return replay(spec, cells, every), groups
 
 
 def _status(status: CellStatus, records: Sequence[TrialRecord], *, is_extended: bool) -> str:
@@ -256,20 +246,11 @@ def group_by_cell(records: Iterable[TrialRecord]) -> dict[str, list[TrialRecord]
     return groups
 
 
-def make_rows(
-    spec: SweepSpec, cells: Sequence[Cell], records: Iterable[TrialRecord]
-) -> tuple[ResultRow, ...]:
-    """One row per cell of the grid, in the cells' order; the general model has none.
-
-    Args:
-        spec: The spec the cells were made from; it says when a study is spent and its trial chosen.
-        cells: All cells of the sweep.
-        records: All attempts, or the latest of every trial, in any order; those of cells that are
-            not given are ignored.
-    """
-    ledger, groups = open_ledger(spec, cells, records)
+def make_rows(ledger: Ledger) -> tuple[ResultRow, ...]:
+    """One row per cell of the grid, in the cells' order; the general model has none."""
+    groups = group_by_cell(ledger.attempts)
     return tuple(
-        _row(ledger, cell, groups.get(cell.id, ())) for cell in cells if not cell.is_general
+        _row(ledger, cell, groups.get(cell.id, ())) for cell in ledger.cells if not cell.is_general
     )
 
 

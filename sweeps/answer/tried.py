@@ -1,20 +1,19 @@
 """Tried: what the search tried, score against learning rate (pure).
 
-Trial records come in; one panel per regime and stage goes out, which search curves and figures read
+A ledger comes in; one panel per regime and stage goes out, which search curves and figures read
 from. Classifier scores are in percent, as people read them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isfinite
 
-from sweeps.answer.results import open_ledger
+from sweeps.answer.results import group_by_cell
 from sweeps.search.ledger import Ledger
 from sweeps.search.records import StudyKey, TrialRecord, TrialState
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.searches import Range
 from sweeps.spec.spaces import space_of
-from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
 
@@ -72,7 +71,7 @@ def _score(record: TrialRecord, stage: Stage) -> float | None:
 
 
 def _tried(
-    spec: SweepSpec, ledger: Ledger, cell: Cell, stage: Stage, records: Iterable[TrialRecord]
+    ledger: Ledger, cell: Cell, stage: Stage, records: Iterable[TrialRecord]
 ) -> tuple[Tried, ...]:
     chosen = ledger.chosen(StudyKey(cell_id=cell.id, stage=stage))
     name = _rate_name(cell.regime)
@@ -80,7 +79,7 @@ def _tried(
         Tried(
             rate=record.params[name],
             score=_score(record, stage),
-            size_index=None if cell.size is None else spec.sizes.index(cell.size),
+            size_index=None if cell.size is None else ledger.spec.sizes.index(cell.size),
             is_chosen=chosen is not None and record.key == chosen.key,
             is_pruned=record.state is TrialState.PRUNED,
         )
@@ -90,23 +89,21 @@ def _tried(
     return tuple(sorted(tried, key=lambda trial: trial.rate))
 
 
-def search_panels(
-    spec: SweepSpec, cells: Sequence[Cell], records: Iterable[TrialRecord]
-) -> tuple[SearchPanel, ...]:
+def search_panels(ledger: Ledger) -> tuple[SearchPanel, ...]:
     """Score against learning rate, one panel per regime and stage that searched more than one.
 
     A panel needs a study with two ended trials; `final` and fixed rates have nothing to show.
     """
-    ledger, groups = open_ledger(spec, cells, records)
+    spec, groups = ledger.spec, group_by_cell(ledger.records)
     panels = []
     for stage in (Stage.LANGUAGE_MODEL, Stage.CLASSIFIER):
         num_held_out = spec.labels.num_held_out if stage is Stage.CLASSIFIER else None
         for regime in spec.regimes:
-            own = [c for c in cells if c.regime == regime.value and stage in c.stages]
+            own = [c for c in ledger.cells if c.regime == regime.value and stage in c.stages]
             studies = tuple(
                 trials
                 for cell in own
-                if (trials := _tried(spec, ledger, cell, stage, groups.get(cell.id, ())))
+                if (trials := _tried(ledger, cell, stage, groups.get(cell.id, ())))
             )
             if any(len(trials) > 1 for trials in studies):
                 searched = space_of(spec, own[0], stage)[_rate_name(regime.value)]

@@ -1,13 +1,13 @@
 """Comparison: two or more sweeps side by side on one page.
 
-Paths, spec and records of each sweep come in; one self-contained file goes out: their answers,
-their curves on one scale, what differs between their specs, their scores, gains and costs. Sweeps
-need not share seeds or documents, so no difference between them is tested.
+Paths and ledger of each sweep come in; one self-contained file goes out: their answers, their
+curves on one scale, what differs between their specs, their scores, gains and costs. Sweeps need
+not share seeds or documents, so no difference between them is tested.
 """
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,10 +37,9 @@ from sweeps.report.phrases import (
 from sweeps.report.sections import describe_curves
 from sweeps.report.sentences import answer, state_of
 from sweeps.report.series import accuracy_figure
-from sweeps.search.records import TrialRecord
+from sweeps.search.ledger import Ledger
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.spaces import accelerator
-from sweeps.spec.values import SweepSpec
 from sweeps.storage import write_whole
 from ulm.regimes import Regime
 
@@ -56,15 +55,13 @@ class Named:
     evidence: Evidence
 
 
-def write_comparison(
-    recorded: Sequence[tuple[SweepPaths, SweepSpec, Iterable[TrialRecord]]],
-) -> Path:
+def write_comparison(recorded: Sequence[tuple[SweepPaths, Ledger]]) -> Path:
     """Write the page beside the report of the first sweep; returns its path.
 
     Args:
-        recorded: Paths, spec and trial records of two or more sweeps.
+        recorded: Paths and ledgers of two or more sweeps.
     """
-    gathered = [Evidence.gather(paths, spec, records, {}) for paths, spec, records in recorded]
+    gathered = [Evidence.gather(paths, ledger, {}) for paths, ledger in recorded]
     names = Counter(evidence.spec.name for evidence in gathered)
     sweeps = [
         Named(
@@ -222,7 +219,7 @@ _NEEDS: dict[str, Said] = {
 def _costs(sweeps: Sequence[Named]) -> Table:
     lines = []
     for sweep in sweeps:
-        total = costs(sweep.evidence.spec, sweep.evidence.cells, sweep.evidence.attempts)[-1]
+        total = costs(sweep.evidence.ledger)[-1]
         hours = total.spent.accelerator_seconds / 3600
         lines.append(
             (

@@ -1,10 +1,10 @@
 """Evidence: everything a report or an advice is made from, gathered once.
 
-A sweep's paths, spec and trial records come in; rows, scores, findings, what is extrapolated and
-what was searched go out in one value that every section reads from.
+A sweep's paths and ledger come in; rows, scores, findings, what is extrapolated and what was
+searched go out in one value that every section reads from.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,13 +12,12 @@ from sweeps.answer.extrapolation import Extrapolation, extrapolate
 from sweeps.answer.findings import Findings, find, make_sweep_scores
 from sweeps.answer.majority import Majority, find_majority
 from sweeps.answer.predictions import load_hits
-from sweeps.answer.results import ResultRow, make_rows, open_ledger
+from sweeps.answer.results import ResultRow, make_rows
 from sweeps.answer.scores import Point, Scores
 from sweeps.answer.search_curves import SearchCurve, search_curve
 from sweeps.answer.tried import SearchPanel, search_panels
 from sweeps.paths import SweepPaths
-from sweeps.search.records import TrialRecord
-from sweeps.spec.cells import Cell, make_cells
+from sweeps.search.ledger import Ledger
 from sweeps.spec.meaning import CONTENT
 from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import recorded_pool
@@ -30,9 +29,7 @@ class Evidence:
 
     Args:
         paths: Where the sweep lies.
-        spec: Its spec.
-        cells: Its cells.
-        attempts: Every attempt its ledger remembers.
+        ledger: What is recorded of it.
         rows: One row per cell of the grid.
         scores: Their scores.
         findings: What was found.
@@ -42,9 +39,7 @@ class Evidence:
     """
 
     paths: SweepPaths
-    spec: SweepSpec
-    cells: tuple[Cell, ...]
-    attempts: tuple[TrialRecord, ...]
+    ledger: Ledger
     rows: tuple[ResultRow, ...]
     scores: Scores
     findings: Findings
@@ -53,32 +48,27 @@ class Evidence:
     environment: Mapping[str, str]
 
     @classmethod
-    def gather(
-        cls,
-        paths: SweepPaths,
-        spec: SweepSpec,
-        records: Iterable[TrialRecord],
-        environment: Mapping[str, str],
-    ) -> Self:
+    def gather(cls, paths: SweepPaths, ledger: Ledger, environment: Mapping[str, str]) -> Self:
         """Read predictions and compute everything."""
-        attempts, cells = tuple(records), make_cells(spec)
-        rows = make_rows(spec, cells, attempts)
+        spec, rows = ledger.spec, make_rows(ledger)
         scores = make_sweep_scores(spec, rows, load_hits(paths, rows))
         findings = find(spec, scores)
         lead = findings.lead
-        latest = open_ledger(spec, cells, attempts)[0].records
         return cls(
             paths=paths,
-            spec=spec,
-            cells=cells,
-            attempts=attempts,
+            ledger=ledger,
             rows=rows,
             scores=scores,
             findings=findings,
             model=None if lead is None else extrapolate(scores, lead.regime, spec.sizes),
-            panels=search_panels(spec, cells, latest),
+            panels=search_panels(ledger),
             environment=environment,
         )
+
+    @property
+    def spec(self) -> SweepSpec:
+        """The sweep's."""
+        return self.ledger.spec
 
     @property
     def search_curves(self) -> tuple[SearchCurve, ...]:

@@ -1,30 +1,29 @@
 """Freshness: whether a report still shows what is recorded, so that it need not be drawn again.
 
-Spec, trial records and a sweep's summary become one digest, kept beside the report; a
-report is fresh where all its files are there and the digest is the one it was made from. The
-sources of report and record count too: what an earlier version made is made again. Beside the
-digest stands which tracking record was brought up to it, so that a run with nothing new need not
-open it; a run that is killed before its record is complete leaves no such mark.
+A ledger, its spec and a sweep's summary become one digest, kept beside the report; a report is
+fresh where all its files are there and the digest is the one it was made from. The sources of
+report and record count too: what an earlier version made is made again. Beside the digest stands
+which tracking record was brought up to it, so that a run with nothing new need not open it; a run
+that is killed before its record is complete leaves no such mark.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from sweeps.paths import SweepPaths
-from sweeps.search.records import TrialRecord
+from sweeps.search.ledger import Ledger
 from sweeps.spec.load import spec_to_json
-from sweeps.spec.values import SweepSpec
 from sweeps.storage import read_object, write_whole
 
 
-def digest_of(paths: SweepPaths, spec: SweepSpec, records: Iterable[TrialRecord]) -> str:
+def digest_of(paths: SweepPaths, ledger: Ledger) -> str:
     """SHA-256, in hexadecimal, of all that a report and the tracking record are made from."""
-    content = hashlib.sha256(spec_to_json(spec).encode())
-    for text in sorted(json.dumps(asdict(r), sort_keys=True, default=str) for r in records):
-        content.update(text.encode())
+    content = hashlib.sha256(spec_to_json(ledger.spec).encode())
+    for record in ledger.attempts:
+        content.update(json.dumps(asdict(record), sort_keys=True, default=str).encode())
     rooms = (Path(__file__).parents[1] / name for name in ("answer", "record", "report"))
     sources = sorted(path for room in rooms for path in room.iterdir() if path.is_file())
     for path in (paths.summary_json, *sources):

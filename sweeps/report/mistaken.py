@@ -124,7 +124,7 @@ def _encoders(evidence: Evidence) -> Mapping[Regime, str]:
     keys: dict[Regime, str] = {}
     finals = {
         record.key.study.cell_id: record.encoder
-        for record in evidence.attempts
+        for record in evidence.ledger.attempts
         if record.key.study.stage is Stage.FINAL and record.state is TrialState.FINISHED
     }
     for row in sorted(evidence.rows, key=lambda row: (row.size or 0, -row.seed)):

@@ -19,7 +19,7 @@ from ulm.regimes import Regime
 def money_section(evidence: Evidence) -> Section:
     """What was spent by regime, and the price of a point above the cheapest reference."""
     spec = evidence.spec
-    spent = costs(spec, evidence.cells, evidence.attempts)
+    spent = costs(evidence.ledger)
     blocks: list[Block] = [costs_table(spent, accelerator(spec)), Text(text=cost_note(spec))]
     reference = _reference(evidence)
     worth = () if reference is None else worth_over(evidence.scores, evidence.rows, reference)

@@ -1,13 +1,13 @@
 """Page: a sweep's report as files: HTML, Markdown, a figure and a table.
 
-A sweep's paths, spec and trial records come in; files in `paths.report` go out, each appearing
-whole (written beside, then renamed). The page carries its figures inside and loads nothing, so it
-can be mailed. It works on an unfinished sweep and says what is missing.
+A sweep's paths and ledger come in; files in `paths.report` go out, each appearing whole (written
+beside, then renamed). The page carries its figures inside and loads nothing, so it can be mailed.
+It works on an unfinished sweep and says what is missing.
 """
 
 import html
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,7 @@ from sweeps.report.evidence import Evidence
 from sweeps.report.freshness import digest_of, forget, remember
 from sweeps.report.sections import accuracy_png, make_page
 from sweeps.report.sentences import answer
-from sweeps.search.records import TrialRecord
-from sweeps.spec.values import SweepSpec
+from sweeps.search.ledger import Ledger
 from sweeps.storage import read_object, write_whole
 
 
@@ -94,27 +93,21 @@ def _summary(paths: SweepPaths) -> dict[str, str]:
 
 
 def write_report(
-    paths: SweepPaths,
-    spec: SweepSpec,
-    records: Iterable[TrialRecord],
-    *,
-    environment: Mapping[str, str] | None = None,
+    paths: SweepPaths, ledger: Ledger, *, environment: Mapping[str, str] | None = None
 ) -> ReportFiles:
     """Write the report of a sweep, finished or not.
 
     Args:
         paths: Where the sweep lies; `paths.report` is created.
-        spec: Its spec.
-        records: Every attempt its ledger remembers.
+        ledger: What is recorded of it.
         environment: Names and texts of what it ran with; None describes this process.
 
     Returns:
         The files and what they say.
     """
-    attempts = tuple(records)
     forget(paths)
     shown = {**(describe_environment() if environment is None else environment), **_summary(paths)}
-    evidence = Evidence.gather(paths, spec, attempts, shown)
+    evidence = Evidence.gather(paths, ledger, shown)
     page, figure = make_page(evidence), accuracy_png(evidence)
     paths.report.mkdir(parents=True, exist_ok=True)
     write_whole(paths.report_html, render_html(page))
@@ -128,7 +121,7 @@ def write_report(
         figure=None if figure is None else paths.accuracy_png,
         table=paths.results_csv,
         rows=evidence.rows,
-        answer=answer(spec, evidence.findings, evidence.rows),
+        answer=answer(ledger.spec, evidence.findings, evidence.rows),
     )
-    remember(paths, digest_of(paths, spec, attempts), files.paths)
+    remember(paths, digest_of(paths, ledger), files.paths)
     return files

@@ -30,7 +30,6 @@ from sweeps.record.tracking import num_shown
 from sweeps.report.freshness import confirm_record, digest_of, fresh_files, is_recorded
 from sweeps.run.memory import MemoryPeak
 from sweeps.search.control import Control
-from sweeps.search.records import TrialRecord
 from sweeps.search.studies import OptunaStudies
 from sweeps.spec.cells import Cell, make_cells
 from sweeps.spec.load import spec_to_json
@@ -134,11 +133,10 @@ class RunSession:
         known to be complete.
         """
         self._fetch_predictions()
-        attempts = self.control.ledger.attempts
-        digest = digest_of(self._paths, self._spec, attempts)
-        files = fresh_files(self._paths, digest) or self._write_report(facts, attempts)
+        digest = digest_of(self._paths, self.control.ledger)
+        files = fresh_files(self._paths, digest) or self._write_report(facts)
         if not (self._record_is_here and is_recorded(self._paths, digest, self._record)):
-            self._publish(attempts, files)
+            self._publish(files)
         if all(record.is_over for record in self.control.records):
             self._remove_trial_folders()
 
@@ -153,11 +151,11 @@ class RunSession:
         shown = num_shown(self._paths.mlflow_db, self._spec.name)
         return f"{self._paths.mlflow_uri}, {shown} runs and models"
 
-    def _publish(self, attempts: Sequence[TrialRecord], files: tuple[Path, ...]) -> None:
+    def _publish(self, files: tuple[Path, ...]) -> None:
         if self.control.num_trained:  # else the recorder has heard of all when the run began
             self._recorder.reconcile(self.control.records, self.control.superseded)
         self.control.tell_spent()
-        rows = make_rows(self._spec, self._cells, attempts)
+        rows = make_rows(self.control.ledger)
         self._recorder.publish(rows, files, self._models(rows))
         self._has_published = True
 
@@ -186,13 +184,11 @@ class RunSession:
             except (OSError, ArrowException) as error:
                 self._listener.message(f"{place} is no longer needed, and stays ({error})")
 
-    def _write_report(
-        self, facts: dict[str, Any], records: tuple[TrialRecord, ...]
-    ) -> tuple[Path, ...]:
+    def _write_report(self, facts: dict[str, Any]) -> tuple[Path, ...]:
         from sweeps.report.page import write_report  # figures: seconds to load
 
         shown = {name: str(fact) for name, fact in facts.items() if name != "peak"}
-        return write_report(self._paths, self._spec, records, environment=shown).paths
+        return write_report(self._paths, self.control.ledger, environment=shown).paths
 
     def close(self) -> None:
         """End what still runs, and wait within limits for the recorder."""

@@ -52,7 +52,8 @@ class Books:
     def __init__(
         self, spec: SweepSpec, cells: Sequence[Cell], records: Iterable[TrialRecord] = ()
     ) -> None:
-        self._spec = spec
+        self.spec = spec
+        self.cells = tuple(cells)
         self._cells: Mapping[str, Cell] = {cell.id: cell for cell in cells}
         self._spent_seconds = 0.0
         self._running: dict[TrialKey, TrialRecord] = {}
@@ -174,7 +175,7 @@ class Books:
             for record in (*book.replaced, *book.latest.values())
             if record.outcome is not None and record.outcome.artifacts.get("encoder") == encoder
         ]
-        if len(self._spoiled.intersection(record.key for record in records)) > self._spec.retries:
+        if len(self._spoiled.intersection(record.key for record in records)) > self.spec.retries:
             return False
         for record in records:
             if self.latest(record.key) is record:
@@ -275,4 +276,4 @@ class Books:
     def _accelerators(self, record: TrialRecord) -> float:
         if record.accelerators is not None:
             return record.accelerators
-        return accelerators(self._spec, self._cells[record.key.study.cell_id].regime)
+        return accelerators(self.spec, self._cells[record.key.study.cell_id].regime)

@@ -114,7 +114,7 @@ class Ledger(Books):
         book, basis = self._books[study], self.basis(study)
         if basis is None or self.is_done(study):
             return None
-        if book.num_running >= self._spec.search.parallel_trials:
+        if book.num_running >= self.spec.search.parallel_trials:
             return None
         current = self._current(study)
         for number in range(book.wanted):
@@ -150,7 +150,7 @@ class Ledger(Books):
 
     def over_budget(self, now: float) -> bool:
         """Whether the wall hours of this run or the accelerator hours of the sweep are spent."""
-        budget = self._spec.budget
+        budget = self.spec.budget
         if budget.hours is not None and now - self._opened_at >= budget.hours * 3600:
             return True
         limit = budget.accelerator_hours
@@ -296,7 +296,7 @@ class Ledger(Books):
     def _urgency(self, study: StudyKey) -> tuple[int, float, int, int]:
         cell = self._cells[study.cell_id]
         precedence, position = _precedence(cell), self._position[cell.id]
-        if self._spec.order == "smallest_first":
+        if self.spec.order == "smallest_first":
             return (precedence, float(cell.size or 0), cell.seed, position)
         return (precedence, -self._cost[cell.id], position, 0)
 

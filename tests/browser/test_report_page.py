@@ -10,9 +10,8 @@ from sweeps.answer.results import make_rows
 from sweeps.paths import SweepPaths
 from sweeps.report.comparison import write_comparison
 from sweeps.report.page import write_report
-from sweeps.spec.cells import make_cells
 from tests.browser.conftest import PHONE
-from tests.sweeps.example_sweep import example_records, example_spec
+from tests.sweeps.example_sweep import example_records, example_spec, replayed
 
 pytestmark = pytest.mark.browser
 
@@ -45,7 +44,7 @@ def report(storage):
     records = example_records(SPEC)
     paths.predictions_folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for row in make_rows(SPEC, make_cells(SPEC), records):
+    for row in make_rows(replayed(SPEC, records)):
         hits = rng.random(500) < row.test_accuracy
         np.savez(
             paths.predictions(row.cell),
@@ -53,13 +52,13 @@ def report(storage):
             labels=hits.astype(int),
             probabilities=np.tile(np.float32([0.3, 0.7]), (500, 1)),
         )
-    return write_report(paths, SPEC, records, environment={"python": "3"})
+    return write_report(paths, replayed(SPEC, records), environment={"python": "3"})
 
 
 @pytest.fixture(scope="module")
 def half(storage):
     paths = SweepPaths(storage=storage, name="half")
-    return write_report(paths, HALF, example_records(HALF, limit=90), environment={})
+    return write_report(paths, replayed(HALF, example_records(HALF, limit=90)), environment={})
 
 
 def width(visit):
@@ -155,7 +154,7 @@ def test_a_half_finished_sweep_says_what_is_missing(open_page, half):
 
 def test_two_sweeps_stand_side_by_side(open_page, storage, report, half):
     recorded = [
-        (SweepPaths(storage=storage, name=spec.name), spec, records)
+        (SweepPaths(storage=storage, name=spec.name), replayed(spec, records))
         for spec, records in (
             (SPEC, example_records(SPEC)),
             (HALF, example_records(HALF, limit=90)),

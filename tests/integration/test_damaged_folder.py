@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from sweeps import cli
 from sweeps.report.page import write_report
-from tests.sweeps.example_sweep import example_spec
+from tests.sweeps.example_sweep import example_spec, replayed
 
 CONTENTS = {
     "nothing": b"",
@@ -24,7 +24,7 @@ CONTENTS = {
 @pytest.mark.parametrize("what", CONTENTS)
 def test_a_damaged_file_of_a_run_folder_is_left_out_or_named(what, paths):
     spec = example_spec(storage=str(paths.root), sizes=(100,))
-    write_report(paths, spec, ())
+    write_report(paths, replayed(spec, ()))
     for file in (paths.summary_json, paths.report_stamp, paths.spec_json, paths.ledger_db):
         whole = file.read_bytes()
         file.write_bytes(CONTENTS[what])

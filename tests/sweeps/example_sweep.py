@@ -4,7 +4,7 @@ import math
 import random
 from dataclasses import replace
 
-from sweeps.search.ledger import Ledger
+from sweeps.search.ledger import Ledger, replay
 from sweeps.search.records import Outcome, Progress, StudyKey, TrialRecord, TrialState
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.general import GeneralSpec
@@ -118,6 +118,11 @@ def example_records(spec, *, limit=None, diverging=lambda key: False):
             ended = replace(record, state=TrialState.FINISHED, outcome=outcome, ended_at=now)
         records.append(ended)
     return tuple(records)
+
+
+def replayed(spec, records):
+    """The ledger of these records, to be asked."""
+    return replay(spec, make_cells(spec), records)
 
 
 def cell_of(spec, regime, size, seed):

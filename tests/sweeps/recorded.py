@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-from sweeps.answer.results import make_rows
 from sweeps.paths import SweepPaths
 from sweeps.record.datasets import dataset_of
 from sweeps.record.environment import describe_environment
@@ -13,6 +12,7 @@ from sweeps.report.page import write_report
 from sweeps.run.encoders import EncoderStore
 from sweeps.run.shelf import ModelShelf
 from sweeps.spec.cells import make_cells
+from tests.sweeps.example_sweep import replayed
 from ulm.text.tokens import load_tokens
 
 sys.path.append(str(Path(__file__).parent / "run"))
@@ -43,7 +43,7 @@ def record_sweep(spec, paths, context, records):
         make_store=StoreProcess,
     )
     recorder.reconcile(records)
-    files = write_report(paths, spec, records).paths
-    rows = make_rows(spec, make_cells(spec), records)
-    recorder.publish(rows, files, ModelShelf(context.models).kept(rows, paths.models))
+    report = write_report(paths, replayed(spec, records))
+    models = ModelShelf(context.models).kept(report.rows, paths.models)
+    recorder.publish(report.rows, report.paths, models)
     return recorder.close()

@@ -390,8 +390,8 @@ def test_report_is_written_from_the_records(sweep, run_folder, monkeypatch):
     monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of())
     result = sweep("report", run_folder)
     assert result.stdout == f"report: {run_folder}/report/report.html\n"
-    ((paths, spec, records),) = calls
-    assert (paths.folder, spec.name, records) == (run_folder, "demo", ())
+    ((paths, ledger),) = calls
+    assert (paths.folder, ledger.spec.name, ledger.attempts) == (run_folder, "demo", ())
 
 
 def test_two_folders_are_reported_side_by_side(sweep, run_folder, monkeypatch):

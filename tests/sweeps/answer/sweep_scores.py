@@ -9,7 +9,7 @@ from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import make_scores
 from sweeps.paths import SweepPaths
 from sweeps.report.evidence import Evidence
-from sweeps.spec.cells import make_cells
+from tests.sweeps.example_sweep import replayed
 
 
 def rows_of(table):
@@ -45,9 +45,7 @@ def evidence_of(spec, rows, hits=None, panels=()):
     lead = findings.lead
     return Evidence(
         paths=SweepPaths(storage="nowhere", name=spec.name),
-        spec=spec,
-        cells=make_cells(spec),
-        attempts=(),
+        ledger=replayed(spec, ()),
         rows=tuple(rows),
         scores=scores,
         findings=findings,

@@ -8,13 +8,20 @@ from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.general import GeneralSpec
 from sweeps.spec.values import BudgetSpec, ResourceSpec
-from tests.sweeps.example_sweep import cell_of, example_records, example_spec, longer, study_of
+from tests.sweeps.example_sweep import (
+    cell_of,
+    example_records,
+    example_spec,
+    longer,
+    replayed,
+    study_of,
+)
 from tests.sweeps.results_table import TIMING_COLUMNS, read_csv
 from ulm.regimes import Regime
 
 
 def rows_of(spec, records):
-    return make_rows(spec, make_cells(spec), records)
+    return make_rows(replayed(spec, records))
 
 
 def row_of(spec, records, regime, size, seed):

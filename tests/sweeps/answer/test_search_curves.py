@@ -17,13 +17,13 @@ from sweeps.answer.search_curves import (
 from sweeps.answer.tried import SearchPanel, Tried, search_panels
 from sweeps.answer.worth import worth_over
 from sweeps.search.records import TrialState
-from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.cells import Stage
 from sweeps.spec.searches import Range
-from tests.sweeps.example_sweep import example_records, example_spec
+from tests.sweeps.example_sweep import example_records, example_spec, replayed
 from tests.sweeps.example_sweep import study_of as study_key
 
 SPEC = example_spec()
-PANELS = search_panels(SPEC, make_cells(SPEC), example_records(SPEC))
+PANELS = search_panels(replayed(SPEC, example_records(SPEC)))
 RATES = Range(low=1e-3, high=1e-1, log=True)
 
 
@@ -221,7 +221,7 @@ def test_every_size_of_a_sweep_has_its_rates():
 
 def test_a_panel_shows_losses_as_they_are_and_accuracies_in_percent():
     records = list(example_records(SPEC))
-    panels = {(p.regime, p.stage): p for p in search_panels(SPEC, make_cells(SPEC), records)}
+    panels = {(p.regime, p.stage): p for p in search_panels(replayed(SPEC, records))}
     for stage, unit in ((Stage.LANGUAGE_MODEL, 1), (Stage.CLASSIFIER, 100)):
         studies = panels["domain", stage].studies
         shown = {(trial.rate, trial.score) for trials in studies for trial in trials}
@@ -240,7 +240,7 @@ def test_a_pruned_trial_shows_its_last_epoch_and_a_failed_one_no_score():
         replace(record, state=state, outcome=None)
         for record, state in zip(others, (TrialState.PRUNED, TrialState.FAILED), strict=True)
     ]
-    (found,) = search_panels(SPEC, make_cells(SPEC), [finished, *ended])
+    (found,) = search_panels(replayed(SPEC, [finished, *ended]))
     scores = {trial.rate: (trial.score, trial.is_pruned) for trial in found.studies[0]}
     assert scores == {
         finished.params["learning_rate"]: (100 * finished.outcome.value, False),

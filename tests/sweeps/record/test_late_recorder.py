@@ -6,7 +6,7 @@ from sweeps.record.recorder import ListRecorder
 from sweeps.search.records import TrialState
 from sweeps.search.spending import Spent
 from sweeps.spec.cells import make_cells
-from tests.sweeps.example_sweep import example_records, example_spec
+from tests.sweeps.example_sweep import example_records, example_spec, replayed
 from ulm.regimes import Regime
 
 SPEC = example_spec(regimes=(Regime.BOW,), seeds=(0,))
@@ -44,13 +44,13 @@ def test_the_first_event_makes_it_and_tells_it_what_was_told_before():
     late.ended(RECORDS[1])
     late.spent(Spent(accelerator_seconds=9.0))
     late.reconcile(RECORDS)
-    late.publish(make_rows(SPEC, CELLS, RECORDS), ())
+    late.publish(make_rows(replayed(SPEC, RECORDS)), ())
     assert late.close()
 
     (made,) = make.made
     direct = ListRecorder(spec=SPEC, cells=CELLS)
     direct.reconcile(RECORDS)
-    direct.publish(make_rows(SPEC, CELLS, RECORDS), ())
+    direct.publish(make_rows(replayed(SPEC, RECORDS)), ())
     assert set(made.runs) == set(direct.runs)
     (sweep,) = [run for run in made.runs.values() if run.kind == "sweep"]
     assert sweep.totals[0].value == 9.0

@@ -3,13 +3,12 @@ from dataclasses import replace
 from sweeps.answer.results import FAILED, make_rows
 from sweeps.record.notes import answer_of, cell_note, curve_note, experiment_note, trial_note
 from sweeps.record.views import VIEWS
-from sweeps.spec.cells import make_cells
-from tests.sweeps.example_sweep import cell_of, example_records, example_spec
+from tests.sweeps.example_sweep import cell_of, example_records, example_spec, replayed
 
 SPEC = example_spec(sizes=(100, 1600))
 CELL = cell_of(SPEC, "domain", 1600, 0)
 RECORDS = example_records(SPEC)
-(ROW,) = [row for row in make_rows(SPEC, make_cells(SPEC), RECORDS) if row.cell == CELL.id]
+(ROW,) = [row for row in make_rows(replayed(SPEC, RECORDS)) if row.cell == CELL.id]
 
 
 def test_the_answer_is_what_stands_below_its_heading_without_figures_and_details():

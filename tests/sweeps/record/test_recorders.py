@@ -25,13 +25,13 @@ from sweeps.search.spending import Spent
 from sweeps.search.studies import OptunaStudies
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import TrackingSpec
-from tests.sweeps.example_sweep import example_records, example_spec, longer
+from tests.sweeps.example_sweep import example_records, example_spec, longer, replayed
 from ulm.regimes import Regime
 
 SPEC = example_spec(regimes=(Regime.BOW, Regime.DOMAIN), sizes=(100, 400), seeds=(0,))
 CELLS = make_cells(SPEC)
 RECORDS = example_records(SPEC)
-ROWS = make_rows(SPEC, CELLS, RECORDS)
+ROWS = make_rows(replayed(SPEC, RECORDS))
 
 CORPUS = Dataset(
     name="reviews", digest="1a2b3c", source="{}", profile='{"documents": 9}', context="domain"
@@ -206,7 +206,7 @@ def test_a_sweep_that_is_stopped_while_it_is_extended_keeps_its_scores_and_says_
     more = longer(SPEC, classifier=5)
     known = {record.key for record in RECORDS}
     (new, *_) = (r for r in example_records(more) if r.key not in known)
-    rows = make_rows(more, CELLS, [*RECORDS, new])
+    rows = make_rows(replayed(more, [*RECORDS, new]))
     whole = place.open()
     whole.reconcile(RECORDS)
     whole.publish(ROWS, ())

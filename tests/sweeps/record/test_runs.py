@@ -10,7 +10,14 @@ from sweeps.record.runs import RunStatus, curve_runs, trial_run
 from sweeps.search.records import Progress, TrialState
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import LedgerSpec, TrackingSpec
-from tests.sweeps.example_sweep import cell_of, example_records, example_spec, longer, study_of
+from tests.sweeps.example_sweep import (
+    cell_of,
+    example_records,
+    example_spec,
+    longer,
+    replayed,
+    study_of,
+)
 
 SPEC = example_spec()
 RECORDS = example_records(SPEC)
@@ -108,7 +115,7 @@ def test_the_digest_sees_content_and_not_times():
 
 
 def test_a_curve_has_a_point_at_every_size_and_a_level_line_where_there_is_no_size():
-    rows = make_rows(SPEC, make_cells(SPEC), RECORDS)
+    rows = make_rows(replayed(SPEC, RECORDS))
     runs = {run.key: run for run in curve_runs(SPEC, rows)}
     assert len(runs) == 5 * 2
 
@@ -130,7 +137,7 @@ def test_cells_that_are_asked_for_more_trials_keep_their_runs_and_the_sweep_has_
     for spec in (SPEC, more):
         book = RunBook(spec=spec, cells=cells)
         book.reconcile(RECORDS)
-        runs = book.publish(make_rows(spec, cells, RECORDS), ())
+        runs = book.publish(make_rows(replayed(spec, RECORDS)), ())
         told[spec] = {run.key: run for run in runs}, book.close()[-1]
     (before, ended), (after, stopped) = told[SPEC], told[more]
     assert (ended.status, stopped.status) == (RunStatus.FINISHED, RunStatus.KILLED)
@@ -145,7 +152,7 @@ def test_cells_that_are_asked_for_more_trials_keep_their_runs_and_the_sweep_has_
 
 def test_a_cell_run_has_its_size_as_a_number_that_a_chart_can_have_for_an_axis():
     book = RunBook(spec=SPEC, cells=make_cells(SPEC))
-    runs = book.publish(make_rows(SPEC, make_cells(SPEC), RECORDS), ())
+    runs = book.publish(make_rows(replayed(SPEC, RECORDS)), ())
     sizes = {}
     for run in (run for run in runs if run.kind == "cell"):
         told = {point.name: point.value for point in run.points}

@@ -9,13 +9,13 @@ from sweeps.answer.results import make_rows
 from sweeps.record.book import RunBook
 from sweeps.record.views import EXPERIMENT, TAG, VIEWS, experiment_tags
 from sweeps.spec.cells import make_cells
-from tests.sweeps.example_sweep import example_records, example_spec
+from tests.sweeps.example_sweep import example_records, example_spec, replayed
 
 SPEC = example_spec()
 CELLS = make_cells(SPEC)
 RECORDS = example_records(SPEC)
 BOOK = RunBook(spec=SPEC, cells=CELLS)
-RUNS = (*BOOK.reconcile(RECORDS), *BOOK.publish(make_rows(SPEC, CELLS, RECORDS), ()))
+RUNS = (*BOOK.reconcile(RECORDS), *BOOK.publish(make_rows(replayed(SPEC, RECORDS)), ()))
 
 
 def shown_by(view):

@@ -6,7 +6,7 @@ import pytest
 from sweeps.paths import SweepPaths
 from sweeps.report.comparison import write_comparison
 from sweeps.spec.values import LabelSpec
-from tests.sweeps.example_sweep import example_records, example_spec
+from tests.sweeps.example_sweep import example_records, example_spec, replayed
 
 FIRST = example_spec(name="first")
 SECOND = example_spec(name="second", labels=LabelSpec(train=50), sizes=(100, 800), seeds=(0, 1, 2))
@@ -20,8 +20,7 @@ def compare(tmp_path):
         recorded = [
             (
                 SweepPaths(storage=str(tmp_path / storage), name=spec.name),
-                spec,
-                example_records(spec, limit=limit),
+                replayed(spec, example_records(spec, limit=limit)),
             )
             for spec, storage in zip(specs, storages, strict=True)
         ]

@@ -5,7 +5,7 @@ import pytest
 from sweeps.paths import SweepPaths
 from sweeps.report import page
 from sweeps.report.freshness import confirm_record, digest_of, fresh_files, is_recorded
-from tests.sweeps.example_sweep import example_records, example_spec
+from tests.sweeps.example_sweep import example_records, example_spec, replayed
 
 SPEC = example_spec(sizes=(100,))
 RECORDS = example_records(SPEC)
@@ -17,12 +17,12 @@ def paths(tmp_path):
 
 
 def files_of(paths, spec=SPEC, records=RECORDS):
-    return fresh_files(paths, digest_of(paths, spec, records))
+    return fresh_files(paths, digest_of(paths, replayed(spec, records)))
 
 
 def test_a_report_is_fresh_until_what_it_shows_changes(paths):
     assert files_of(paths) == ()
-    written = page.write_report(paths, SPEC, RECORDS).paths
+    written = page.write_report(paths, replayed(SPEC, RECORDS)).paths
     assert files_of(paths) == written
     assert files_of(paths, records=RECORDS[::-1]) == written, "the order of records shows nothing"
     assert files_of(paths, records=RECORDS[:-1]) == ()
@@ -32,42 +32,42 @@ def test_a_report_is_fresh_until_what_it_shows_changes(paths):
 
 
 def test_a_report_with_a_file_missing_is_stale(paths):
-    page.write_report(paths, SPEC, RECORDS)
+    page.write_report(paths, replayed(SPEC, RECORDS))
     paths.accuracy_png.unlink()
     assert files_of(paths) == ()
 
 
 @pytest.mark.parametrize("told", ["", "{}", "[]", '{"digest": 1, "files": []}'])
 def test_a_damaged_stamp_is_no_stamp(paths, told):
-    page.write_report(paths, SPEC, RECORDS)
+    page.write_report(paths, replayed(SPEC, RECORDS))
     paths.report_stamp.write_text(told, encoding="utf-8")
     assert files_of(paths) == ()
 
 
 def test_a_report_that_could_not_be_finished_is_stale(paths, monkeypatch):
-    page.write_report(paths, SPEC, RECORDS)
+    page.write_report(paths, replayed(SPEC, RECORDS))
 
     def full_disk(path, content):
         raise OSError("no space left")
 
     monkeypatch.setattr(page, "write_whole", full_disk)
     with pytest.raises(OSError, match="no space left"):
-        page.write_report(paths, SPEC, RECORDS)
+        page.write_report(paths, replayed(SPEC, RECORDS))
     assert files_of(paths) == ()
 
 
 def test_a_complete_record_is_remembered_until_anything_changes(paths):
     def recorded(record="sqlite:///a", records=RECORDS):
-        return is_recorded(paths, digest_of(paths, SPEC, records), record)
+        return is_recorded(paths, digest_of(paths, replayed(SPEC, records)), record)
 
     confirm_record(paths, "sqlite:///a")
     assert not recorded(), "there is no report to be in it"
-    page.write_report(paths, SPEC, RECORDS)
+    page.write_report(paths, replayed(SPEC, RECORDS))
     assert not recorded()
     confirm_record(paths, "sqlite:///a")
     assert recorded()
     assert files_of(paths), "the report stays fresh"
     assert not recorded("http://elsewhere:5000")
     assert not recorded(records=RECORDS[:-1])
-    page.write_report(paths, SPEC, RECORDS)
+    page.write_report(paths, replayed(SPEC, RECORDS))
     assert not recorded(), "a new report is not yet recorded"

@@ -18,12 +18,12 @@ from sweeps.report.page import words, write_report
 from sweeps.report.phrases import joined
 from sweeps.report.sentences import answer
 from sweeps.search.records import TrialState
-from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.cells import Stage
 from sweeps.spec.general import GeneralSpec
 from sweeps.spec.searches import Range
 from sweeps.spec.values import BudgetSpec
 from tests.sweeps.answer.sweep_scores import curve, findings_of
-from tests.sweeps.example_sweep import example_records, example_spec, longer, study_of
+from tests.sweeps.example_sweep import example_records, example_spec, longer, replayed, study_of
 from tests.sweeps.results_table import read_csv
 from ulm.regimes import Regime
 
@@ -65,7 +65,7 @@ class Page(HTMLParser):
 
 
 def test_a_full_report_has_its_four_files_and_nothing_half_written(paths):
-    files = write_report(paths, SPEC, example_records(SPEC))
+    files = write_report(paths, replayed(SPEC, example_records(SPEC)))
     assert {file.name for file in paths.report.iterdir()} == {
         "report.html",
         "report.md",
@@ -79,7 +79,7 @@ def test_a_full_report_has_its_four_files_and_nothing_half_written(paths):
 
 
 def test_the_page_is_whole_and_loads_nothing(paths):
-    files = write_report(paths, SPEC, example_records(SPEC))
+    files = write_report(paths, replayed(SPEC, example_records(SPEC)))
     page = Page(files.html.read_text())
     assert len(page.images) == 2 + 2 + 2 + 7  # curves and losses twice, for a phone too
     assert all(page.images), "every figure says in words what it shows"
@@ -104,7 +104,7 @@ def test_the_page_is_whole_and_loads_nothing(paths):
 
 
 def test_page_and_markdown_give_the_same_answer(paths):
-    files = write_report(paths, SPEC, example_records(SPEC))
+    files = write_report(paths, replayed(SPEC, example_records(SPEC)))
     page, markdown = files.html.read_text(), files.markdown.read_text()
     for sentence in files.answer:
         assert str(words(sentence)) in page
@@ -113,7 +113,7 @@ def test_page_and_markdown_give_the_same_answer(paths):
 
 
 def test_markdown_tables_have_as_many_cells_as_their_header(paths):
-    markdown = write_report(paths, SPEC, example_records(SPEC)).markdown.read_text()
+    markdown = write_report(paths, replayed(SPEC, example_records(SPEC))).markdown.read_text()
     tables = [block for block in markdown.split("\n\n") if block.lstrip().startswith("|")]
     assert len(tables) == 12
     for table in tables:
@@ -123,7 +123,7 @@ def test_markdown_tables_have_as_many_cells_as_their_header(paths):
 def test_a_half_finished_sweep_says_what_is_missing(paths):
     spec = replace(SPEC, order="smallest_first")
     records = example_records(spec, limit=70, diverging=lambda key: key.study == FAILING)
-    files = write_report(paths, spec, records)
+    files = write_report(paths, replayed(spec, records))
     text = Page(files.html.read_text()).text
     finished = sum(row.is_finished for row in files.rows)
     assert 0 < finished < 18
@@ -137,8 +137,8 @@ def test_a_half_finished_sweep_says_what_is_missing(paths):
 
 
 def test_a_sweep_that_is_asked_for_more_trials_keeps_its_report_and_says_so(paths):
-    whole = write_report(paths, SPEC, example_records(SPEC)).answer
-    files = write_report(paths, longer(SPEC, classifier=9), example_records(SPEC))
+    whole = write_report(paths, replayed(SPEC, example_records(SPEC))).answer
+    files = write_report(paths, replayed(longer(SPEC, classifier=9), example_records(SPEC)))
     assert files.answer == whole
     text = Page(files.html.read_text()).text
     assert "All 18 cells of the grid are finished, 16 of them by the search before" in text
@@ -147,17 +147,17 @@ def test_a_sweep_that_is_asked_for_more_trials_keeps_its_report_and_says_so(path
 
 def test_why_cells_are_unfinished_stands_in_the_report():
     spec = replace(SPEC, budget=BudgetSpec(accelerator_hours=1e-4, hours=2.0))
-    rows = make_rows(spec, make_cells(spec), example_records(SPEC, limit=2))
+    rows = make_rows(replayed(spec, example_records(SPEC, limit=2)))
     notes = caveats(spec, rows)
     assert any(note.endswith(": incomplete: budget spent after 1 of 5 trials.") for note in notes)
     assert any(note.endswith(": unstarted: budget spent.") for note in notes)
     assert "A run starts no trial after 2 h (`budget.hours`); the next goes on." in notes
-    finished = make_rows(spec, make_cells(spec), example_records(SPEC))
+    finished = make_rows(replayed(spec, example_records(SPEC)))
     assert not any("budget" in note for note in caveats(spec, finished))
 
 
 def test_a_reader_is_told_that_the_general_model_knows_the_domain():
-    rows = make_rows(SPEC, make_cells(SPEC), example_records(SPEC))
+    rows = make_rows(replayed(SPEC, example_records(SPEC)))
     same = replace(SPEC, general=GeneralSpec(kind=SPEC.corpus.kind))
     (note,) = set(caveats(same, rows)) - set(caveats(SPEC, rows))
     assert note.startswith("The general model was pretrained on the domain's own documents")
@@ -166,7 +166,7 @@ def test_a_reader_is_told_that_the_general_model_knows_the_domain():
 
 
 def test_a_reader_is_told_that_parallel_trials_give_up_the_same_table():
-    rows = make_rows(SPEC, make_cells(SPEC), example_records(SPEC))
+    rows = make_rows(replayed(SPEC, example_records(SPEC)))
     parallel = replace(SPEC, search=replace(SPEC.search, parallel_trials=2))
     (note,) = set(caveats(parallel, rows)) - set(caveats(SPEC, rows))
     assert note.startswith("2 trials of a study may run at once (`search.parallel_trials`)")
@@ -174,7 +174,7 @@ def test_a_reader_is_told_that_parallel_trials_give_up_the_same_table():
 
 
 def test_a_sweep_with_nothing_finished_has_a_report_without_figure(paths):
-    files = write_report(paths, SPEC, ())
+    files = write_report(paths, replayed(SPEC, ()))
     assert files.figure is None
     assert not paths.accuracy_png.exists()
     assert files.answer == ("No answer yet. None of 18 cells is finished yet.",)
@@ -184,14 +184,14 @@ def test_a_sweep_with_nothing_finished_has_a_report_without_figure(paths):
 def test_a_lost_and_a_running_trial_do_not_stop_the_report(paths):
     first, second = example_records(SPEC, limit=2)
     running = replace(second, state=TrialState.RUNNING, outcome=None, ended_at=None)
-    files = write_report(paths, SPEC, [replace(first, state=TrialState.LOST), running])
+    files = write_report(paths, replayed(SPEC, [replace(first, state=TrialState.LOST), running]))
     assert not any(row.is_finished for row in files.rows)
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path):
-    records = example_records(SPEC)
+    ledger = replayed(SPEC, example_records(SPEC))
     first, second = (
-        write_report(SweepPaths(storage=str(tmp_path), name=name), SPEC, records, environment={})
+        write_report(SweepPaths(storage=str(tmp_path), name=name), ledger, environment={})
         for name in ("a", "b")
     )
     for one, other in zip(first.paths, second.paths, strict=True):
@@ -201,7 +201,7 @@ def test_the_same_records_give_the_same_bytes(tmp_path):
 def test_environment_and_the_runs_summary_are_shown_and_escaped(paths):
     paths.folder.mkdir(parents=True)
     paths.summary_json.write_text(json.dumps({"peak_gib": 3.21987, "nested": {"a": 1}}))
-    files = write_report(paths, SPEC, (), environment={"command": "sweep run <a>&b"})
+    files = write_report(paths, replayed(SPEC, ()), environment={"command": "sweep run <a>&b"})
     assert "sweep run &lt;a&gt;&amp;b" in files.html.read_text()
     assert "3.22" in Page(files.html.read_text()).text
     assert "nested" not in files.markdown.read_text()
@@ -209,7 +209,7 @@ def test_environment_and_the_runs_summary_are_shown_and_escaped(paths):
 
 def test_per_document_predictions_enter_the_intervals_when_every_cell_has_them(paths):
     records = example_records(SPEC)
-    rows = make_rows(SPEC, make_cells(SPEC), records)
+    rows = make_rows(replayed(SPEC, records))
     paths.predictions_folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     for row in rows:
@@ -220,7 +220,7 @@ def test_per_document_predictions_enter_the_intervals_when_every_cell_has_them(p
             labels=hits.astype(int),
             probabilities=np.tile(np.float32([0.2, 0.8]), (1000, 1)),
         )
-    files = write_report(paths, SPEC, records)
+    files = write_report(paths, replayed(SPEC, records))
     assert "over 2 seeds and the choice of test documents" in files.answer[-1]
 
 
@@ -415,21 +415,21 @@ def test_settings_at_the_edge_of_their_range_are_a_caveat():
 
 
 def test_many_missing_cells_are_counted_and_few_are_named():
-    rows = make_rows(SPEC, make_cells(SPEC), ())
+    rows = make_rows(replayed(SPEC, ()))
     assert "6 cells of `domain` and 6 cells of `ulm+domain`: unstarted." in caveats(SPEC, rows)[0]
     assert caveats(SPEC, rows[:2])[0] == "`bow` seed 0 and `bow` seed 1: unstarted."
 
 
 def test_costs_count_every_trial_and_sum_to_the_total():
     records = example_records(SPEC)
-    *lines, total = costs(SPEC, make_cells(SPEC), records)
+    *lines, total = costs(replayed(SPEC, records))
     assert [line.name for line in lines] == ["general", *(regime.value for regime in Regime)]
     assert total.num_trials == len(records) == sum(line.num_trials for line in lines)
     assert total.steps == sum(record.outcome.metrics["steps"] for record in records)
     assert total.spent.accelerator_seconds == pytest.approx(total.seconds)
     assert (total.spent.wasted_seconds, total.money) == (0, None)
     lost = replace(records[0], state=TrialState.LOST, outcome=None)
-    assert costs(SPEC, make_cells(SPEC), [lost])[-1].seconds == pytest.approx(
+    assert costs(replayed(SPEC, [lost]))[-1].seconds == pytest.approx(
         records[0].ended_at - records[0].started_at
     )
 
@@ -439,23 +439,23 @@ def test_an_attempt_that_was_lost_is_paid_for_and_wasted():
     first, *others = example_records(spec)
     lost = replace(first, state=TrialState.LOST, outcome=None, ended_at=first.started_at + 100)
     again = replace(first, key=replace(first.key, attempt=1))
-    whole = costs(spec, make_cells(spec), [first, *others])[-1]
-    broken = costs(spec, make_cells(spec), [lost, again, *others])[-1]
+    whole = costs(replayed(spec, [first, *others]))[-1]
+    broken = costs(replayed(spec, [lost, again, *others]))[-1]
     assert broken.num_trials == whole.num_trials + 1
     assert broken.spent.wasted_seconds == 100
     assert broken.money == pytest.approx(whole.money + 1.0)
-    rows = make_rows(spec, make_cells(spec), [lost, again, *others])
+    rows = make_rows(replayed(spec, [lost, again, *others]))
     assert [row.trials for row in rows] == [
-        row.trials for row in make_rows(spec, make_cells(spec), [first, *others])
+        row.trials for row in make_rows(replayed(spec, [first, *others]))
     ]
 
 
 def test_the_cost_table_has_money_only_where_its_price_is_known(paths):
     records = example_records(SPEC)
     header = "| CPU hours | of these wasted |"
-    assert f"{header}\n" in write_report(paths, SPEC, records).markdown.read_text()
+    assert f"{header}\n" in write_report(paths, replayed(SPEC, records)).markdown.read_text()
     priced = replace(SPEC, budget=BudgetSpec(price_per_accelerator_hour=2.0))
-    markdown = write_report(paths, priced, records).markdown.read_text()
+    markdown = write_report(paths, replayed(priced, records)).markdown.read_text()
     assert f"{header} money |\n" in markdown
     assert "One CPU hour is counted as 2." in markdown
 

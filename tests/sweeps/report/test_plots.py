@@ -16,14 +16,14 @@ from sweeps.report.search_plots import draw_expected, draw_panel, opacity, range
 from sweeps.report.series import accuracy_figure
 from sweeps.spec.cells import Stage, make_cells
 from tests.sweeps.answer.sweep_scores import findings_of
-from tests.sweeps.example_sweep import example_records, example_spec, study_of
+from tests.sweeps.example_sweep import example_records, example_spec, replayed, study_of
 
 SPEC = example_spec(sizes=(100, 200, 400, 800, 1600), seeds=(0, 1, 2))
 CELLS = make_cells(SPEC)
 DIVERGED = study_of(SPEC, "scratch", None, 1, Stage.CLASSIFIER)
 RECORDS = example_records(SPEC, diverging=lambda key: key.study == DIVERGED and key.number == 1)
-ROWS = make_rows(SPEC, CELLS, RECORDS)
-PANELS = search_panels(SPEC, CELLS, RECORDS)
+ROWS = make_rows(replayed(SPEC, RECORDS))
+PANELS = search_panels(replayed(SPEC, RECORDS))
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_an_interval_that_runs_away_does_not_flatten_the_lines(figure):
 
 def test_a_figure_of_one_size_and_one_seed_is_drawn():
     spec = example_spec(sizes=(100,), seeds=(0,))
-    rows = make_rows(spec, make_cells(spec), example_records(spec))
+    rows = make_rows(replayed(spec, example_records(spec)))
     drawn = draw_curves(
         accuracy_figure(spec, findings_of(spec, rows)), "{:.1f} %", title=("a", "b")
     )

@@ -22,10 +22,10 @@ from sweeps.report.phrases import digits, grouped, plus, signed, with_interval
 from sweeps.report.searching import needed_rates, searching_section
 from sweeps.report.sections import accuracy_plot, accuracy_png, answer_section, make_page
 from sweeps.report.sentences import gaps_of
-from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.cells import Stage
 from sweeps.spec.values import BudgetSpec
 from tests.sweeps.answer.sweep_scores import curve, findings_of, rows_of
-from tests.sweeps.example_sweep import example_records, example_spec
+from tests.sweeps.example_sweep import example_records, example_spec, replayed
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource, Part
 from ulm.text.tokens import prepare_tokens
@@ -35,7 +35,8 @@ RECORDS = example_records(SPEC)
 
 
 def gathered(folder, spec=SPEC, records=RECORDS):
-    return Evidence.gather(SweepPaths(storage=str(folder), name=spec.name), spec, records, {})
+    paths = SweepPaths(storage=str(folder), name=spec.name)
+    return Evidence.gather(paths, replayed(spec, records), {})
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +155,7 @@ def test_domain_passes_only_where_it_stays_above(evidence, domain, text):
         **curve("ulm+domain", dict.fromkeys(sizes, 0.8), (0, 0, 0)),
         **curve("domain", means, (0, 0.001, -0.001)),
     }
-    found = replace(evidence, spec=spec, findings=findings_of(spec, rows_of(table)))
+    found = replace(evidence, ledger=replayed(spec, ()), findings=findings_of(spec, rows_of(table)))
     assert text in text_of(growth_section(found))
 
 
@@ -198,7 +199,7 @@ def test_a_point_costs_money_where_an_hour_has_a_price(tmp_path):
 
 
 def rows_at(spec, regime, size):
-    rows = make_rows(spec, make_cells(spec), RECORDS)
+    rows = make_rows(replayed(spec, RECORDS))
     return [row for row in rows if (row.regime, row.size) == (regime, size)]
 
 
@@ -275,7 +276,7 @@ def _keep_predictions(paths, spec, records, tokens):
     test = np.flatnonzero(tokens.parts == Part.TEST)
     labels = tokens.labels[test].astype(int)
     paths.predictions_folder.mkdir(parents=True)
-    for row in make_rows(spec, make_cells(spec), records):
+    for row in make_rows(replayed(spec, records)):
         right = np.arange(len(test)) < len(test) - 1 if row.size == 1600 else np.zeros(len(test))
         of_label = np.where(right, 0.9, 0.2)
         probabilities = np.zeros((len(test), 2), dtype=np.float32)

@@ -10,15 +10,14 @@ from sweeps.answer.extrapolation import extrapolate, range_of
 from sweeps.answer.results import make_rows
 from sweeps.answer.tried import search_panels
 from sweeps.report.series import accuracy_figure, loss_figure, region_of, spread
-from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.cells import Stage
 from tests.sweeps.answer.sweep_scores import curve, findings_of, scores_of
-from tests.sweeps.example_sweep import example_records, example_spec, study_of
+from tests.sweeps.example_sweep import example_records, example_spec, replayed, study_of
 
 SPEC = example_spec()
-CELLS = make_cells(SPEC)
 DIVERGED = study_of(SPEC, "scratch", None, 1, Stage.CLASSIFIER)
 RECORDS = example_records(SPEC, diverging=lambda key: key.study == DIVERGED and key.number == 1)
-ROWS = make_rows(SPEC, CELLS, RECORDS)
+ROWS = make_rows(replayed(SPEC, RECORDS))
 
 
 def test_the_accuracy_figure_holds_every_seed_and_the_mean_in_percent():
@@ -58,7 +57,7 @@ def test_the_loss_figure_is_the_mean_of_the_chosen_language_models():
 
 
 def test_the_search_panels_show_every_trial_and_rings_the_chosen_one():
-    panels = {(panel.regime, panel.stage): panel for panel in search_panels(SPEC, CELLS, RECORDS)}
+    panels = {(p.regime, p.stage): p for p in search_panels(replayed(SPEC, RECORDS))}
     assert len(panels) == 2 + 5
     models = panels["domain", Stage.LANGUAGE_MODEL]
     assert len(models.studies) == 3 * 2
@@ -70,7 +69,7 @@ def test_the_search_panels_show_every_trial_and_rings_the_chosen_one():
 
 
 def test_a_diverged_trial_has_no_score_and_is_still_shown():
-    panels = search_panels(SPEC, CELLS, RECORDS)
+    panels = search_panels(replayed(SPEC, RECORDS))
     (panel,) = [panel for panel in panels if panel.regime == "scratch"]
     trials = [trial for study in panel.studies for trial in study]
     assert sum(trial.score is None for trial in trials) == 1
@@ -122,7 +121,7 @@ def test_the_region_is_the_range_that_the_page_states_over_two_seeds_too():
 def test_nothing_finished_is_an_empty_figure():
     assert accuracy_figure(SPEC, findings_of(SPEC, [])).is_empty
     assert loss_figure(SPEC, []).is_empty
-    assert search_panels(SPEC, CELLS, []) == ()
+    assert search_panels(replayed(SPEC, [])) == ()
 
 
 @given(

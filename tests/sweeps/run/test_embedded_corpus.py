@@ -7,7 +7,6 @@ import pytest
 
 from sweeps.answer.results import make_rows
 from sweeps.run.encoders import InMemoryEncoders
-from sweeps.spec.cells import make_cells
 from sweeps.spec.load import load_spec
 from tests.sweeps.run.tiny import context_of, run_in_process
 from ulm.regimes import Regime
@@ -28,8 +27,7 @@ def test_domain_text_helps_on_the_embedded_corpus(tmp_path):
     spec = replace(demo, storage=str(tmp_path), seeds=SEEDS, sizes=(SMALL, LARGE), search=search)
     control = run_in_process(spec, context_of(spec, tmp_path / "tokens"), InMemoryEncoders())
     accuracy = {
-        (row.regime, row.size, row.seed): row.test_accuracy
-        for row in make_rows(spec, make_cells(spec), control.records)
+        (row.regime, row.size, row.seed): row.test_accuracy for row in make_rows(control.ledger)
     }
 
     def average(regime, size=None):
