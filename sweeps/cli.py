@@ -155,7 +155,7 @@ def run(
         listener.finished()
 
     paths = SweepPaths.of(loaded)
-    for line in (*run_lines(summary, paths, loaded), *summary.answer.splitlines()[:1]):
+    for line in (*run_lines(summary, paths, loaded), *summary.answer[:1]):
         typer.echo(line)
 
 

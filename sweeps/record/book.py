@@ -6,12 +6,11 @@ runs that changed.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from sweeps.answer.results import ResultRow, group_by_cell
 from sweeps.clock import steady_time
 from sweeps.record.datasets import Dataset, part_of
-from sweeps.record.notes import NOTE, answer_of, sweep_note
+from sweeps.record.notes import NOTE, sweep_note
 from sweeps.record.runs import Point, Run, RunStatus, cell_run, curve_runs, trial_run
 from sweeps.search.records import TrialKey, TrialRecord
 from sweeps.search.spending import Spent
@@ -72,7 +71,8 @@ class RunBook:
         self._superseded: frozenset[TrialKey] = frozenset()
         self._rows: tuple[ResultRow, ...] = ()
         self._totals: tuple[Point, ...] = ()
-        self._note = f"Sweep `{spec.name}`: the report appears here when the sweep ends."
+        waits = f"Sweep `{spec.name}`: the report appears here when the sweep ends."
+        self._answer: Sequence[str] = (waits,)
 
     def sweep_run(self, status: RunStatus = RunStatus.RUNNING) -> Run:
         """The sweep's own run; settled keys of the spec are params, the others tags."""
@@ -89,7 +89,7 @@ class RunBook:
                 **{f"spec.{key}": text for key, text in open_keys.items()},
                 **{f"env.{key}": text[:500] for key, text in self._environment.items()},
                 "ulm.cells": f"{finished} of {len(self._rows)} finished" if self._rows else "",
-                NOTE: sweep_note(self._note),
+                NOTE: sweep_note(self._answer),
             },
             datasets=self._datasets,
             started_at=self._begin,
@@ -141,12 +141,10 @@ class RunBook:
         trials = self.trial_runs((*records, *old))
         return (self.sweep_run(), *trials)
 
-    def publish(self, rows: Sequence[ResultRow], files: Sequence[Path]) -> tuple[Run, ...]:
+    def publish(self, rows: Sequence[ResultRow], answer: Sequence[str] = ()) -> tuple[Run, ...]:
         """Runs of ended cells, of curves, and the sweep's with the report's answer as its note."""
         self._rows = tuple(rows)
-        note = next((file for file in files if file.suffix == ".md" and file.exists()), None)
-        if note is not None:
-            self._note = answer_of(note.read_text(encoding="utf-8"))
+        self._answer = answer or self._answer
         records = group_by_cell(self._records.values())
         cells = [
             self._cell_run(row, records.get(row.cell, []))

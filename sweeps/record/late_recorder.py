@@ -68,9 +68,10 @@ class LateRecorder:
         rows: Sequence[ResultRow],
         files: Sequence[Path],
         models: Sequence[FittedModel] = (),
+        answer: Sequence[str] = (),
     ) -> None:
         """See `Recorder`."""
-        self.open().publish(rows, files, models)
+        self.open().publish(rows, files, models, answer)
 
     def close(self) -> bool:
         """See `Recorder`; one that was never opened has nothing left to record."""

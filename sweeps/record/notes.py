@@ -1,6 +1,6 @@
 """Notes: what the page of a run says of it, in Markdown (pure)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sweeps.answer.results import ResultRow
 from sweeps.record.models import FittedModel
@@ -13,27 +13,21 @@ NOTE = "mlflow.note.content"
 MAX_NOTE = 5000  # characters; MLflow refuses tags above 8000
 
 
-def answer_of(markdown: str) -> str:
-    """The answer of a report: what stands below its `## Answer`, figures and details left out."""
-    _, _, below = markdown.partition("\n## Answer\n")
-    section = below.partition("\n## ")[0].partition("\n### ")[0]
-    lines = [line for line in section.splitlines() if not line.startswith("![")]
-    return "\n".join(lines).strip()[:MAX_NOTE]
-
-
 def links() -> str:
     """A line for each view, with its chart."""
     return "\n".join(f"- {v.link(v.name)} ({v.link('chart', has_charts=True)})" for v in VIEWS)
 
 
-def sweep_note(answer: str) -> str:
+def sweep_note(answer: Sequence[str]) -> str:
     """What the sweep found, and where it is seen.
 
     Args:
-        answer: Of the report.
+        answer: Sentences of the report, the first one first.
     """
+    first, *others = answer
+    found = "\n\n".join([first, *(["\n".join(f"- {text}" for text in others)] if others else [])])
     files = "Artifacts: `report.html` is the whole report, `accuracy.png` its figure."
-    return f"{answer}\n\n{files}\n\n{links()}\n"
+    return f"{found[:MAX_NOTE]}\n\n{files}\n\n{links()}\n"
 
 
 def experiment_note(name: str) -> str:

@@ -110,9 +110,10 @@ class QueuedRecorder:
         rows: Sequence[ResultRow],
         files: Sequence[Path],
         models: Sequence[FittedModel] = (),
+        answer: Sequence[str] = (),
     ) -> None:
         """See `Recorder`."""
-        self._guard(lambda: self._publish(rows, files, models))
+        self._guard(lambda: self._publish(rows, files, models, answer))
 
     def close(self) -> bool:
         """See `Recorder`."""
@@ -153,9 +154,13 @@ class QueuedRecorder:
         self._queue("strays", partial(self._store.close_strays, keys))
 
     def _publish(
-        self, rows: Sequence[ResultRow], files: Sequence[Path], models: Sequence[FittedModel]
+        self,
+        rows: Sequence[ResultRow],
+        files: Sequence[Path],
+        models: Sequence[FittedModel],
+        answer: Sequence[str],
     ) -> None:
-        runs = self._book.publish(rows, files)
+        runs = self._book.publish(rows, answer)
         self._put(runs)
         text = self._book.spec_text()
         self._queue("spec", partial(self._store.attach_text, self._sweep, "spec.json", text))

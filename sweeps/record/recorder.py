@@ -52,8 +52,16 @@ class Recorder(Protocol):
         rows: Sequence[ResultRow],
         files: Sequence[Path],
         models: Sequence[FittedModel] = (),
+        answer: Sequence[str] = (),
     ) -> None:
-        """Record finished cells, curves, the report's files and one model of each regime."""
+        """Record finished cells, curves, the report and one model of each regime.
+
+        Args:
+            rows: One per cell.
+            files: Of the report.
+            models: One of each regime.
+            answer: What the report says first.
+        """
 
     def close(self) -> bool:
         """Close what still runs and wait, within limits, until everything is recorded.
@@ -104,10 +112,11 @@ class ListRecorder:
         rows: Sequence[ResultRow],
         files: Sequence[Path],
         models: Sequence[FittedModel] = (),
+        answer: Sequence[str] = (),
     ) -> None:
         """See `Recorder`."""
         self.files, self.models = tuple(files), tuple(models)
-        self._keep(self._book.publish(rows, files))
+        self._keep(self._book.publish(rows, answer))
 
     def close(self) -> bool:
         """See `Recorder`."""

@@ -10,7 +10,7 @@ that is killed before its record is complete leaves no such mark.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sweeps.paths import SweepPaths
@@ -31,9 +31,17 @@ def digest_of(paths: SweepPaths, ledger: Ledger) -> str:
     return content.hexdigest()
 
 
-def remember(paths: SweepPaths, digest: str, files: Sequence[Path]) -> None:
-    """Keep what the files of a report were made from; called when all of them are written."""
-    told = {"digest": digest, "files": [file.name for file in files]}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FreshReport:
+    """A report that shows what is recorded: its files, and its answer's sentences."""
+
+    files: tuple[Path, ...]
+    answer: tuple[str, ...]
+
+
+def remember(paths: SweepPaths, digest: str, files: Sequence[Path], answer: Sequence[str]) -> None:
+    """Keep what a report was made from and what it says; called when all files are written."""
+    told = {"digest": digest, "files": [file.name for file in files], "answer": list(answer)}
     write_whole(paths.report_stamp, json.dumps(told).encode())
 
 
@@ -46,7 +54,7 @@ def confirm_record(paths: SweepPaths, record: str) -> None:
 
 def is_recorded(paths: SweepPaths, digest: str, record: str) -> bool:
     """Whether a fresh report's content was confirmed to be in a tracking record."""
-    if not fresh_files(paths, digest):
+    if fresh_report(paths, digest) is None:
         return False
     told = read_object(paths.report_stamp)
     return bool(told.get("record") == record)
@@ -57,10 +65,12 @@ def forget(paths: SweepPaths) -> None:
     paths.report_stamp.unlink(missing_ok=True)
 
 
-def fresh_files(paths: SweepPaths, digest: str) -> tuple[Path, ...]:
-    """The files of the report where it was made from what the digest stands for, else none."""
+def fresh_report(paths: SweepPaths, digest: str) -> FreshReport | None:
+    """The report where it was made from what the digest stands for, else none."""
     told = read_object(paths.report_stamp)
     if told.get("digest") != digest:
-        return ()
-    files = tuple(paths.report / name for name in told.get("files", ()))
-    return files if all(file.is_file() for file in files) else ()
+        return None
+    files = tuple(paths.report / name for name in told["files"])
+    if not all(file.is_file() for file in files):
+        return None
+    return FreshReport(files=files, answer=tuple(told["answer"]))

@@ -20,8 +20,7 @@ from sweeps.record.environment import describe_environment
 from sweeps.report.blocks import Page
 from sweeps.report.evidence import Evidence
 from sweeps.report.freshness import digest_of, forget, remember
-from sweeps.report.sections import accuracy_png, make_page
-from sweeps.report.sentences import answer
+from sweeps.report.sections import accuracy_png, make_page, shown_answer
 from sweeps.search.ledger import Ledger
 from sweeps.storage import read_object, write_whole
 
@@ -36,7 +35,7 @@ class ReportFiles:
         figure: Accuracy against size; None while no cell is finished.
         table: One line per cell.
         rows: The table's rows.
-        answer: The sentences at the top.
+        answer: Its sentences, those that are folded away left out.
     """
 
     html: Path
@@ -121,7 +120,7 @@ def write_report(
         figure=None if figure is None else paths.accuracy_png,
         table=paths.results_csv,
         rows=evidence.rows,
-        answer=answer(ledger.spec, evidence.findings, evidence.rows),
+        answer=shown_answer(evidence),
     )
-    remember(paths, digest_of(paths, ledger), files.paths)
+    remember(paths, digest_of(paths, ledger), files.paths, files.answer)
     return files

@@ -24,7 +24,7 @@ from sweeps.report.tables import cells_table, data_table, environment_table, mea
 from ulm.regimes import Regime
 
 ACCURACY_FILE = "accuracy.png"
-_SHOWN_SENTENCES = 4
+_SHOWN_SENTENCES = 5
 _LOSSES_INCHES = (WIDE[0], 3.2), (NARROW[0], 3.4)
 
 LEVELS = {
@@ -65,20 +65,24 @@ def make_page(evidence: Evidence) -> Page:
     )
 
 
+def shown_answer(evidence: Evidence) -> tuple[str, ...]:
+    """The sentence at the top and those below it that are not folded away."""
+    sentences = answer(evidence.spec, evidence.findings, evidence.rows)[:_SHOWN_SENTENCES]
+    rates = needed_rates(evidence)
+    return sentences if rates is None else (*sentences, rates)
+
+
 def answer_section(evidence: Evidence) -> Section:
     """The sentence, the figure, and the rest of the answer."""
-    first, *rest = answer(evidence.spec, evidence.findings, evidence.rows)
+    first, *shown = shown_answer(evidence)
     blocks: list[Block] = [Text(text=first, is_lead=True)]
     if evidence.findings.curves:
         blocks.append(accuracy_plot(evidence))
-    shown, rates = rest[:_SHOWN_SENTENCES], needed_rates(evidence)
-    if rates is not None:
-        shown = [*shown, rates]
     if shown:
         blocks.append(Bullets(items=tuple(shown)))
-    if len(rest) > _SHOWN_SENTENCES:
-        more = Bullets(items=tuple(rest[_SHOWN_SENTENCES:]))
-        blocks.append(Fold(title="More comparisons in words", blocks=(more,)))
+    more = answer(evidence.spec, evidence.findings, evidence.rows)[_SHOWN_SENTENCES:]
+    if more:
+        blocks.append(Fold(title="More comparisons in words", blocks=(Bullets(items=more),)))
     return Section(title="Answer", blocks=tuple(blocks))
 
 

@@ -17,7 +17,6 @@ from sweeps.disk import told_when_full
 from sweeps.errors import TrackingError
 from sweeps.live.progress import RunListener
 from sweeps.paths import SweepPaths
-from sweeps.record.notes import answer_of
 from sweeps.record.tracking import check_tracking, listens
 from sweeps.run.absent import absent_workers
 from sweeps.run.autoscaler import autoscaler_config
@@ -60,7 +59,7 @@ class RunSummary:
         num_left_out: Recorded trials of cells that the spec no longer names.
         is_over_budget: Whether trials were not started because the budget is spent.
         memory: Largest resident memory of this run.
-        answer: What the report says first, in Markdown.
+        answer: What the report says first.
         tokenising: What making each token array took, in words.
     """
 
@@ -70,7 +69,7 @@ class RunSummary:
     num_left_out: int
     is_over_budget: bool
     memory: MemoryPeak = field(default_factory=MemoryPeak)
-    answer: str = ""
+    answer: tuple[str, ...] = ()
     tokenising: tuple[str, ...] = ()
 
 
@@ -117,7 +116,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
             lambda control: run_trials(control, context, paths, listener.message, own_ray)
         )
         facts = session.keep_facts(time.perf_counter() - begin, watch.peak)
-        session.answer(facts)
+        answer = session.answer(facts)
     return RunSummary(
         num_trained=session.control.num_trained,
         num_recorded=session.control.num_recorded,
@@ -125,7 +124,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         num_left_out=session.control.ledger.num_left_out,
         is_over_budget=session.control.is_over_budget,
         memory=watch.peak,
-        answer=answer_of(paths.report_md.read_text(encoding="utf-8")),
+        answer=answer,
         tokenising=tuple(f"{t.name}: {cost_of(t)}" for t in tokens),
     )
 

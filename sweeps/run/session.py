@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from pyarrow import ArrowException
@@ -27,7 +26,13 @@ from sweeps.record.mlflow_recorder import MlflowRecorder
 from sweeps.record.models import FittedModel
 from sweeps.record.store_process import StoreProcess
 from sweeps.record.tracking import num_shown
-from sweeps.report.freshness import confirm_record, digest_of, fresh_files, is_recorded
+from sweeps.report.freshness import (
+    FreshReport,
+    confirm_record,
+    digest_of,
+    fresh_report,
+    is_recorded,
+)
 from sweeps.run.memory import MemoryPeak
 from sweeps.search.control import Control
 from sweeps.search.studies import OptunaStudies
@@ -125,20 +130,24 @@ class RunSession:
         write_whole(self._paths.summary_json, json.dumps(facts, indent=2).encode())
         return facts
 
-    def answer(self, facts: dict[str, Any]) -> None:
+    def answer(self, facts: dict[str, Any]) -> tuple[str, ...]:
         """Write the report and hand it to the recorder; a finished sweep leaves no trial folders.
 
         One with a trial that is asked again keeps them: it goes on from its checkpoint. A report
         that shows all this already stays as it is, and so does a record beside the sweep that is
         known to be complete.
+
+        Returns:
+            What the report says first.
         """
         self._fetch_predictions()
         digest = digest_of(self._paths, self.control.ledger)
-        files = fresh_files(self._paths, digest) or self._write_report(facts)
+        report = fresh_report(self._paths, digest) or self._write_report(facts)
         if not (self._record_is_here and is_recorded(self._paths, digest, self._record)):
-            self._publish(files)
+            self._publish(report)
         if all(record.is_over for record in self.control.records):
             self._remove_trial_folders()
+        return report.answer
 
     @property
     def _record_is_here(self) -> bool:
@@ -151,12 +160,12 @@ class RunSession:
         shown = num_shown(self._paths.mlflow_db, self._spec.name)
         return f"{self._paths.mlflow_uri}, {shown} runs and models"
 
-    def _publish(self, files: tuple[Path, ...]) -> None:
+    def _publish(self, report: FreshReport) -> None:
         if self.control.num_trained:  # else the recorder has heard of all when the run began
             self._recorder.reconcile(self.control.records, self.control.superseded)
         self.control.tell_spent()
         rows = make_rows(self.control.ledger)
-        self._recorder.publish(rows, files, self._models(rows))
+        self._recorder.publish(rows, report.files, self._models(rows), report.answer)
         self._has_published = True
 
     def _models(self, rows: Sequence[ResultRow]) -> tuple[FittedModel, ...]:
@@ -184,11 +193,12 @@ class RunSession:
             except (OSError, ArrowException) as error:
                 self._listener.message(f"{place} is no longer needed, and stays ({error})")
 
-    def _write_report(self, facts: dict[str, Any]) -> tuple[Path, ...]:
+    def _write_report(self, facts: dict[str, Any]) -> FreshReport:
         from sweeps.report.page import write_report  # figures: seconds to load
 
         shown = {name: str(fact) for name, fact in facts.items() if name != "peak"}
-        return write_report(self._paths, self.control.ledger, environment=shown).paths
+        report = write_report(self._paths, self.control.ledger, environment=shown)
+        return FreshReport(files=report.paths, answer=report.answer)
 
     def close(self) -> None:
         """End what still runs, and wait within limits for the recorder."""

@@ -20,7 +20,7 @@ import pytest
 from playwright.sync_api import expect
 
 from sweeps.paths import SweepPaths
-from sweeps.record.notes import answer_of
+from sweeps.storage import read_object
 from tests.sweeps.recorded import record_sweep, trained_sweep
 from ulm.regimes import Regime
 
@@ -180,7 +180,7 @@ def test_d_the_sweeps_page_shows_summary_figure_and_report(runs, record, keep):
     pages = runs.locator("a[href*='/runs/']")
     pages.filter(has_text=re.compile(f"^{re.escape(record.name)}$")).first.click()
     expect(runs.get_by_text("About this run")).to_be_visible()
-    answer = answer_of(record.report_md.read_text(encoding="utf-8"))
+    answer = read_object(record.report_stamp)["answer"][0]
     expect(runs.get_by_text(answer.split("`")[0].strip()[:20]).first).to_be_visible()
     keep(runs, "d_sweep")
     runs.get_by_role("tab", name="Artifacts").click()

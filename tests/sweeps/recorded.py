@@ -45,5 +45,5 @@ def record_sweep(spec, paths, context, records):
     recorder.reconcile(records)
     report = write_report(paths, replayed(spec, records))
     models = ModelShelf(context.models).kept(report.rows, paths.models)
-    recorder.publish(report.rows, report.paths, models)
+    recorder.publish(report.rows, report.paths, models, report.answer)
     return recorder.close()

@@ -40,7 +40,7 @@ def summary(num_trained, num_recorded, **others):
         "num_left_out": 0,
         "is_over_budget": False,
         "memory": MEMORY,
-        "answer": "The answer.\n\nMore of it.",
+        "answer": ("The answer.", "More of it."),
         "tokenising": ("synthetic: 9 s, peak 0.48 GiB, 1 processes",),
     }
     return SimpleNamespace(**{**values, **others})

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from sweeps.answer.results import FAILED, make_rows
-from sweeps.record.notes import answer_of, cell_note, curve_note, experiment_note, trial_note
+from sweeps.record.notes import cell_note, curve_note, experiment_note, sweep_note, trial_note
 from sweeps.record.views import VIEWS
 from tests.sweeps.example_sweep import cell_of, example_records, example_spec, replayed
 
@@ -11,13 +11,12 @@ RECORDS = example_records(SPEC)
 (ROW,) = [row for row in make_rows(replayed(SPEC, RECORDS)) if row.cell == CELL.id]
 
 
-def test_the_answer_is_what_stands_below_its_heading_without_figures_and_details():
-    page = (
-        "# Demo\n\nQuestion?\n\n## Answer\n\nMore helps.\n\n![alt](accuracy.png)\n\n- First.\n\n"
-        "### More\n\nlong\n\n## Cells\n\ntable"
+def test_a_sweep_says_its_answer_and_where_it_is_seen():
+    assert sweep_note(("More helps.", "First.", "Second.")).startswith(
+        "More helps.\n\n- First.\n- Second.\n\nArtifacts: "
     )
-    assert answer_of(page) == "More helps.\n\n\n- First."
-    assert answer_of("# Demo") == ""
+    assert sweep_note(("No answer yet.",)).startswith("No answer yet.\n\nArtifacts: ")
+    assert len(sweep_note(("long " * 5_000,))) < 8_000, "MLflow refuses longer tags"
 
 
 def test_a_cell_says_what_it_read_and_what_came_out():

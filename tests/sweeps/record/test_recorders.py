@@ -478,9 +478,9 @@ def test_a_run_that_contradicts_the_ledger_is_made_anew(mlflow_place):
 def test_the_report_is_attached_and_its_answer_is_the_description(mlflow_place, tmp_path):
     place = mlflow_place
     page = tmp_path / "report.md"
-    page.write_text("# Example\n\n## Answer\n\nText helps.\n\n## Cells\n")
+    page.write_text("# Example\n")
     recorder = place.open()
-    recorder.publish(ROWS, [page])
+    recorder.publish(ROWS, [page], answer=["Text helps."])
     recorder.close()
     client, listed = place.listed()
     (sweep,) = [run for run in listed if run.data.tags["kind"] == "sweep"]

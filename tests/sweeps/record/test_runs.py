@@ -137,7 +137,7 @@ def test_cells_that_are_asked_for_more_trials_keep_their_runs_and_the_sweep_has_
     for spec in (SPEC, more):
         book = RunBook(spec=spec, cells=cells)
         book.reconcile(RECORDS)
-        runs = book.publish(make_rows(replayed(spec, RECORDS)), ())
+        runs = book.publish(make_rows(replayed(spec, RECORDS)))
         told[spec] = {run.key: run for run in runs}, book.close()[-1]
     (before, ended), (after, stopped) = told[SPEC], told[more]
     assert (ended.status, stopped.status) == (RunStatus.FINISHED, RunStatus.KILLED)
@@ -152,7 +152,7 @@ def test_cells_that_are_asked_for_more_trials_keep_their_runs_and_the_sweep_has_
 
 def test_a_cell_run_has_its_size_as_a_number_that_a_chart_can_have_for_an_axis():
     book = RunBook(spec=SPEC, cells=make_cells(SPEC))
-    runs = book.publish(make_rows(replayed(SPEC, RECORDS)), ())
+    runs = book.publish(make_rows(replayed(SPEC, RECORDS)))
     sizes = {}
     for run in (run for run in runs if run.kind == "cell"):
         told = {point.name: point.value for point in run.points}

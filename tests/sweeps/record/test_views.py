@@ -15,7 +15,7 @@ SPEC = example_spec()
 CELLS = make_cells(SPEC)
 RECORDS = example_records(SPEC)
 BOOK = RunBook(spec=SPEC, cells=CELLS)
-RUNS = (*BOOK.reconcile(RECORDS), *BOOK.publish(make_rows(replayed(SPEC, RECORDS)), ()))
+RUNS = (*BOOK.reconcile(RECORDS), *BOOK.publish(make_rows(replayed(SPEC, RECORDS))))
 
 
 def shown_by(view):

@@ -4,7 +4,7 @@ import pytest
 
 from sweeps.paths import SweepPaths
 from sweeps.report import page
-from sweeps.report.freshness import confirm_record, digest_of, fresh_files, is_recorded
+from sweeps.report.freshness import confirm_record, digest_of, fresh_report, is_recorded
 from tests.sweeps.example_sweep import example_records, example_spec, replayed
 
 SPEC = example_spec(sizes=(100,))
@@ -17,7 +17,8 @@ def paths(tmp_path):
 
 
 def files_of(paths, spec=SPEC, records=RECORDS):
-    return fresh_files(paths, digest_of(paths, replayed(spec, records)))
+    report = fresh_report(paths, digest_of(paths, replayed(spec, records)))
+    return () if report is None else report.files
 
 
 def test_a_report_is_fresh_until_what_it_shows_changes(paths):
@@ -29,6 +30,13 @@ def test_a_report_is_fresh_until_what_it_shows_changes(paths):
     assert files_of(paths, spec=replace(SPEC, seeds=(0, 1, 2))) == ()
     paths.summary_json.write_text('{"wall_seconds": 7}', encoding="utf-8")
     assert files_of(paths) == ()
+
+
+def test_what_a_fresh_report_says_first_is_known_without_reading_it(paths):
+    written = page.write_report(paths, replayed(SPEC, RECORDS))
+    kept = fresh_report(paths, digest_of(paths, replayed(SPEC, RECORDS)))
+    assert kept.answer == written.answer
+    assert len(kept.answer) > 1
 
 
 def test_a_report_with_a_file_missing_is_stale(paths):

@@ -221,7 +221,7 @@ def test_per_document_predictions_enter_the_intervals_when_every_cell_has_them(p
             probabilities=np.tile(np.float32([0.2, 0.8]), (1000, 1)),
         )
     files = write_report(paths, replayed(SPEC, records))
-    assert "over 2 seeds and the choice of test documents" in files.answer[-1]
+    assert "over 2 seeds and the choice of test documents" in files.markdown.read_text()
 
 
 def rows_of(table):
