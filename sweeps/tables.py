@@ -29,14 +29,13 @@ if TYPE_CHECKING:
     from sweeps.run.launch import RunSummary
 
 _STYLES = {"ok": "green", "note": "yellow", "failed": "red"}
-_STAGE_NAMES = {Stage.LANGUAGE_MODEL: "language models", Stage.CLASSIFIER: "classifiers"}
 
 
 def plan_table(plan: SweepPlan) -> Table:
     """One row per regime, and their sum."""
     table = Table(title=f"{plan.name}: plan", title_justify="left")
     table.add_column("regime")
-    names = ("cells", *_STAGE_NAMES.values(), "final", "LM tokens", "steps", "one by one")
+    names = ("cells", "language models", "classifiers", "final", "LM tokens", "steps", "one by one")
     for name in (*names, "accelerator hours"):
         table.add_column(name, justify="right")
     for row in plan.regimes:

@@ -246,5 +246,5 @@ def _searches(searches: Iterable[SearchCurve]) -> list[str]:
     short = [curve for curve in searches if curve.verdict is Verdict.NOT_ENOUGH]
     if not short:
         return []
-    named = joined(f"`{curve.regime}` {curve.stage.replace('_', ' ')}" for curve in short)
+    named = joined(f"`{curve.regime}` {curve.stage.words}" for curve in short)
     return [f"The search was not enough for {named}: their last trial still brought a gain."]

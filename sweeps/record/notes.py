@@ -70,7 +70,7 @@ def model_note(model: FittedModel) -> str:
 
 def trial_note(record: TrialRecord, cell: Cell) -> str:
     """What a trial tried."""
-    stage = record.key.study.stage.replace("_", " ")
+    stage = record.key.study.stage.words
     tried = _settings(record.params)
     first = f"Trial {record.key.number} of the {stage} of {cell.label}"
     return f"{first}: {tried}." if tried else f"{first}."

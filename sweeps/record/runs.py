@@ -49,8 +49,6 @@ CURVE_OF_STAGE = {
 _AT_THE_END = {Stage.LANGUAGE_MODEL: "best_", Stage.CLASSIFIER: "end_", Stage.FINAL: ""}
 """Prefix of a final number that is a curve over epochs too: of the epoch that was kept."""
 
-_SHORT = {Stage.LANGUAGE_MODEL: "lm", Stage.CLASSIFIER: "classifier", Stage.FINAL: "final"}
-
 SUPERSEDED = "superseded"
 """In place of a trial's state once another attempt counts: after a loss, or a choice made anew."""
 
@@ -194,7 +192,7 @@ def _cell_params(cell: Cell) -> dict[str, object]:
 def trial_run(record: TrialRecord, cell: Cell, *, is_superseded: bool = False) -> Run:
     """The run of one attempt of a trial; whether it still counts is told by the tag `ulm.state`."""
     key, stage = record.key, record.key.study.stage
-    name = f"{cell.label} {_SHORT[stage]} #{key.number}"
+    name = f"{cell.label} {stage.words} #{key.number}"
     tags = {"ulm.cell": cell.id, "ulm.state": SUPERSEDED if is_superseded else record.state.value}
     tags |= _shown(cell.regime, trial_note(record, cell))
     if record.failure:

@@ -163,7 +163,7 @@ def _leanings(curves: Iterable[SearchCurve]) -> list[str]:
     for curve in curves:
         if curve.leaning is not None:
             towards = "higher" if curve.leaning.end == "highest" else "lower"
-            what = "C" if curve.regime == Regime.BOW else f"{curve.stage.replace('_', ' ')} rate"
+            what = "C" if curve.regime == Regime.BOW else f"{curve.stage.words} rate"
             notes.append(
                 f"The best {what} of `{curve.regime}` is the {curve.leaning.end} that was tried in "
                 f"{curve.leaning.num_studies} of {counted(curve.leaning.of, 'cell')}: {towards} "
@@ -176,7 +176,7 @@ def _short_searches(curves: Iterable[SearchCurve]) -> list[str]:
     short = [curve for curve in curves if curve.verdict is Verdict.NOT_ENOUGH]
     if not short:
         return []
-    named = joined(f"`{curve.regime}` ({curve.stage.replace('_', ' ')})" for curve in short)
+    named = joined(f"`{curve.regime}` ({curve.stage.words})" for curve in short)
     return [f"The last trial of the search still brought a gain for {named}: add trials."]
 
 

@@ -21,7 +21,6 @@ from sweeps.report.phrases import NONE, counted, digits, joined, number
 from sweeps.report.search_plots import draw_expected, draw_panel, range_of_scores
 from sweeps.spec.cells import Stage
 
-NAMES = {Stage.LANGUAGE_MODEL: "language model", Stage.CLASSIFIER: "classifier"}
 _WORDS = {
     Verdict.ENOUGH: "enough, the last trial brought next to nothing",
     Verdict.NOT_ENOUGH: "not enough, the last trial still brought a gain",
@@ -75,7 +74,7 @@ def needed_rates(evidence: Evidence) -> str | None:
     if largest is None:
         return None
     rates = joined(
-        f"{NAMES[panel.stage]} {_span(sizes[largest].low, sizes[largest].high)} "
+        f"{panel.stage.words} {_span(sizes[largest].low, sizes[largest].high)} "
         f"(searched: {_span(panel.searched.low, panel.searched.high)})"
         for panel, sizes in zip(panels, by_size, strict=True)
     )
@@ -97,12 +96,12 @@ def _by_stage(panels: Sequence[SearchPanel]) -> list[tuple[Stage, list[SearchPan
 def _verdicts(curves: Sequence[SearchCurve]) -> list[str]:
     """One sentence per stage and verdict, regimes taken together."""
     sentences = []
-    for stage in NAMES:
+    for stage in Stage:
         for word in (*_WORDS.values(), _UNTOLD, _TOO_FEW):
             own = [c for c in curves if c.stage is stage and _word(c) == word]
             if own:
                 regimes = joined(f"`{curve.regime}`" for curve in own)
-                sentences.append(f"{NAMES[stage]} of {regimes}: {word}.")
+                sentences.append(f"{stage.words} of {regimes}: {word}.")
     return [sentence[0].upper() + sentence[1:] for sentence in sentences]
 
 
@@ -126,15 +125,15 @@ def _rule(num_held_out: int) -> str:
 
 def _expected(curves: Sequence[SearchCurve]) -> Gallery:
     plots = []
-    for stage, name in NAMES.items():
+    for stage in Stage:
         own = [curve for curve in curves if curve.stage is stage]
         if own:
             what = "validation loss" if stage is Stage.LANGUAGE_MODEL else "validation accuracy (%)"
-            alt = f"Expected best {what} of the {name} after k trials: " + "; ".join(
+            alt = f"Expected best {what} of the {stage.words} after k trials: " + "; ".join(
                 f"{curve.regime} from {curve.expected[0]:.2f} to {curve.expected[-1]:.2f}"
                 for curve in own
             )
-            title = f"{name}: {what}"
+            title = f"{stage.words}: {what}"
             plots.append(Plot(svg=to_svg(draw_expected(own, title), alt), alt=alt))
     return Gallery(
         plots=tuple(plots),
@@ -146,19 +145,18 @@ def _expected(curves: Sequence[SearchCurve]) -> Gallery:
 
 def _tried(stage: Stage, panels: Sequence[SearchPanel], num_sizes: int) -> Gallery:
     scores = range_of_scores(panels)
-    name = NAMES[stage]
     what = "loss (nats per token)" if stage is Stage.LANGUAGE_MODEL else "accuracy (%)"
     plots = []
     for panel in panels:
         trials = sum(len(study) for study in panel.studies)
         alt = (
-            f"{name} of {panel.regime}: validation {what} of {counted(trials, 'trial')} "
+            f"{stage.words} of {panel.regime}: validation {what} of {counted(trials, 'trial')} "
             f"against the searched value, {panel.searched.low:g} to {panel.searched.high:g}"
         )
         plots.append(Plot(svg=to_svg(draw_panel(panel, num_sizes, scores), alt), alt=alt))
     return Gallery(
         plots=tuple(plots),
-        caption=f"Validation {what} of every {name} that was tried. A line is one cell; "
+        caption=f"Validation {what} of every {stage.words} that was tried. A line is one cell; "
         "the stronger its colour, the more domain documents; ringed: chosen; hollow: stopped "
         "early; cross: diverged or broken; grey lines: the ends of the searched range.",
     )
@@ -168,7 +166,7 @@ def sensitivity_table(sensitivities: Sequence[RateSensitivity]) -> Table:
     """Best rate and rates as good, by stage, regime and size."""
     lines = tuple(
         (
-            NAMES[found.stage],
+            found.stage.words,
             found.regime,
             NONE if found.size is None else number(found.size),
             digits(found.best),

@@ -186,7 +186,7 @@ class Ledger(Books):
             if self.is_done(study) and self.chosen(study) is None:
                 records = self._current(study).values()
                 reasons = dict.fromkeys(record.failure or record.state.value for record in records)
-                return f"no {stage.replace('_', ' ')} trial finished: {'; '.join(reasons)}"
+                return f"no {stage.words} trial finished: {'; '.join(reasons)}"
         return None
 
     @property

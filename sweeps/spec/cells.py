@@ -21,6 +21,11 @@ class Stage(StrEnum):
     CLASSIFIER = "classifier"
     FINAL = "final"
 
+    @property
+    def words(self) -> str:
+        """Its name for people, e.g. `language model`."""
+        return self.replace("_", " ")
+
 
 GENERAL = "general"
 

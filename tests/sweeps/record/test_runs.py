@@ -31,7 +31,7 @@ def first_record(regime, size, stage):
 def test_a_trial_run_carries_its_cell_its_hyperparameters_and_a_curve_over_epochs():
     record = first_record("domain", 400, Stage.LANGUAGE_MODEL)
     run = trial_run(record, cell_of(SPEC, "domain", 400, 0))
-    assert run.name == "domain n=400 seed 0 lm #0"
+    assert run.name == "domain n=400 seed 0 language model #0"
     assert run.params == {
         "regime": "domain",
         "size": "400",
