@@ -17,10 +17,10 @@ import yaml
 from sweeps.errors import SpecError
 from sweeps.passwords import without_password
 from sweeps.spec.meaning import JSON, to_json
-from sweeps.spec.nodes import compose, is_unsaid, override
 from sweeps.spec.reader import SpecReader
 from sweeps.spec.searches import Range
 from sweeps.spec.values import SweepSpec
+from sweeps.spec.yaml_nodes import compose, is_unsaid, override
 
 MAX_SPEC_BYTES = 4_000_000
 

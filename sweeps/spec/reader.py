@@ -19,9 +19,9 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 import yaml
 
 from sweeps.spec.general import GeneralSpec
-from sweeps.spec.nodes import Node, entries, found, is_override, place, scalar
 from sweeps.spec.searches import Range
 from sweeps.spec.values import LabelSpec, SweepSpec
+from sweeps.spec.yaml_nodes import Node, entries, found, is_override, place, scalar
 from ulm.text.corpora import CorpusSource
 
 FAILED: Final = object()

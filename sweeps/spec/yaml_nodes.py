@@ -1,4 +1,4 @@
-"""Nodes: YAML text as a tree that still knows the line of everything in it (pure).
+"""YAML nodes: YAML text as a tree that still knows the line of everything in it (pure).
 
 Text comes in, `yaml` nodes go out; `sweeps.spec.reader` turns them into values. Composing instead
 of loading keeps the line marks, and duplicate keys, which a loaded dictionary would have lost.
