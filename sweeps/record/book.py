@@ -11,7 +11,7 @@ from sweeps.answer.results import ResultRow, group_by_cell
 from sweeps.clock import steady_time
 from sweeps.record.datasets import Dataset, part_of
 from sweeps.record.notes import NOTE, sweep_note
-from sweeps.record.runs import Point, Run, RunStatus, cell_run, curve_runs, trial_run
+from sweeps.record.runs import MetricPoint, Run, RunStatus, cell_run, curve_runs, trial_run
 from sweeps.search.records import TrialKey, TrialRecord
 from sweeps.search.spending import Spent
 from sweeps.spec.cells import Cell
@@ -70,7 +70,7 @@ class RunBook:
         self._records: dict[TrialKey, TrialRecord] = {}
         self._superseded: frozenset[TrialKey] = frozenset()
         self._rows: tuple[ResultRow, ...] = ()
-        self._totals: tuple[Point, ...] = ()
+        self._totals: tuple[MetricPoint, ...] = ()
         waits = f"Sweep `{spec.name}`: the report appears here when the sweep ends."
         self._answer: Sequence[str] = (waits,)
 
@@ -111,7 +111,7 @@ class RunBook:
             "spent_money": spent.money(self._spec.budget.price_per_accelerator_hour),
         }
         self._totals = tuple(
-            Point(name=name, step=int(now - self._begin), value=value, at=now)
+            MetricPoint(name=name, step=int(now - self._begin), value=value, at=now)
             for name, value in numbers.items()
             if value is not None
         )

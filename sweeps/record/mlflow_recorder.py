@@ -22,7 +22,7 @@ from sweeps.record.mlflow_models import log_model
 from sweeps.record.models import FittedModel
 from sweeps.record.notes import NOTE, experiment_note
 from sweeps.record.queued_recorder import QueuedRecorder, RunStore
-from sweeps.record.runs import TOTALS, Point, Run, RunStatus
+from sweeps.record.runs import TOTALS, MetricPoint, Run, RunStatus
 from sweeps.record.tracking import is_server, move_artifacts
 from sweeps.record.views import EXPERIMENT, experiment_tags
 from sweeps.spec.cells import Cell
@@ -47,7 +47,7 @@ class _Known:
     points: set[tuple[str, int, str]] | None = None
 
 
-def _ids(points: Iterable[Point]) -> set[tuple[str, int, str]]:
+def _ids(points: Iterable[MetricPoint]) -> set[tuple[str, int, str]]:
     return {(point.name, point.step, repr(point.value)) for point in points}
 
 

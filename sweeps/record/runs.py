@@ -83,7 +83,7 @@ CELL_METRICS = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Point:
+class MetricPoint:
     """One value of a metric; `at` is its time in Unix seconds, None where nobody noted it."""
 
     name: str
@@ -116,8 +116,8 @@ class Run:
     name: str
     status: RunStatus
     params: Mapping[str, str] = field(default_factory=dict)
-    points: tuple[Point, ...] = ()
-    totals: tuple[Point, ...] = ()
+    points: tuple[MetricPoint, ...] = ()
+    totals: tuple[MetricPoint, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     datasets: tuple[Dataset, ...] = ()
     started_at: float = 0.0
@@ -140,13 +140,13 @@ def _texts(values: Mapping[str, object]) -> dict[str, str]:
     return {name: _text(value) for name, value in values.items() if value is not None}
 
 
-def _epoch_points(record: TrialRecord, stage: Stage) -> Iterator[Point]:
+def _epoch_points(record: TrialRecord, stage: Stage) -> Iterator[MetricPoint]:
     for entry in record.progress:
         at = _epoch_time(record, entry)
         # an epoch of `final` has a loss for its value: test documents are scored once, at the end
         curve = {} if stage is Stage.FINAL else {CURVE_OF_STAGE[stage]: entry.value}
         for name, value in {**curve, **entry.metrics}.items():
-            yield Point(name=name, step=entry.epoch, value=float(value), at=at)
+            yield MetricPoint(name=name, step=entry.epoch, value=float(value), at=at)
 
 
 def _epoch_time(record: TrialRecord, entry: Progress) -> float | None:
@@ -165,7 +165,7 @@ def _outcome_name(name: str, stage: Stage) -> str:
     return _AT_THE_END[stage] + name if is_curve else name
 
 
-def _outcome_points(record: TrialRecord, stage: Stage) -> Iterator[Point]:
+def _outcome_points(record: TrialRecord, stage: Stage) -> Iterator[MetricPoint]:
     """Final numbers at step 0; one that is a curve over epochs anyway is left to the curve."""
     if record.outcome is None:
         return
@@ -174,7 +174,7 @@ def _outcome_points(record: TrialRecord, stage: Stage) -> Iterator[Point]:
     for name, value in numbers.items():
         whole = _outcome_name(name, stage)
         if whole not in curves:
-            yield Point(name=whole, step=0, value=float(value), at=record.ended_at)
+            yield MetricPoint(name=whole, step=0, value=float(value), at=record.ended_at)
 
 
 def _shown(regime: str, note: str) -> dict[str, str]:
@@ -238,7 +238,7 @@ def cell_run(
         status=RunStatus.FINISHED if row.is_finished else RunStatus.FAILED,
         params=_texts({name: getattr(row, name) for name in CELL_PARAMS}),
         points=tuple(
-            Point(name=name, step=0, value=float(value), at=ended_at)
+            MetricPoint(name=name, step=0, value=float(value), at=ended_at)
             for name, value in values.items()
             if value is not None
         ),
@@ -266,7 +266,7 @@ def curve_runs(spec: SweepSpec, rows: Sequence[ResultRow]) -> tuple[Run, ...]:
     runs = []
     for (regime, seed), own in groups.items():
         points = [
-            Point(name="test_accuracy", step=size, value=row.test_accuracy or 0.0)
+            MetricPoint(name="test_accuracy", step=size, value=row.test_accuracy or 0.0)
             for row in own
             for size in (spec.sizes if row.size is None else (row.size,))
         ]

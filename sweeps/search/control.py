@@ -35,7 +35,7 @@ from ulm.seeding import seed_for
 SPENT_SECONDS = 10.0  # between two totals: they add up every attempt
 
 
-class Answer(Enum):
+class NoRequest(Enum):
     """What there is instead of a request."""
 
     WAIT = "wait"  # running trials must end first
@@ -130,7 +130,7 @@ class Control:
 
     def next_request(
         self, *, fits: Callable[[Cell], bool] = _every_cell, waits: bool = False
-    ) -> TrialRequest | Answer:
+    ) -> TrialRequest | NoRequest:
         """The most urgent trial, kept as RUNNING before it is handed out.
 
         Args:
@@ -139,13 +139,13 @@ class Control:
         """
         ready = self.ledger.ready(self._clock())
         if not ready:
-            return Answer.WAIT if self.ledger.num_running else Answer.DONE
+            return NoRequest.WAIT if self.ledger.num_running else NoRequest.DONE
         for study in ready:
             if fits(self._cells[study.cell_id]):
                 wanted = self.ledger.next_trial(study)
                 assert wanted is not None, "a ready study wants a trial"
                 return self._hand_out(wanted, waits=waits)
-        return Answer.WAIT
+        return NoRequest.WAIT
 
     def begins(self, key: TrialKey) -> None:
         """A worker took a trial that waited: from now on its seconds cost."""

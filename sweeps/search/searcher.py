@@ -22,7 +22,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from sweeps.errors import ClusterError
-from sweeps.search.control import Answer, Control
+from sweeps.search.control import Control, NoRequest
 from sweeps.search.messages import (
     BROKEN,
     CHECKPOINT,
@@ -164,8 +164,8 @@ class SweepSearcher(Searcher):
         if len(bridge.keys) >= bridge.max_total:
             return None
         request = bridge.control.next_request(fits=bridge.fits, waits=True)
-        if isinstance(request, Answer):
-            return Searcher.FINISHED if request is Answer.DONE else None
+        if isinstance(request, NoRequest):
+            return Searcher.FINISHED if request is NoRequest.DONE else None
         bridge.keys[trial_id] = request.key
         bridge.waiting.add(trial_id)
         holds_gpus = request.cell.regime != Regime.BOW

@@ -20,7 +20,7 @@ from sweeps.run.node_cache import NodeCache
 from sweeps.run.prepare import prepare_context
 from sweeps.run.recovery import take_back
 from sweeps.run.shared_folder import CONTENTS_FILE, put_folder
-from sweeps.search.control import Answer, Control
+from sweeps.search.control import Control, NoRequest
 from sweeps.search.records import TrialState
 from sweeps.search.suggestions import InMemoryStudies
 from sweeps.spec.cells import make_cells
@@ -162,7 +162,7 @@ def test_trials_read_and_leave_everything_in_the_bucket(bucket, server, tmp_path
     context, _ = prepare_context(spec, paths, QuietProgress())
     cells = make_cells(spec)
     with closing(control_of(spec, cells)) as control:
-        while (request := control.next_request()) is not Answer.DONE:
+        while (request := control.next_request()) is not NoRequest.DONE:
             store = EncoderStore(context.encoders)
             outcome = run_trial(
                 request, context, store, lambda p, save, key=request.key: control.report(key, p)

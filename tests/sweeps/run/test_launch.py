@@ -19,7 +19,7 @@ from sweeps.paths import SweepPaths
 from sweeps.record.recorder import ListRecorder
 from sweeps.run.encoders import InMemoryEncoders
 from sweeps.run.stages import run_trial
-from sweeps.search.control import Answer, Control
+from sweeps.search.control import Control, NoRequest
 from sweeps.search.records import TrialState
 from sweeps.search.studies import OptunaStudies, read_ledger, read_records
 from sweeps.spec.cells import make_cells
@@ -105,7 +105,7 @@ def unbroken(spec, tmp_path):
     control = Control(spec, cells, studies, recorder, Silence())
     threads, store = torch.get_num_threads(), InMemoryEncoders()
     torch.set_num_threads(spec.resources.cpus)
-    while (request := control.next_request()) is not Answer.DONE:
+    while (request := control.next_request()) is not NoRequest.DONE:
         outcome = run_trial(
             request, context, store, lambda p, save, key=request.key: control.report(key, p)
         )

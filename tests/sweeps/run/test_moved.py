@@ -13,7 +13,7 @@ from sweeps.run.memory import MemoryPeak
 from sweeps.run.prepare import prepare_context
 from sweeps.run.session import RunSession
 from sweeps.run.stages import run_trial
-from sweeps.search.control import Answer
+from sweeps.search.control import NoRequest
 from sweeps.spec.values import LabelSpec, TestSpec
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource
@@ -50,7 +50,7 @@ def run(spec):
     session = RunSession(spec, paths, Quiet(), tokens=tokens)
 
     def train(control):
-        while (request := control.next_request()) is not Answer.DONE:
+        while (request := control.next_request()) is not NoRequest.DONE:
             control.finish(request.key, run_trial(request, context, None, lambda *told: True))
 
     try:

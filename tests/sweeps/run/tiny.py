@@ -5,7 +5,7 @@ from pathlib import Path
 from sweeps.record.recorder import ListRecorder
 from sweeps.run.context import TrialContext
 from sweeps.run.stages import run_trial
-from sweeps.search.control import Answer, Control
+from sweeps.search.control import Control, NoRequest
 from sweeps.search.suggestions import InMemoryStudies
 from sweeps.spec.cells import make_cells
 from sweeps.spec.general import GeneralSpec
@@ -83,7 +83,7 @@ def run_in_process(spec, context, store):
     cells = make_cells(spec)
     recorder = ListRecorder(spec=spec, cells=cells)
     control = Control(spec, cells, InMemoryStudies(), recorder, Silence())
-    while (request := control.next_request()) is not Answer.DONE:
+    while (request := control.next_request()) is not NoRequest.DONE:
         outcome = run_trial(
             request, context, store, lambda p, save, key=request.key: control.report(key, p)
         )

@@ -3,7 +3,7 @@
 import math
 
 from sweeps.record.recorder import ListRecorder
-from sweeps.search.control import Answer, Control
+from sweeps.search.control import Control, NoRequest
 from sweeps.search.records import Outcome, Progress, TrialRequest
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.general import GeneralSpec
@@ -124,7 +124,7 @@ def run_all(control: Control, *, at_most: int = 10_000) -> int:
     """Runs trials one at a time until none is wanted or the number is reached."""
     for done in range(at_most):
         request = control.next_request()
-        if request is Answer.DONE:
+        if request is NoRequest.DONE:
             return done
         assert isinstance(request, TrialRequest), "one trial at a time never has to wait"
         run_trial(control, request)

@@ -17,7 +17,7 @@ from simulation import (
 
 from sweeps.errors import MeaningError
 from sweeps.record.recorder import ListRecorder
-from sweeps.search.control import Answer, Control
+from sweeps.search.control import Control, NoRequest
 from sweeps.search.decisions import CellState
 from sweeps.search.records import Progress, TrialState
 from sweeps.search.studies import OptunaStudies
@@ -165,7 +165,7 @@ def test_diverged_values_are_failed_suggestions_and_are_never_asked_again(reopen
 def test_a_cell_whose_classifiers_all_fail_is_failed_with_the_reason_and_others_go_on():
     spec = tiny_spec(**SMALL)
     control = open_control(spec, InMemoryStudies())
-    while (request := control.next_request()) is not Answer.DONE:
+    while (request := control.next_request()) is not NoRequest.DONE:
         if request.cell.regime == "domain" and request.key.study.stage is Stage.CLASSIFIER:
             control.fail(request.key, "diverged: loss nan")
         else:
@@ -363,7 +363,7 @@ def test_a_runner_without_room_for_the_most_urgent_trial_gets_the_next_that_fits
     control = open_control(spec, reopen())
     request = control.next_request(fits=lambda cell: cell.regime == Regime.BOW)
     assert request.cell.regime == Regime.BOW
-    assert control.next_request(fits=lambda cell: False) is Answer.WAIT
+    assert control.next_request(fits=lambda cell: False) is NoRequest.WAIT
 
 
 def test_a_trial_whose_encoder_is_lost_is_repeated_alone_and_the_table_stays(reopen):
@@ -382,7 +382,7 @@ def test_a_trial_whose_encoder_is_lost_is_repeated_alone_and_the_table_stays(reo
         )
         assert request.key.attempt == makers[0].key.attempt + 1
         run_trial(control, request)
-        assert control.next_request() is Answer.DONE
+        assert control.next_request() is NoRequest.DONE
     assert table(control) == before
     control.close()
     again = open_control(spec, reopen())
@@ -402,7 +402,7 @@ def test_trials_wait_for_an_encoder_that_was_lost_under_them():
     again = control.next_request()
     assert again.key.study.stage is Stage.LANGUAGE_MODEL
     assert control.encoder_lost(request.encoder, "told twice, while it is trained")
-    assert control.next_request() is Answer.WAIT
+    assert control.next_request() is NoRequest.WAIT
     run_trial(control, again)
     after = control.next_request()
     assert (after.key.study, after.key.number) == (request.key.study, request.key.number)

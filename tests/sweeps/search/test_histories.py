@@ -27,7 +27,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from simulation import run_all, table
 
 from sweeps.errors import MeaningError
-from sweeps.search.control import Answer
+from sweeps.search.control import NoRequest
 from sweeps.search.decisions import CellState
 from sweeps.search.ledger import Ledger
 from sweeps.search.records import StudyKey, TrialState
@@ -95,8 +95,8 @@ class Histories(RuleBasedStateMachine):
         """Whether there was a trial to hand out."""
         may_start = self.held_seconds() < self.limit
         request = self.control.next_request(waits=waits)
-        if isinstance(request, Answer):
-            assert (request is Answer.WAIT) == bool(self.at_work)
+        if isinstance(request, NoRequest):
+            assert (request is NoRequest.WAIT) == bool(self.at_work)
             return False
         assert may_start
         self.asked.append((request.key.study, request.key.number))
