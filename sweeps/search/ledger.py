@@ -18,7 +18,7 @@ after every epoch of every trial.
 
 from collections.abc import Callable, Iterable, Sequence
 
-from sweeps.search.books import Books
+from sweeps.search.attempts import Attempts
 from sweeps.search.decisions import Basis, CellState, CellStatus, NextTrial
 from sweeps.search.records import StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.search.spending import Spent, spent_on, sum_of
@@ -51,7 +51,7 @@ def _rank(record: TrialRecord) -> tuple[float, float, int]:
     return (-outcome.value, loss, record.key.number)
 
 
-class Ledger(Books):
+class Ledger(Attempts):
     """The state of a sweep's trials and what follows from it.
 
     Args:
@@ -111,13 +111,13 @@ class Ledger(Books):
 
     def next_trial(self, study: StudyKey) -> NextTrial | None:
         """The trial a study wants now; None when it is done, full or waiting for another."""
-        book, basis = self._books[study], self.basis(study)
+        attempts, basis = self._studies[study], self.basis(study)
         if basis is None or self.is_done(study):
             return None
-        if book.num_running >= self.spec.search.parallel_trials:
+        if attempts.num_running >= self.spec.search.parallel_trials:
             return None
         current = self._current(study)
-        for number in range(book.wanted):
+        for number in range(attempts.wanted):
             record = current.get(number)
             if record is None or record.state is TrialState.LOST:
                 return self._trial(study, number, basis, record)
@@ -146,7 +146,7 @@ class Ledger(Books):
         """Whether every trial a study may spend has ended and counts."""
         if self.basis(study) is None:
             return False
-        return self._num_counted(study) >= self._books[study].wanted
+        return self._num_counted(study) >= self._studies[study].wanted
 
     def over_budget(self, now: float) -> bool:
         """Whether the wall hours of this run or the accelerator hours of the sweep are spent."""
@@ -166,12 +166,12 @@ class Ledger(Books):
         studies = [StudyKey(cell_id=cell.id, stage=stage) for stage in cell.stages]
         if all(self.is_done(study) for study in studies):
             return CellStatus(state=CellState.FINISHED)
-        if any(self._books[study].num_running for study in studies):
+        if any(self._studies[study].num_running for study in studies):
             return CellStatus(state=CellState.RUNNING)
         if not self.over_budget(now):
             return CellStatus(state=CellState.WAITING)
         ended = sum(self._num_counted(study) for study in studies)
-        wanted = sum(self._books[study].wanted for study in studies)
+        wanted = sum(self._studies[study].wanted for study in studies)
         reason = f"{BUDGET_SPENT} after {ended} of {wanted} trials" if ended else BUDGET_SPENT
         return CellStatus(state=CellState.UNSTARTED, reason=reason)
 
@@ -193,7 +193,7 @@ class Ledger(Books):
     def records(self) -> tuple[TrialRecord, ...]:
         """The latest attempt of every trial, superseded ones left out, in order of cells."""
         return tuple(
-            record for study in self._books for _, record in sorted(self._current(study).items())
+            record for study in self._studies for _, record in sorted(self._current(study).items())
         )
 
     def spent(self, now: float = 0.0) -> Spent:
@@ -209,7 +209,7 @@ class Ledger(Books):
     @property
     def num_counted(self) -> int:
         """Trials that have ended and count."""
-        return sum(self._num_counted(study) for study in self._books)
+        return sum(self._num_counted(study) for study in self._studies)
 
     def num_counted_in(self, cell: Cell, stage: Stage) -> int:
         """Trials of a cell and stage that have ended and count."""
@@ -221,9 +221,9 @@ class Ledger(Books):
         """By the ended attempts of a cell; kept until something happens in it."""
         self._forget_changed()
         if cell_id not in self._spent:
-            books = (self._books[study] for study in self._studies_of([cell_id]))
-            attempts = (r for book in books for r in (*book.replaced, *book.latest.values()))
-            ended = (record for record in attempts if record.key not in self._running)
+            kept = (self._studies[study] for study in self._studies_of([cell_id]))
+            every = (r for study in kept for r in (*study.replaced, *study.latest.values()))
+            ended = (record for record in every if record.key not in self._running)
             self._spent[cell_id] = sum_of(self._held(record, 0.0) for record in ended)
         return self._spent[cell_id]
 
@@ -269,7 +269,7 @@ class Ledger(Books):
 
     def _current(self, study: StudyKey) -> dict[int, TrialRecord]:
         """Latest attempts by number; those on a choice that was replaced, and spoiled ones, not."""
-        latest = self._books[study].latest
+        latest = self._studies[study].latest
         basis = self.basis(study)
         if basis is None:
             return latest
@@ -279,7 +279,7 @@ class Ledger(Books):
     def _trial(
         self, study: StudyKey, number: int, basis: Basis, lost: TrialRecord | None
     ) -> NextTrial:
-        known = self._books[study].latest.get(number)
+        known = self._studies[study].latest.get(number)
         earlier = sorted(self._current(study).items())
         return NextTrial(
             key=TrialKey(

@@ -232,10 +232,10 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def no_study_runs_or_counts_more_than_it_may(self):
-        books = self.control.ledger._books
-        for study, book in books.items():
-            assert book.num_running <= self.spec.search.parallel_trials
-            assert self.control.ledger._num_counted(study) <= book.wanted
+        studies = self.control.ledger._studies
+        for study, attempts in studies.items():
+            assert attempts.num_running <= self.spec.search.parallel_trials
+            assert self.control.ledger._num_counted(study) <= attempts.wanted
 
     @invariant()
     def no_trial_is_counted_twice(self):

@@ -1,4 +1,4 @@
-"""Books: hears the events of a sweep and keeps the latest attempt of every trial (pure).
+"""Attempts: hears the events of a sweep and keeps every attempt of every trial (pure).
 
 Events come in, each with its own time, and the records they lead to are kept. An event that comes
 twice, or names a trial, cell or attempt that is not there, changes nothing.
@@ -21,7 +21,7 @@ from sweeps.spec.values import SweepSpec
 
 
 @dataclass(slots=True)
-class Book:
+class StudyAttempts:
     """What is known of one study.
 
     Args:
@@ -40,8 +40,8 @@ class Book:
         return sum(record.state is TrialState.RUNNING for record in self.latest.values())
 
 
-class Books:
-    """The records of a sweep's trials, by study.
+class Attempts:
+    """All attempts of a sweep's trials, by study.
 
     Args:
         spec: The sweep.
@@ -59,8 +59,10 @@ class Books:
         self._running: dict[TrialKey, TrialRecord] = {}
         self._changed: set[str] = set()  # cells in which a trial was asked, ended or spoiled
         self._spoiled: set[TrialKey] = set()  # finished, but their encoders are gone
-        self._books = {
-            StudyKey(cell_id=cell.id, stage=stage): Book(wanted=num_trials(spec, cell, stage))
+        self._studies = {
+            StudyKey(cell_id=cell.id, stage=stage): StudyAttempts(
+                wanted=num_trials(spec, cell, stage)
+            )
             for cell in cells
             for stage in cell.stages
         }
@@ -68,21 +70,21 @@ class Books:
         for record in sorted(records, key=lambda record: record.key.attempt):
             if self.asked(record):
                 self._spend(record)
-            elif record.key.study not in self._books and record.state.counts:
+            elif record.key.study not in self._studies and record.state.counts:
                 left_out.add((record.key.study, record.key.number))
         self.num_left_out = len(left_out)
         """Recorded trials of cells the spec no longer names."""
 
     def asked(self, record: TrialRecord) -> bool:
         """A trial was handed out. Returns whether the event told anything new."""
-        book = self._books.get(record.key.study)
-        if book is None:
+        attempts = self._studies.get(record.key.study)
+        if attempts is None:
             return False
-        known = book.latest.get(record.key.number)
+        known = attempts.latest.get(record.key.number)
         if known is not None and known.key.attempt >= record.key.attempt:
             return False
         if known is not None:
-            book.replaced.append(known)
+            attempts.replaced.append(known)
         self._put(record)
         return True
 
@@ -114,7 +116,7 @@ class Books:
         record = self.running(key)
         if record is None or record.inherited_seconds:
             return False
-        earlier = (r for r in self._books[key.study].replaced if r.key.number == key.number)
+        earlier = (r for r in self._studies[key.study].replaced if r.key.number == key.number)
         known = sum(r.held_seconds(0.0) for r in earlier)
         self._update(replace(record, inherited_seconds=min(seconds, known)))
         return True
@@ -171,8 +173,8 @@ class Books:
         """
         records = [
             record
-            for book in self._books.values()
-            for record in (*book.replaced, *book.latest.values())
+            for attempts in self._studies.values()
+            for record in (*attempts.replaced, *attempts.latest.values())
             if record.outcome is not None and record.outcome.artifacts.get("encoder") == encoder
         ]
         if len(self._spoiled.intersection(record.key for record in records)) > self.spec.retries:
@@ -190,8 +192,8 @@ class Books:
 
     def latest(self, key: TrialKey) -> TrialRecord | None:
         """The record of a trial unless it is unknown or a later attempt took its place."""
-        book = self._books.get(key.study)
-        record = None if book is None else book.latest.get(key.number)
+        attempts = self._studies.get(key.study)
+        record = None if attempts is None else attempts.latest.get(key.number)
         return record if record is not None and record.key == key else None
 
     def accelerator_seconds(self, now: float) -> float:
@@ -210,9 +212,9 @@ class Books:
         """Every attempt ever made, in order of cells, stages, numbers and attempts."""
         return tuple(
             record
-            for book in self._books.values()
+            for attempts in self._studies.values()
             for record in sorted(
-                (*book.replaced, *book.latest.values()),
+                (*attempts.replaced, *attempts.latest.values()),
                 key=lambda record: (record.key.number, record.key.attempt),
             )
         )
@@ -220,7 +222,7 @@ class Books:
     @property
     def num_wanted(self) -> int:
         """Trials the whole sweep may spend."""
-        return sum(book.wanted for book in self._books.values())
+        return sum(attempts.wanted for attempts in self._studies.values())
 
     @property
     def num_running(self) -> int:
@@ -233,7 +235,7 @@ class Books:
 
     def _update(self, record: TrialRecord) -> None:
         """Keep more of a trial that decides nothing anew: epochs and waits."""
-        latest = self._books[record.key.study].latest
+        latest = self._studies[record.key.study].latest
         known = latest.get(record.key.number)
         if known is not None:
             self._running.pop(known.key, None)
