@@ -1,10 +1,11 @@
-"""MLflow: makes a tracking server's runs equal to the sweep's (the only mlflow).
+"""MLflow: makes a tracking server's runs equal to the sweep's.
 
-Runs come in from the book; calls on `MlflowClient` go out, on one background thread of the driver.
-A run is found again by its tags `ulm.sweep` and `ulm.key`, for sweeps of one name may share an
-experiment on a server; its tag `ulm.digest` says what it holds. A run that holds less is completed;
-one that contradicts is deleted and made anew, because neither params nor metric points can be
-altered. So an outage, a kill or a second start costs calls and nothing else.
+Runs come in, one at a time, from the queue of the driver's recorder; calls on `MlflowClient` go
+out, in a sweep from a process of their own (`sweeps.record.store_process`). A run is found again by
+its tags `ulm.sweep` and `ulm.key`, for sweeps of one name may share an experiment on a server; its
+tag `ulm.digest` says what it holds. A run that holds less is completed; one that contradicts is
+deleted and made anew, because neither params nor metric points can be altered. So an outage, a kill
+or a second start costs calls and nothing else.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

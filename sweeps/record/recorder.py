@@ -1,8 +1,8 @@
 """Recorder: where a sweep's events are shown to the world; the ledger stays the truth.
 
-The control thread hands over trial records as they change and the finished rows; a recorder mirrors
-them as runs (`sweeps.record.runs`). It never raises into training and may fall behind: `reconcile`
-with the ledger's records makes up for whatever was missed, without duplicates.
+The control thread hands over trial records as they change, and at the end rows and report; a
+recorder mirrors them as runs (`sweeps.record.runs`). It never raises into training and may fall
+behind: `reconcile` with the ledger's records makes up for whatever was missed, without duplicates.
 """
 
 from collections.abc import Iterable, Sequence
@@ -73,7 +73,7 @@ class Recorder(Protocol):
 
 
 class ListRecorder:
-    """Keeps the runs in memory: for tests, and for sweeps that want no tracking.
+    """Keeps the runs in memory: for tests and benchmarks, every sweep has a tracking store.
 
     Args:
         spec: The sweep's spec.

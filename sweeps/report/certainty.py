@@ -1,6 +1,6 @@
 """Certainty: how sure the comparisons of the answer are (pure).
 
-Claims and agreement come in; a section goes out.
+Evidence comes in; a section goes out.
 """
 
 from sweeps.answer.agreement import Agreement

@@ -2,9 +2,9 @@
 
 A ledger, its spec and a sweep's summary become one digest, kept beside the report; a report is
 fresh where all its files are there and the digest is the one it was made from. The sources of
-report and record count too: what an earlier version made is made again. Beside the digest stands
-which tracking record was brought up to it, so that a run with nothing new need not open it; a run
-that is killed before its record is complete leaves no such mark.
+report and record count too: what an earlier version made is made again. Beside the digest stand
+the answer, and which tracking record was brought up to it, so that a run with nothing new need not
+open it; a run that is killed before its record is complete leaves no such mark.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Growth: what more domain text brings, where curves meet, and what lies beyond (pure).
 
-Findings and an extrapolation come in; two sections go out.
+Evidence comes in; two sections go out.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Money: what the sweep cost, and what a point of accuracy costs (pure).
 
-Costs and worth come in; a section goes out.
+Evidence comes in; a section goes out.
 """
 
 from collections.abc import Sequence

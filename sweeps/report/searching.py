@@ -1,6 +1,6 @@
 """Searching: which learning rates were tried, which were as good, and whether it was enough.
 
-Panels of trials come in; a section with its figures goes out.
+Evidence comes in; a section with its figures goes out.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Series: the numbers of every figure, as tuples (pure).
 
-Findings, rows and records come in; what is drawn goes out, so that tests check numbers and not
+Findings and rows come in; what is drawn goes out, so that tests check numbers and not
 pictures. Accuracies are in percent here, as the axes show them.
 """
 

@@ -1,7 +1,7 @@
 """Database: the ledger's storage below Optuna: how it is opened, and whether it can be.
 
 A URL comes in; arguments for the engine, an answer or a `StorageError` with the remedy go out.
-Asking never writes: Optuna makes what is missing when it opens a storage, and a reader must not.
+Asking makes no database: Optuna makes what is missing when it opens one, and a reader must not.
 """
 
 import os

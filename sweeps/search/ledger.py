@@ -1,8 +1,9 @@
 """Ledger: events in, decisions out; which study wants a trial now and what it starts from (pure).
 
 Trial records and events (asked, progressed, finished, pruned, failed, lost) come in, each carrying
-its own time; questions (`ready`, `next_trial`, `chosen`, `status`) are answered from them alone.
-Resume is therefore no mode: a ledger filled with the records of an earlier run goes on from there.
+its own time; questions (`ready`, `next_trial`, `chosen`, `cell_status`) are answered from them
+alone. Resume is therefore no mode: a ledger filled with the records of an earlier run goes on from
+there.
 
 A trial is *based* on earlier choices: the encoder it starts from and, for `final`, the chosen
 settings. When a spec asks for more trials, a better language model or classifier may be chosen

@@ -1,4 +1,4 @@
-"""Studies: Optuna behind ask, report, prune and tell; the only file that knows it.
+"""Studies: Optuna behind ask, report, prune and tell; beside it only `trial_rows` knows Optuna.
 
 Records and questions come in, hyperparameters go out, and the storage (SQLite beside the sweep, or
 PostgreSQL by URL) keeps one Optuna study `<sweep>/<cell>/<stage>` each, made when first used.
