@@ -25,7 +25,7 @@ from sweeps.record.book import RunBook
 from sweeps.record.mlflow_recorder import MlflowStore
 from sweeps.record.queued_recorder import QueuedRecorder
 from sweeps.record.recorder import ListRecorder, Recorder
-from sweeps.record.store_process import write_ahead
+from sweeps.record.store_process import on_connect
 from sweeps.run.capacity import Slots, current_fleet, slots
 from sweeps.search.control import Control
 from sweeps.search.studies import OptunaStudies
@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--tune-epoch", type=float, required=True)
     parser.add_argument("--without-mlflow", action="store_true")
     asked = parser.parse_args()
-    event.listen(Engine, "connect", write_ahead)  # as in the process that records
+    event.listen(Engine, "connect", on_connect)  # as in the process that records
     part = run_part(
         asked.folder,
         seeds=asked.seeds,

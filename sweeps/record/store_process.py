@@ -23,6 +23,7 @@ from sweeps.garbage import collect_rarely
 from sweeps.record.models import FittedModel
 from sweeps.record.runs import Run
 from sweeps.record.tracking import PART
+from sweeps.search.database import write_ahead
 
 NICENESS = 10  # behind the driver and Ray's start, before trials, which have Ray's 15
 COMMAND = (sys.executable, "-W", "ignore", "-m", "sweeps.record.store_process")
@@ -131,24 +132,23 @@ def serve(calls: IO[bytes], answers: IO[bytes]) -> None:
         _send(answers, error)
 
 
-def write_ahead(connection: Any, record: Any = None) -> None:
-    """Have a new connection to SQLite write to a log beside the file and not wait for the disk.
+def on_connect(connection: Any, record: Any) -> None:
+    """Have a new connection to SQLite write ahead: a run takes seven commits.
 
-    A commit costs no seek then, where a run takes seven. What a power cut takes is made up from the
-    ledger. A database that is still being made (`make_whole`) is moved: its log would stay behind.
+    What a power cut takes is made up from the ledger. A database that is still being made
+    (`make_whole`) is moved: its log would stay behind.
     """
     if isinstance(connection, sqlite3.Connection):
         _, _, file = connection.execute("PRAGMA database_list").fetchone()
         if not file.endswith(PART):
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
+            write_ahead(connection)
 
 
 def main() -> None:
     """Serve the driver that started this process; what libraries print goes to stderr."""
     collect_rarely()
     os.nice(NICENESS)
-    event.listen(Engine, "connect", write_ahead)
+    event.listen(Engine, "connect", on_connect)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:

@@ -7,6 +7,7 @@ order, so that exported encoders and fastai's own files agree about rows 0 to 8.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import repeat
 from types import MappingProxyType
 
@@ -63,14 +64,10 @@ class Vocabulary:
 
     def __reduce__(self) -> tuple[object, ...]:
         # A mapping proxy can not be pickled.
-        return _vocabulary, (self.words,)
+        return partial(Vocabulary, words=self.words), ()
 
     def __len__(self) -> int:
         return len(self.words)
-
-
-def _vocabulary(words: tuple[str, ...]) -> Vocabulary:
-    return Vocabulary(words=words)
 
 
 def _by_frequency(
