@@ -19,6 +19,7 @@ from sweeps.spec.values import SweepSpec
 
 LOCAL_COPY = "runs"
 DRIVER_FILE = "driver.json"
+SPENT_HOURS = "spent_budget_hours"  # in the summary of a run that ended by them
 
 
 def is_uri(place: str) -> bool:

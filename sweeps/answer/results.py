@@ -57,7 +57,7 @@ class ResultRow:
         status: `finished`, `running`, `unstarted`, `incomplete` (some trials are recorded, none
             runs), `extended: ...` (more trials are asked for than its score rests on) or `failed:
             reason`. A reason also follows `unstarted`, `incomplete` and `extended` where the
-            budget of accelerator hours is spent; that of wall hours is one run's, and not recorded.
+            budget of accelerator hours is spent; that of wall hours is one run's: its summary.
         cell: The cell's id; predictions and MLflow runs carry it.
     """
 

@@ -13,11 +13,24 @@ from sweeps.answer.majority import Majority
 from sweeps.answer.results import ResultRow
 from sweeps.answer.search_curves import SearchCurve, Verdict, at_edge
 from sweeps.answer.statistics import fewest_seeds, num_comparisons
+from sweeps.report.evidence import Evidence
 from sweeps.report.phrases import counted, joined, number, percent
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
 _MAX_NAMED = 6
+
+
+def caveats_of(evidence: Evidence) -> tuple[str, ...]:
+    """What a reader of this sweep must know."""
+    return caveats(
+        evidence.spec,
+        evidence.rows,
+        evidence.search_curves,
+        evidence.pool_documents,
+        evidence.majority,
+        evidence.spent_hours,
+    )
 
 
 def caveats(
@@ -26,6 +39,7 @@ def caveats(
     curves: Sequence[SearchCurve] = (),
     pool_documents: int | None = None,
     majority: Majority | None = None,
+    spent_hours: float | None = None,
 ) -> tuple[str, ...]:
     """What a reader must know: few seeds, gaps, failures, the search, precision.
 
@@ -35,12 +49,13 @@ def caveats(
         curves: What one more trial of each search would have brought.
         pool_documents: Documents that language models may see; None where unknown.
         majority: What always saying the most frequent class scores; None where unknown.
+        spent_hours: Wall hours that the last run ended by; None where it ended otherwise.
     """
     return (
         *_majority(rows, majority),
         *_seeds(rows),
         *_not_drawn(rows, pool_documents),
-        *_missing(spec, rows),
+        *_missing(spec, rows, spent_hours),
         *_edges(spec, rows),
         *_leanings(curves),
         *_short_searches(curves),
@@ -113,7 +128,7 @@ def _general(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:
     ]
 
 
-def _missing(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:
+def _missing(spec: SweepSpec, rows: Sequence[ResultRow], spent_hours: float | None) -> list[str]:
     """What has no score, or that of a shorter search, and why where that is known."""
     left = [row for row in rows if row.is_extended or not row.is_finished]
     left.sort(key=lambda row: row.status)
@@ -122,7 +137,14 @@ def _missing(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:
         for status, group in groupby(left, key=lambda row: row.status)
     ]
     hours = spec.budget.hours
-    if hours is not None and not all(row.is_failed for row in left):
+    if all(row.is_failed for row in left):
+        return notes
+    if spent_hours is not None:
+        notes.append(
+            f"The last run started no further trial because its {spent_hours:g} h "
+            "(`budget.hours`) were spent; the next goes on."
+        )
+    elif hours is not None:
         notes.append(f"A run starts no trial after {hours:g} h (`budget.hours`); the next goes on.")
     return notes
 

@@ -16,11 +16,12 @@ from sweeps.answer.results import ResultRow, make_rows
 from sweeps.answer.scores import Point, Scores
 from sweeps.answer.search_curves import SearchCurve, search_curve
 from sweeps.answer.tried import SearchPanel, search_panels
-from sweeps.paths import SweepPaths
+from sweeps.paths import SPENT_HOURS, SweepPaths
 from sweeps.search.ledger import Ledger
 from sweeps.spec.meaning import CONTENT
 from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import recorded_pool
+from sweeps.storage import read_object
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -79,6 +80,12 @@ class Evidence:
     def majority(self) -> Majority | None:
         """What always saying the most frequent class scores; None without predictions."""
         return find_majority(self.paths, self.rows)
+
+    @property
+    def spent_hours(self) -> float | None:
+        """The wall hours that the last run ended by; None where it ended otherwise."""
+        found = read_object(self.paths.summary_json).get(SPENT_HOURS)
+        return None if found is None else float(found)
 
     @property
     def pool_documents(self) -> int | None:

@@ -10,7 +10,7 @@ from sweeps.report import series
 from sweeps.report.blocks import Block, Bullets, Fold, Page, Plot, Section, Text
 from sweeps.report.by_size import by_size_section
 from sweeps.report.canvas import to_png, to_svg
-from sweeps.report.caveats import caveats
+from sweeps.report.caveats import caveats_of
 from sweeps.report.certainty import certainty_section
 from sweeps.report.curve_plots import MARKS, NARROW, WIDE, draw_curves
 from sweeps.report.evidence import Evidence
@@ -37,12 +37,11 @@ LEVELS = {
 def make_page(evidence: Evidence) -> Page:
     """The report of one sweep."""
     spec, rows = evidence.spec, evidence.rows
-    notes = caveats(spec, rows, evidence.search_curves, evidence.pool_documents, evidence.majority)
     sections = (
         answer_section(evidence),
         Section(
             title="Before you believe it",
-            blocks=(Bullets(items=notes),),
+            blocks=(Bullets(items=caveats_of(evidence)),),
         ),
         by_size_section(evidence.findings),
         _scores(evidence),

@@ -18,7 +18,7 @@ from sweeps.answer.predictions import fetch_predictions
 from sweeps.answer.results import ResultRow, make_rows
 from sweeps.errors import StorageError
 from sweeps.live.progress import RunListener
-from sweeps.paths import SweepPaths
+from sweeps.paths import SPENT_HOURS, SweepPaths
 from sweeps.record.datasets import dataset_of
 from sweeps.record.environment import describe_environment
 from sweeps.record.late_recorder import LateRecorder
@@ -115,9 +115,13 @@ class RunSession:
             run_trials(self.control)
 
     def keep_facts(self, wall_seconds: float, memory: MemoryPeak) -> dict[str, Any]:
-        """Write `summary.json`: environment, memory and wall time of all runs of this sweep."""
+        """Write `summary.json`: environment, memory and wall time of all runs of this sweep.
+
+        The last of them leaves its wall hours too where it ended because they were spent.
+        """
         earlier = read_object(self._paths.summary_json)
-        if earlier and not self.control.num_trained:
+        is_cut_short = self.control.is_cut_short
+        if earlier and not self.control.num_trained and not is_cut_short:
             return earlier
         peak = MemoryPeak(**earlier["peak"]).larger(memory) if "peak" in earlier else memory
         facts: dict[str, Any] = {
@@ -127,6 +131,8 @@ class RunSession:
             "peak_memory": str(peak),
             "peak": asdict(peak),
         }
+        if is_cut_short:
+            facts[SPENT_HOURS] = self._spec.budget.hours
         write_whole(self._paths.summary_json, json.dumps(facts, indent=2).encode())
         return facts
 

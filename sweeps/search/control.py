@@ -119,6 +119,12 @@ class Control:
         return self.ledger.over_budget(self._clock())
 
     @property
+    def is_cut_short(self) -> bool:
+        """Whether trials are left because the wall hours of this run are spent."""
+        is_unfinished = self.ledger.num_counted < self.ledger.num_wanted
+        return is_unfinished and self.ledger.is_out_of_hours(self._clock())
+
+    @property
     def has_work(self) -> bool:
         """Whether a trial would be handed out now."""
         return bool(self.ledger.ready(self._clock()))

@@ -151,11 +151,14 @@ class Ledger(Attempts):
 
     def over_budget(self, now: float) -> bool:
         """Whether the wall hours of this run or the accelerator hours of the sweep are spent."""
-        budget = self.spec.budget
-        if budget.hours is not None and now - self._opened_at >= budget.hours * 3600:
-            return True
-        limit = budget.accelerator_hours
-        return limit is not None and self.accelerator_seconds(now) >= limit * 3600
+        limit = self.spec.budget.accelerator_hours
+        is_spent = limit is not None and self.accelerator_seconds(now) >= limit * 3600
+        return is_spent or self.is_out_of_hours(now)
+
+    def is_out_of_hours(self, now: float) -> bool:
+        """Whether the wall hours of this run are spent."""
+        hours = self.spec.budget.hours
+        return hours is not None and now - self._opened_at >= hours * 3600
 
     # where things stand
 

@@ -152,8 +152,14 @@ def test_why_cells_are_unfinished_stands_in_the_report():
     assert any(note.endswith(": incomplete: budget spent after 1 of 5 trials.") for note in notes)
     assert any(note.endswith(": unstarted: budget spent.") for note in notes)
     assert "A run starts no trial after 2 h (`budget.hours`); the next goes on." in notes
+    spent = caveats(spec, rows, spent_hours=2.0)
+    assert (
+        "The last run started no further trial because its 2 h (`budget.hours`) were spent; "
+        "the next goes on."
+    ) in spent
+    assert not any("A run starts no trial" in note for note in spent)
     finished = make_rows(replayed(spec, example_records(SPEC)))
-    assert not any("budget" in note for note in caveats(spec, finished))
+    assert not any("budget" in note for note in caveats(spec, finished, spent_hours=2.0))
 
 
 def test_a_reader_is_told_that_the_general_model_knows_the_domain():

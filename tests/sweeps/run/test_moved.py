@@ -3,27 +3,19 @@
 from dataclasses import replace
 
 import pytest
-from tiny import Silence, tiny_spec
+from tiny import Silence, run_session, tiny_spec
 
 from sweeps.errors import MeaningError
 from sweeps.opening import open_sweep
 from sweeps.paths import SweepPaths
 from sweeps.record.mlflow_client import open_client
-from sweeps.run.memory import MemoryPeak
 from sweeps.run.prepare import prepare_context
 from sweeps.run.session import RunSession
-from sweeps.run.stages import run_trial
-from sweeps.search.control import NoRequest
 from sweeps.spec.values import LabelSpec, TestSpec
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource
 
 GOOD, BAD = "a fine and good text, number {}", "a dull and bad text, number {}"
-
-
-class Quiet(Silence):
-    def preparing(self, what, done, total):
-        pass
 
 
 def make_project(folder):
@@ -44,21 +36,7 @@ def spec_in(project):
 
 def run(spec):
     """Number of trials that were trained."""
-    paths = SweepPaths.of(spec)
-    paths.folder.mkdir(parents=True, exist_ok=True)
-    context, tokens = prepare_context(spec, paths, Quiet())
-    session = RunSession(spec, paths, Quiet(), tokens=tokens)
-
-    def train(control):
-        while (request := control.next_request()) is not NoRequest.DONE:
-            control.finish(request.key, run_trial(request, context, None, lambda *told: True))
-
-    try:
-        session.train(train)
-        session.answer(session.keep_facts(1.0, MemoryPeak()))
-    finally:
-        session.close()
-    return session.control.num_trained
+    return run_session(spec).control.num_trained
 
 
 def artifacts(paths):
@@ -94,10 +72,10 @@ def test_another_general_encoder_is_refused_by_its_content(tmp_path):
     spec = spec_in(tmp_path / "project")
     paths = SweepPaths.of(spec)
     paths.folder.mkdir(parents=True)
-    _, tokens = prepare_context(spec, paths, Quiet())
+    _, tokens = prepare_context(spec, paths, Silence())
 
     def session(general):
-        return RunSession(spec, paths, Quiet(), tokens=tokens, general=general)
+        return RunSession(spec, paths, Silence(), tokens=tokens, general=general)
 
     for key in ("ab" * 16, "ab" * 16):
         session(key).close()

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+from sweeps.paths import SweepPaths
 from sweeps.record.recorder import ListRecorder
 from sweeps.run.context import TrialContext
+from sweeps.run.memory import MemoryPeak
+from sweeps.run.prepare import prepare_context
+from sweeps.run.session import RunSession
 from sweeps.run.stages import run_trial
 from sweeps.search.control import Control, NoRequest
 from sweeps.search.suggestions import InMemoryStudies
@@ -59,6 +63,9 @@ def context_of(spec: SweepSpec, cache: Path) -> TrialContext:
 
 
 class Silence:
+    def preparing(self, what, done, total):
+        pass
+
     def recorded(self, records):
         pass
 
@@ -89,3 +96,22 @@ def run_in_process(spec, context, store):
         )
         control.finish(request.key, outcome)
     return control
+
+
+def run_session(spec):
+    """A whole run of a sweep without encoders in this process, report and record included."""
+    paths = SweepPaths.of(spec)
+    paths.folder.mkdir(parents=True, exist_ok=True)
+    context, tokens = prepare_context(spec, paths, Silence())
+    session = RunSession(spec, paths, Silence(), tokens=tokens)
+
+    def train(control):
+        while (request := control.next_request()) is not NoRequest.DONE:
+            control.finish(request.key, run_trial(request, context, None, lambda *told: True))
+
+    try:
+        session.train(train)
+        session.answer(session.keep_facts(1.0, MemoryPeak()))
+    finally:
+        session.close()
+    return session
