@@ -148,13 +148,14 @@ def plan_sweep(
         _regime_plan(spec, [cell for cell in cells if cell.regime == name], known, rates)
         for name in names
     )
+    chain_hours = _chain_seconds(spec, cells, known, rates) / 3600
     return SweepPlan(
         name=spec.name,
         regimes=rows,
-        chain_hours=_chain_seconds(spec, cells, known, rates) / 3600,
+        chain_hours=chain_hours,
         storage_gib=_storage_bytes(spec, rows, known) / GIB,
         peak_gib=BASE_GIB + _peak_bytes(spec) / GIB,
-        assumptions=_assumptions(spec, known, rates),
+        assumptions=(*_assumptions(spec, known, rates), *_at_once(spec, chain_hours)),
         warnings=tuple(filter(None, [size_mistake(spec, known)])),
     )
 
@@ -260,3 +261,14 @@ def _assumptions(spec: SweepSpec, volumes: Volumes, rates: Rates | None) -> tupl
         lines.append(f"{tokens:,.1f} M tokens of general text, {volumes.general.basis}")
     lines.append("no trial is pruned: true costs are lower")
     return tuple(lines)
+
+
+def _at_once(spec: SweepSpec, chain_hours: float) -> list[str]:
+    """What trials of a study that run at once change: the longest chain, not the sum."""
+    if spec.search.parallel_trials == 1:
+        return []
+    return [
+        f"{spec.search.parallel_trials} trials of a study at once (`search.parallel_trials`) where "
+        f"there is room: the longest chain of trials that wait for each other takes "
+        f"{chain_hours:,.2f} h; hours one by one stay"
+    ]

@@ -183,7 +183,10 @@ def test_no_number_of_nodes_makes_a_sweep_shorter_than_its_longest_chain(imdb):
 def test_twice_the_parallel_trials_halve_the_longest_chain(imdb):
     once = plan_sweep(imdb).chain_hours
     spec = replace(imdb, search=replace(imdb.search, parallel_trials=2))
-    assert plan_sweep(spec).chain_hours == pytest.approx(once / 2, rel=0.05)
+    plan = plan_sweep(spec)
+    assert plan.chain_hours == pytest.approx(once / 2, rel=0.05)
+    assert f"wait for each other takes {plan.chain_hours:,.2f} h" in plan.assumptions[-1]
+    assert not any("parallel_trials" in line for line in plan_sweep(imdb).assumptions)
 
 
 def test_cheap_nodes_are_used_first_and_the_limit_of_all_workers_holds(imdb):
