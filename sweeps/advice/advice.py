@@ -127,7 +127,8 @@ def _stop(spec: SweepSpec, lead: Growth, question: Question) -> Advice:
     if stretch is not None:
         return said(
             f"Stop at {number(stretch.start)} documents: from there to {number(stretch.end)} a "
-            f"doubling brings `{lead.regime}` less than half a point, with its whole interval."
+            f"doubling brings `{lead.regime}` less than half a point between any two sizes, with "
+            "its whole interval."
         )
     if not lead.by_step:
         return said(
@@ -168,7 +169,8 @@ def _doubling_text(found: Doubling) -> str:
 def _flat(lead: Growth) -> Doubling | None:
     """All sizes, where a doubling over them surely brings little and no rise is sure."""
     risen = any(doubling.is_rising for doubling in lead.from_the_start)
-    return next((d for d in lead.to_the_end[:1] if d.is_below(WORTHWHILE) and not risen), None)
+    whole = lead.from_the_start[-1:]
+    return next((d for d in whole if d.is_below(WORTHWHILE) and not risen), None)
 
 
 def _pool(spec: SweepSpec, question: Question) -> Advice:

@@ -7,7 +7,7 @@ else.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,7 @@ from sweeps.answer.statistics import (
     curve_points,
     difference,
     doublings,
-    doublings_from_the_start,
-    doublings_to_the_end,
+    stretches,
 )
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
@@ -81,25 +80,39 @@ class Growth:
         passage: The roundest accuracy, multiples of five points first and then the highest, that it
             passes within the measured range; None where none is bracketed.
         by_step: What a doubling adds between neighbouring sizes.
-        to_the_end: What a doubling adds on average from each size to the largest.
-        from_the_start: What a doubling adds on average from the smallest size to each.
+        stretches: What a doubling adds on average from each size to every larger one.
     """
 
     regime: str
     passage: Passage | None
     by_step: tuple[Doubling, ...]
-    to_the_end: tuple[Doubling, ...]
-    from_the_start: tuple[Doubling, ...]
+    stretches: tuple[Doubling, ...]
+
+    @property
+    def from_the_start(self) -> tuple[Doubling, ...]:
+        """The stretches from the smallest size."""
+        return tuple(found for found in self.stretches if found.start == self.stretches[0].start)
 
     def enough_from(self, least: float) -> Doubling | None:
-        """The longest stretch to the largest size whose doublings surely bring less than a gain.
+        """The longest stretch to the largest size within which doublings surely bring little.
 
-        Those from every later size surely do too. Only after a rise that the data show: a curve
-        that is flat from the start may rise later.
+        Less than a gain between any two of its sizes: on average over all of it a drop at the end
+        would hide what was gained before. Only after a rise that the data show: a curve that is
+        flat from the start may rise later.
         """
-        risen = {doubling.end for doubling in self.from_the_start if doubling.is_rising}
-        below = takewhile(lambda found: found.is_below(least), reversed(self.to_the_end))
-        return next((found for found in reversed(tuple(below)) if found.start in risen), None)
+        little = {(found.start, found.end) for found in self.stretches if found.is_below(least)}
+        sizes = sorted({size for found in self.stretches for size in (found.start, found.end)})
+        risen = {found.end for found in self.from_the_start if found.is_rising}
+        ends = (found for found in self.stretches if found.end == sizes[-1])
+        return next(
+            (
+                found
+                for found in ends
+                if found.start in risen
+                and little.issuperset(combinations(sizes[sizes.index(found.start) :], 2))
+            ),
+            None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,8 +191,7 @@ def _growth(spec: SweepSpec, scores: Scores) -> Growth | None:
         regime=regime,
         passage=_passage(scores, regime, spec.sizes),
         by_step=doublings(scores, regime, known),
-        to_the_end=doublings_to_the_end(scores, regime, known),
-        from_the_start=doublings_from_the_start(scores, regime, known),
+        stretches=stretches(scores, regime, known),
     )
 
 

@@ -7,7 +7,7 @@ sources and how often the intervals hold the truth are in docs/statistics.md.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from math import log2
 
 import numpy as np
@@ -192,17 +192,9 @@ def doublings(scores: Scores, regime: str, sizes: Sequence[int]) -> tuple[Doubli
     return tuple(doubling for doubling in found if doubling is not None)
 
 
-def doublings_to_the_end(scores: Scores, regime: str, sizes: Sequence[int]) -> tuple[Doubling, ...]:
-    """What a doubling adds on average from each size to the largest, where one seed has both."""
-    found = (_doubling(scores, regime, start, sizes[-1]) for start in sizes[:-1])
-    return tuple(doubling for doubling in found if doubling is not None)
-
-
-def doublings_from_the_start(
-    scores: Scores, regime: str, sizes: Sequence[int]
-) -> tuple[Doubling, ...]:
-    """What a doubling adds on average from the smallest size to each, where one seed has both."""
-    found = (_doubling(scores, regime, sizes[0], end) for end in sizes[1:])
+def stretches(scores: Scores, regime: str, sizes: Sequence[int]) -> tuple[Doubling, ...]:
+    """What a doubling adds on average from each size to every larger one that a seed has too."""
+    found = (_doubling(scores, regime, start, end) for start, end in combinations(sizes, 2))
     return tuple(doubling for doubling in found if doubling is not None)
 
 

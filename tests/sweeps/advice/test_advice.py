@@ -392,11 +392,19 @@ def test_tf_idf_is_passed_in_the_words_of_the_headline():
 def test_text_is_not_enough_where_a_later_doubling_surely_brings_half_a_point():
     spec = example_spec(sizes=GRID, seeds=tuple(range(5)))
     lead = findings_of(spec, rows_of(RISING_LATE)).lead
-    assert lead.to_the_end[1].is_below(0.005), "on average from 2,000 on"
+    (whole,) = (d for d in lead.stretches if (d.start, d.end) == (2000, 32_000))
+    assert whole.is_below(0.005), "on average from 2,000 on"
     assert lead.enough_from(0.005) is None
     _, text = advice_for(RISING_LATE, spec=spec)
     assert "Stop at" not in text
     assert "Not yet: from 8,000 to 32,000 documents a doubling brought" in text
+
+
+def test_a_drop_at_the_end_does_not_hide_what_was_gained_before_it():
+    drops = sweep_of(bow=0.70, ulm=0.75, both=(0.76, 0.82, 0.85, 0.82))
+    assert "; beyond 8,000 more text buys `ulm+domain` less than half" in headline_of(drops, EIGHT)
+    _, text = advice_for(drops, spec=EIGHT)
+    assert "Stop at 8,000 documents: from there to 32,000" in text
 
 
 def test_a_last_doubling_that_surely_brings_little_does_not_ask_for_seeds():

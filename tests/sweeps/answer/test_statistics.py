@@ -14,9 +14,9 @@ from sweeps.answer.statistics import (
     curve_points,
     difference,
     doublings,
-    doublings_to_the_end,
     fewest_seeds,
     num_comparisons,
+    stretches,
     win_interval,
 )
 from sweeps.paths import SweepPaths
@@ -227,7 +227,7 @@ def test_a_doubling_is_the_difference_divided_by_the_doublings_between():
     (step,) = doublings(scores, "domain", SIZES)
     assert (step.start, step.end) == (100, 400)
     assert step.accuracy.value == pytest.approx(0.045 / 2)
-    assert doublings_to_the_end(scores, "domain", (100, 400)) == (step,)
+    assert stretches(scores, "domain", (100, 400)) == (step,)
 
 
 def test_a_doubling_is_below_a_gain_only_with_its_whole_interval_and_two_seeds():
