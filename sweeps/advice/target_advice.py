@@ -5,22 +5,21 @@ what every part of `sweep advise` returns.
 """
 
 from dataclasses import dataclass
-from math import inf
 
 from sweeps.advice.question import Question
 from sweeps.advice.wanted import Wanted, wanted_sizes
-from sweeps.answer.crossings import Crossing, find_crossing, reaching
 from sweeps.answer.extrapolation import ALL_REFUTED, extrapolate, range_of, why_not
 from sweeps.answer.scores import Interval, Scores
+from sweeps.answer.targets import Passage, reach
 from sweeps.report.phrases import (
     counted,
     forms_used,
     joined,
     number,
+    reached_without_text,
     rounded,
     rounded_up,
     span,
-    with_interval,
 )
 from sweeps.spec.values import SweepSpec
 
@@ -43,14 +42,6 @@ def said(*lines: str, wanted: Wanted | None = None) -> Advice:
     return Advice(lines=lines, wanted=wanted or Wanted())
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Way:
-    """A regime with a size axis, and where it reaches the target."""
-
-    regime: str
-    crossing: Crossing
-
-
 def target_advice(spec: SweepSpec, scores: Scores, question: Question) -> Advice:
     """What the target accuracy of a question needs; nothing where none is named.
 
@@ -60,10 +51,10 @@ def target_advice(spec: SweepSpec, scores: Scores, question: Question) -> Advice
     if target is None:
         return said()
     name = f"Target {100 * target:g} %"
-    free = _without_text(scores, target)
-    if free:
-        return said(f"{name}: reached without domain text, by {joined(free)}.")
-    way = _shortest(scores, spec, target)
+    found = reach(scores, spec.sizes, target)
+    if found.without_text:
+        return said(f"{name}: {reached_without_text(found)}.")
+    way = found.shortest
     if way is None:
         return said()
     crossing = way.crossing
@@ -79,35 +70,7 @@ def target_advice(spec: SweepSpec, scores: Scores, question: Question) -> Advice
     return _unresolved(spec, name, question, way)
 
 
-def _without_text(scores: Scores, target: float) -> list[str]:
-    """Regimes without a size axis whose whole interval, over two seeds or more, is above."""
-    points = [point for point in scores.points if point[1] is None and scores.count(point) > 1]
-    accuracies = ((point[0], scores.contrast([point], [1.0])) for point in points)
-    return [
-        f"`{regime}` with {with_interval(accuracy, unit=' %')}"
-        for regime, accuracy in accuracies
-        if accuracy.interval is not None and accuracy.interval.low > target
-    ]
-
-
-def _shortest(scores: Scores, spec: SweepSpec, target: float) -> _Way | None:
-    """The regime that surely reaches the target first, else in the mean, else is highest."""
-    regimes = dict.fromkeys(regime for regime, size in scores.points if size is not None)
-    found = (
-        (regime, find_crossing(scores, spec.sizes, reaching(regime, target))) for regime in regimes
-    )
-    ways = [_Way(regime=regime, crossing=crossing) for regime, crossing in found if crossing]
-
-    def length(way: _Way) -> tuple[float, float, float]:
-        crossing = way.crossing
-        end = inf if crossing.interval is None else crossing.interval.high
-        highest = scores.means((way.regime, crossing.largest))[0]
-        return (end, inf if crossing.documents is None else crossing.documents, -highest)
-
-    return min(ways, key=length, default=None)
-
-
-def _reached(name: str, way: _Way) -> Advice:
+def _reached(name: str, way: Passage) -> Advice:
     crossing, regime = way.crossing, way.regime
     assert crossing.interval is not None, "it ends above"
     assert crossing.documents is not None, "it ends above"
@@ -128,7 +91,7 @@ def _reached(name: str, way: _Way) -> Advice:
 
 
 def _beyond(
-    spec: SweepSpec, scores: Scores, name: str, question: Question, way: _Way, target: float
+    spec: SweepSpec, scores: Scores, name: str, question: Question, way: Passage, target: float
 ) -> Advice:
     begin = f"{name}: not reached within {number(way.crossing.largest)} documents"
     model = extrapolate(scores, way.regime, spec.sizes)
@@ -163,7 +126,7 @@ def _range(ends: Interval, limit: float) -> str:
     return f"{rounded(ends.low)} to {_documents(ends.high, limit)}"
 
 
-def _unresolved(spec: SweepSpec, name: str, question: Question, way: _Way) -> Advice:
+def _unresolved(spec: SweepSpec, name: str, question: Question, way: Passage) -> Advice:
     """Where the largest size may have the target, and may not."""
     crossing = way.crossing
     seen = "is not reached in the mean"

@@ -32,6 +32,7 @@ from sweeps.answer.statistics import (
     doublings,
     stretches,
 )
+from sweeps.answer.targets import Passage, Reach, reach
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
@@ -63,15 +64,6 @@ class Leader:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Passage:
-    """Where a regime's curve passes an accuracy."""
-
-    regime: str
-    target: float
-    crossing: Crossing
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Growth:
     """What more text does for the regime that the answer is about.
 
@@ -79,12 +71,14 @@ class Growth:
         regime: `ulm+domain` where it has a finished size, else the best at its largest size.
         passage: The roundest accuracy, multiples of five points first and then the highest, that it
             passes within the measured range; None where none is bracketed.
+        reach: How any regime reaches that accuracy, without domain text or with least of it.
         by_step: What a doubling adds between neighbouring sizes.
         stretches: What a doubling adds on average from each size to every larger one.
     """
 
     regime: str
     passage: Passage | None
+    reach: Reach | None
     by_step: tuple[Doubling, ...]
     stretches: tuple[Doubling, ...]
 
@@ -187,9 +181,11 @@ def _growth(spec: SweepSpec, scores: Scores) -> Growth | None:
     if regime is None:
         return None
     known = [size for size in spec.sizes if scores.has((regime, size))]
+    passage = _passage(scores, regime, spec.sizes)
     return Growth(
         regime=regime,
-        passage=_passage(scores, regime, spec.sizes),
+        passage=passage,
+        reach=None if passage is None else reach(scores, spec.sizes, passage.target),
         by_step=doublings(scores, regime, known),
         stretches=stretches(scores, regime, known),
     )

@@ -13,7 +13,7 @@ from sweeps.answer.crossings import Crossing
 from sweeps.answer.findings import Findings, Growth
 from sweeps.answer.scores import Interval
 from sweeps.answer.statistics import Difference
-from sweeps.report.phrases import number, plus, rounded, span
+from sweeps.report.phrases import number, plus, reached_without_text, rounded, span
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
@@ -41,13 +41,26 @@ def _sure(interval: Interval | None) -> str:
 
 
 def _passing(lead: Growth) -> list[str]:
-    if lead.passage is None or lead.passage.crossing.documents is None:
+    """How the accuracy is reached that the lead passes: as `sweep advise` answers that target."""
+    if lead.reach is None:
         return []
-    crossing = lead.passage.crossing
+    name = f"{100 * lead.reach.target:.0f} %"
+    if lead.reach.without_text:
+        return [f"{name} is {reached_without_text(lead.reach)}"]
+    way = lead.reach.shortest
+    assert way is not None, "the lead passes it"
+    assert way.crossing.documents is not None, "the lead passes it"
+    if way.crossing.is_throughout:
+        return [_throughout(way.regime, name, way.crossing)]
     return [
-        f"`{lead.regime}` passes {100 * lead.passage.target:.0f} % from "
-        f"{rounded(crossing.documents or 0)} documents{_sure(crossing.interval)}"
+        f"`{way.regime}` passes {name} from {rounded(way.crossing.documents)} documents"
+        f"{_sure(way.crossing.interval)}"
     ]
+
+
+def _throughout(regime: str, line: str, crossing: Crossing) -> str:
+    start = number(crossing.smallest)
+    return f"`{regime}` is above {line} at every measured size, from {start} documents on"
 
 
 def _share(findings: Findings) -> list[str]:
@@ -120,8 +133,7 @@ def _stays_above(regime: str, crossing: Crossing | None) -> str | None:
     if crossing is None or crossing.smallest == crossing.largest:
         return None
     if crossing.is_throughout:
-        start = number(crossing.smallest)
-        return f"`{regime}` is above TF-IDF at every measured size, from {start} documents on"
+        return _throughout(regime, "TF-IDF", crossing)
     if crossing.is_bracketed and crossing.documents is not None:
         start = f"{rounded(crossing.documents)} documents on{_sure(crossing.interval)}"
         return f"`{regime}` stays above TF-IDF from {start}"

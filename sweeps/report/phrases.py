@@ -10,6 +10,7 @@ from sweeps.answer.crossings import Crossing
 from sweeps.answer.gain import Needed
 from sweeps.answer.scores import Estimate, Interval, Point
 from sweeps.answer.statistics import ERROR, Difference
+from sweeps.answer.targets import Reach
 
 NONE = "–"
 """A number that is missing."""
@@ -103,6 +104,12 @@ def win_chance(found: Difference) -> str:
     if chance.interval is None:
         return f"{chance.value:.2f}"
     return f"{chance.value:.2f} [{chance.interval.low:.2f}, {chance.interval.high:.2f}]"
+
+
+def reached_without_text(found: Reach) -> str:
+    """`reached without domain text, by ...`, where an accuracy is."""
+    scored = (f"`{regime}` with {with_interval(e, unit=' %')}" for regime, e in found.without_text)
+    return f"reached without domain text, by {joined(scored)}"
 
 
 def forms_used(num_forms: int) -> str:

@@ -58,6 +58,14 @@ def test_a_target_that_the_smallest_size_may_have_is_collected_for_up_to_where_i
     assert found.wanted.num_seeds == 10
 
 
+def test_a_regime_that_one_seed_has_does_not_answer_where_another_has_more():
+    table = {point: values[:1] for point, values in SOONER.items() if point[0] == "domain"}
+    rows = rows_of({**SOONER, **table})
+    hits = {row.cell: np.arange(4000) < round(4000 * row.test_accuracy) for row in rows}
+    lines = advise(evidence_of(EIGHT, rows, hits), Question(target=0.85)).lines
+    assert lines[0].startswith("Target 85 %: `ulm+domain` reaches it from about")
+
+
 @pytest.mark.parametrize("documents", [7.2, 94.2, 400, 999, 2638, 6409.7])
 def test_what_is_to_be_collected_is_never_rounded_down(documents):
     said = float(rounded_up(documents).replace(",", ""))

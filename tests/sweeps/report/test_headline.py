@@ -1,6 +1,6 @@
 import re
 
-from sweeps.answer.crossings import passing
+from sweeps.answer.crossings import passing, reaching
 from sweeps.report.headline import headline
 from sweeps.report.phrases import rounded
 from tests.sweeps.answer.sweep_scores import (
@@ -43,7 +43,19 @@ def test_a_regime_that_passes_tf_idf_later_than_the_lead_leaves_tf_idf_below_it(
     text = headline_of(SOONER)
     documents = rounded(crossing_of(SOONER, passing("ulm+domain", BOW)).documents)
     assert re.search(rf"; below {documents} documents \(95 %: [^)]*\) use TF-IDF\.$", text)
-    assert "`domain`" not in text
+    assert "`domain` stays above" not in text
+
+
+def test_an_accuracy_is_named_with_the_regime_that_reaches_it_with_least_text_as_advise_does():
+    documents = rounded(crossing_of(SOONER, reaching("domain", 0.85)).documents)
+    assert f"labels, `domain` passes 85 % from {documents} documents (95 %: " in headline_of(SOONER)
+    throughout = {point: values for point, values in SOONER.items() if point[0] != "domain"}
+    throughout |= sweep_of(domain=(0.86, 0.87, 0.89, 0.91))
+    text = headline_of(throughout)
+    assert "`domain` is above 85 % at every measured size, from 500 documents on; " in text
+    text = headline_of({**SOONER, **sweep_of(ulm=0.865)})
+    assert "85 % is reached without domain text, by `ulm` with 86.5 % [86.2, 86.8]; " in text
+    assert "passes 85 %" not in text
 
 
 def test_a_regime_that_passes_tf_idf_sooner_between_the_same_two_sizes_is_named():

@@ -1,0 +1,76 @@
+"""Targets: who reaches an accuracy without domain text, and who with least of it (pure).
+
+Scores and an accuracy come in; the regimes that reach it go out. The headline and `sweep advise
+--target` both ask here, so that they never name different ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+
+from sweeps.answer.crossings import Crossing, find_crossing, reaching
+from sweeps.answer.scores import Estimate, Scores
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Passage:
+    """Where a regime's curve passes an accuracy."""
+
+    regime: str
+    target: float
+    crossing: Crossing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reach:
+    """How an accuracy is reached.
+
+    Args:
+        target: The accuracy.
+        without_text: Regimes without a size axis whose whole interval, over two seeds or more, is
+            above it, with what they score.
+        shortest: The regime with one that surely passes it first, else in the mean, else is
+            highest; None where no size is finished.
+    """
+
+    target: float
+    without_text: tuple[tuple[str, Estimate], ...]
+    shortest: Passage | None
+
+
+def reach(scores: Scores, sizes: Sequence[int], target: float) -> Reach:
+    """Ask every regime for an accuracy.
+
+    Args:
+        scores: The scores.
+        sizes: Sizes of the spec, ascending.
+        target: The accuracy, in [0, 1].
+    """
+    points = (point for point in scores.points if point[1] is None and scores.count(point) > 1)
+    accuracies = ((point[0], scores.contrast([point], [1.0])) for point in points)
+    return Reach(
+        target=target,
+        without_text=tuple(
+            (regime, accuracy)
+            for regime, accuracy in accuracies
+            if accuracy.interval is not None and accuracy.interval.low > target
+        ),
+        shortest=_shortest(scores, sizes, target),
+    )
+
+
+def _shortest(scores: Scores, sizes: Sequence[int], target: float) -> Passage | None:
+    regimes = dict.fromkeys(regime for regime, size in scores.points if size is not None)
+    found = ((regime, find_crossing(scores, sizes, reaching(regime, target))) for regime in regimes)
+
+    def length(way: Passage) -> tuple[float, float, float]:
+        crossing, end = way.crossing, inf
+        if crossing.num_seeds > 1 and crossing.interval is not None:
+            end = crossing.interval.high
+        highest = scores.means((way.regime, crossing.largest))[0]
+        return (end, inf if crossing.documents is None else crossing.documents, -highest)
+
+    ways = (
+        Passage(regime=r, target=target, crossing=crossing) for r, crossing in found if crossing
+    )
+    return min(ways, key=length, default=None)
