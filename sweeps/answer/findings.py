@@ -24,6 +24,7 @@ from sweeps.answer.gain import Gain, share_of_gain
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import EQUAL, Point, Scores, make_scores
 from sweeps.answer.statistics import (
+    ERROR,
     CurvePoint,
     Difference,
     Doubling,
@@ -118,6 +119,8 @@ class Findings:
         leaders: Who is first at each size that a regime with a size axis has finished, where the
             seeds that are finished allow to say it.
         against_bow: Every other point minus `bow`.
+        surely_above_bow: The points of these that are above it with their whole intervals, 95 %
+            for all of them together: who looks for any that is above must not find chance.
         over_bow: Where each regime with a size axis passes `bow`; without `bow` none.
         growth: Largest minus smallest size, for the regimes with a size axis.
         pretraining: `ulm+domain` minus `domain`, by size.
@@ -133,6 +136,7 @@ class Findings:
     curves: tuple[CurvePoint, ...]
     leaders: tuple[Leader, ...]
     against_bow: tuple[Difference, ...]
+    surely_above_bow: frozenset[Point]
     over_bow: Mapping[str, Crossing]
     growth: tuple[Difference, ...]
     pretraining: tuple[Difference, ...]
@@ -213,6 +217,14 @@ def _is_level(scores: Scores, point: Point, other: Point) -> bool:
     return bool(first - second >= -EQUAL)
 
 
+def _surely_above(scores: Scores, found: Sequence[Difference]) -> frozenset[Point]:
+    """The first points that are above, with an error of 5 % for all that were compared."""
+    level = 1 - ERROR / 2 / max(1, len(found))
+    intervals = (scores.contrast([d.first, d.second], [1, -1], level).interval for d in found)
+    pairs = zip(found, intervals, strict=True)
+    return frozenset(d.first for d, i in pairs if d.num_seeds > 1 and i is not None and i.low > 0)
+
+
 def make_sweep_scores(
     spec: SweepSpec,
     rows: Sequence[ResultRow],
@@ -241,6 +253,7 @@ def find(spec: SweepSpec, scores: Scores) -> Findings:
     growing = [regime.value for regime in spec.regimes if regime.trains_on_domain]
     others = [point for point in scores.points if point != bow]
     leaders = (_leader(scores, curves, size) for size in sizes)
+    against_bow = _present([difference(scores, point, bow) for point in others])
     crossings = {
         regime: find_crossing(scores, sizes, passing(regime, bow))
         for regime in dict.fromkeys(regime for regime, size in scores.points if size is not None)
@@ -248,7 +261,8 @@ def find(spec: SweepSpec, scores: Scores) -> Findings:
     return Findings(
         curves=curves,
         leaders=tuple(found for found in leaders if found is not None),
-        against_bow=_present([difference(scores, point, bow) for point in others]),
+        against_bow=against_bow,
+        surely_above_bow=_surely_above(scores, against_bow),
         over_bow={regime: found for regime, found in crossings.items() if found is not None},
         growth=_present(
             [difference(scores, (regime, sizes[-1]), (regime, sizes[0])) for regime in growing]

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from sweeps.answer.results import ResultRow
 
@@ -65,11 +65,12 @@ class Spread:
     least: Floats
     is_known: bool
 
-    def half_widths(self, weights: Floats) -> Floats:
-        """Half of the 95 % interval of each contrast, see `_quantile`.
+    def half_widths(self, weights: Floats, level: float = LEVEL) -> Floats:
+        """Half of the interval of each contrast, see `_quantile`.
 
         Args:
             weights: float64 [K, P].
+            level: Of the quantile; two-sided 95 % where nothing else is asked for.
 
         Returns:
             float64 [K]; infinite where nothing is known.
@@ -84,11 +85,11 @@ class Spread:
         documents = np.maximum(documents, least - seeds)
         total = seeds + documents
         share = np.divide(seeds, total, out=np.zeros_like(total), where=total > 0)
-        return np.asarray(_quantile(share, self.num_seeds) * np.sqrt(total))
+        return np.asarray(_quantile(share, self.num_seeds, level) * np.sqrt(total))
 
 
-def _quantile(share: Floats, num_seeds: int) -> Floats:
-    """97.5 % quantile where seeds, with S - 1 degrees of freedom, bring a share of the variance.
+def _quantile(share: Floats, num_seeds: int, level: float) -> Floats:
+    """A quantile where seeds, with S - 1 degrees of freedom, bring a share of the variance.
 
     The average of Student's quantile and the normal one with the variances as weights (Cochran &
     Cox 1957, section 4.14) is too wide where documents matter; Student's with the degrees of
@@ -98,14 +99,16 @@ def _quantile(share: Floats, num_seeds: int) -> Floats:
     Args:
         share: float64 [K], in [0, 1].
         num_seeds: S.
+        level: Of the quantile.
     """
+    normal = ndtri(level)
     if num_seeds == 1:
-        return np.full_like(share, NORMAL_QUANTILE)
+        return np.full_like(share, normal)
     freedom = num_seeds - 1
-    wide = share * stdtrit(freedom, LEVEL) + (1 - share) * NORMAL_QUANTILE
+    wide = share * stdtrit(freedom, level) + (1 - share) * normal
     if num_seeds == 2:
         return np.asarray(wide)
-    narrow = stdtrit(freedom / np.maximum(share, 1e-6) ** 2, LEVEL)
+    narrow = stdtrit(freedom / np.maximum(share, 1e-6) ** 2, level)
     return np.asarray((wide + narrow) / 2)
 
 
@@ -222,14 +225,19 @@ class Scores:
         one_set = self.shares_documents or values.shape[1] == 1
         return make_spread(values, self.paired_hits(*points) if one_set else None)
 
-    def contrast(self, points: Sequence[Point], weights: Sequence[float]) -> Estimate:
+    def contrast(
+        self, points: Sequence[Point], weights: Sequence[float], level: float = LEVEL
+    ) -> Estimate:
         """A weighted sum of the means of points, paired by seed, with its interval.
 
         The interval ends where accuracies in [0, 1] let the sum end.
         """
         row = np.asarray([weights], dtype=np.float64)
         spread = self.spread(*points)
-        value, half = float((row @ self.means(*points))[0]), float(spread.half_widths(row)[0])
+        value, half = (
+            float((row @ self.means(*points))[0]),
+            float(spread.half_widths(row, level)[0]),
+        )
         interval = None
         if spread.is_known:
             least, most = float(row[row < 0].sum()), float(row[row > 0].sum())

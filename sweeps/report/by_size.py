@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sweeps.answer.findings import Findings, Leader
 from sweeps.answer.statistics import Difference
 from sweeps.report.blocks import Section, Table, Text
-from sweeps.report.phrases import NONE, joined, number, together, win_chance, with_interval
+from sweeps.report.phrases import NONE, each_of, joined, number, win_chance, with_interval
 from ulm.regimes import Regime
 
 _HEADER = (
@@ -32,7 +32,7 @@ def by_size_section(findings: Findings) -> Section | None:
         "Points of accuracy, paired by seed. Best and next are picked on the seeds that they are "
         "compared on: the distance between them is rather too large than too small. P is the "
         "chance of scoring higher at a new seed; its intervals are "
-        f"{together(findings.leaders[0].margin.num_comparisons)}."
+        f"{each_of(findings.leaders[0].margin.num_comparisons)} each, not for all lines together."
     )
     finished = {point.size for point in findings.curves if point.size is not None}
     if left := sorted(finished - {leader.size for leader in findings.leaders}):

@@ -94,18 +94,21 @@ def over_bow(findings: Findings, lead: Growth) -> list[str]:
     if crossing is None or not sized:
         return []
     passed = crossing.documents if crossing.ends_above else None
-    sooner = _sure_before(findings, lead, inf if passed is None else passed)
+    sooner = _above_before(findings, lead, inf if passed is None else passed)
     if not sooner and passed is not None and crossing.is_bracketed and crossing.begins_below:
         return [f"below {rounded(passed)} documents{_sure(crossing.interval)} use TF-IDF"]
     if not sooner and all(found.is_below for found in sized):
         return [f"up to {number(crossing.largest)} documents use TF-IDF"]
     own = _stays_above(lead.regime, crossing) or _and_from_where(sized[-1], crossing)
+    named: dict[str, Difference] = {}
+    for found in sooner:
+        if found.first in findings.surely_above_bow:
+            named.setdefault(found.first[0], found)
     clauses = [
-        _stays_above(first.first[0], findings.over_bow.get(first.first[0]))
-        or _compared(first, "TF-IDF")
-        for first in sooner
+        _stays_above(regime, findings.over_bow.get(regime)) or _compared(first, "TF-IDF")
+        for regime, first in named.items()
     ]
-    over_ulm = any(first.first[0] == Regime.ULM for first in sooner)
+    over_ulm = Regime.ULM in named
     return [*clauses, own, *(_over_ulm(findings, lead) if over_ulm else [])]
 
 
@@ -115,17 +118,20 @@ def _of(found: Sequence[Difference], regime: str) -> list[Difference]:
     return sorted(own, key=lambda difference: difference.first[1] or 0)
 
 
-def _sure_before(findings: Findings, lead: Growth, documents: float) -> list[Difference]:
-    """Of each other regime the smallest size surely above TF-IDF, where it passes below a size."""
-    first: dict[str, Difference] = {}
+def _above_before(findings: Findings, lead: Growth, documents: float) -> list[Difference]:
+    """Points of other regimes above TF-IDF, each by itself, that pass it below a size; ascending.
+
+    Enough not to advise TF-IDF there; named is what is above among all that were compared.
+    """
+    above = []
     for found in sorted(findings.against_bow, key=lambda difference: difference.first[1] or 0):
         regime, start = found.first[0], float(found.first[1] or 0)
         crossing = findings.over_bow.get(regime)
         if crossing is not None and crossing.ends_above and crossing.documents is not None:
             start = min(start, crossing.documents)
         if regime != lead.regime and found.is_above and start < documents:
-            first.setdefault(regime, found)
-    return list(first.values())
+            above.append(found)
+    return above
 
 
 def _stays_above(regime: str, crossing: Crossing | None) -> str | None:

@@ -117,12 +117,16 @@ def forms_used(num_forms: int) -> str:
     return "one form alone" if num_forms == 1 else f"{num_forms} forms"
 
 
+def each_of(num_comparisons: int) -> str:
+    """How sure the interval of each of so many win probabilities is."""
+    return percent(1 - ERROR / num_comparisons)
+
+
 def together(num_comparisons: int) -> str:
     """How sure the intervals of win probabilities are, each and all of a sweep together."""
     if num_comparisons == 1:
         return percent(1 - ERROR)
-    each = percent(1 - ERROR / num_comparisons)
-    return f"{each} for each of {num_comparisons}, 95 % for all together"
+    return f"{each_of(num_comparisons)} for each of {num_comparisons}, 95 % for all together"
 
 
 def rounded(documents: float) -> str:

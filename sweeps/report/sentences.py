@@ -42,14 +42,15 @@ def _leaders(findings: Findings) -> list[str]:
             who, margin = f"{who} score equally and highest", ""
         else:
             who = f"{who} scores highest"
-            margin = _margin(group[-1], is_alone=len(group) == 1)
+            is_counted = group[-1] is findings.leaders[-1]  # among the comparisons of a claim
+            margin = _margin(group[-1], is_alone=len(group) == 1, is_counted=is_counted)
         sentences.append(f"At {sizes} domain documents {who} ({scores}){margin}.")
     return sentences
 
 
-def _margin(leader: Leader, *, is_alone: bool) -> str:
+def _margin(leader: Leader, *, is_alone: bool, is_counted: bool) -> str:
     margin = leader.margin
-    word = "better than" if margin.is_better else "ahead of"
+    word = "better than" if margin.is_better and is_counted else "ahead of"
     but = ", though more seeds put it below" if margin.is_contradicted else ""
     where = "" if is_alone else f"at {number(leader.size)} "
     return f"; {where}it is {word} `{margin.second[0]}` by {points_text(margin)}{but}"

@@ -1,5 +1,7 @@
 import re
 
+import numpy as np
+
 from sweeps.answer.crossings import passing, reaching
 from sweeps.report.headline import headline
 from sweeps.report.phrases import rounded
@@ -76,6 +78,18 @@ def test_a_regime_that_is_above_tf_idf_for_a_while_is_enough_not_to_advise_it():
     text = headline_of(falls)
     assert "use TF-IDF" not in text
     assert "`domain` with 2,000 documents is 3." in text
+
+
+def test_of_many_equal_points_none_is_named_as_above_tf_idf_by_chance():
+    spec, rng = example_spec(sizes=GRID, seeds=(0, 1, 2)), np.random.default_rng(0)
+    named = 0
+    for _ in range(60):
+        shared = 0.82 + rng.normal(0, 0.008, 3)
+        points = [(regime, None) for regime in ("bow", "scratch", "ulm")]
+        points += [(regime, size) for regime in ("domain", "ulm+domain") for size in GRID]
+        table = {point: shared + rng.normal(0, 0.008, 3) for point in points}
+        named += "points above TF-IDF" in (headline_of(table, spec) or "")
+    assert named <= 4
 
 
 FLAT = sweep_of(bow=0.70, ulm=0.80, domain=(0.6, 0.65, 0.68, 0.69), both=(0.80,) * 4)

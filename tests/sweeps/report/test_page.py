@@ -335,6 +335,18 @@ def test_better_is_said_only_where_enough_seeds_agree():
     assert "it is better than `bow`" in many
 
 
+def test_better_is_not_said_of_the_many_sizes_that_no_claim_counts():
+    low, high = (0.7,) * 12, (0.8,) * 12
+    text = " ".join(
+        answer_to(
+            {("bow", None): (0.75,) * 12, ("domain", 100): low}
+            | {("domain", 400): high, ("domain", 1600): high}
+        )
+    )
+    assert "`bow` scores highest (75.0 %); it is ahead of `domain`" in text
+    assert "at 1,600 it is better than `bow`" in text
+
+
 def test_a_line_that_is_passed_early_and_lost_again_is_not_called_never_passed():
     spec = replace(SPEC, seeds=(0, 1, 2))
     scatter = (0.0, 0.002, -0.002)
