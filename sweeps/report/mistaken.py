@@ -13,7 +13,7 @@ from sweeps.answer.readable import shortened
 from sweeps.answer.sources import Texts, read_embedding, read_texts
 from sweeps.report.blocks import Block, Fold, Quote, Section, Table, Text
 from sweeps.report.evidence import Evidence
-from sweeps.report.phrases import counted, number, percent
+from sweeps.report.phrases import counted, number, percent, plain
 from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage
 from ulm.regimes import Regime
@@ -90,15 +90,19 @@ def _learnt(document: Judged, texts: Texts) -> Quote:
     chances = ", ".join(f"{percent(chance)} at {number(n)}" for n, chance in document.chances)
     return Quote(
         text=shortened(texts.by_document[document.document]),
-        note=f"Class `{texts.label_names[document.label]}`, given a probability of {chances}.",
+        note=f"Class {_class(texts, document.label)}, given a probability of {chances}.",
     )
+
+
+def _class(texts: Texts, label: int) -> str:
+    return f"`{plain(texts.label_names[label])}`"
 
 
 def _surest(document: Mistaken, texts: Texts) -> Quote:
     return Quote(
         text=shortened(texts.by_document[document.document]),
-        note=f"Class `{texts.label_names[document.label]}`, called "
-        f"`{texts.label_names[document.said]}` with {percent(document.chance)}.",
+        note=f"Class {_class(texts, document.label)}, called {_class(texts, document.said)} with "
+        f"{percent(document.chance)}.",
     )
 
 

@@ -31,6 +31,11 @@ def digits(value: float, count: int = 2) -> str:
     return f"{float(f'{value:.{count}g}'):,.12g}"
 
 
+def plain(name: str) -> str:
+    """A name from a corpus on one line and without backticks, to stand between them."""
+    return " ".join(name.replace("`", "'").split())
+
+
 def joined(parts: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     listed = list(parts)

@@ -10,7 +10,7 @@ from sweeps.answer import sources
 from sweeps.answer.results import make_rows
 from sweeps.answer.scores import Estimate, Interval
 from sweeps.paths import SweepPaths
-from sweeps.report import sections
+from sweeps.report import mistaken, sections
 from sweeps.report.blocks import Bullets, Fold, Quote, Table, Text
 from sweeps.report.by_size import by_size_section
 from sweeps.report.certainty import certainty_section
@@ -432,3 +432,12 @@ def test_a_difference_has_a_sign_only_where_it_shows(share, text):
     assert plus(share) == text
     found = Estimate(value=share, interval=Interval(low=share, high=share), num_seeds=2)
     assert signed(found) == f"{text} [{text}, {text}]"
+
+
+def test_a_label_does_not_end_the_marks_it_stands_between(kept, monkeypatch):
+    odd = replace(
+        sources.read_texts(kept.paths, kept.spec, range(5)), label_names=("ba`d\none", "good")
+    )
+    monkeypatch.setattr(mistaken, "read_texts", lambda *args: odd)
+    notes = [quote.note for quote in every(mistaken_section(kept).blocks, Quote)]
+    assert notes[-1] == "Class `good`, called `ba'd one` with 80.0 %."
