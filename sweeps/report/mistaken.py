@@ -18,6 +18,7 @@ from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage
 from ulm.regimes import Regime
 
+SURE = 0.9  # probability of a class
 _QUOTED = (
     "Both quote test documents: where these are confidential, so is this page, and its copy in the "
     "tracking record."
@@ -68,7 +69,9 @@ def _documents(evidence: Evidence, regime: str, found: Mistakes) -> tuple[Block,
         quotes = tuple(_learnt(document, texts) for document in found.learnt)
         blocks.append(Fold(title="Set right by more domain text", blocks=quotes))
     if found.surest:
-        title = f"Wrong, and sure of it, at {number(found.sizes[-1])} documents"
+        is_sure = min(document.chance for document in found.surest) >= SURE
+        manner = "and sure of it" if is_sure else "the surest first"
+        title = f"Wrong, {manner}, at {number(found.sizes[-1])} documents"
         blocks.append(Fold(title=title, blocks=tuple(_surest(d, texts) for d in found.surest)))
     if found.learnt or found.surest:
         blocks.append(Text(text=_QUOTED, is_soft=True))

@@ -434,6 +434,13 @@ def test_a_difference_has_a_sign_only_where_it_shows(share, text):
     assert signed(found) == f"{text} [{text}, {text}]"
 
 
+@pytest.mark.parametrize(("sure", "title"), [(0.79, "and sure of it"), (0.9, "the surest first")])
+def test_errors_are_called_sure_only_where_all_are(kept, monkeypatch, sure, title):
+    monkeypatch.setattr(mistaken, "SURE", sure)
+    folds = every(mistaken_section(kept).blocks, Fold)
+    assert folds[1].title == f"Wrong, {title}, at 1,600 documents"
+
+
 def test_a_label_does_not_end_the_marks_it_stands_between(kept, monkeypatch):
     odd = replace(
         sources.read_texts(kept.paths, kept.spec, range(5)), label_names=("ba`d\none", "good")
