@@ -31,8 +31,8 @@ def consult(evidence: Evidence, asked: Mapping[str, Any]) -> Advice:
     Raises:
         QuestionError: What is asked for cannot be.
     """
-    majority = evidence.majority
-    chance = 0.5 if majority is None else majority.share
+    classes = evidence.classes
+    chance = 0.5 if classes is None else classes.share
     question = Question(**asked, chance=chance, pool_documents=evidence.pool_documents)
     return advise(evidence, question)
 

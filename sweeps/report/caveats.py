@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from sweeps.answer.majority import Majority
+from sweeps.answer.classes import FEW, Classes
 from sweeps.answer.results import ResultRow
 from sweeps.answer.search_curves import SearchCurve, Verdict, at_edge
 from sweeps.answer.statistics import fewest_seeds, num_comparisons
 from sweeps.report.evidence import Evidence
-from sweeps.report.phrases import counted, joined, number, percent
+from sweeps.report.phrases import counted, joined, number, percent, plain
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
@@ -28,7 +28,7 @@ def caveats_of(evidence: Evidence) -> tuple[str, ...]:
         evidence.rows,
         evidence.search_curves,
         evidence.pool_documents,
-        evidence.majority,
+        evidence.classes,
         evidence.spent_hours,
     )
 
@@ -38,7 +38,7 @@ def caveats(
     rows: Sequence[ResultRow],
     curves: Sequence[SearchCurve] = (),
     pool_documents: int | None = None,
-    majority: Majority | None = None,
+    classes: Classes | None = None,
     spent_hours: float | None = None,
 ) -> tuple[str, ...]:
     """What a reader must know: few seeds, gaps, failures, the search, precision.
@@ -48,11 +48,11 @@ def caveats(
         rows: One row per cell.
         curves: What one more trial of each search would have brought.
         pool_documents: Documents that language models may see; None where unknown.
-        majority: What always saying the most frequent class scores; None where unknown.
+        classes: Of the test documents, and what cells make of them; None where unknown.
         spent_hours: Wall hours that the last run ended by; None where it ended otherwise.
     """
     return (
-        *_majority(rows, majority),
+        *_classes(rows, classes),
         *_seeds(rows),
         *_not_drawn(rows, pool_documents),
         *_missing(spec, rows, spent_hours),
@@ -64,19 +64,48 @@ def caveats(
     )
 
 
-def _majority(rows: Sequence[ResultRow], majority: Majority | None) -> list[str]:
-    """What an accuracy is worth where one class is frequent."""
-    if majority is None:
+def _classes(rows: Sequence[ResultRow], classes: Classes | None) -> list[str]:
+    """What an accuracy is worth where one class is frequent, or some are never said."""
+    if classes is None:
         return []
     notes = []
-    if majority.is_uneven:
+    if classes.is_uneven:
         notes.append(
-            f"Always saying the most frequent class scores {percent(majority.share)}: what is not "
+            f"Always saying the most frequent class scores {percent(classes.share)}: what is not "
             "above that is no more accurate."
         )
-    constant = [row for row in rows if row.cell in majority.constant]
+    constant = [row for row in rows if row.cell in classes.constant]
     if constant:
         notes.append(f"{_named(constant)} said one class for every test document.")
+    return notes + (_hidden(rows, classes) if classes.hides_some else [])
+
+
+def _hidden(rows: Sequence[ResultRow], classes: Classes) -> list[str]:
+    """Classes that are never found, and those of which it is chance whether they are."""
+    notes: list[str] = []
+    unsaid: list[str] = []
+    for regime in dict.fromkeys(row.regime for row in rows):
+        found = classes.num_unsaid(row for row in rows if row.regime == regime)
+        if any(found):
+            few = "" if min(found) == max(found) else f"{min(found)} to "
+            unsaid.append(f"`{regime}` {few}{max(found)}")
+    if unsaid:
+        notes.append(
+            f"Of {len(classes.names)} classes some are never said of any test document, which "
+            f"accuracy hardly shows: by {joined(unsaid)}. The mean recall of classes stands under "
+            "Scores."
+        )
+    rare = [
+        f"`{plain(name)}` ({count})"
+        for name, count in zip(classes.names, classes.counts, strict=True)
+        if count < FEW
+    ]
+    if rare:
+        more = [f"{len(rare) - _MAX_NAMED} more"] if len(rare) > _MAX_NAMED else []
+        notes.append(
+            f"Classes with fewer than {FEW} test documents: {joined([*rare[:_MAX_NAMED], *more])}. "
+            "Whether they are found is chance, and the mean recall with it."
+        )
     return notes
 
 

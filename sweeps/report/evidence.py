@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from sweeps.answer.classes import Classes, find_classes
 from sweeps.answer.extrapolation import Extrapolation, extrapolate
 from sweeps.answer.findings import Findings, find, make_sweep_scores
-from sweeps.answer.majority import Majority, find_majority
 from sweeps.answer.predictions import load_hits
 from sweeps.answer.results import ResultRow, make_rows
 from sweeps.answer.scores import Point, Scores
 from sweeps.answer.search_curves import SearchCurve, search_curve
+from sweeps.answer.sources import read_texts
 from sweeps.answer.tried import SearchPanel, search_panels
 from sweeps.paths import SPENT_HOURS, SweepPaths
 from sweeps.search.ledger import Ledger
@@ -77,9 +78,10 @@ class Evidence:
         return tuple(curve for panel in self.panels if (curve := search_curve(panel)) is not None)
 
     @property
-    def majority(self) -> Majority | None:
-        """What always saying the most frequent class scores; None without predictions."""
-        return find_majority(self.paths, self.rows)
+    def classes(self) -> Classes | None:
+        """What each cell makes of the classes of its test documents; None without predictions."""
+        texts = read_texts(self.paths, self.spec, ())
+        return find_classes(self.paths, self.rows, () if texts is None else texts.label_names)
 
     @property
     def spent_hours(self) -> float | None:

@@ -20,7 +20,13 @@ from sweeps.report.money import money_section
 from sweeps.report.phrases import number, percent
 from sweeps.report.searching import needed_rates, searching_section
 from sweeps.report.sentences import answer, gaps_of, state_of
-from sweeps.report.tables import cells_table, data_table, environment_table, means_table
+from sweeps.report.tables import (
+    cells_table,
+    data_table,
+    environment_table,
+    means_table,
+    recalls_table,
+)
 from ulm.regimes import Regime
 
 ACCURACY_FILE = "accuracy.png"
@@ -169,6 +175,7 @@ def _scores(evidence: Evidence) -> Section | None:
     shown = band(findings)
     note = f"Mean test accuracy in percent{', with the ' + shown if shown else ''}."
     blocks: list[Block] = [Text(text=note, is_soft=True), means_table(evidence.spec, findings)]
+    blocks += _recalls(evidence)
     losses = series.loss_figure(evidence.spec, evidence.rows)
     if not losses.is_empty:
         alt = "Validation loss of the chosen language models against domain documents"
@@ -178,6 +185,21 @@ def _scores(evidence: Evidence) -> Section | None:
         caption = f"{alt}, nats per token; mean over seeds, dots: single seeds."
         blocks.append(Plot(svg=wide, narrow=narrow, alt=alt, caption=caption))
     return Section(title="Scores", blocks=tuple(blocks))
+
+
+def _recalls(evidence: Evidence) -> tuple[Block, ...]:
+    """What accuracy hides of classes that are many or uneven."""
+    classes = evidence.classes
+    recalls = classes.recalls(evidence.scores) if classes and classes.hides_some else {}
+    if classes is None or not recalls:
+        return ()
+    note = (
+        "Recall is the share of a class's test documents that are found, here the mean of "
+        f"{len(classes.names)} classes, each counted the same. Never said are those that test "
+        "documents have and no prediction names, the fewest and the most of any seed."
+    )
+    table = recalls_table(evidence.spec, evidence.findings, evidence.rows, classes, recalls)
+    return table, Text(text=note, is_soft=True)
 
 
 def _cells(evidence: Evidence) -> Section:

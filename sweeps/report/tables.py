@@ -5,13 +5,21 @@ Rows and findings come in; a header and lines of text go out. A missing number i
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from sweeps.answer.classes import Classes
 from sweeps.answer.findings import Findings
 from sweeps.answer.results import ResultRow
-from sweeps.answer.scores import Estimate
+from sweeps.answer.scores import Estimate, Point
 from sweeps.report.blocks import Table
-from sweeps.report.phrases import NONE, digits, duration, number, percent, with_interval
+from sweeps.report.phrases import (
+    NONE,
+    digits,
+    duration,
+    number,
+    percent,
+    point_name,
+    with_interval,
+)
 from sweeps.spec.values import SweepSpec
-from ulm.regimes import Regime
 
 
 def _count(value: float | None) -> str:
@@ -40,20 +48,47 @@ def _mean(estimate: Estimate | None, num_seeds: int) -> str:
     return with_interval(estimate) + fewer
 
 
-def means_table(spec: SweepSpec, findings: Findings) -> Table:
-    """Mean test accuracy in percent, sizes downwards; `(1 of 2)` counts finished seeds."""
+def _points(spec: SweepSpec) -> list[Point]:
+    """Every point of the grid, those without a size first."""
     sized = [regime for regime in spec.regimes if regime.trains_on_domain]
     others = [regime for regime in spec.regimes if not regime.trains_on_domain]
-    points: list[tuple[str, Regime, int | None]]
-    points = [(f"`{regime}`", regime, None) for regime in others]
-    points += [(f"`{regime}` at {number(n)}", regime, n) for regime in sized for n in spec.sizes]
+    return [*((r, None) for r in others), *((r, n) for r in sized for n in spec.sizes)]
+
+
+def means_table(spec: SweepSpec, findings: Findings) -> Table:
+    """Mean test accuracy in percent, sizes downwards; `(1 of 2)` counts finished seeds."""
     lines = []
-    for name, regime, size in points:
-        found = findings.curve_point(regime, size)
+    for point in _points(spec):
+        found = findings.curve_point(*point)
         seeds = NONE if found is None else ", ".join(percent(v) for _, v in found.by_seed)
-        lines.append((name, _mean(found.accuracy if found else None, len(spec.seeds)), seeds))
+        mean = _mean(found.accuracy if found else None, len(spec.seeds))
+        lines.append((point_name(point), mean, seeds))
     header = ("regime and domain documents", "mean, %", "each seed")
     return Table(header=header, lines=tuple(lines))
+
+
+def recalls_table(
+    spec: SweepSpec,
+    findings: Findings,
+    rows: Sequence[ResultRow],
+    classes: Classes,
+    recalls: Mapping[Point, Estimate],
+) -> Table:
+    """The mean recall of classes beside accuracy, both in percent, and how many are never said."""
+    lines = []
+    for point in _points(spec):
+        found = findings.curve_point(*point)
+        unsaid = classes.num_unsaid(row for row in rows if (row.regime, row.size) == point)
+        lines.append(
+            (
+                point_name(point),
+                _mean(found.accuracy if found else None, len(spec.seeds)),
+                _mean(recalls.get(point), len(spec.seeds)),
+                _range(unsaid, number) if unsaid else NONE,
+            )
+        )
+    header = ("regime and domain documents", "accuracy, %", "recall, mean of classes, %")
+    return Table(header=(*header, "classes never said"), lines=tuple(lines))
 
 
 def cells_table(rows: Sequence[ResultRow]) -> Table:

@@ -448,3 +448,11 @@ def test_a_label_does_not_end_the_marks_it_stands_between(kept, monkeypatch):
     monkeypatch.setattr(mistaken, "read_texts", lambda *args: odd)
     notes = [quote.note for quote in every(mistaken_section(kept).blocks, Quote)]
     assert notes[-1] == "Class `good`, called `ba'd one` with 80.0 %."
+
+
+def test_the_mean_recall_of_classes_stands_beside_accuracy_where_they_are_uneven(kept):
+    scores = next(s for s in make_page(kept).sections if s.title == "Scores")
+    means, recalls = every(scores.blocks, Table)
+    assert recalls.header[1:] == ("accuracy, %", "recall, mean of classes, %", "classes never said")
+    assert [line[0] for line in recalls.lines] == [line[0] for line in means.lines]
+    assert "the mean of 2 classes" in text_of(scores)

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+
+from sweeps.answer.classes import Classes, find_classes
+from sweeps.answer.predictions import load_hits
+from sweeps.answer.scores import Scores
+from sweeps.paths import SweepPaths
+from sweeps.report.caveats import caveats
+from tests.sweeps.answer.sweep_scores import rows_of, scores_of
+from tests.sweeps.example_sweep import example_spec
+
+TABLE = {("bow", None): (0.9, 0.9), ("scratch", None): (0.8, 0.9)}
+
+
+def swept(folder, labels, constant):
+    """A sweep whose cells all have these labels, and those named say one class."""
+    paths, rows = SweepPaths(storage=str(folder), name="x"), rows_of(TABLE)
+    paths.predictions_folder.mkdir(parents=True)
+    for row in rows:
+        said = np.zeros_like(labels) if (row.regime, row.seed) in constant else labels
+        np.savez(paths.predictions(row.cell), labels=labels, probabilities=np.eye(3)[said])
+    return paths, rows
+
+
+def test_the_share_of_the_most_frequent_class_and_cells_that_say_no_other_are_told(tmp_path):
+    labels = np.repeat([0, 1, 2], [90, 6, 4])
+    paths, rows = swept(tmp_path, labels, {("bow", 0), ("bow", 1), ("scratch", 0)})
+    found = find_classes(paths, rows)
+    assert found.share == pytest.approx(0.9)
+    assert {row.cell for row in rows if row.cell in found.constant} == set(found.constant)
+    text = " ".join(caveats(example_spec(), rows, classes=found))
+    assert "Always saying the most frequent class scores 90.0 %" in text
+    assert (
+        "`bow` seed 0, `bow` seed 1 and `scratch` seed 0 said one class for every test document."
+        in text
+    )
+
+
+def test_even_classes_and_cells_that_tell_them_apart_are_no_caveat(tmp_path):
+    found = find_classes(*swept(tmp_path, np.repeat([0, 1, 2], [34, 33, 33]), set()))
+    assert not found.is_uneven
+    assert not found.constant
+    assert not any("class" in note for note in caveats(example_spec(), [], classes=found))
+
+
+def test_without_predictions_nothing_is_known(tmp_path):
+    assert find_classes(SweepPaths(storage=str(tmp_path), name="x"), rows_of(TABLE)) is None
+
+
+def test_recall_counts_every_class_the_same_and_says_which_are_never_said(tmp_path):
+    labels = np.repeat([0, 1, 2], [90, 6, 4])
+    paths, rows = swept(tmp_path, labels, {("bow", 0), ("bow", 1)})
+    found = find_classes(paths, rows, ("often", "now`and\nthen", "rarely"))
+    recalls = found.recalls(scores_of(TABLE, load_hits(paths, rows)))
+    assert recalls["bow", None].value == pytest.approx(1 / 3), "accuracy is 90 %"
+    assert recalls["bow", None].interval.low < 1 / 3 < recalls["bow", None].interval.high
+    assert recalls["scratch", None].value == pytest.approx(1)
+    assert found.num_unsaid(rows) == (2, 2, 0, 0)
+    text = " ".join(caveats(example_spec(), rows, classes=found))
+    assert "Of 3 classes some are never said of any test document" in text
+    assert "by `bow` 2. The mean recall" in text
+    assert "Classes with fewer than 5 test documents: `rarely` (4)." in text
+
+
+def test_every_seed_has_its_own_documents_where_they_are_a_sample(tmp_path):
+    paths, rows = swept(tmp_path, np.repeat([0, 1], [6, 4]), set())
+    np.savez(
+        paths.predictions(rows[1].cell),
+        labels=np.repeat([0, 1], [5, 5]),
+        probabilities=np.eye(3)[np.repeat([0, 1], [6, 4])],
+    )
+    found = find_classes(paths, [row for row in rows if row.regime == "bow"])
+    assert found.counts == (5, 4, 0)
+    scores = scores_of({("bow", None): (1.0, 0.9)}, load_hits(paths, rows))
+    assert found.recalls(scores)["bow", None].value == pytest.approx((1 + 0.9) / 2)
+
+
+def test_where_a_cell_has_no_predictions_no_recall_is_compared(tmp_path):
+    paths, rows = swept(tmp_path, np.repeat([0, 1, 2], [90, 6, 4]), set())
+    paths.predictions(rows[0].cell).unlink()
+    found = find_classes(paths, rows)
+    assert found.recalls(scores_of(TABLE, load_hits(paths, rows))) == {}
+    assert found.num_unsaid(rows) == (0, 0, 0)
+
+
+def simulated(rng, labels, ease, num_seeds):
+    """Predictions of one point: classes of unequal ease, documents and seeds of unequal luck."""
+    shape = num_seeds, len(ease)
+    seeds, documents = rng.normal(0, 0.3, shape), rng.normal(0, 1.5, len(labels))
+    chance = 1 / (1 + np.exp(-(ease[labels] + documents + seeds[:, labels])))
+    hits = rng.random(chance.shape) < chance
+    points, numbers = ((("bow", None),), tuple(range(num_seeds)))
+    return Scores(points=points, seeds=numbers, values=hits.mean(1)[None], hits=hits[None])
+
+
+@pytest.mark.parametrize("num_seeds", [2, 5])
+def test_the_interval_of_a_recall_holds_the_truth(num_seeds):
+    labels = np.repeat(np.arange(14), [40, 20, 12, 9, 8, 7, 6, 5, 4, 3, 2, 2, 1, 1])
+    ease, rng = np.linspace(2.5, -1, 14), np.random.default_rng(0)
+    luck = np.sqrt(0.3**2 + 1.5**2) * rng.standard_normal((100_000, 1))
+    truth = float((1 / (1 + np.exp(-(ease + luck)))).mean())
+    own = dict.fromkeys(range(num_seeds), labels)
+    classes = Classes(names=tuple("abcdefghijklmn"), share=0.3, labels=own, said={})
+    sweeps = [simulated(rng, labels, ease, num_seeds) for _ in range(300)]
+    found = [classes.recalls(scores)["bow", None] for scores in sweeps]
+    assert np.mean([f.value for f in found]) == pytest.approx(truth, abs=0.01)
+    assert np.mean([f.interval.low < truth < f.interval.high for f in found]) > 0.95
