@@ -6,12 +6,13 @@ storage; the corpus is opened for real, because a missing column is best found n
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 from sweeps.errors import SweepError
 from sweeps.finding import Finding
 from sweeps.paths import SweepPaths
 from sweeps.spec.cost import classifier_epochs
+from sweeps.spec.general import MOST_SHARED
 from sweeps.spec.meaning import CONTENT, JSON
 from sweeps.spec.values import SweepSpec
 from ulm.errors import UlmError
@@ -20,9 +21,10 @@ from ulm.errors import UlmError
 def check_sweep(spec: SweepSpec) -> tuple[Finding, ...]:
     """Check everything a run needs besides the spec itself, which is valid by construction."""
     content: dict[str, JSON] = {}  # by the keys of CONTENT, as the checks of corpora find it
+    pool: set[bytes] = set()  # digests of the domain documents outside the test part
     checks: dict[str, Callable[[SweepSpec], Finding]] = {
-        "corpus": lambda spec: _check_corpus(spec, content),
-        "general": lambda spec: _check_general(spec, content),
+        "corpus": lambda spec: _check_corpus(spec, content, pool),
+        "general": lambda spec: _check_general(spec, content, pool),
         "search": _check_search,
         "storage": _check_storage,
         "tracking": _check_tracking,
@@ -39,7 +41,7 @@ def _guarded(what: str, check: Callable[[SweepSpec], Finding], spec: SweepSpec) 
         return Finding(what=what, result="failed", detail=str(error))
 
 
-def _check_corpus(spec: SweepSpec, content: dict[str, JSON]) -> Finding:
+def _check_corpus(spec: SweepSpec, content: dict[str, JSON], pool: set[bytes]) -> Finding:
     from sweeps.run.draws import check_draws
     from ulm.text.corpora import Part, open_corpus
 
@@ -47,6 +49,7 @@ def _check_corpus(spec: SweepSpec, content: dict[str, JSON]) -> Finding:
     content[CONTENT[0]] = corpus.fingerprint[:16]
     check_draws(spec, corpus.parts, corpus.labels, corpus.label_names)
     is_test = corpus.parts == Part.TEST
+    pool |= {digest for digest, test in zip(corpus.digests, is_test, strict=True) if not test}
     labels = corpus.labels[~is_test & (corpus.labels >= 0)]
     classes = ", ".join(
         f"{name}: {(labels == label).sum():,}" for label, name in enumerate(corpus.label_names)
@@ -61,7 +64,7 @@ def _check_corpus(spec: SweepSpec, content: dict[str, JSON]) -> Finding:
     return Finding(what="corpus", result="ok", detail=detail)
 
 
-def _check_general(spec: SweepSpec, content: dict[str, JSON]) -> Finding:
+def _check_general(spec: SweepSpec, content: dict[str, JSON], pool: Set[bytes]) -> Finding:
     what = "general"
     if not any(regime.starts_from_general for regime in spec.regimes):
         return Finding(what=what, result="ok", detail="no regime needs a general model")
@@ -78,10 +81,12 @@ def _check_general(spec: SweepSpec, content: dict[str, JSON]) -> Finding:
     content[CONTENT[1]] = corpus.fingerprint[:16]
     check_general(len(corpus))
     detail = f"{len(corpus):,} documents of {corpus.name} to pretrain on"
-    if spec.general.is_of(spec.corpus):
+    num_shared = len(pool & set(corpus.digests))
+    if num_shared > MOST_SHARED * len(pool):
         detail += (
-            ", the domain corpus itself, without its test documents: ulm would know all domain "
-            "text, so that its distance to domain tells nothing; set general to other text"
+            f", which hold {num_shared:,} of the {len(pool):,} domain documents to train on: ulm "
+            "would know domain text, so that its distance to domain tells little; set general to "
+            "other text"
         )
         return Finding(what=what, result="note", detail=detail)
     if spec.general.kind in SYNTHETIC_KINDS and spec.corpus.kind not in SYNTHETIC_KINDS:

@@ -15,6 +15,7 @@ from sweeps.answer.search_curves import SearchCurve, Verdict, at_edge
 from sweeps.answer.statistics import fewest_seeds, num_comparisons
 from sweeps.report.evidence import Evidence
 from sweeps.report.phrases import counted, joined, number, percent, plain
+from sweeps.spec.general import MOST_SHARED
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
@@ -30,6 +31,7 @@ def caveats_of(evidence: Evidence) -> tuple[str, ...]:
         evidence.pool_documents,
         evidence.classes,
         evidence.spent_hours,
+        evidence.share_in_general,
     )
 
 
@@ -40,6 +42,7 @@ def caveats(
     pool_documents: int | None = None,
     classes: Classes | None = None,
     spent_hours: float | None = None,
+    share_in_general: float | None = None,
 ) -> tuple[str, ...]:
     """What a reader must know: few seeds, gaps, failures, the search, precision.
 
@@ -50,6 +53,8 @@ def caveats(
         pool_documents: Documents that language models may see; None where unknown.
         classes: Of the test documents, and what cells make of them; None where unknown.
         spent_hours: Wall hours that the last run ended by; None where it ended otherwise.
+        share_in_general: Share of the domain's documents, those for testing left out, that the
+            general model was pretrained on; None where unknown.
     """
     return (
         *_classes(rows, classes),
@@ -59,7 +64,7 @@ def caveats(
         *_edges(spec, rows),
         *_leanings(curves),
         *_short_searches(curves),
-        *_general(spec, rows),
+        *_general(spec, rows, share_in_general),
         *_always(spec, rows),
     )
 
@@ -146,14 +151,18 @@ def _not_drawn(rows: Sequence[ResultRow], pool_documents: int | None) -> list[st
     return [f"No interval contains the draw {', nor that '.join(fixed)}."] if fixed else []
 
 
-def _general(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:
-    if not spec.general.is_of(spec.corpus):
-        return []
+def _general(spec: SweepSpec, rows: Sequence[ResultRow], share: float | None) -> list[str]:
     if not any(Regime(row.regime).starts_from_general for row in rows):
         return []
+    if spec.general.is_of(spec.corpus):
+        read = "the domain's own documents, without those for testing"
+    elif share is not None and share > MOST_SHARED:
+        read = f"{percent(share)} of the domain's own documents"
+    else:
+        return []
     return [
-        "The general model was pretrained on the domain's own documents, without those for "
-        "testing: `ulm` has read domain text, and what others add to it is not what that brings."
+        f"The general model was pretrained on {read}: `ulm` has read domain text, and what others "
+        "add to it is not what that brings."
     ]
 
 

@@ -17,7 +17,7 @@ from sweeps.answer.scores import Point, Scores
 from sweeps.answer.search_curves import SearchCurve, search_curve
 from sweeps.answer.sources import read_texts
 from sweeps.answer.tried import SearchPanel, search_panels
-from sweeps.paths import SPENT_HOURS, SweepPaths
+from sweeps.paths import SHARED_TEXT, SPENT_HOURS, SweepPaths
 from sweeps.search.ledger import Ledger
 from sweeps.spec.meaning import CONTENT
 from sweeps.spec.values import SweepSpec
@@ -96,6 +96,12 @@ class Evidence:
 
         content = read_meaning(self.paths, self.spec).get(CONTENT[0])
         return recorded_pool(self.spec.corpus, self.paths.tokens, content)
+
+    @property
+    def share_in_general(self) -> float | None:
+        """Share of the domain's documents outside testing that general text holds, if recorded."""
+        found = read_object(self.paths.summary_json).get(SHARED_TEXT)
+        return None if found is None else float(found)
 
     @property
     def top(self) -> Point | None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.paths import below
-from sweeps.run.draws import Draws, Indices, general_documents
+from sweeps.run.draws import Draws, Indices, general_text
 from sweeps.run.node_cache import NodeCache
 from sweeps.spec.cells import Cell
 from sweeps.spec.values import SweepSpec
@@ -53,11 +53,6 @@ def _tokens(folder: Path, shared: str | None) -> TokenArray:
     return load_tokens(folder if shared is None else NodeCache().fetch(below(shared, folder.name)))
 
 
-@lru_cache(maxsize=1)
-def _general_documents(general: Path, domain: Path, shared: str | None) -> Indices:
-    return general_documents(_tokens(general, shared), _tokens(domain, shared))
-
-
 def hash_of(documents: Indices) -> str:
     """SHA-256 of document indices and their order."""
     return hashlib.sha256(np.ascontiguousarray(documents, "<i8").tobytes()).hexdigest()
@@ -93,7 +88,7 @@ class Materials:
         """Documents the cell may read: its subset, or the general corpus."""
         context = self._context
         if self._cell.is_general and context.general is not None:
-            return _general_documents(context.general, context.domain, context.tokens)
+            return general_text(self.tokens, _tokens(context.domain, context.tokens)).documents
         return self._draws.subset.documents
 
     @property

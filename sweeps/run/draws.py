@@ -7,6 +7,7 @@ tokenised where it is asked to: what a corpus can not give is known then.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,11 +103,32 @@ def check_draws(
         _ = draws.label_splits, draws.test
 
 
-def general_documents(general: TokenArray, domain: TokenArray) -> Indices:
-    """Documents of the general corpus, without those that repeat a test document of the domain."""
-    everything = np.arange(general.num_documents, dtype=np.int64)
-    tests = domain.digests(np.flatnonzero(domain.parts == Part.TEST))
-    return everything[~np.isin(general.digests(everything), tests)]
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class GeneralText:
+    """The documents of a general corpus, held against those of the domain.
+
+    Args:
+        documents: int64 [n], those to pretrain on: all that repeat no test document.
+        num_left_out: Those that do.
+        share_of_domain: Share of the domain documents outside the test part that are among them.
+    """
+
+    documents: Indices
+    num_left_out: int
+    share_of_domain: float
+
+
+@lru_cache(maxsize=1)
+def general_text(general: TokenArray, domain: TokenArray) -> GeneralText:
+    """Which documents two corpora share, whatever their files are called."""
+    digests, own = (array.digests(np.arange(array.num_documents)) for array in (general, domain))
+    is_test = domain.parts == Part.TEST
+    repeats = np.isin(digests, own[is_test])
+    return GeneralText(
+        documents=np.flatnonzero(~repeats).astype(np.int64),
+        num_left_out=int(repeats.sum()),
+        share_of_domain=float(np.isin(own[~is_test], digests).mean()),
+    )
 
 
 def check_general(num_documents: int) -> None:

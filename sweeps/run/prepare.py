@@ -15,7 +15,7 @@ from sweeps.errors import SweepError
 from sweeps.live.progress import RunListener
 from sweeps.paths import SweepPaths
 from sweeps.run.context import TrialContext
-from sweeps.run.draws import check_draws, check_general, general_documents
+from sweeps.run.draws import check_draws, check_general, general_text
 from sweeps.run.shared_folder import find_contents, get_folder, put_folder
 from sweeps.spec.cells import make_cells
 from sweeps.spec.load import without_passwords
@@ -56,11 +56,12 @@ def prepare_context(
         models=paths.shared(paths.models),
     )
     if general is not None:
-        num_documents = len(general_documents(general, domain))
-        check_general(num_documents)
-        if num_repeats := general.num_documents - num_documents:
+        found = general_text(general, domain)
+        check_general(len(found.documents))
+        if found.num_left_out:
             listener.message(
-                f"{num_repeats:,} documents of general repeat a test document and are left out"
+                f"{found.num_left_out:,} documents of general repeat a test document and are left "
+                "out"
             )
     arrays = (domain,) if general is None else (domain, general)
     if not paths.is_remote:

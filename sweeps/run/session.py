@@ -18,7 +18,7 @@ from sweeps.answer.predictions import fetch_predictions
 from sweeps.answer.results import ResultRow, make_rows
 from sweeps.errors import StorageError
 from sweeps.live.progress import RunListener
-from sweeps.paths import SPENT_HOURS, SweepPaths
+from sweeps.paths import SHARED_TEXT, SPENT_HOURS, TESTS_LEFT_OUT, SweepPaths
 from sweeps.record.datasets import dataset_of
 from sweeps.record.environment import describe_environment
 from sweeps.record.late_recorder import LateRecorder
@@ -33,6 +33,7 @@ from sweeps.report.freshness import (
     fresh_report,
     is_recorded,
 )
+from sweeps.run.draws import general_text
 from sweeps.run.memory import MemoryPeak
 from sweeps.search.control import Control
 from sweeps.search.studies import OptunaStudies
@@ -77,6 +78,7 @@ class RunSession:
             **{f"fingerprint {t.name}": t.fingerprint for t in tokens},
             **{f"tokenising {t.name}": cost_of(t) for t in tokens},
         }
+        self._general = _general_facts(tokens)
         fingerprints = [t.fingerprint for t in tokens] + ([] if general is None else [general])
         studies = OptunaStudies(spec.ledger.url or paths.ledger_url, spec.name)
         self._recorder = LateRecorder(
@@ -126,6 +128,7 @@ class RunSession:
         peak = MemoryPeak(**earlier["peak"]).larger(memory) if "peak" in earlier else memory
         facts: dict[str, Any] = {
             **self._environment,
+            **self._general,
             "wall_seconds": round(wall_seconds + float(earlier.get("wall_seconds", 0.0)), 1),
             "runs": int(earlier.get("runs", 0)) + 1,
             "peak_memory": str(peak),
@@ -214,6 +217,16 @@ class RunSession:
             is_recorded = self._recorder.close()
         if is_recorded and self._has_published and self._record_is_here:
             confirm_record(self._paths, self._record)
+
+
+def _general_facts(tokens: Sequence[TokenArray]) -> dict[str, float]:
+    """What the general corpus shares with the domain; empty where none is trained on."""
+    if len(tokens) < 2:
+        return {}
+    domain, general = tokens
+    found = general_text(general, domain)
+    share = round(found.share_of_domain, 4)
+    return {TESTS_LEFT_OUT: found.num_left_out, SHARED_TEXT: share}
 
 
 def cost_of(tokens: TokenArray) -> str:

@@ -11,6 +11,7 @@ from sweeps.spec.rules import require
 from ulm.text.corpora import TABLE_KINDS, CorpusSource
 
 GENERAL_ENCODERS = ("wikitext-103", "encoder")
+MOST_SHARED = 0.05  # of the domain's documents, before general text is said to hold them
 WIKITEXT103_SIZES = (400, 1152, 3)  # embedding, hidden, layers of fastai's weights
 
 

@@ -147,7 +147,16 @@ def test_an_invented_general_language_beside_real_text_is_a_note():
 def test_a_general_corpus_that_is_the_domain_corpus_is_a_note():
     finding = findings_of(general="{kind: csv, path: reviews.csv}")["general"]
     assert finding.result == "note"
-    assert "the domain corpus itself" in finding.detail
+    assert "which hold 32 of the 32 domain documents to train on" in finding.detail
+
+
+def test_general_text_that_holds_the_domains_is_noticed_whatever_its_file_is_called():
+    lines = ROWS.replace("a review", "a  review").splitlines()
+    for num_rows, result in ((1, "ok"), (20, "note")):
+        text = "\n".join(lines[: num_rows + 1]) + "\nsomething else,bad\n"
+        Path("copy.csv").write_text(text, encoding="utf-8")
+        finding = findings_of(general="{kind: csv, path: copy.csv}")["general"]
+        assert finding.result == result, finding.detail
 
 
 def test_an_encoder_that_cannot_be_loaded_or_does_not_fit_is_found(monkeypatch):

@@ -134,6 +134,7 @@ class Corpus:
         label_names: names of the classes.
         fingerprint: what `fingerprint_of` says of all this but the name.
         num_dropped: documents of the source left out because they repeat a test document.
+        digests: of each text with spaces normalised; empty where nobody took them.
 
     Raises:
         CorpusError: where lengths differ, a labelled or test document has no valid label, there
@@ -147,6 +148,7 @@ class Corpus:
     label_names: tuple[str, ...]
     fingerprint: str
     num_dropped: int = 0
+    digests: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.texts) == len(self.parts) == len(self.labels):
@@ -309,6 +311,7 @@ def open_corpus(source: CorpusSource) -> Corpus:
         labels=labels,
         label_names=listing.label_names,
         num_dropped=num_dropped,
+        digests=tuple(normal[i] for i in keep),
         fingerprint=fingerprint_of(
             b"".join(exact[i] for i in keep), parts, labels, listing.label_names
         ),

@@ -6,8 +6,12 @@ import pytest
 from tiny import Silence, tiny_spec
 
 from sweeps.paths import SweepPaths
+from sweeps.report.caveats import caveats
+from sweeps.report.evidence import Evidence
 from sweeps.run.context import Materials
+from sweeps.run.memory import MemoryPeak
 from sweeps.run.prepare import prepare_context
+from sweeps.run.session import RunSession
 from sweeps.spec.cells import make_cells
 from sweeps.spec.general import GeneralSpec
 from sweeps.spec.values import TestSpec
@@ -43,10 +47,14 @@ def corpus(tmp_path):
     return CorpusSource(kind="csv", path=path)
 
 
+def spec_of(tmp_path, corpus, path):
+    general = GeneralSpec(kind="csv", path=path)
+    return tiny_spec(tmp_path, corpus=corpus, general=general, test=TestSpec())
+
+
 def general_texts(tmp_path, corpus, path, listener):
     """What the general model trains on, as strings."""
-    general = GeneralSpec(kind="csv", path=path)
-    spec = tiny_spec(tmp_path, corpus=corpus, general=general, test=TestSpec())
+    spec = spec_of(tmp_path, corpus, path)
     context, _ = prepare_context(spec, SweepPaths.of(spec), listener)
     materials = Materials(context, make_cells(spec)[0])
     types, tokens = materials.tokens.types, materials.tokens
@@ -74,3 +82,26 @@ def test_other_text_is_read_whole(tmp_path, corpus):
     listener = Listener()
     assert len(general_texts(tmp_path, corpus, path, listener)) == 30
     assert listener.heard == []
+
+
+def test_what_general_text_shares_with_the_domain_is_in_the_report(tmp_path, corpus):
+    articles = [f"article {i}" for i in range(30)]
+    path = table(tmp_path / "copy.csv", [*articles, *(f" {text}" for text in REVIEWS[:50])])
+    spec = spec_of(tmp_path, corpus, path)
+    paths = SweepPaths.of(spec)
+    paths.folder.mkdir()
+    _, tokens = prepare_context(spec, paths, Listener())
+    session = RunSession(spec, paths, Listener(), tokens=tokens)
+    session.control.num_trained = 1
+    facts = session.keep_facts(1.0, MemoryPeak())
+    session.close()
+    tests = int((tokens[0].parts[:50] == Part.TEST).sum())
+    assert facts["test_documents_left_out_of_general_text"] == tests > 0
+    assert facts["share_of_domain_in_general_text"] == pytest.approx((50 - tests) / 80)
+    evidence = Evidence.gather(paths, session.control.ledger, {})
+    notes = caveats(spec, evidence.rows, share_in_general=evidence.share_in_general)
+    share = f"{100 * (50 - tests) / 80:.1f} %"
+    assert any(f"pretrained on {share} of the domain's own documents" in note for note in notes)
+    assert not any(
+        "own documents" in n for n in caveats(spec, evidence.rows, share_in_general=0.05)
+    )
