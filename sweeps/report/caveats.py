@@ -19,6 +19,7 @@ from sweeps.spec.general import MOST_SHARED
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
+UNSEEN = 0.1  # of the test documents
 _MAX_NAMED = 6
 
 
@@ -58,6 +59,7 @@ def caveats(
     """
     return (
         *_classes(rows, classes),
+        *_unseen(rows),
         *_seeds(rows),
         *_not_drawn(rows, pool_documents),
         *_missing(spec, rows, spent_hours),
@@ -112,6 +114,22 @@ def _hidden(rows: Sequence[ResultRow], classes: Classes) -> list[str]:
             "Whether they are found is chance, and the mean recall with it."
         )
     return notes
+
+
+def _unseen(rows: Sequence[ResultRow]) -> list[str]:
+    """Test documents that are nothing to `bow`, as emoji are."""
+    unseen = [
+        row.unseen_documents / row.test_documents
+        for row in rows
+        if row.unseen_documents is not None and row.test_documents
+    ]
+    if not unseen or max(unseen) <= UNSEEN:
+        return []
+    return [
+        f"`bow` knows no word in {percent(max(unseen))} of the test documents: its words are two "
+        "letters or digits or longer, as scikit-learn's are, emoji and single characters are none. "
+        "Its line is no reference here."
+    ]
 
 
 def _seeds(rows: Sequence[ResultRow]) -> list[str]:

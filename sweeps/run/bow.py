@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sweeps.run.draws import Indices
 from sweeps.run.job import Job, rate
-from sweeps.run.predictions import predict_test, score_test
+from sweeps.run.predictions import predict_test, score_test, test_blocks
 from sweeps.run.shelf import description, keep_model
 from sweeps.search.records import Outcome
 from ulm.labeller import save_bag_of_words
@@ -53,12 +53,13 @@ def run_bow_final(job: Job) -> Outcome:
         job, lambda documents: model.predict(materials.encode(documents, words))
     )
     scored = score_test(job, probabilities, words)
+    known = sum(int(model.knows(materials.encode(d, words)).sum()) for d in test_blocks(job))
     about = description(job, words, scored.value)
     keep_model(job, scored.value, lambda folder: save_bag_of_words(folder, model, **about))
     cost = _cost(tokens, time.perf_counter() - begin)
-    return Outcome(
-        value=scored.value, metrics={**scored.metrics, **cost}, artifacts=scored.artifacts
-    )
+    unseen = {"unseen_documents": float(len(materials.test) - known)}
+    metrics = {**scored.metrics, **unseen, **cost}
+    return Outcome(value=scored.value, metrics=metrics, artifacts=scored.artifacts)
 
 
 def _fit(job: Job, documents: Indices, words: Vocabulary) -> tuple[BagOfWords, int]:

@@ -6,7 +6,7 @@ pickle. Paired tests and error analysis need no rerun.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,13 @@ FOLDER = "predictions"
 BLOCK_DOCUMENTS = 4096  # scored at a time, so that encoding them takes little memory
 
 
+def test_blocks(job: Job) -> Iterator[Indices]:
+    """The cell's test documents in their order, as many at a time as take little memory."""
+    documents = job.materials.test
+    for start in range(0, len(documents), BLOCK_DOCUMENTS):
+        yield documents[start : start + BLOCK_DOCUMENTS]
+
+
 def predict_test(
     job: Job, predict: Callable[[Indices], NDArray[np.float32]]
 ) -> NDArray[np.float32]:
@@ -31,9 +38,7 @@ def predict_test(
         job: The trial.
         predict: Class probabilities [n, C] of document indices [n].
     """
-    documents = job.materials.test
-    blocks = range(0, len(documents), BLOCK_DOCUMENTS)
-    return np.concatenate([predict(documents[i : i + BLOCK_DOCUMENTS]) for i in blocks])
+    return np.concatenate([predict(documents) for documents in test_blocks(job)])
 
 
 def score_test(job: Job, probabilities: NDArray[np.float32], vocabulary: Vocabulary) -> Outcome:

@@ -69,6 +69,12 @@ class BagOfWords:
         probabilities = self.regression.predict_proba(self.weighting.transform(counts))
         return np.asarray(probabilities, np.float32)
 
+    def knows(self, documents: Documents) -> NDArray[np.bool_]:
+        """Whether it knows any word of each document, [N]; of others it says what classes share."""
+        known = np.isin(np.arange(len(self.is_word)), self.features)[documents.ids]
+        owner = np.repeat(np.arange(len(documents)), documents.lengths)
+        return np.asarray(np.bincount(owner[known], minlength=len(documents)) > 0)
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All that was fitted, by name; `from_arrays` makes it whole again."""
         regression = self.regression

@@ -517,3 +517,14 @@ def test_brackets_that_rest_on_fewer_seeds_are_not_said_to_rest_on_all():
     assert equal[-1] == "Brackets are 95 % intervals over 2 seeds."
     fewer = answer_to({("bow", None): (0.8, 0.8), ("domain", 100): (0.7,)})
     assert fewer[-1] == "Brackets are 95 % intervals over up to 2 seeds."
+
+
+def test_where_bow_knows_no_word_of_many_documents_its_line_is_called_no_reference():
+    (row,) = rows_of({("bow", None): (0.5,)})
+
+    def notes(unseen):
+        one = replace(row, test_documents=200, unseen_documents=unseen)
+        return [note for note in caveats(SPEC, [one]) if "knows no word" in note]
+
+    assert notes(None) == notes(20) == []
+    assert notes(30)[0].startswith("`bow` knows no word in 15.0 % of the test documents")

@@ -15,6 +15,7 @@ from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import ClassifierSpec
 from ulm.labeller import load_labeller
 from ulm.text.vocabulary import UNKNOWN
+from ulm.training.bag_of_words import BagOfWords
 
 pytestmark = pytest.mark.torch
 
@@ -58,6 +59,12 @@ def test_kept_probabilities_are_those_that_the_kept_model_gives_each_test_docume
     again = labeller.predict(materials.encode(materials.test, labeller.vocabulary))
     assert np.ptp(again[:, 0]) > 1e-3, "documents are told apart"
     assert kept["probabilities"] == pytest.approx(again, abs=1e-6)
+
+
+def test_documents_in_which_bow_knows_no_word_are_counted(score, monkeypatch):
+    assert score("bow")[0].metrics["unseen_documents"] == 0
+    monkeypatch.setattr(BagOfWords, "knows", lambda self, documents: np.arange(len(documents)) > 2)
+    assert score("bow")[0].metrics["unseen_documents"] == 3
 
 
 @pytest.mark.parametrize("regime", ["bow", "scratch"])

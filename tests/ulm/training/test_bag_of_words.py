@@ -60,6 +60,15 @@ def test_a_document_without_a_known_word_gets_the_prior():
     assert model.predict(empty)[0, 1] == pytest.approx(0.5, abs=1e-3)
 
 
+def test_it_knows_words_of_its_own_documents_alone():
+    texts = ["xxbos unheard of", "xxbos a film", "xxbos . a", "xxbos bad unheard"]
+    vocabulary = _vocabulary([*TEXTS, *texts])
+    model = train_bag_of_words(_encode(TEXTS, vocabulary), LABELS, vocabulary=vocabulary)
+    encoded = _encode(texts, vocabulary)
+    assert model.knows(encoded).tolist() == [False, True, False, True]
+    assert np.ptp(model.predict(encoded.take(np.array([0, 2])))[:, 0]) == 0
+
+
 def test_documents_without_a_single_word_leave_the_shares_of_the_classes():
     texts = ["xxbos ! !", "xxbos ?", "xxbos !", "xxbos ? ?"]
     documents = _encode(texts, vocabulary := _vocabulary(texts))
