@@ -53,6 +53,7 @@ class ResultRow:
         accelerator_seconds: Seconds × accelerators of all attempts while a worker had them.
         vocabulary: Words of the cell's vocabulary.
         coverage: Share of test tokens that are in it.
+        general_coverage: Share of the cell's own tokens that are in the general model's.
         unseen_documents: Test documents in which `bow` knows no word.
         trials: Ended trials of the cell that count.
         status: `finished`, `running`, `unstarted`, `incomplete` (some trials are recorded, none
@@ -85,6 +86,7 @@ class ResultRow:
     accelerator_seconds: float | None = None
     vocabulary: int | None = None
     coverage: float | None = None
+    general_coverage: float | None = None
     unseen_documents: int | None = None
     trials: int = 0
     status: str = UNSTARTED
@@ -234,6 +236,7 @@ def _row(ledger: Ledger, cell: Cell, records: Sequence[TrialRecord]) -> ResultRo
         accelerator_seconds=ledger.spent_on(cell).accelerator_seconds if records else None,
         vocabulary=_whole(_latest(path, "vocabulary")),
         coverage=_latest(path, "coverage"),
+        general_coverage=_latest(path, "general_coverage"),
         unseen_documents=_whole(_metric(final, "unseen_documents")),
         trials=sum(ledger.num_counted_in(cell, stage) for stage in cell.stages),
         status=_status(status, records, is_extended=before is not None),

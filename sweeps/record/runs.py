@@ -78,6 +78,7 @@ CELL_METRICS = (
     "accelerator_seconds",
     "vocabulary",
     "coverage",
+    "general_coverage",
     "unseen_documents",
     "trials",
 )

@@ -20,6 +20,7 @@ from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
 UNSEEN = 0.1  # of the test documents
+KNOWN, KNOWN_TO_GENERAL = 0.8, 0.6  # of the tokens
 _MAX_NAMED = 6
 
 
@@ -60,6 +61,7 @@ def caveats(
     return (
         *_classes(rows, classes),
         *_unseen(rows),
+        *_unknown(spec, rows),
         *_seeds(rows),
         *_not_drawn(rows, pool_documents),
         *_missing(spec, rows, spent_hours),
@@ -130,6 +132,26 @@ def _unseen(rows: Sequence[ResultRow]) -> list[str]:
         "letters or digits or longer, as scikit-learn's are, emoji and single characters are none. "
         "Its line is no reference here."
     ]
+
+
+def _unknown(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:
+    """Tokens that language models do not know, which are one and the same word to them."""
+    largest, notes = spec.sizes[-1], []
+    known = [r.coverage for r in rows if r.size == largest and r.coverage is not None]
+    if known and min(known) < KNOWN:
+        notes.append(
+            f"With {number(largest)} documents a vocabulary knows {percent(min(known))} of the "
+            "test tokens: all others are one unknown word to a language model. More text may help, "
+            "or `model.vocabulary` and `model.minimum_count`; text without blanks between words is "
+            "not split."
+        )
+    general = [r.general_coverage for r in rows if r.general_coverage is not None]
+    if general and min(general) < KNOWN_TO_GENERAL:
+        notes.append(
+            f"The general model knows {percent(min(general))} of the tokens of the domain: general "
+            "text of another language, or of another kind, is little to start from."
+        )
+    return notes
 
 
 def _seeds(rows: Sequence[ResultRow]) -> list[str]:

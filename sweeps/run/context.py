@@ -135,6 +135,6 @@ class Materials:
         size = len(types) + len(SPECIAL_WORDS)
         return count_vocabulary(self.tokens.counts(documents), types, size=size, minimum_count=1)
 
-    def coverage(self, vocabulary: Vocabulary) -> float:
-        """Share of the test documents' tokens that a vocabulary knows."""
-        return coverage(vocabulary, self.tokens.counts(self.test), self.tokens.types)
+    def coverage(self, vocabulary: Vocabulary, documents: Indices) -> float:
+        """Share of documents' tokens that a vocabulary knows."""
+        return coverage(vocabulary, self.tokens.counts(documents), self.tokens.types)

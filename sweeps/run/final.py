@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from sweeps.run.classifiers import classifier_encoder, classifier_settings, training_state
-from sweeps.run.job import EpochTeller, Job, rate
+from sweeps.run.job import EpochTeller, Job, known, rate
 from sweeps.run.predictions import predict_test, score_test
 from sweeps.run.shelf import description, keep_model
 from sweeps.search.records import Outcome
+from sweeps.spec.cells import Stage
 from ulm.labeller import save_classifiers
 from ulm.model.encoder import Encoder
 from ulm.model.text_classifier import TextClassifier, fitted_classifier
@@ -65,11 +66,10 @@ def run_final(job: Job) -> Outcome:
     about = description(job, encoder.vocabulary, scored.value)
     models = [member.model for member in members]
     keep_model(job, scored.value, lambda folder: save_classifiers(folder, models, **about))
-    return Outcome(
-        value=scored.value,
-        metrics={**scored.metrics, **_numbers(members)},
-        artifacts=scored.artifacts,
-    )
+    metrics = {**scored.metrics, **_numbers(members)}
+    if Stage.LANGUAGE_MODEL not in job.request.cell.stages:
+        metrics |= known({"general_coverage": job.general_coverage})
+    return Outcome(value=scored.value, metrics=metrics, artifacts=scored.artifacts)
 
 
 def _fit(job: Job, encoder: Encoder, earlier: Sequence[_Member], state: Path | None) -> _Member:

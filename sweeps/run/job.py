@@ -82,6 +82,17 @@ class Job:
         general = self.store.load(self.request.encoder, keep=True)
         return adapt_encoder(general, self.materials.vocabulary(documents, general.vocabulary))
 
+    @property
+    def general_coverage(self) -> float | None:
+        """Share of the tokens of the cell's documents that the general model knows, if it starts.
+
+        Of a trial that starts from the cell's own language model it is not asked.
+        """
+        if self.request.encoder is None:
+            return None
+        general = self.store.load(self.request.encoder, keep=True)
+        return self.materials.coverage(general.vocabulary, self.materials.documents)
+
 
 class EpochTeller:
     """An `EpochListener` that tells a job of each epoch.

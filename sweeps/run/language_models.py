@@ -36,7 +36,7 @@ def run_language_model(job: Job) -> Outcome:
     if job.store.has(key):
         return _reuse(job, key)
     trained = _train(job)
-    metrics = _metrics(trained)
+    metrics = {**_metrics(trained), **known({"general_coverage": job.general_coverage})}
     epochs = [
         asdict(progress_of(report, value=_loss(report))) for report in trained.summary.history
     ]

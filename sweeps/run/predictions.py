@@ -68,7 +68,7 @@ def score_test(job: Job, probabilities: NDArray[np.float32], vocabulary: Vocabul
     metrics = {
         "test_accuracy": accuracy,
         "test_documents": float(len(documents)),
-        "coverage": job.materials.coverage(vocabulary),
+        "coverage": job.materials.coverage(vocabulary, documents),
         "vocabulary": float(len(vocabulary)),
     }
     return Outcome(value=accuracy, metrics=metrics, artifacts={FOLDER: f"{FOLDER}/{name}"})

@@ -528,3 +528,19 @@ def test_where_bow_knows_no_word_of_many_documents_its_line_is_called_no_referen
 
     assert notes(None) == notes(20) == []
     assert notes(30)[0].startswith("`bow` knows no word in 15.0 % of the test documents")
+
+
+def test_a_reader_is_told_where_vocabularies_know_few_of_the_tokens():
+    rows = rows_of({("ulm", None): (0.5,), ("domain", 100): (0.5,), ("domain", 1600): (0.5,)})
+
+    def notes(coverage, general):
+        found = [replace(row, coverage=coverage, general_coverage=general) for row in rows]
+        found[1] = replace(found[1], coverage=0.1)
+        return [note for note in caveats(SPEC, found) if "tokens" in note]
+
+    assert notes(None, None) == notes(0.8, 0.6) == []
+    vocabulary, general = notes(0.45, 0.25)
+    assert vocabulary.startswith(
+        "With 1,600 documents a vocabulary knows 45.0 % of the test tokens"
+    )
+    assert general.startswith("The general model knows 25.0 % of the tokens of the domain")

@@ -63,6 +63,14 @@ def test_a_whole_sweep_runs_every_stage_of_every_regime(spec, cache, tmp_path):
         assert len(saved["documents"]) == record.outcome.metrics["test_documents"] == 40
         assert 0 < record.outcome.metrics["coverage"] <= 1
         assert record.outcome.metrics["peak_gib"] > 0
+    regimes = {cell.id: cell.regime for cell in make_cells(spec)}
+    coverage = {
+        (regimes[r.key.study.cell_id], r.key.study.stage): r.outcome.metrics["general_coverage"]
+        for r in control.records
+        if "general_coverage" in r.outcome.metrics
+    }
+    assert coverage.keys() == {("ulm", Stage.FINAL), ("ulm+domain", Stage.LANGUAGE_MODEL)}
+    assert all(0.2 < share < 0.98 for share in coverage.values()), "two generated languages"
 
 
 def test_the_same_request_gives_the_same_numbers(spec, cache):
