@@ -238,6 +238,8 @@ def _left(summary: "RunSummary") -> list[str]:
         if summary.is_over_budget:
             reason = "the budget is spent: no further trial was started"
         lines.append(f"unfinished: {recorded} of {wanted} trials are recorded, {reason}")
+    if summary.num_broken:
+        lines.append(f"broken: {summary.num_broken} of these trials; run again: each is asked anew")
     if summary.num_left_out:
         lines.append(
             f"left out: {summary.num_left_out} recorded trials of cells that the spec does not "

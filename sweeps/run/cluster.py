@@ -91,6 +91,8 @@ def open_ray(own: OwnRay | None = None) -> Iterator[Any]:
         getLogger("ray.tune.execution.tune_controller").setLevel(CRITICAL)
         # Nor is a full disk: nothing is restored from what Tune can not save then.
         getLogger("ray.tune.execution.experiment_state").setLevel(CRITICAL)
+        # Nor are trials that broke by the names that Tune has for them.
+        getLogger("ray.tune.tune").setLevel(CRITICAL)
         if own is None:
             ray.init(**quiet)
         else:

@@ -57,6 +57,7 @@ class RunSummary:
         num_recorded: Trials of the sweep that have ended, in this run or before.
         num_wanted: Trials the sweep consists of.
         num_left_out: Recorded trials of cells that the spec no longer names.
+        num_broken: Trials that broke, which the next run asks again.
         is_over_budget: Whether trials were not started because the budget is spent.
         memory: Largest resident memory of this run.
         answer: What the report says first.
@@ -67,6 +68,7 @@ class RunSummary:
     num_recorded: int
     num_wanted: int
     num_left_out: int
+    num_broken: int
     is_over_budget: bool
     memory: MemoryPeak = field(default_factory=MemoryPeak)
     answer: tuple[str, ...] = ()
@@ -122,6 +124,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         num_recorded=session.control.num_recorded,
         num_wanted=session.control.ledger.num_wanted,
         num_left_out=session.control.ledger.num_left_out,
+        num_broken=session.control.num_broken,
         is_over_budget=session.control.is_over_budget,
         memory=watch.peak,
         answer=answer,

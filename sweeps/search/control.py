@@ -114,6 +114,11 @@ class Control:
         return self.ledger.num_counted
 
     @property
+    def num_broken(self) -> int:
+        """Trials that broke as often as this run repeats them; the next run asks them again."""
+        return sum(r.state is TrialState.FAILED and r.retryable for r in self.records)
+
+    @property
     def is_over_budget(self) -> bool:
         """Whether nothing new starts because the budget is spent."""
         return self.ledger.over_budget(self._clock())

@@ -52,8 +52,13 @@ NOTHING_LEFT: Mapping[str, str] = {}
 VANISHED = "its worker vanished"
 LOW_ON_MEMORY = "low on memory"  # of Ray's memory monitor, when it has ended a worker
 OUT_OF_MEMORY = (
-    "its node ran out of memory: half a batch at a time is tried; where that goes on, lower "
-    "`batch`, or raise `resources.cpus` so that fewer trials share a node"
+    "its node ran out of memory, perhaps through other programs: half a batch at a time is tried; "
+    "where that goes on, end those, lower `batch`, or raise `resources.cpus` so that fewer trials "
+    "share a node"
+)
+BOW_OUT_OF_MEMORY = (
+    "its node ran out of memory, perhaps through other programs: where that goes on, end those, or "
+    "raise `resources.cpus` so that fewer trials share a node"
 )
 TOO_LONG = "its worker held it for longer than budget.trial_hours"
 
@@ -298,16 +303,18 @@ class SweepScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Keep the reason; the searcher hears of the end next.
 
-        Where memory did not suffice, half a batch at a time is tried from now on.
+        Where memory did not suffice, half a batch at a time is tried from now on; `bow` has none.
         """
         error = _error_text(trial)
         is_overdue = trial.trial_id in self._bridge.overdue
         self._bridge.overdue.discard(trial.trial_id)
         if is_overdue or error is not None:
             reason = TOO_LONG if is_overdue else _reason(error or "")
-            self._bridge.reasons[trial.trial_id] = reason
-            if reason == OUT_OF_MEMORY:
+            if reason == OUT_OF_MEMORY and trial.trial_id in self._bridge.neural:
                 trial.config[PARTS] = HALVES
+            elif reason == OUT_OF_MEMORY:
+                reason = BOW_OUT_OF_MEMORY
+            self._bridge.reasons[trial.trial_id] = reason
 
 
 def _error_text(trial: Trial) -> str | None:

@@ -38,6 +38,7 @@ def summary(num_trained, num_recorded, **others):
         "num_recorded": num_recorded,
         "num_wanted": 97,
         "num_left_out": 0,
+        "num_broken": 0,
         "is_over_budget": False,
         "memory": MEMORY,
         "answer": ("The answer.", "More of it."),
@@ -279,6 +280,15 @@ def test_run_does_not_call_a_stopped_sweep_complete(sweep, launched):
     result = sweep("run", "demo")
     assert "nothing trained\nunfinished: 96 of 97 trials are recorded, the report" in result.stdout
     assert "nothing to train" not in result.stdout
+
+
+def test_run_says_that_what_broke_is_asked_anew(sweep, launched):
+    sys.modules["sweeps.run.launch"].summary = summary(7, 50, num_broken=4)
+    told = sweep("run", "demo").stdout
+    assert "unfinished: 50 of 97 trials are recorded, the report says why\nbroken: 4 of " in told
+    assert "run again: each is asked anew" in told
+    sys.modules["sweeps.run.launch"].summary = summary(7, 97)
+    assert "asked anew" not in sweep("run", "demo").stdout
 
 
 def test_a_quiet_run_says_that_the_budget_ended_it(sweep, launched):

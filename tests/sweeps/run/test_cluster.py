@@ -1,10 +1,13 @@
 import importlib
 import socket
 import sys
+from logging import ERROR, NOTSET, getLogger
+from types import SimpleNamespace
 
 import pytest
 
 from sweeps.errors import ClusterError
+from sweeps.run import cluster
 from sweeps.run.cluster import (
     _as_if_missing,
     _join,
@@ -102,3 +105,12 @@ def test_a_library_that_is_not_loaded_is_missing_for_a_block_and_then_there_agai
     assert "cProfile" not in sys.modules
     with _as_if_missing("json"):
         importlib.import_module("json")
+
+
+@pytest.mark.ray
+def test_tune_does_not_name_trials_that_broke(monkeypatch):
+    monkeypatch.setattr(cluster, "cluster_address", lambda: None)
+    monkeypatch.setattr(cluster, "_join", lambda *args: None)
+    getLogger("ray.tune.tune").setLevel(NOTSET)
+    with cluster.open_ray(SimpleNamespace(address=lambda: "", release=lambda: None)):
+        assert not getLogger("ray.tune.tune").isEnabledFor(ERROR)

@@ -300,7 +300,8 @@ def test_a_crash_that_tune_gave_up_on_keeps_its_cause_and_may_be_asked_again(mak
 
 
 def test_a_worker_that_ray_ended_for_memory_makes_the_trial_halve_its_batches(make, failing):
-    control, searcher, scheduler, bridge = make(tiny_spec(**SMALL))
+    spec = tiny_spec(**{**SMALL, "regimes": (Regime.SCRATCH,)})
+    control, searcher, scheduler, bridge = make(spec)
     searcher.suggest("a")
     key = bridge.keys["a"]
     trial = failing("a", DIED.format(1))
@@ -314,6 +315,20 @@ def test_a_worker_that_ray_ended_for_memory_makes_the_trial_halve_its_batches(ma
     assert record.retryable
     assert "its node ran out of memory" in record.failure
     assert "lower `batch`" in record.failure
+    assert control.num_broken == 1
+
+
+def test_bow_is_not_said_to_have_a_batch(make, failing):
+    control, searcher, scheduler, bridge = make(tiny_spec(**{**SMALL, "regimes": (Regime.BOW,)}))
+    searcher.suggest("a")
+    key = bridge.keys["a"]
+    trial = failing("a", STARVED.format(1))
+    scheduler.on_trial_error(None, trial)
+    assert PARTS not in trial.config
+    searcher.on_trial_complete("a", error=True)
+    failure = control.ledger.latest(key).failure
+    assert failure.startswith("its node ran out of memory, perhaps through other programs")
+    assert "batch" not in failure
 
 
 def test_a_failure_told_as_a_value_is_for_good(make):
