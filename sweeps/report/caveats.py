@@ -5,23 +5,19 @@ failures, chosen settings at the edge of their range, what limits the precision 
 no interval contains.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from sweeps.answer.classes import FEW, Classes
+from sweeps.answer.classes import Classes
 from sweeps.answer.results import ResultRow
 from sweeps.answer.search_curves import SearchCurve, Verdict, at_edge
 from sweeps.answer.statistics import fewest_seeds, num_comparisons
+from sweeps.report.blind_spots import blind_spots, named_cells
 from sweeps.report.evidence import Evidence
-from sweeps.report.phrases import counted, joined, number, percent, plain
+from sweeps.report.phrases import counted, joined, number, percent
 from sweeps.spec.general import MOST_SHARED
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
-
-UNSEEN = 0.1  # of the test documents
-KNOWN, KNOWN_TO_GENERAL = 0.8, 0.6  # of the tokens
-_MAX_NAMED = 6
 
 
 def caveats_of(evidence: Evidence) -> tuple[str, ...]:
@@ -59,9 +55,7 @@ def caveats(
             general model was pretrained on; None where unknown.
     """
     return (
-        *_classes(rows, classes),
-        *_unseen(rows),
-        *_unknown(spec, rows),
+        *blind_spots(spec, rows, classes),
         *_seeds(rows),
         *_not_drawn(rows, pool_documents),
         *_missing(spec, rows, spent_hours),
@@ -71,87 +65,6 @@ def caveats(
         *_general(spec, rows, share_in_general),
         *_always(spec, rows),
     )
-
-
-def _classes(rows: Sequence[ResultRow], classes: Classes | None) -> list[str]:
-    """What an accuracy is worth where one class is frequent, or some are never said."""
-    if classes is None:
-        return []
-    notes = []
-    if classes.is_uneven:
-        notes.append(
-            f"Always saying the most frequent class scores {percent(classes.share)}: what is not "
-            "above that is no more accurate."
-        )
-    constant = [row for row in rows if row.cell in classes.constant]
-    if constant:
-        notes.append(f"{_named(constant)} said one class for every test document.")
-    return notes + (_hidden(rows, classes) if classes.hides_some else [])
-
-
-def _hidden(rows: Sequence[ResultRow], classes: Classes) -> list[str]:
-    """Classes that are never found, and those of which it is chance whether they are."""
-    notes: list[str] = []
-    unsaid: list[str] = []
-    for regime in dict.fromkeys(row.regime for row in rows):
-        found = classes.num_unsaid(row for row in rows if row.regime == regime)
-        if any(found):
-            few = "" if min(found) == max(found) else f"{min(found)} to "
-            unsaid.append(f"`{regime}` {few}{max(found)}")
-    if unsaid:
-        notes.append(
-            f"Of {len(classes.names)} classes some are never said of any test document, which "
-            f"accuracy hardly shows: by {joined(unsaid)}. The mean recall of classes stands under "
-            "Scores."
-        )
-    rare = [
-        f"`{plain(name)}` ({count})"
-        for name, count in zip(classes.names, classes.counts, strict=True)
-        if count < FEW
-    ]
-    if rare:
-        more = [f"{len(rare) - _MAX_NAMED} more"] if len(rare) > _MAX_NAMED else []
-        notes.append(
-            f"Classes with fewer than {FEW} test documents: {joined([*rare[:_MAX_NAMED], *more])}. "
-            "Whether they are found is chance, and the mean recall with it."
-        )
-    return notes
-
-
-def _unseen(rows: Sequence[ResultRow]) -> list[str]:
-    """Test documents that are nothing to `bow`, as emoji are."""
-    unseen = [
-        row.unseen_documents / row.test_documents
-        for row in rows
-        if row.unseen_documents is not None and row.test_documents
-    ]
-    if not unseen or max(unseen) <= UNSEEN:
-        return []
-    return [
-        f"`bow` knows no word in {percent(max(unseen))} of the test documents: its words are two "
-        "letters or digits or longer, as scikit-learn's are, emoji and single characters are none. "
-        "Its line is no reference here."
-    ]
-
-
-def _unknown(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:
-    """Tokens that language models do not know, which are one and the same word to them."""
-    largest, notes = spec.sizes[-1], []
-    known = [r.coverage for r in rows if r.size == largest and r.coverage is not None]
-    if known and min(known) < KNOWN:
-        notes.append(
-            f"With {number(largest)} documents a vocabulary knows {percent(min(known))} of the "
-            "test tokens: all others are one unknown word to a language model. More text may help, "
-            "or `model.vocabulary` and `model.minimum_count`; text without blanks between words is "
-            "not split."
-        )
-    general = [r.general_coverage for r in rows if r.general_coverage is not None]
-    if general and min(general) < KNOWN_TO_GENERAL:
-        notes.append(
-            f"The general model knows {percent(min(general))} of the tokens of the domain: general "
-            "text of another language, or of another kind, is little to start from."
-        )
-    return notes
 
 
 def _seeds(rows: Sequence[ResultRow]) -> list[str]:
@@ -211,7 +124,7 @@ def _missing(spec: SweepSpec, rows: Sequence[ResultRow], spent_hours: float | No
     left = [row for row in rows if row.is_extended or not row.is_finished]
     left.sort(key=lambda row: row.status)
     notes = [
-        f"{_named(list(group))}: {status}."
+        f"{named_cells(list(group))}: {status}."
         for status, group in groupby(left, key=lambda row: row.status)
     ]
     hours = spec.budget.hours
@@ -278,17 +191,6 @@ def _short_searches(curves: Iterable[SearchCurve]) -> list[str]:
         return []
     named = joined(f"`{curve.regime}` ({curve.stage.words})" for curve in short)
     return [f"The last trial of the search still brought a gain for {named}: add trials."]
-
-
-def _named(rows: Sequence[ResultRow]) -> str:
-    """Cells by name, or counted by regime where they are many."""
-    if len(rows) > _MAX_NAMED:
-        counts = Counter(row.regime for row in rows)
-        return joined(f"{counted(count, 'cell')} of `{name}`" for name, count in counts.items())
-    sizes = ["" if row.size is None else f" at {number(row.size)}" for row in rows]
-    return joined(
-        f"`{row.regime}`{size} seed {row.seed}" for row, size in zip(rows, sizes, strict=True)
-    )
 
 
 def _always(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:
