@@ -8,8 +8,9 @@ import pytest
 
 from sweeps.answer.results import make_rows
 from sweeps.paths import SweepPaths
+from sweeps.report.blocks import Bullets, Page, Section
 from sweeps.report.comparison import write_comparison
-from sweeps.report.page import write_report
+from sweeps.report.page import render_html, write_report
 from tests.browser.conftest import PHONE
 from tests.sweeps.example_sweep import example_records, example_spec, replayed
 
@@ -94,6 +95,13 @@ def test_on_a_phone_nothing_sticks_out_and_the_figure_can_be_read(open_page, rep
     assert min(word.bounding_box()["height"] for word in words) > 9
     visit.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     assert width(visit) == PHONE[0], "opened tables scroll by themselves"
+
+
+def test_a_long_name_is_broken_on_a_phone(open_page, tmp_path):
+    bullets = Bullets(items=(f"Class `{'x' * 60}`.",))
+    page = Page(title="t", subtitle="", sections=(Section(title="s", blocks=(bullets,)),))
+    (tmp_path / "page.html").write_bytes(render_html(page))
+    assert width(open_page((tmp_path / "page.html").as_uri(), size=PHONE)) == PHONE[0]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
