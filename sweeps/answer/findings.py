@@ -242,7 +242,7 @@ def make_sweep_scores(
 
 def find(spec: SweepSpec, scores: Scores) -> Findings:
     """Compare what is finished, by its scores."""
-    curves = curve_points(scores)
+    curves, scores = curve_points(scores), scores.settled()
     sizes = spec.sizes
     bow: Point = (Regime.BOW.value, None)
     ulm: Point = (Regime.ULM.value, None)

@@ -110,7 +110,7 @@ def _what_is_missing(scores: Scores, base: Point, top: Point) -> str:
     for point in (base, top):
         if not scores.has(point):
             name = point[0] if point[1] is None else f"{point[0]} at {point[1]:,} documents"
-            return f"no cell of {name} is finished"
+            return f"too few cells of {name} are finished"
     return f"no seed has finished both {base[0]} and {top[0]} at {top[1]:,} documents"
 
 

@@ -7,7 +7,7 @@ statistics.md). Legend: P points, S seeds, D documents, K contrasts, R draws.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -196,6 +196,24 @@ class Scores:
     def count(self, *points: Point) -> int:
         """Seeds that have all these points finished."""
         return self._common(points).size
+
+    def settled(self) -> "Scores":
+        """Without the points that one seed has where their regime has others with more.
+
+        A cell that is finished early tells of its seed and not of its size: it is shown, and
+        nothing is said of it.
+        """
+        most = {regime: 1 for regime, _ in self.points}
+        for point in self.points:
+            most[point[0]] = max(most[point[0]], self.count(point))
+        kept = [p for p in self.points if self.count(p) > 1 or most[p[0]] == 1]
+        rows = [self._rows[point] for point in kept]
+        return replace(
+            self,
+            points=tuple(kept),
+            values=self.values[rows],
+            hits=None if self.hits is None else self.hits[rows],
+        )
 
     def by_seed(self, point: Point) -> tuple[tuple[int, float], ...]:
         """(seed, accuracy) of one point, finished seeds only."""

@@ -69,16 +69,22 @@ def caveats(
 
 def _seeds(rows: Sequence[ResultRow]) -> list[str]:
     finished = [row for row in rows if row.is_finished]
-    num_seeds = len({row.seed for row in finished})
+    by_regime: dict[str, int] = {}
+    for (regime, _), seeds in Counter((row.regime, row.size) for row in finished).items():
+        by_regime[regime] = max(seeds, by_regime.get(regime, 0))
+    num_seeds = min(by_regime.values(), default=0)
     fewest = fewest_seeds(num_comparisons((row.regime, row.size) for row in finished))
     if num_seeds == 0 or num_seeds >= fewest:
         return []
+    behind = [f"`{regime}`" for regime, seeds in by_regime.items() if seeds == num_seeds]
+    whose = "" if len(behind) == len(by_regime) else f" of {joined(behind)}"
+    if num_seeds == 1:
+        there = "There is one seed" + whose
+        return [f"{there}: nothing here says how much another seed would differ."]
     text = (
         f"{fewest} seeds that agree are the fewest that allow a claim: with "
-        f"{num_seeds} an order of regimes is what was seen, not a proof."
+        f"{num_seeds}{whose} an order of regimes is what was seen, not a proof."
     )
-    if num_seeds == 1:
-        return ["There is one seed: nothing here says how much another seed would differ."]
     if num_seeds == 2:
         text += (
             " Two seeds leave one degree of freedom: the intervals are wide, and they hold what "

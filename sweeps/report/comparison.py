@@ -175,7 +175,8 @@ def _table(what: str, sweeps: Sequence[Named], lines: Mapping[str, Said]) -> Tab
 def _scores(sweeps: Sequence[Named]) -> dict[str, Said]:
     """A line for every point of any sweep, in the order of regimes and sizes."""
     order = [regime.value for regime in Regime]
-    points = {point for sweep in sweeps for point in sweep.evidence.scores.points}
+    curves = (curve for sweep in sweeps for curve in sweep.evidence.findings.curves)
+    points = {(curve.regime, curve.size) for curve in curves}
     ordered = sorted(points, key=lambda point: (order.index(point[0]), point[1] or 0))
     return {point_name(point): partial(_score, point) for point in ordered}
 

@@ -33,7 +33,7 @@ class Evidence:
         paths: Where the sweep lies.
         ledger: What is recorded of it.
         rows: One row per cell of the grid.
-        scores: Their scores.
+        scores: Their scores, without cells that are finished early.
         findings: What was found.
         model: The leading regime beyond its largest size; None where too little is finished.
         panels: What the searches tried.
@@ -60,9 +60,9 @@ class Evidence:
             paths=paths,
             ledger=ledger,
             rows=rows,
-            scores=scores,
+            scores=scores.settled(),
             findings=findings,
-            model=None if lead is None else extrapolate(scores, lead.regime, spec.sizes),
+            model=None if lead is None else extrapolate(scores.settled(), lead.regime, spec.sizes),
             panels=search_panels(ledger),
             environment=environment,
         )

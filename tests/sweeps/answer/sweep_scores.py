@@ -47,9 +47,9 @@ def evidence_of(spec, rows, hits=None, panels=()):
         paths=SweepPaths(storage="nowhere", name=spec.name),
         ledger=replayed(spec, ()),
         rows=tuple(rows),
-        scores=scores,
+        scores=scores.settled(),
         findings=findings,
-        model=None if lead is None else extrapolate(scores, lead.regime, spec.sizes),
+        model=None if lead is None else extrapolate(scores.settled(), lead.regime, spec.sizes),
         panels=panels,
         environment={},
     )

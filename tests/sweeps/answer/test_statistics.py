@@ -197,8 +197,8 @@ def test_the_share_is_not_defined_for_one_seed():
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        ({}, "no cell of ulm is finished"),
-        ({ULM: (0.7,)}, "no cell of ulm\\+domain at 1,600 documents is finished"),
+        ({}, "too few cells of ulm are finished"),
+        ({ULM: (0.7,)}, "too few cells of ulm\\+domain at 1,600 documents are finished"),
         ({ULM: (0.7, None), ("ulm+domain", 1600): (None, 0.8)}, "no seed has finished both"),
     ],
 )
@@ -395,13 +395,13 @@ def test_findings_name_the_leader_of_each_size_with_its_margin():
     }
     (growth,) = findings.growth
     assert growth.accuracy.value == pytest.approx(0.22)
-    assert findings.gain.undefined == "no cell of ulm+domain at 1,600 documents is finished"
+    assert findings.gain.undefined == "too few cells of ulm+domain at 1,600 documents are finished"
 
 
 def test_nothing_finished_is_found_as_nothing():
     findings = findings_of(example_spec(), [])
     assert findings.curves == findings.leaders == findings.against_bow == ()
-    assert findings.gain.undefined == "no cell of ulm is finished"
+    assert findings.gain.undefined == "too few cells of ulm are finished"
 
 
 def leaders_of(table):

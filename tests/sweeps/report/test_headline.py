@@ -3,14 +3,17 @@ import re
 import numpy as np
 
 from sweeps.answer.crossings import passing, reaching
+from sweeps.report.caveats import caveats
 from sweeps.report.headline import headline
 from sweeps.report.phrases import rounded
+from sweeps.report.sentences import answer
 from tests.sweeps.answer.sweep_scores import (
     GENERAL,
     GRID,
     PASSES,
     SOONER,
     crossing_of,
+    evidence_of,
     findings_of,
     rows_of,
     sweep_of,
@@ -117,3 +120,25 @@ def test_a_curve_that_is_not_above_at_the_start_is_not_said_to_be_below_tf_idf_t
     assert not crossing.begins_below
     assert f"`ulm+domain` stays above TF-IDF from {rounded(crossing.documents)} documents" in text
     assert "use TF-IDF" not in text
+
+
+def test_a_cell_that_is_finished_early_contradicts_no_sentence():
+    spec = example_spec(sizes=GRID, seeds=tuple(range(5)))
+    table = sweep_of(num_seeds=5, bow=0.80, ulm=0.78, both=(0.79, 0.83, 0.85, 0.86))
+    early = table["bow", None][0] - 0.002
+    table["ulm+domain", GRID[-1]] = [early, None, None, None, None]
+    found = evidence_of(spec, rows_of(table))
+    told = " ".join(answer(spec, found.findings, found.rows))
+    assert "passes the line of `bow`" in told
+    assert "32,000 documents are finished" in told, "the share of the gain waits for it"
+    assert found.findings.curve_point("ulm+domain", GRID[-1]).accuracy.value == early, "shown"
+
+
+def test_the_regime_with_the_fewest_seeds_tells_what_they_allow():
+    spec = example_spec(sizes=GRID, seeds=tuple(range(8)))
+    table = sweep_of(num_seeds=8, bow=0.80, ulm=0.78, both=(0.79, 0.83, 0.85, 0.86))
+    assert not any("fewest" in note for note in caveats(spec, rows_of(table)))
+    for point in table:
+        if point[0] == "ulm+domain":
+            table[point] = [*table[point][:2], *[None] * 6]
+    assert any("with 2 of `ulm+domain`" in note for note in caveats(spec, rows_of(table)))
