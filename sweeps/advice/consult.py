@@ -25,14 +25,13 @@ def consult(evidence: Evidence, asked: Mapping[str, Any]) -> Advice:
 
     Args:
         evidence: All that is known of it.
-        asked: Fields of a `Question` by name; chance is added from the predictions, one half where
-            there are none, the pool from the token array.
+        asked: Fields of a `Question` by name; chance is added from the predictions, the pool from
+            the token array, where these are known.
 
     Raises:
         QuestionError: What is asked for cannot be.
     """
-    classes = evidence.classes
-    chance = 0.5 if classes is None else classes.share
+    chance = None if evidence.classes is None else evidence.classes.share
     question = Question(**asked, chance=chance, pool_documents=evidence.pool_documents)
     return advise(evidence, question)
 

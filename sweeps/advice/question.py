@@ -17,7 +17,7 @@ class Question:
         budget_documents: Domain documents that can be had in all.
         price_per_document: Money for one more document.
         price_per_gpu_hour: Money for one accelerator hour.
-        chance: Accuracy of always saying the most frequent class.
+        chance: Accuracy of always saying the most frequent class; None where unknown.
         pool_documents: Domain documents that the recorded corpus has; None where unknown.
     """
 
@@ -25,7 +25,7 @@ class Question:
     budget_documents: int | None = None
     price_per_document: float | None = None
     price_per_gpu_hour: float | None = None
-    chance: float = 0.5
+    chance: float | None = None
     pool_documents: int | None = None
 
     def __post_init__(self) -> None:
@@ -34,7 +34,7 @@ class Question:
                 f"--target must be an accuracy between 0 and 1, found {self.target:g}; "
                 "85 % is --target 0.85"
             )
-        if self.target is not None and self.target <= self.chance:
+        if self.target is not None and self.chance is not None and self.target <= self.chance:
             raise QuestionError(
                 f"--target must be above {self.chance:.3g}, what always saying one class scores, "
                 f"found {self.target:g}; name a higher accuracy"

@@ -71,7 +71,9 @@ class Growth:
     Args:
         regime: `ulm+domain` where it has a finished size, else the best at its largest size.
         passage: The roundest accuracy, multiples of five points first and then the highest, that it
-            passes within the measured range; None where none is bracketed.
+            passes within the measured range and above chance; None where none is bracketed.
+        chance: What always saying the most frequent class scores; None where unknown.
+        is_chance: Whether no size of it is above that.
         reach: How any regime reaches that accuracy, without domain text or with least of it.
         by_step: What a doubling adds between neighbouring sizes.
         stretches: What a doubling adds on average from each size to every larger one.
@@ -79,6 +81,8 @@ class Growth:
 
     regime: str
     passage: Passage | None
+    chance: float | None
+    is_chance: bool
     reach: Reach | None
     by_step: tuple[Doubling, ...]
     stretches: tuple[Doubling, ...]
@@ -170,9 +174,10 @@ def leading_regime(spec: SweepSpec, scores: Scores) -> str | None:
     return max(ends, key=lambda point: float(scores.means(point)[0]))[0]
 
 
-def _passage(scores: Scores, regime: str, sizes: Sequence[int]) -> Passage | None:
-    means = [float(scores.means((regime, n))[0]) for n in sizes if scores.has((regime, n))]
-    between = range(int(100 * min(means)) + 1, int(100 * max(means)) + 1)
+def _passage(
+    scores: Scores, regime: str, sizes: Sequence[int], means: Sequence[float], chance: float
+) -> Passage | None:
+    between = range(int(100 * max(min(means), chance)) + 1, int(100 * max(means)) + 1)
     for percent in sorted(between, key=lambda whole: (whole % 5 != 0, -whole)):
         crossing = find_crossing(scores, sizes, reaching(regime, percent / 100))
         if crossing is not None and crossing.is_bracketed:
@@ -180,15 +185,18 @@ def _passage(scores: Scores, regime: str, sizes: Sequence[int]) -> Passage | Non
     return None
 
 
-def _growth(spec: SweepSpec, scores: Scores) -> Growth | None:
+def _growth(spec: SweepSpec, scores: Scores, chance: float | None) -> Growth | None:
     regime = leading_regime(spec, scores)
     if regime is None:
         return None
     known = [size for size in spec.sizes if scores.has((regime, size))]
-    passage = _passage(scores, regime, spec.sizes)
+    means = [float(scores.means((regime, size))[0]) for size in known]
+    passage = _passage(scores, regime, spec.sizes, means, chance or 0.0)
     return Growth(
         regime=regime,
         passage=passage,
+        chance=chance,
+        is_chance=chance is not None and max(means) <= chance,
         reach=None if passage is None else reach(scores, spec.sizes, passage.target),
         by_step=doublings(scores, regime, known),
         stretches=stretches(scores, regime, known),
@@ -240,8 +248,14 @@ def make_sweep_scores(
     return make_scores(rows, hits, shares_documents=spec.test.documents is None)
 
 
-def find(spec: SweepSpec, scores: Scores) -> Findings:
-    """Compare what is finished, by its scores."""
+def find(spec: SweepSpec, scores: Scores, chance: float | None = None) -> Findings:
+    """Compare what is finished, by its scores.
+
+    Args:
+        spec: The sweep.
+        scores: Its scores.
+        chance: What always saying the most frequent class scores; None where unknown.
+    """
     curves, scores = curve_points(scores), scores.settled()
     sizes = spec.sizes
     bow: Point = (Regime.BOW.value, None)
@@ -274,7 +288,7 @@ def find(spec: SweepSpec, scores: Scores) -> Findings:
         ),
         domain_text=_present([difference(scores, both(n), ulm) for n in sizes]),
         gain=share_of_gain(scores, sizes),
-        lead=_growth(spec, scores),
+        lead=_growth(spec, scores, chance),
         overtaking=find_crossing(
             scores, sizes, overtaking(Regime.DOMAIN.value, Regime.ULM_DOMAIN.value)
         ),

@@ -5,6 +5,7 @@ failures, chosen settings at the edge of their range, what limits the precision 
 no interval contains.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 

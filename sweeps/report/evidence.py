@@ -37,6 +37,8 @@ class Evidence:
         findings: What was found.
         model: The leading regime beyond its largest size; None where too little is finished.
         panels: What the searches tried.
+        classes: What each cell makes of the classes of its test documents; None without
+            predictions.
         environment: What it ran with, name → text.
     """
 
@@ -47,6 +49,7 @@ class Evidence:
     findings: Findings
     model: Extrapolation | None
     panels: tuple[SearchPanel, ...]
+    classes: Classes | None
     environment: Mapping[str, str]
 
     @classmethod
@@ -54,7 +57,9 @@ class Evidence:
         """Read predictions and compute everything."""
         spec, rows = ledger.spec, make_rows(ledger)
         scores = make_sweep_scores(spec, rows, load_hits(paths, rows))
-        findings = find(spec, scores)
+        texts = read_texts(paths, spec, ())
+        classes = find_classes(paths, rows, () if texts is None else texts.label_names)
+        findings = find(spec, scores, None if classes is None else classes.share)
         lead = findings.lead
         return cls(
             paths=paths,
@@ -64,6 +69,7 @@ class Evidence:
             findings=findings,
             model=None if lead is None else extrapolate(scores.settled(), lead.regime, spec.sizes),
             panels=search_panels(ledger),
+            classes=classes,
             environment=environment,
         )
 
@@ -76,12 +82,6 @@ class Evidence:
     def search_curves(self) -> tuple[SearchCurve, ...]:
         """What one more trial would have brought, one curve per panel that tells."""
         return tuple(curve for panel in self.panels if (curve := search_curve(panel)) is not None)
-
-    @property
-    def classes(self) -> Classes | None:
-        """What each cell makes of the classes of its test documents; None without predictions."""
-        texts = read_texts(self.paths, self.spec, ())
-        return find_classes(self.paths, self.rows, () if texts is None else texts.label_names)
 
     @property
     def spent_hours(self) -> float | None:

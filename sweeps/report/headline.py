@@ -29,11 +29,21 @@ def headline(spec: SweepSpec, findings: Findings) -> str | None:
     lead = findings.lead
     if lead is None:
         return None
-    found = [*_passing(lead), *_share(findings), *_enough(lead), *over_bow(findings, lead)]
+    if lead.is_chance and findings.num_seeds > 1:
+        found = [_chance(lead)]
+    else:
+        found = [*_passing(lead), *_share(findings), *_enough(lead)]
+    found += over_bow(findings, lead)
     clauses = found or _over_ulm(findings, lead)
     if not clauses:
         return None
     return f"With {number(spec.labels.train)} labels, {'; '.join(clauses)}."
+
+
+def _chance(lead: Growth) -> str:
+    assert lead.chance is not None, "it is known to be no more"
+    line = f"{100 * lead.chance:.1f} %, what always saying one class scores"
+    return f"`{lead.regime}` is at no size above {line}"
 
 
 def _sure(interval: Interval | None) -> str:

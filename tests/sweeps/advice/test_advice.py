@@ -305,7 +305,7 @@ def test_a_sweep_without_a_finished_size_has_no_advice_yet():
 @pytest.mark.parametrize("target", [0.0, 1.0, 1.5, -0.1, 0.5, float("nan")])
 def test_a_target_that_cannot_be_is_refused(target):
     with pytest.raises(QuestionError, match="--target must be"):
-        Question(target=target)
+        Question(target=target, chance=0.5)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_advise_says_what_to_collect_what_it_brings_and_when_to_stop(ask):
     assert "cells to add: " in done.stdout
 
 
-@pytest.mark.parametrize("target", ["0", "1", "85", "0.5", "-0.2"])
+@pytest.mark.parametrize("target", ["0", "1", "85", "-0.2"])
 def test_a_target_that_cannot_be_is_one_message_and_exit_2(ask, target):
     done = ask(f"--target={target}")
     assert (done.exit_code, done.stdout) == (2, "")

@@ -38,7 +38,7 @@ def findings_of(spec, rows):
     return find(spec, make_sweep_scores(spec, rows))
 
 
-def evidence_of(spec, rows, hits=None, panels=()):
+def evidence_of(spec, rows, hits=None, panels=(), classes=None):
     """All that is known where nothing but these rows is."""
     scores = make_sweep_scores(spec, rows, hits)
     findings = find(spec, scores)
@@ -51,6 +51,7 @@ def evidence_of(spec, rows, hits=None, panels=()):
         findings=findings,
         model=None if lead is None else extrapolate(scores.settled(), lead.regime, spec.sizes),
         panels=panels,
+        classes=classes,
         environment={},
     )
 

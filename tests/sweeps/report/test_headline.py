@@ -3,6 +3,7 @@ import re
 import numpy as np
 
 from sweeps.answer.crossings import passing, reaching
+from sweeps.answer.findings import find, make_sweep_scores
 from sweeps.report.caveats import caveats
 from sweeps.report.headline import headline
 from sweeps.report.phrases import rounded
@@ -142,3 +143,14 @@ def test_the_regime_with_the_fewest_seeds_tells_what_they_allow():
         if point[0] == "ulm+domain":
             table[point] = [*table[point][:2], *[None] * 6]
     assert any("with 2 of `ulm+domain`" in note for note in caveats(spec, rows_of(table)))
+
+
+def test_what_always_saying_one_class_scores_is_nothing_to_pass():
+    table = sweep_of(ulm=0.87, both=(0.88, 0.90, 0.92, 0.935))
+    scores = make_sweep_scores(EIGHT, rows_of(table))
+    assert "passes 90 %" in headline(EIGHT, find(EIGHT, scores))
+    passed = headline(EIGHT, find(EIGHT, scores, chance=0.925))
+    assert "`ulm+domain` passes 93 %" in passed
+    none = headline(EIGHT, find(EIGHT, scores, chance=0.94))
+    assert "`ulm+domain` is at no size above 94.0 %, what always saying one class scores" in none
+    assert "passes" not in none
