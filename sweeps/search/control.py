@@ -82,6 +82,7 @@ class Control:
         self._listener = listener
         self._clock = clock
         self._histories: dict[TrialKey, tuple[TrialRecord, ...]] = {}
+        self._unkept: set[TrialKey] = set()
         self._told_spent_at = opened_at = clock()
         told = {**meaning(spec), **(content or {})}
         self.ledger = Ledger(
@@ -135,9 +136,9 @@ class Control:
         return bool(self.ledger.ready(self._clock()))
 
     def has_ended(self, key: TrialKey) -> bool:
-        """Whether a trial is over, or another attempt took its place: nobody goes on with it."""
+        """Whether nobody goes on with it: its end is kept, or another attempt took its place."""
         record = self.ledger.latest(key)
-        return record is None or record.is_over
+        return record is None or (record.is_over and key not in self._unkept)
 
     def next_request(
         self, *, fits: Callable[[Cell], bool] = _every_cell, waits: bool = False
@@ -320,7 +321,9 @@ class Control:
         assert record is not None, "a trial that just ended is its latest attempt"
         self._histories.pop(key, None)
         self.num_trained += record.state.counts
+        self._unkept.add(key)  # for good where the write fails: the next run asks it again
         self._studies.end(record)
+        self._unkept.remove(key)
         self._recorder.ended(record)
         self._listener.trial_ended(record)
         self._tell_spent(record.ended_at or 0.0)

@@ -234,6 +234,22 @@ def test_what_one_machine_could_not_do_the_next_run_asks_again(make):
     assert not control.has_ended(key), "its checkpoint stays"
 
 
+def test_a_trial_whose_end_could_not_be_kept_has_not_ended(make, monkeypatch):
+    control, searcher, _, bridge = make(tiny_spec(**SMALL))
+    full, ends = OSError(28, "No space left on device"), []
+
+    def end(record):
+        ends.append(record)
+        raise full
+
+    monkeypatch.setattr(control._studies, "end", end)
+    searcher.suggest("a")
+    key = bridge.keys["a"]
+    searcher.on_trial_complete("a", result={OUTCOME: dump(Outcome(value=0.8))})
+    assert (bridge.error, [record.key for record in ends]) == (full, [key])
+    assert not control.has_ended(key), "its checkpoint stays"
+
+
 def test_a_trial_whose_worker_vanished_is_started_before_new_ones(make, listen):
     _, searcher, scheduler, bridge = make(tiny_spec(**SMALL))
     callback, trials = listen(bridge), [FakeTrial(name) for name in "ab"]
