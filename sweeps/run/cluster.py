@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.errors import ClusterError, describe_error
+from sweeps.run.driver import signals_as_before
 from sweeps.run.own_ray import OwnRay, not_up
 
 CONNECT_SECONDS = 5.0
@@ -73,6 +74,7 @@ def open_ray(own: OwnRay | None = None) -> Iterator[Any]:
     address = cluster_address()
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": ERROR}
     with ExitStack() as stack:
+        stack.enter_context(signals_as_before())  # Ray and Tune leave handlers of their own
         if address is not None:
             check_answers(address)
             check_joins(address)

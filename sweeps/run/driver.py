@@ -2,7 +2,8 @@
 
 `driver_lock` holds a sweep's lock for a `with` block; a second driver is refused with the process
 and machine of the first. The system frees the lock of a killed driver by itself.
-`terminated_like_interrupt` makes SIGTERM end a block as Ctrl-C does.
+`terminated_like_interrupt` makes SIGTERM end a block as Ctrl-C does; `signals_as_before` undoes
+what a library does to both.
 """
 
 import json
@@ -115,3 +116,21 @@ def terminated_like_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def signals_as_before() -> Iterator[None]:
+    """After the block SIGINT and SIGTERM are handled as before it, where this is the main thread.
+
+    Also where the block has changed it below Python, as Ray's shutdown does: Python then still
+    names the handler of before, and the system no longer calls it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,5 +1,7 @@
+import ctypes
 import os
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from tiny import tiny_spec
 from sweeps.errors import StorageError, SweepError
 from sweeps.live.progress import QuietProgress
 from sweeps.paths import SweepPaths
-from sweeps.run.driver import driver_lock, terminated_like_interrupt
+from sweeps.run.driver import driver_lock, signals_as_before, terminated_like_interrupt
 from sweeps.run.memory import GIB, MemoryPeak, MemoryWatch
 from sweeps.run.prepare import prepare_context, pretrained_general
 from sweeps.spec.general import GeneralSpec
@@ -67,6 +69,21 @@ def test_termination_ends_a_block_as_ctrl_c_does_and_leaves_the_handler_as_it_wa
     with pytest.raises(KeyboardInterrupt, match=r"^$"), terminated_like_interrupt():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_after_a_block_that_changes_handlers_below_python_signals_are_heard_again(request):
+    heard = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before = signal.signal(number, lambda number, frame: heard.append(number))
+        request.addfinalizer(partial(signal.signal, number, before))
+    with signals_as_before():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ctypes.pythonapi.PyOS_setsig(int(signal.SIGTERM), ctypes.c_void_p(int(signal.SIG_IGN)))
+        signal.raise_signal(signal.SIGTERM)
+        assert not heard
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGTERM)
+    assert heard == [signal.SIGINT, signal.SIGTERM]
 
 
 def test_the_watch_sees_memory_that_came_and_went():

@@ -100,9 +100,7 @@ def test_one_that_is_not_needed_ends_while_it_starts(driver, environment):
     assert not processes_of(environment)
 
 
-@pytest.mark.ray
-def test_a_program_that_has_loaded_ray_itself_may_run_a_sweep(environment):
-    program = "import ray; from sweeps.run.cluster import open_ray\nwith open_ray() as r: print(1)"
+def printed_by(program, environment):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program],
         env=environment,
@@ -111,7 +109,27 @@ def test_a_program_that_has_loaded_ray_itself_may_run_a_sweep(environment):
         timeout=PATIENCE_SECONDS,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.ray
+def test_a_program_that_has_loaded_ray_itself_may_run_a_sweep(environment):
+    program = "import ray; from sweeps.run.cluster import open_ray\nwith open_ray() as r: print(1)"
+    assert printed_by(program, environment) == "1\n"
+
+
+@pytest.mark.ray
+def test_what_comes_after_ray_hears_signals_as_before_it(environment):
+    program = """if True:
+        import signal
+        from sweeps.run.cluster import open_ray
+        signal.signal(signal.SIGTERM, lambda number, frame: print("heard"))
+        with open_ray():
+            pass
+        signal.raise_signal(signal.SIGTERM)
+    """
+    assert printed_by(program, environment) == "heard\n"
 
 
 @pytest.mark.ray
