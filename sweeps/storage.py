@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -244,7 +245,7 @@ def _write_remote(storage: str) -> None:
         files, path = open_place(storage)
         if files.type_name == "local":
             files.create_dir(path, recursive=True)
-        name = f"{path}/.sweep-check-{os.getpid()}"
+        name = f"{path}/.sweep-check-{uuid.uuid4().hex}"
         with files.open_output_stream(name) as stream:
             stream.write(b"check")
         files.delete_file(name)

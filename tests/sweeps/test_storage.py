@@ -2,11 +2,20 @@ import os
 from pathlib import Path
 
 import pytest
+from pyarrow.fs import LocalFileSystem
 
 from sweeps import storage
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths
-from sweeps.storage import check_storage, get_file, put_bytes, put_file, remove_file, write_whole
+from sweeps.storage import (
+    check_place,
+    check_storage,
+    get_file,
+    put_bytes,
+    put_file,
+    remove_file,
+    write_whole,
+)
 
 
 def names(folder):
@@ -53,6 +62,22 @@ def test_what_is_put_is_there_and_what_is_removed_is_not(tmp_path):
     remove_file(place)
     remove_file(place)
     assert names(tmp_path / "a") == []
+
+
+def test_two_pods_of_one_process_id_do_not_try_a_bucket_with_the_same_file(tmp_path, monkeypatch):
+    tried, bucket = [], f"file://{tmp_path}/bucket"
+    delete = LocalFileSystem.delete_file
+
+    class Noting(LocalFileSystem):
+        def delete_file(self, path):
+            tried.append(path)
+            delete(self, path)
+
+    monkeypatch.setattr(storage, "open_place", lambda place: (Noting(), f"{tmp_path}/bucket"))
+    check_place(bucket)
+    check_place(bucket)
+    assert len(set(tried)) == 2
+    assert names(tmp_path / "bucket") == []
 
 
 def test_a_full_disk_is_found_before_a_sweep_begins(tmp_path, monkeypatch):
