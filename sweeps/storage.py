@@ -11,7 +11,7 @@ import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,26 +131,24 @@ def write_whole(file: Path, content: bytes) -> None:
 
 
 def remove_file(place: str) -> None:
-    """Delete a file; one that is missing is no error.
+    """Delete a file; one that is missing, or that another process deletes, is no error.
 
     Raises:
         OSError: It can not be deleted.
     """
     files, path = open_place(place)
-    if files.get_file_info(path).is_file:
+    with suppress(FileNotFoundError):
         files.delete_file(path)
 
 
 def remove_folder(place: str) -> None:
-    """Delete a folder with all that is in it; one that is missing is no error.
+    """Delete a folder with all that is in it, as `remove_file` deletes a file.
 
     Raises:
         OSError: It can not be deleted.
     """
-    from pyarrow.fs import FileType
-
     files, path = open_place(place)
-    if files.get_file_info(path).type == FileType.Directory:
+    with suppress(FileNotFoundError):
         files.delete_dir(path)
 
 

@@ -55,11 +55,11 @@ def run_bow_final(job: Job) -> Outcome:
     scored = score_test(job, probabilities, words)
     known = sum(int(model.knows(materials.encode(d, words)).sum()) for d in test_blocks(job))
     about = description(job, words, scored.value)
-    keep_model(job, scored.value, lambda folder: save_bag_of_words(folder, model, **about))
+    kept = keep_model(job, scored.value, lambda folder: save_bag_of_words(folder, model, **about))
     cost = _cost(tokens, time.perf_counter() - begin)
     unseen = {"unseen_documents": float(len(materials.test) - known)}
     metrics = {**scored.metrics, **unseen, **cost}
-    return Outcome(value=scored.value, metrics=metrics, artifacts=scored.artifacts)
+    return Outcome(value=scored.value, metrics=metrics, artifacts={**scored.artifacts, **kept})
 
 
 def _fit(job: Job, documents: Indices, words: Vocabulary) -> tuple[BagOfWords, int]:

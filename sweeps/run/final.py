@@ -65,11 +65,11 @@ def run_final(job: Job) -> Outcome:
     scored = score_test(job, probabilities, encoder.vocabulary)
     about = description(job, encoder.vocabulary, scored.value)
     models = [member.model for member in members]
-    keep_model(job, scored.value, lambda folder: save_classifiers(folder, models, **about))
+    kept = keep_model(job, scored.value, lambda folder: save_classifiers(folder, models, **about))
     metrics = {**scored.metrics, **_numbers(members)}
     if Stage.LANGUAGE_MODEL not in job.request.cell.stages:
         metrics |= known({"general_coverage": job.general_coverage})
-    return Outcome(value=scored.value, metrics=metrics, artifacts=scored.artifacts)
+    return Outcome(value=scored.value, metrics=metrics, artifacts={**scored.artifacts, **kept})
 
 
 def _fit(job: Job, encoder: Encoder, earlier: Sequence[_Member], state: Path | None) -> _Member:

@@ -18,6 +18,8 @@ from typing import Any
 from pyarrow import ArrowException
 
 from sweeps.answer.results import ResultRow
+from sweeps.disk import is_full
+from sweeps.errors import StorageError, describe_error
 from sweeps.paths import below, is_uri
 from sweeps.record.models import Card, FittedModel
 from sweeps.run.job import Job
@@ -114,17 +116,29 @@ class ModelShelf:
         remove_folder(below(self._root, card.cell))
 
 
-def keep_model(job: Job, accuracy: float, save: Save) -> None:
-    """Offer the model that a `final` trial has fitted.
+def keep_model(job: Job, accuracy: float, save: Save) -> Mapping[str, str]:
+    """Offer the model that a `final` trial has fitted; its score counts whether it is kept or not.
 
     Args:
         job: The trial.
         accuracy: On the test documents, 0 to 1.
         save: Writes the model's files into a folder.
+
+    Returns:
+        For the trial's outcome: `no_model`, why it can not be kept, where that is so.
+
+    Raises:
+        OSError, StorageError: A disk is full.
     """
     cell = job.request.cell
     card = Card(regime=cell.regime, cell=cell.id, size=cell.size, seed=cell.seed, accuracy=accuracy)
-    ModelShelf(job.context.models).offer(card, save)
+    try:
+        ModelShelf(job.context.models).offer(card, save)
+    except (OSError, ArrowException, StorageError, ValueError, TypeError) as error:
+        if is_full(error):
+            raise
+        return {"no_model": describe_error(error)}
+    return {}
 
 
 def description(job: Job, vocabulary: Vocabulary, accuracy: float) -> Mapping[str, Any]:

@@ -215,6 +215,8 @@ class Control:
             self.fail(key, f"diverged: its value is {outcome.value}")
         elif self.ledger.finished(key, outcome, self._clock()):
             self._keep_end(key)
+            if reason := outcome.artifacts.get("no_model"):
+                self._listener.message(f"{self._name(key)}: its model is not kept: {reason}")
 
     def fail(self, key: TrialKey, reason: str) -> None:
         """A trial failed for good, e.g. diverged."""

@@ -88,7 +88,7 @@ class Outcome:
             `test_documents`, `steps`, `tokens`, `seconds`, `peak_gib`, `best_epoch`
             (language_model), ...
         artifacts: Keys by name: `encoder` (store key), `predictions` (path below the sweep folder),
-            `node` (host name of the machine it ran on).
+            `node` (host name of the machine it ran on), `no_model` (why its model is not kept).
     """
 
     value: float

@@ -2,11 +2,13 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from pyarrow.fs import FileInfo, FileType
 
 from sweeps.errors import StorageError
 from sweeps.record.models import Card
 from sweeps.run import shelf as shelf_module
-from sweeps.run.shelf import ModelShelf
+from sweeps.run.shelf import ModelShelf, keep_model
+from sweeps.storage import open_place, remove_file, remove_folder
 
 
 def card(cell, accuracy, regime="ulm+domain", size=100, seed=0):
@@ -86,6 +88,44 @@ def test_a_card_that_can_not_be_read_is_a_storage_error(shelf, tmp_path):
     (tmp_path / "models" / "a.json").write_text(json.dumps({"cell": "a"}))
     with pytest.raises(StorageError, match="could not fetch"):
         shelf.kept([row("a", 0.8)], tmp_path / "here")
+
+
+@pytest.mark.parametrize("remove", [remove_file, remove_folder])
+def test_what_another_worker_removes_at_the_same_time_is_removed(tmp_path, monkeypatch, remove):
+    """Both have looked, and see it; the other one is faster."""
+    files, path = open_place(str(tmp_path / "models"))
+    seen = {remove_file: FileType.File, remove_folder: FileType.Directory}[remove]
+
+    class Late:
+        delete_file, delete_dir = files.delete_file, files.delete_dir
+
+        def get_file_info(self, path):
+            return FileInfo(path, type=seen)
+
+    monkeypatch.setattr("sweeps.storage.open_place", lambda place: (Late(), path))
+    remove(path)
+
+
+def job_of(models):
+    cell = SimpleNamespace(regime="ulm", id="c", size=None, seed=0)
+    return SimpleNamespace(
+        request=SimpleNamespace(cell=cell), context=SimpleNamespace(models=str(models))
+    )
+
+
+def test_a_model_that_can_not_be_kept_is_told_and_costs_no_score(tmp_path):
+    (tmp_path / "file").touch()
+    told = keep_model(job_of(tmp_path / "file" / "models"), 0.8, write("c"))
+    assert "Not a directory" in told["no_model"]
+    assert keep_model(job_of(tmp_path / "models"), 0.8, write("c")) == {}
+
+
+def test_a_disk_that_is_full_when_a_model_is_kept_ends_the_run_as_anywhere(tmp_path):
+    def full(folder):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        keep_model(job_of(tmp_path / "models"), 0.8, full)
 
 
 def test_a_card_that_another_worker_takes_away_meanwhile_is_no_error(shelf, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from sweeps.errors import MeaningError
 from sweeps.record.recorder import ListRecorder
 from sweeps.search.control import Control, NoRequest
 from sweeps.search.decisions import CellState
-from sweeps.search.records import Progress, TrialState
+from sweeps.search.records import Outcome, Progress, TrialState
 from sweeps.search.studies import OptunaStudies
 from sweeps.search.suggestions import InMemoryStudies
 from sweeps.spec.cells import Stage, make_cells
@@ -441,3 +441,14 @@ def test_times_do_not_jump_with_the_clock_of_the_machine(monkeypatch):
     run_trial(control, request)
     record = control.ledger.latest(request.key)
     assert 0 <= record.ended_at - record.started_at < 3600
+
+
+def test_a_model_that_is_not_kept_is_told_and_its_score_counts():
+    listener = SilentListener()
+    control = open_control(tiny_spec(**SMALL), InMemoryStudies(), listener=listener)
+    run_all(control, at_most=2)
+    request = control.next_request()
+    control.finish(request.key, Outcome(value=0.8, artifacts={"no_model": "no such bucket"}))
+    assert control.ledger.latest(request.key).state is TrialState.FINISHED
+    assert len(listener.messages) == 1
+    assert listener.messages[0].endswith(": its model is not kept: no such bucket")
