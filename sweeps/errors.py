@@ -8,7 +8,8 @@
         ├── StorageError           a run folder, ledger or store that cannot be read or written
         │   ├── DamagedError       files are not what was written
         │   └── LostEncoderError   an encoder of the store is gone or damaged
-        ├── TrackingError          the MLflow server cannot be reached at start
+        ├── TrackingError          the MLflow record cannot be used at start
+        │   └── OutageError        its server is down, slow or refuses; later it may not
         ├── ClusterError           the cluster does not answer, or a node of it is not fit
         ├── QuestionError          an option of `sweep advise` asks for what cannot be
         └── CapacityError          no node of the cluster can ever hold a trial
@@ -63,7 +64,11 @@ class LostEncoderError(StorageError):
 
 
 class TrackingError(SweepError):
-    """The tracking server cannot be reached when a sweep starts."""
+    """The tracking store cannot be used when a sweep starts."""
+
+
+class OutageError(TrackingError):
+    """The tracking server does not answer, or with an error; nothing says that it never will."""
 
 
 class ClusterError(SweepError):

@@ -7,6 +7,7 @@ idempotent.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -58,14 +59,21 @@ class Background:
                 lambda: not self._waiting and not self._busy, timeout=timeout_seconds
             )
 
-    def close(self, patience_seconds: float) -> int:
+    def close(self, patience_seconds: float, limit_seconds: float = math.inf) -> int:
         """Stop once everything has succeeded, or nothing has for `patience_seconds`.
+
+        Args:
+            patience_seconds: From one success to the next.
+            limit_seconds: For all of them; a slow server may need hours.
 
         Returns:
             How many operations never succeeded.
         """
+        until = time.monotonic() + limit_seconds
         with self._changed:
-            while (self._waiting or self._busy) and self._wait_for_success(patience_seconds):
+            while (self._waiting or self._busy) and self._wait_for_success(
+                min(patience_seconds, until - time.monotonic())
+            ):
                 pass
             left = len(self._waiting) + self._busy
             self._closing = True

@@ -23,6 +23,7 @@ from sweeps.search.spending import Spent
 _log = logging.getLogger(__name__)
 
 PACE_SECONDS = 1.0  # between two epochs of a trial, which may take far less than a write
+QUIET_SECONDS = 5.0  # a record that takes longer at the end of a run is told
 
 
 class RunStore(Protocol):
@@ -58,6 +59,7 @@ class QueuedRecorder:
         book: Says what the runs should be.
         store: Where they go.
         close_seconds: `close` gives up when nothing was recorded for so long.
+        close_limit_seconds: It does in any case when all took so long.
         pauses: Seconds between attempts while the store fails.
     """
 
@@ -68,12 +70,14 @@ class QueuedRecorder:
         book: RunBook,
         store: RunStore,
         close_seconds: float = 30.0,
+        close_limit_seconds: float = 600.0,
         pauses: tuple[float, ...] = (0.5, 1, 2, 5, 10, 30),
     ) -> None:
         self._name = name
         self._book = book
         self._store = store
         self._close_seconds = close_seconds
+        self._close_limit_seconds = close_limit_seconds
         self._next_at: dict[TrialKey, float] = {}  # Unix seconds at which an epoch is told again
         self._background = Background(name, pauses=pauses, describe=describe_error)
         self._sweep = book.sweep_run()
@@ -118,7 +122,13 @@ class QueuedRecorder:
     def close(self) -> bool:
         """See `Recorder`."""
         self._guard(lambda: self._put(self._book.close()))
-        left = self._background.close(self._close_seconds)
+        if not self._background.flush(min(QUIET_SECONDS, self._close_seconds)):
+            _log.warning(
+                "%s: not all is recorded yet; that is waited for, %.0f minutes at most",
+                self._name,
+                self._close_limit_seconds / 60,
+            )
+        left = self._background.close(self._close_seconds, self._close_limit_seconds)
         self._store.close()
         if left:
             _log.warning(

@@ -6,17 +6,15 @@ in. When it is made, it appears whole; when it was moved, its artifacts are wher
 """
 
 import os
-import socket
 import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from sweeps.disk import SQLITE
-from sweeps.errors import TrackingError, describe_error
+from sweeps.errors import OutageError, TrackingError, describe_error
 from sweeps.passwords import redact_uri
 
 if TYPE_CHECKING:
@@ -28,7 +26,6 @@ _ARTIFACT_COLUMNS = (
     ("logged_models", "artifact_location"),
 )
 """Tables and columns of MLflow's database that hold where artifacts lie."""
-PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 LEDGER_TABLE = "studies"
 _HOLDS_A_LEDGER = "a ledger is in it, and MLflow needs a database of its own"
 PART = ".part"  # ends the name of a database that is being made
@@ -80,9 +77,11 @@ def _probe(uri: str, timeout_seconds: float) -> Callable[[], object]:
     return lambda: client.search_experiments(max_results=1)
 
 
-def _unusable(shown: str, error: Exception) -> TrackingError:
+def _unusable(
+    shown: str, error: Exception, kind: type[TrackingError] = TrackingError
+) -> TrackingError:
     reason = describe_error(error)
-    return TrackingError(f"the tracking store at {shown} cannot be used ({reason}): {_REMEDY}")
+    return kind(f"the tracking store at {shown} cannot be used ({reason}): {_REMEDY}")
 
 
 def _database(url: str) -> tuple[str, str]:
@@ -103,8 +102,9 @@ def check_tracking(
         timeout_seconds: How long to wait for an answer.
 
     Raises:
-        TrackingError: It is of a kind MLflow no longer has, does not answer, or holds a ledger; the
-            text names the store without its password, and the remedy.
+        TrackingError: It is of a kind MLflow no longer has, a file that is none, or holds a ledger;
+            the text names the store without its password, and the remedy.
+        OutageError: It is a server that does not answer, or with an error.
     """
     shown = redact_uri(uri)
     if uri.startswith("file:") or ("://" not in uri and not uri.startswith("databricks")):
@@ -130,24 +130,12 @@ def check_tracking(
     thread.start()
     thread.join(timeout_seconds)
     if thread.is_alive():
-        raise TrackingError(
+        raise OutageError(
             f"the tracking server at {shown} did not answer in {timeout_seconds:g} s: {_REMEDY}"
         )
     if errors:
-        raise _unusable(shown, errors[0]) from None
-
-
-def listens(uri: str, *, timeout_seconds: float = 5.0) -> bool:
-    """Whether something takes connections where a tracking server should be; True for a file."""
-    address = urlsplit(uri)
-    port = address.port or PORTS.get(address.scheme.partition("+")[0])
-    if address.hostname is None or port is None:
-        return True
-    try:
-        with socket.create_connection((address.hostname, port), timeout_seconds):
-            return True
-    except OSError:
-        return False
+        is_ours = uri.startswith(SQLITE) or str(errors[0]) == _HOLDS_A_LEDGER
+        raise _unusable(shown, errors[0], TrackingError if is_ours else OutageError) from None
 
 
 def make_whole(uri: str, make: Callable[[str], object]) -> None:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sweeps.disk import told_when_full
-from sweeps.errors import TrackingError
+from sweeps.errors import OutageError
 from sweeps.live.progress import RunListener
 from sweeps.paths import SweepPaths
-from sweeps.record.tracking import check_tracking, listens
+from sweeps.record.tracking import check_tracking
 from sweeps.run.absent import absent_workers
 from sweeps.run.autoscaler import autoscaler_config
 from sweeps.run.backup import Backup
@@ -89,7 +89,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         UlmError: The corpus does not hold what the spec asks for.
         MeaningError: The recorded cells mean something else.
         StorageError: Storage or ledger can not be written, or another driver is at work.
-        TrackingError: The tracking server does not answer.
+        TrackingError: The tracking store can not be used; an outage refuses new sweeps alone.
         KeyboardInterrupt: Ctrl-C or SIGTERM; everything that ended is recorded.
     """
     begin = time.perf_counter()
@@ -139,8 +139,8 @@ def _check_tracking(spec: SweepSpec, paths: SweepPaths, listener: RunListener) -
         return
     try:
         check_tracking(uri, spec.ledger.url)
-    except TrackingError as error:
-        if listens(uri) or not read_records(paths, spec):
+    except OutageError as error:
+        if not read_records(paths, spec):
             raise
         listener.message(f"{error}; the sweep goes on, and is recorded there once it answers")
 

@@ -63,6 +63,13 @@ def test_close_waits_for_a_slow_server_as_long_as_something_is_recorded():
     assert background.close(2.0) == 0
 
 
+def test_close_waits_for_a_slow_server_no_longer_than_its_limit():
+    background = make()
+    for number in range(100):
+        background.put(str(number), lambda: time.sleep(0.1))
+    assert background.close(5.0, limit_seconds=0.5) > 50
+
+
 def test_close_gives_up_on_a_call_that_hangs():
     gate = threading.Event()
     background = make()

@@ -12,6 +12,7 @@ import pytest
 from sweeps.answer.results import make_rows
 from sweeps.errors import TrackingError
 from sweeps.paths import SweepPaths
+from sweeps.record import queued_recorder
 from sweeps.record.book import RunBook, sweep_key
 from sweeps.record.datasets import Dataset
 from sweeps.record.mlflow_client import open_client
@@ -606,6 +607,25 @@ def test_an_outage_costs_no_run():
         key: run.digest for key, run in expected.runs.items()
     }
     assert {run.status for run in store.runs.values()} == {"FINISHED"}
+
+
+def test_the_wait_for_a_slow_server_is_told_and_has_a_limit(caplog, monkeypatch):
+    class Slow(FlakyStore):
+        def apply(self, run, parent):
+            time.sleep(0.1)
+            self.runs[run.key] = run
+
+    monkeypatch.setattr(queued_recorder, "QUIET_SECONDS", 0.1)
+    book, store = RunBook(spec=SPEC, cells=CELLS), Slow()
+    recorder = QueuedRecorder(name="slow", book=book, store=store, close_limit_seconds=0.3)
+    recorder.reconcile(RECORDS)
+    begin = time.monotonic()
+    assert not recorder.close()
+    assert time.monotonic() - begin < 2.0
+    assert len(store.runs) > 1, "one success after the other"
+    told = [record.message for record in caplog.records]
+    assert told[0] == "slow: not all is recorded yet; that is waited for, 0 minutes at most"
+    assert "could not be recorded; the ledger has them" in told[1]
 
 
 def test_an_event_that_cannot_be_made_into_a_run_is_logged_and_not_raised(caplog):
