@@ -2,7 +2,9 @@
 
 A local folder and a place come in; on the storage lie its files and, written last, `contents.json`
 with the size and SHA-256 of each. A folder without contents is not there. Fetching writes beside,
-compares every digest and renames; files that arrive damaged are fetched once more.
+compares every digest and renames; files that arrive damaged are fetched once more. What several
+machines may put at once, each its own with other bytes, lies one folder deeper, named by its
+content: nobody writes over a file of another, and contents tell of one of them, all of it.
 """
 
 import hashlib
@@ -11,7 +13,7 @@ import shutil
 import socket
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pyarrow import ArrowException
@@ -43,15 +45,18 @@ class Contents:
 
     Args:
         files: Digest by name.
+        subfolder: Where they lie below the folder of `contents.json`; empty where beside it.
     """
 
     files: Mapping[str, FileDigest]
+    subfolder: str = ""
 
     @property
     def text(self) -> str:
         """The contents as `contents.json` holds them."""
         told = {name: asdict(self.files[name]) for name in sorted(self.files)}
-        return json.dumps({"format": 1, "files": told}, indent=2)
+        place = {"subfolder": self.subfolder} if self.subfolder else {}
+        return json.dumps({"format": 1, "files": told, **place}, indent=2)
 
     def tells(self, name: str, content: bytes) -> bool:
         """Whether a file of these bytes is as told; one of which nothing is told always is."""
@@ -60,8 +65,12 @@ class Contents:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all of it."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        """SHA-256 over all files, wherever they lie."""
+        return hashlib.sha256(replace(self, subfolder="").text.encode()).hexdigest()
+
+    def place_of(self, name: str, place: str) -> str:
+        """Where a file lies, of contents that lie at `place`."""
+        return below(place, self.subfolder, name) if self.subfolder else below(place, name)
 
     @classmethod
     def parse(cls, text: str) -> "Contents":
@@ -71,13 +80,14 @@ class Contents:
             ValueError: It is something else.
         """
         try:
-            told = json.loads(text)["files"]
-            files = {name: FileDigest(**digest) for name, digest in told.items()}
+            told = json.loads(text)
+            files = {name: FileDigest(**digest) for name, digest in told["files"].items()}
+            subfolder = str(told.get("subfolder", ""))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no contents: {error}") from None
-        if any(Path(name).name != name for name in files):
-            raise ValueError(f"names must be plain, found {sorted(files)}")
-        return cls(files=files)
+        if any(Path(name).name != name for name in (*files, subfolder)):
+            raise ValueError(f"names must be plain, found {sorted(files)} in {subfolder!r}")
+        return cls(files=files, subfolder=subfolder)
 
 
 def contents_of(folder: Path, names: Sequence[str] | None = None) -> Contents:
@@ -115,8 +125,14 @@ def is_sealed(folder: Path) -> bool:
     return names == contents.files.keys() and is_intact(folder, contents)
 
 
-def put_folder(folder: Path, place: str) -> None:
+def put_folder(folder: Path, place: str, *, by_content: bool = False) -> None:
     """Put a folder on shared storage; one that is there whole stays as it is.
+
+    Args:
+        folder: The local folder.
+        place: Where it is wanted.
+        by_content: Whether its files lie in a subfolder named by what they hold, so that another
+            machine may put another folder there at the same time.
 
     Raises:
         StorageError: It can not be written.
@@ -125,8 +141,10 @@ def put_folder(folder: Path, place: str) -> None:
         if info_of(below(place, CONTENTS_FILE)) is not None:
             return
         contents = contents_of(folder)
+        if by_content:
+            contents = replace(contents, subfolder=contents.digest[:16])
         for name in contents.files:
-            put_file(folder / name, below(place, name))
+            put_file(folder / name, contents.place_of(name, place))
         put_bytes(contents.text.encode(), below(place, CONTENTS_FILE))
     except (OSError, ArrowException) as error:
         raise StorageError(
@@ -170,9 +188,10 @@ def get_folder(place: str, folder: Path, contents: Contents) -> None:
         beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
         try:
             for name in contents.files:
-                get_file(below(place, name), beside / name)
+                get_file(contents.place_of(name, place), beside / name)
             if is_intact(beside, contents):
-                (beside / CONTENTS_FILE).write_text(contents.text, encoding="utf-8")
+                here = replace(contents, subfolder="")
+                (beside / CONTENTS_FILE).write_text(here.text, encoding="utf-8")
                 shutil.rmtree(folder, ignore_errors=True)
                 beside.rename(folder)
                 return

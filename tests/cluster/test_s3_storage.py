@@ -175,7 +175,7 @@ def test_trials_read_and_leave_everything_in_the_bucket(bucket, server, tmp_path
     names = sorted(path.name.partition("-")[0] for path in (tmp_path / "node").iterdir())
     assert len([name for name in names if name == "synthetic"]) == 2, "both token arrays"
     assert not paths.encoders.exists()
-    assert len(downloads(server, rf"/{bucket[5:]}/runs/tokens/[^/]+/ids\.npy")) == 2
+    assert len(downloads(server, rf"/{bucket[5:]}/runs/tokens/[^/]+/[^/]+/ids\.npy")) == 2
 
 
 def control_of(spec, cells):
@@ -213,7 +213,7 @@ def test_several_nodes_share_a_bucket_and_a_new_head_has_nothing_to_train(
             names = sorted(path.name for path in cache.iterdir() if path.is_dir())
             assert 1 <= len([name for name in names if name.startswith("synthetic-")]) <= 2
             assert all((cache / name / CONTENTS_FILE).is_file() for name in names)
-        fetched = downloads(server, rf"/{bucket[5:]}/runs/tokens/[^/]+/ids\.npy")
+        fetched = downloads(server, rf"/{bucket[5:]}/runs/tokens/[^/]+/[^/]+/ids\.npy")
         assert len(fetched) == sum(len(list(cache.glob("*/ids.npy"))) for cache in used)
     machines.end_nodes()
     with step("s3: a new head, nothing left to train"):

@@ -1,4 +1,5 @@
 import json
+import shutil
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -139,9 +140,10 @@ def test_contents_that_are_something_else_are_refused(cache, place, tmp_path):
         file.write_text(text)
         with pytest.raises(StorageError, match="must hold sizes and digests, found something"):
             cache.fetch(place)
-    outside = {"files": {"../x": {"size_bytes": 1, "sha256": ""}}}
-    with pytest.raises(ValueError, match="names must be plain"):
-        Contents.parse(json.dumps(outside))
+    told = {"size_bytes": 1, "sha256": ""}
+    for outside in ({"files": {"../x": told}}, {"files": {"x": told}, "subfolder": "../y"}):
+        with pytest.raises(ValueError, match="names must be plain"):
+            Contents.parse(json.dumps(outside))
 
 
 def test_a_missing_file_names_machine_and_place(cache, place, tmp_path):
@@ -164,6 +166,42 @@ def test_what_is_on_the_storage_whole_stays_as_it_is(place, array):
     (array / "ids.npy").write_bytes(b"made on another machine")
     put_folder(array, place)
     assert find_contents(place) == before
+
+
+def test_two_machines_that_put_their_own_array_at_once_damage_nothing(array, tmp_path, monkeypatch):
+    place, other = f"file://{tmp_path}/bucket/new", tmp_path / "other" / "array"
+    shutil.copytree(array, other)
+    (other / "manifest.json").write_text('{"n": 2}')
+    put_file = shared_folder.put_file
+
+    def put_beside_another(file, target):
+        put_file(file, target)
+        if file == array / "manifest.json":
+            put_folder(
+                other, place, by_content=True
+            )  # as a whole, and before the contents of this one
+
+    monkeypatch.setattr(shared_folder, "put_file", put_beside_another)
+    put_folder(array, place, by_content=True)
+    fetched = NodeCache(tmp_path / "node").fetch(place)
+    assert files_of(fetched)["manifest.json"] in (b'{"n": 1}', b'{"n": 2}')
+    assert files_of(fetched)["ids.npy"] == files_of(array)["ids.npy"]
+
+
+def test_an_array_that_an_earlier_version_put_is_read_where_it_lies(cache, array, tmp_path):
+    place = f"file://{tmp_path}/bucket/old"
+    put_folder(array, place)
+    put_folder(array, place, by_content=True)
+    assert sorted(files_of(tmp_path / "bucket" / "old")) == [
+        CONTENTS_FILE,
+        "ids.npy",
+        "manifest.json",
+    ]
+    old = cache.fetch(place)
+    new = f"file://{tmp_path}/bucket/new"
+    put_folder(array, new, by_content=True)
+    assert find_contents(new).digest == find_contents(place).digest
+    assert files_of(cache.fetch(new)) == files_of(old)
 
 
 def test_contents_come_back_from_their_text(array):
