@@ -6,7 +6,8 @@ storage; the corpus is opened for real, because a missing column is best found n
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Literal
 
 from sweeps.errors import SweepError
 from sweeps.finding import Finding
@@ -16,6 +17,7 @@ from sweeps.spec.general import MOST_SHARED
 from sweeps.spec.meaning import CONTENT, JSON
 from sweeps.spec.values import SweepSpec
 from ulm.errors import UlmError
+from ulm.text.corpora import CorpusSource
 
 
 def check_sweep(spec: SweepSpec) -> tuple[Finding, ...]:
@@ -41,6 +43,23 @@ def _guarded(what: str, check: Callable[[SweepSpec], Finding], spec: SweepSpec) 
         return Finding(what=what, result="failed", detail=str(error))
 
 
+def _noted(what: str, detail: str, notes: Sequence[str]) -> Finding:
+    result: Literal["note", "ok"] = "note" if notes else "ok"
+    return Finding(what=what, result=result, detail="; ".join([detail, *notes]))
+
+
+def _left_out(source: CorpusSource) -> list[str]:
+    from ulm.text.folders import LAYOUT, left_out
+
+    if source.kind != "folder" or source.path is None:
+        return []
+    files = left_out(source.path)
+    if not files:
+        return []
+    first = str(files[0].relative_to(source.path))
+    return [f"files that are no documents, as {first!r}: {len(files):,}; documents are {LAYOUT}"]
+
+
 def _check_corpus(spec: SweepSpec, content: dict[str, JSON], pool: set[bytes]) -> Finding:
     from sweeps.run.draws import check_draws
     from ulm.text.corpora import Part, open_corpus
@@ -61,7 +80,7 @@ def _check_corpus(spec: SweepSpec, content: dict[str, JSON], pool: set[bytes]) -
     )
     if corpus.num_dropped:
         detail += f"; {corpus.num_dropped:,} more repeat a test document and are left out"
-    return Finding(what="corpus", result="ok", detail=detail)
+    return _noted("corpus", detail, _left_out(spec.corpus))
 
 
 def _check_general(spec: SweepSpec, content: dict[str, JSON], pool: Set[bytes]) -> Finding:
@@ -95,7 +114,7 @@ def _check_general(spec: SweepSpec, content: dict[str, JSON], pool: Set[bytes]) 
             "general to wikitext-2, wikitext-103 or text of your own language"
         )
         return Finding(what=what, result="note", detail=detail)
-    return Finding(what=what, result="ok", detail=detail)
+    return _noted(what, detail, _left_out(spec.general.source))
 
 
 def _check_encoder(spec: SweepSpec) -> Finding:

@@ -83,6 +83,24 @@ def test_documents_that_are_left_out_are_counted():
     assert detail.endswith("; 8 more repeat a test document and are left out"), detail
 
 
+def test_files_of_a_folder_that_are_no_documents_are_counted():
+    for part in ("train", "test"):
+        for label in ("bad", "good"):
+            folder = Path("texts", part, label)
+            folder.mkdir(parents=True)
+            for i in range(10):
+                (folder / f"{i}.txt").write_text(f"a {label} {part} {i}", encoding="utf-8")
+    where = {"corpus": "{kind: folder, path: texts}", "general": "{kind: folder, path: texts}"}
+    assert findings_of(**where)["corpus"].result == "ok"
+    for name in ("notes.md", "page.html"):
+        Path("texts", "train", "bad", name).write_text("no document", encoding="utf-8")
+    finding = findings_of(corpus=where["corpus"])["corpus"]
+    assert finding.result == "note"
+    assert "files that are no documents, as 'train/bad/notes.md': 2; documents" in finding.detail
+    general = findings_of(general=where["general"])["general"]
+    assert (general.result, "'train/bad/notes.md': 2" in general.detail) == ("note", True)
+
+
 def test_text_that_is_not_utf8_is_found():
     for file in ("reviews.csv", "articles.csv"):
         Path(file).write_bytes(ROWS.encode() + b"caf\xe9,good\n")

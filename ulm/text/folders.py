@@ -2,9 +2,11 @@
 
 ``train/<label>/*.txt``, ``test/<label>/*.txt`` and ``unsup/*.txt`` or ``unlabelled/*.txt`` become a
 `Listing` whose texts are read when asked for. Documents are ordered by part, label and file name,
-so the order does not depend on the file system.
+so the order does not depend on the file system. They may lie in folders of these folders; hidden
+names, as of notebooks and macOS, are passed over, and `left_out` names what else is no document.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +20,26 @@ UNLABELLED_NAMES = ("unlabelled", "unsup")
 LAYOUT = "train/<label>/*.txt, test/<label>/*.txt and unlabelled/*.txt"
 
 
+def _is_text(name: str) -> bool:
+    return name.lower().endswith(".txt")
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """What lies below a folder and is not hidden; links to folders are named, not followed."""
+    folders = [folder]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False) and not _is_text(entry.name):
+                    folders.append(Path(entry.path))
+                else:
+                    yield Path(entry.path)
+
+
 def _text_files(folder: Path) -> list[Path]:
-    files = sorted(folder.glob("*.txt")) if folder.is_dir() else []
+    files = sorted(path for path in _visible(folder) if _is_text(path.name))
     for file in files:
         if not file.is_file():  # a pipe or a device would be read without end
             raise CorpusError(
@@ -33,7 +53,7 @@ def _label_folders(folder: Path) -> Iterator[tuple[str, list[Path]]]:
     if not folder.is_dir():
         return
     for child in sorted(folder.iterdir()):
-        if child.name in UNLABELLED_NAMES or not child.is_dir():
+        if child.name in UNLABELLED_NAMES or child.name.startswith(".") or not child.is_dir():
             continue
         if not child.name.isprintable():
             raise CorpusError(f"{child}: a folder is named for its label, in UTF-8; rename it")
@@ -45,7 +65,7 @@ def _unlabelled_files(folder: Path) -> list[Path]:
     # The original IMDB archive keeps its unlabelled reviews in train/unsup.
     places = [folder / name for name in UNLABELLED_NAMES]
     places += [folder / "train" / name for name in UNLABELLED_NAMES]
-    return [path for place in places for path in _text_files(place)]
+    return [path for place in places if place.is_dir() for path in _text_files(place)]
 
 
 def _check_labels(folder: Path, train: dict[str, list[Path]], test: dict[str, list[Path]]) -> None:
@@ -91,3 +111,16 @@ def read_folder(folder: Path) -> Listing:
         label_names=names,
         place=lambda index: str(paths[index]),
     )
+
+
+def left_out(folder: Path) -> tuple[Path, ...]:
+    """What lies visibly in a corpus of folders and is no document of it, sorted.
+
+    Args:
+        folder: a folder that `read_folder` reads.
+    """
+    listing = read_folder(folder)
+    assert isinstance(listing.texts, FileTexts)
+    documents = set(listing.texts.paths)
+    folders = {parent for path in documents for parent in path.parents}  # some may be links
+    return tuple(sorted(set(_visible(folder)) - documents - folders))

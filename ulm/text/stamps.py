@@ -19,14 +19,15 @@ from ulm.text.corpora import SYNTHETIC_KINDS, CorpusSource
 from ulm.text.downloads import URL_NAMES, data_folder
 
 # Raised when the readers change what they make of the same files.
-READER_VERSION = 2
+READER_VERSION = 3
 
 
 def _survey_files(path: Path) -> tuple[int, int]:
     """Return the number of files below a path, and a sum that changes with each one's outside.
 
     That is its name, size and newest change: moving a file to another label is seen. What can not
-    be read counts by its name alone; whether it matters is for those who read the documents.
+    be read counts by its name alone; whether it matters is for those who read the documents. Hidden
+    names do not count, as they are no documents.
     """
     if path.is_file():
         return 1, _checksum(path.name, path.stat())
@@ -35,6 +36,8 @@ def _survey_files(path: Path) -> tuple[int, int]:
     while folders:
         with suppress(OSError), os.scandir(folders.pop()) as entries:
             for entry in entries:
+                if entry.name.startswith("."):
+                    continue
                 status = _status(entry)
                 if stat.S_ISDIR(status.st_mode):
                     place = (status.st_dev, status.st_ino)

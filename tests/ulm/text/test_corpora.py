@@ -12,6 +12,7 @@ import pytest
 
 from ulm.errors import CorpusError
 from ulm.text.corpora import Corpus, CorpusSource, Part, fingerprint_of, open_corpus
+from ulm.text.folders import left_out
 
 ROWS = [
     ("a fine film", "good", "train"),
@@ -328,6 +329,39 @@ class TestFolders:
         write_tree(tmp_path, REVIEWS | change)
         with pytest.raises(CorpusError, match=message):
             open_corpus(CorpusSource(kind="folder", path=tmp_path))
+
+    def test_hidden_names_are_neither_classes_nor_documents(self, tmp_path):
+        plain = open_corpus(CorpusSource(kind="folder", path=write_tree(tmp_path, REVIEWS)))
+        hidden = ("train/.ipynb_checkpoints/1.txt", "train/pos/._0_9.txt", "unsup/.old/1.txt")
+        write_tree(tmp_path, dict.fromkeys(hidden, "no review"))
+        (tmp_path / "test" / "pos" / ".#0_8.txt").symlink_to("nobody@nowhere.1")
+        seen = open_corpus(CorpusSource(kind="folder", path=tmp_path))
+        assert (seen.fingerprint, seen.label_names) == (plain.fingerprint, ("neg", "pos"))
+        assert left_out(tmp_path) == ()
+
+    def test_documents_may_lie_deeper_and_end_in_capitals(self, tmp_path):
+        deeper = {"unsup/2024/may/1.txt": "a film of may", "train/pos/more/2.TXT": "a fair film"}
+        corpus = open_corpus(
+            CorpusSource(kind="folder", path=write_tree(tmp_path, REVIEWS | deeper))
+        )
+        assert corpus.parts.tolist() == [0, 0, 0, 0, 1, 1, 2, 2]
+        assert list(corpus.texts)[2:6] == [
+            "a fine film",
+            "a fair film",
+            "some film",
+            "a film of may",
+        ]
+
+    def test_what_is_no_document_is_named(self, tmp_path):
+        write_tree(tmp_path, REVIEWS)
+        others = ("dev/neg/1.txt", "train/pos/notes.md", "train/stray.txt")
+        write_tree(tmp_path, dict.fromkeys(others, "text"))
+        (tmp_path / "unlabelled").symlink_to(tmp_path / "train" / "pos")
+        (tmp_path / "unsup" / "linked").symlink_to(tmp_path / "train")
+        assert [str(path.relative_to(tmp_path)) for path in left_out(tmp_path)] == [
+            *others,
+            "unsup/linked",
+        ]
 
     def test_an_empty_folder_says_what_it_should_hold(self, tmp_path):
         with pytest.raises(CorpusError, match="must hold train/<label>"):

@@ -81,6 +81,12 @@ class TestFolder:
         (tmp_path / "train" / "again").symlink_to(tmp_path)
         assert self.stamp(tmp_path) == self.stamp(tmp_path) is not None
 
+    def test_what_is_hidden_does_not_count(self, tmp_path):
+        self.write(tmp_path, "train/good/1.txt")
+        before = self.stamp(tmp_path)
+        self.write(tmp_path, "train/.DS_Store", "train/.ipynb_checkpoints/1.txt")
+        assert self.stamp(tmp_path) == before
+
     def test_a_linked_folder_is_looked_at(self, tmp_path):
         self.write(tmp_path / "elsewhere", "1.txt")
         self.write(tmp_path / "corpus", "train/good/2.txt")
