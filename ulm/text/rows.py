@@ -61,10 +61,15 @@ def _check_columns(path: Path, found: Sequence[str], columns: Columns) -> None:
             raise CorpusError(f"{path}: column {name!r} must be there once; rename the others")
 
 
-def _field(record: dict[str, Any], name: str | None) -> str | None:
+def _field(path: Path, number: int, record: dict[str, Any], name: str | None) -> str | None:
     value = None if name is None else record.get(name)
     if value is None or value != value:  # Parquet may hold NaN
         return None
+    if isinstance(value, (list, dict)):
+        raise CorpusError(
+            f"{path}: row {number}: column {name!r} must hold one label a document, "
+            f"found {type(value).__name__} {repr(value)[:40]}; choose one of them"
+        )
     return str(value).strip() or None
 
 
@@ -77,7 +82,8 @@ def _row(path: Path, number: int, record: dict[str, Any], columns: Columns) -> R
             f"{path}: row {number}: column {columns.text!r} must hold text, "
             f"found {type(text).__name__} {repr(text)[:40]}; name another text column"
         )
-    return Row(text=text, label=_field(record, columns.label), part=_field(record, columns.part))
+    label, part = (_field(path, number, record, name) for name in (columns.label, columns.part))
+    return Row(text=text, label=label, part=part)
 
 
 @contextmanager
@@ -153,9 +159,15 @@ def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
         yield _row(path, number, dict(zip(header, fields, strict=True)), columns)
 
 
+def _number(digits: str) -> int | float:
+    # pandas writes whole numbers as 2.0 where some are missing: 2 and 2.0 are one label.
+    number = float(digits)
+    return int(number) if number.is_integer() else number
+
+
 def _json_record(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = json.loads(line, parse_float=_number)
     except (ValueError, RecursionError) as error:  # also numbers and nesting without end
         raise CorpusError(
             f"{path}: row {number}: each line must be one JSON object, found {line[:40]!r} "

@@ -160,6 +160,25 @@ class TestTables:
         corpus = open_corpus(table(path, part_column=None))
         assert corpus.label_names == ("0", "1")
 
+    def test_whole_numbers_with_and_without_a_point_are_one_label(self, tmp_path):
+        path = tmp_path / "stars.jsonl"
+        labels = ["2", "2.0", "2.5", "2.50"] * 3
+        lines = [f'{{"text": "text {i}", "label": {label}}}' for i, label in enumerate(labels)]
+        path.write_text("\n".join(lines), encoding="utf-8")
+        assert open_corpus(table(path, part_column=None)).label_names == ("2", "2.5")
+
+    @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+    @pytest.mark.parametrize("label", [["a", "b"], {"name": "a"}])
+    def test_several_labels_of_a_document_are_refused(self, tmp_path, kind, label):
+        path = tmp_path / f"several.{kind}"
+        records = [{"text": f"text {i}", "label": label} for i in range(4)]
+        if kind == "jsonl":
+            path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+        else:
+            pq.write_table(pa.Table.from_pylist(records), path)
+        with pytest.raises(CorpusError, match="row 1: column 'label' must hold one label a docum"):
+            open_corpus(table(path, part_column=None))
+
     @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
     def test_blanks_around_a_label_and_a_part_are_left_out(self, tmp_path, kind):
         rows = [(text, f" {label} ", f"{part}\t") for text, label, part in ROWS]
