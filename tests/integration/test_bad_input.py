@@ -255,7 +255,7 @@ def test_text_that_is_not_utf8_is_named_with_its_byte_and_remedy():
         file.write(b"caf\xe9,good\n")
     message = refused_run()
     assert "reviews.csv: text must be UTF-8, but byte" in message
-    assert "iconv -f latin1 -t utf-8" in message
+    assert "iconv -f CP1252 -t utf-8" in message
 
 
 def test_a_text_file_that_is_not_utf8_is_named():

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ulm.errors import CorpusError
-from ulm.text.texts import decode, not_utf8
+from ulm.text.texts import decode, is_container, not_utf8
 
 SHOWN = 20  # columns in a message
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -101,8 +101,9 @@ def _decoded_lines(path: Path) -> Iterator[str]:
     offset_bytes = 0
     with path.open("rb") as file:
         for line in file:
-            if offset_bytes == 0 and b"\0" in line:  # UTF-16 without a mark may be valid UTF-8
-                raise not_utf8(line, line.index(0), path)
+            # UTF-16 without a mark may be valid UTF-8
+            if offset_bytes == 0 and (b"\0" in line or is_container(line)):
+                raise not_utf8(line, max(0, line.find(0)), path)
             yield decode(line, path, offset_bytes=offset_bytes)
             offset_bytes += len(line)
 

@@ -22,6 +22,16 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+# A page header or the footer follows the mark: 0x15 in either.
+_CONTAINERS = {
+    b"PAR1\x15": "a Parquet file; set kind to parquet",
+    b"PK\x03\x04": "a zip file, as Excel's .xlsx is; save the sheet as CSV UTF-8, or unpack it",
+}
+
+
+def is_container(data: bytes) -> bool:
+    """Whether a file that begins so holds texts in a form of its own."""
+    return data.startswith(tuple(_CONTAINERS))
 
 
 def _likely_encoding(data: bytes) -> str:
@@ -30,7 +40,7 @@ def _likely_encoding(data: bytes) -> str:
             return name
     if b"\0" in data:  # UTF-16 without a mark: half of each Latin letter
         return "utf-16be" if data.startswith(b"\0") else "utf-16le"
-    return "latin1"
+    return "CP1252"  # Windows; its letters are those of Latin-1, which has neither € nor quotes
 
 
 def not_utf8(data: bytes, index: int, path: Path, *, offset_bytes: int = 0) -> CorpusError:
@@ -42,6 +52,9 @@ def not_utf8(data: bytes, index: int, path: Path, *, offset_bytes: int = 0) -> C
         path: the file they come from.
         offset_bytes: where `data` begins in the file.
     """
+    for mark, what in _CONTAINERS.items():
+        if offset_bytes == 0 and data.startswith(mark):
+            return CorpusError(f"{path}: text must be UTF-8, but this is {what}")
     return CorpusError(
         f"{path}: text must be UTF-8, but byte {offset_bytes + index} is 0x{data[index]:02x}; "
         f"convert the file, for example with `iconv -f {_likely_encoding(data)} -t utf-8`"

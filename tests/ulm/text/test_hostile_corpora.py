@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import tarfile
+import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ import pytest
 
 from ulm.errors import CorpusError, UlmError
 from ulm.text.corpora import CorpusSource, open_corpus
+from ulm.text.texts import decode
 from ulm.text.tokens import prepare_tokens
 
 ROWS = [(f"a review number {i}, café {'!' * (i % 7)}", ("bad", "good")[i % 2]) for i in range(40)]
@@ -119,13 +121,14 @@ def test_a_line_of_50_megabytes_is_a_document_and_beside_a_mistake_it_is_not_sho
 
 TEXT = csv_bytes().decode()
 MIXED = {
-    "latin-1 after UTF-8": (csv_bytes(ROWS[:20]) + "café,good\n".encode("latin-1"), "latin1"),
+    "latin-1 after UTF-8": (csv_bytes(ROWS[:20]) + "café,good\n".encode("latin-1"), "CP1252"),
+    "Windows": (csv_bytes(ROWS[:20]) + "5 € „café“,good\n".encode("cp1252"), "CP1252"),
     "UTF-16": (TEXT.encode("utf-16"), "utf-16"),
     "UTF-16, most significant first": (b"\xfe\xff" + TEXT.encode("utf-16-be"), "utf-16"),
     "UTF-16 without a mark": (TEXT.encode("utf-16-le"), "utf-16le"),
     "UTF-16 without a mark, most significant first": (TEXT.encode("utf-16-be"), "utf-16be"),
     "UTF-32": (TEXT.encode("utf-32"), "utf-32"),
-    "surrogates as bytes": (csv_bytes(ROWS[:20]) + b"\xed\xa0\x80,good\n", "latin1"),
+    "surrogates as bytes": (csv_bytes(ROWS[:20]) + b"\xed\xa0\x80,good\n", "CP1252"),
 }
 
 
@@ -134,6 +137,24 @@ def test_another_encoding_is_refused_with_its_remedy(what, tmp_path):
     data, name = MIXED[what]
     with pytest.raises(CorpusError, match=rf"must be UTF-8.*`iconv -f {name} -t utf-8`"):
         opened(tmp_path, "csv", data)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize("compression", ["snappy", "none"])
+def test_a_parquet_file_under_another_name_is_named_as_such(kind, compression, tmp_path):
+    data = parquet_bytes(compression=compression)
+    with pytest.raises(CorpusError, match="this is a Parquet file; set kind to parquet"):
+        opened(tmp_path, kind, data)
+    with pytest.raises(CorpusError, match="this is a Parquet file; set kind to parquet"):
+        decode(data, tmp_path / "reviews.txt")
+
+
+def test_a_sheet_of_excel_is_named_with_its_remedy(tmp_path):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", "<worksheet/>")
+    with pytest.raises(CorpusError, match=r"reviews\.csv: .* a zip file, .*save the sheet as CSV"):
+        opened(tmp_path, "csv", file.getvalue())
 
 
 def test_json_lines_in_utf_16_without_a_mark_are_refused_with_the_remedy(tmp_path):
