@@ -17,7 +17,7 @@ from sweeps.spec.general import MOST_SHARED
 from sweeps.spec.meaning import CONTENT, JSON
 from sweeps.spec.values import SweepSpec
 from ulm.errors import UlmError
-from ulm.text.corpora import CorpusSource
+from ulm.text.corpora import Corpus, CorpusSource
 
 
 def check_sweep(spec: SweepSpec) -> tuple[Finding, ...]:
@@ -60,6 +60,13 @@ def _left_out(source: CorpusSource) -> list[str]:
     return [f"files that are no documents, as {first!r}: {len(files):,}; documents are {LAYOUT}"]
 
 
+def _num_disputed(corpus: Corpus) -> int:
+    """Documents that have another label than the first labelled one of the same text."""
+    first: dict[bytes, int] = {}
+    pairs = zip(corpus.digests, corpus.labels.tolist(), strict=True)
+    return sum(label >= 0 and first.setdefault(text, label) != label for text, label in pairs)
+
+
 def _check_corpus(spec: SweepSpec, content: dict[str, JSON], pool: set[bytes]) -> Finding:
     from sweeps.run.draws import check_draws
     from ulm.text.corpora import Part, open_corpus
@@ -78,6 +85,11 @@ def _check_corpus(spec: SweepSpec, content: dict[str, JSON], pool: set[bytes]) -
         f"{(~is_test).sum():,} documents for training, {len(labels):,} of them labelled "
         f"({classes}), {num_scored:,} scored"
     )
+    if num_repeats := len(corpus) - len(set(corpus.digests)):
+        detail += (
+            f"; {num_repeats:,} documents repeat another, {_num_disputed(corpus):,} of them with "
+            "another label"
+        )
     if corpus.num_dropped:
         detail += f"; {corpus.num_dropped:,} more repeat a test document and are left out"
     return _noted("corpus", detail, _left_out(spec.corpus))

@@ -83,6 +83,12 @@ def test_documents_that_are_left_out_are_counted():
     assert detail.endswith("; 8 more repeat a test document and are left out"), detail
 
 
+def test_documents_that_repeat_another_are_counted():
+    Path("reviews.csv").write_text(ROWS + "more,bad\nmore,good\nmore,\n", encoding="utf-8")
+    detail = findings_of()["corpus"].detail
+    assert detail.endswith("; 2 documents repeat another, 1 of them with another label"), detail
+
+
 def test_files_of_a_folder_that_are_no_documents_are_counted():
     for part in ("train", "test"):
         for label in ("bad", "good"):
