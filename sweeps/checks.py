@@ -19,6 +19,9 @@ from sweeps.spec.values import SweepSpec
 from ulm.errors import UlmError
 from ulm.text.corpora import Corpus, CorpusSource
 
+NO_LABELS = ("unlabelled", "unlabeled", "none", "nan", "n/a", "?")
+"""Names of classes that read as if their documents had no label."""
+
 
 def check_sweep(spec: SweepSpec) -> tuple[Finding, ...]:
     """Check everything a run needs besides the spec itself, which is valid by construction."""
@@ -60,6 +63,12 @@ def _left_out(source: CorpusSource) -> list[str]:
     return [f"files that are no documents, as {first!r}: {len(files):,}; documents are {LAYOUT}"]
 
 
+def _no_labels(names: Sequence[str], source: CorpusSource) -> list[str]:
+    found = [name for name in names if name.lower() in NO_LABELS]
+    where = "put them in unlabelled/" if source.kind == "folder" else "leave the field empty"
+    return [f"classes {found} read as no label: {where} if they are none"] if found else []
+
+
 def _num_disputed(corpus: Corpus) -> int:
     """Documents that have another label than the first labelled one of the same text."""
     first: dict[bytes, int] = {}
@@ -92,7 +101,8 @@ def _check_corpus(spec: SweepSpec, content: dict[str, JSON], pool: set[bytes]) -
         )
     if corpus.num_dropped:
         detail += f"; {corpus.num_dropped:,} more repeat a test document and are left out"
-    return _noted("corpus", detail, _left_out(spec.corpus))
+    notes = _no_labels(corpus.label_names, spec.corpus) + _left_out(spec.corpus)
+    return _noted("corpus", detail, notes)
 
 
 def _check_general(spec: SweepSpec, content: dict[str, JSON], pool: Set[bytes]) -> Finding:

@@ -89,6 +89,14 @@ def test_documents_that_repeat_another_are_counted():
     assert detail.endswith("; 2 documents repeat another, 1 of them with another label"), detail
 
 
+@pytest.mark.parametrize("name", ["Unlabelled", "none", "N/A", "?"])
+def test_a_class_that_reads_as_no_label_is_a_note(name):
+    Path("reviews.csv").write_text(ROWS.replace("bad", name), encoding="utf-8")
+    finding = findings_of()["corpus"]
+    assert finding.result == "note"
+    assert f"classes ['{name}'] read as no label: leave the field empty if" in finding.detail
+
+
 def test_files_of_a_folder_that_are_no_documents_are_counted():
     for part in ("train", "test"):
         for label in ("bad", "good"):
