@@ -97,6 +97,17 @@ def test_a_class_that_reads_as_no_label_is_a_note(name):
     assert f"classes ['{name}'] read as no label: leave the field empty if" in finding.detail
 
 
+def test_text_without_blanks_is_a_note_and_text_of_long_addresses_is_not():
+    chinese = "这部电影真的很好看演员表现出色但是结局有点无聊"
+    Path("reviews.csv").write_text(ROWS.replace("a review ", chinese), encoding="utf-8")
+    finding = findings_of()["corpus"]
+    assert finding.result == "note"
+    assert "words are 25 characters long: the tokeniser splits at blanks; put" in finding.detail
+    address = "look https://example.org/" + "long/" * 20
+    Path("reviews.csv").write_text(ROWS.replace("a review ", address), encoding="utf-8")
+    assert findings_of()["corpus"].result == "ok"
+
+
 def test_files_of_a_folder_that_are_no_documents_are_counted():
     for part in ("train", "test"):
         for label in ("bad", "good"):
