@@ -29,6 +29,7 @@ __all__ = ["KINDS", "NO_LABEL", "Corpus", "CorpusSource", "Part", "fingerprint_o
 
 logger = logging.getLogger(__name__)
 
+SHOWN = 5  # documents in a message
 TABLE_KINDS = ("csv", "parquet", "jsonl")
 SYNTHETIC_KINDS = ("synthetic", "synthetic-general")
 KINDS = (*URL_NAMES, "folder", *TABLE_KINDS, *SYNTHETIC_KINDS)
@@ -234,9 +235,9 @@ def _survey(listing: Listing) -> tuple[list[bytes], list[bytes]]:
         exact.append(hashlib.sha256(text.encode("utf-8")).digest())
         normal.append(hashlib.sha256(words.encode("utf-8")).digest())
     if empty:
-        more = f" (and {len(empty) - 1} more)" if len(empty) > 1 else ""
+        more = f" and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
         raise CorpusError(
-            f"{listing.place(empty[0])}{more}: a document must contain text, found none; "
+            f"{listing.place(*empty[:SHOWN])}{more}: a document must contain text, found none; "
             f"remove it or fill it"
         )
     return exact, normal

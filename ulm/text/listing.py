@@ -34,11 +34,11 @@ class Listing:
         parts: uint8 [N], values of `Part`.
         labels: int16 [N], index into `label_names`, `NO_LABEL` for none.
         label_names: names of the classes, sorted.
-        place: says where document i came from, as "file" or "file: row 7".
+        place: says where documents came from, as "file" or "file: rows 7, 8".
     """
 
     texts: Sequence[str]
     parts: NDArray[np.uint8]
     labels: NDArray[np.int16]
     label_names: tuple[str, ...]
-    place: Callable[[int], str]
+    place: Callable[..., str]

@@ -2,7 +2,7 @@
 
 A path and the names of its columns go in, `Row` values come out one at a time. Mistakes that depend
 on the format (missing columns, broken lines, bytes that are not UTF-8) end here, each named by file
-and row. Rows are counted from 1, without the header.
+and row. Rows are counted from 1, without the header and blank rows, and `rows_of` says so.
 """
 
 import csv
@@ -46,6 +46,19 @@ class Row:
     text: str
     label: str | None
     part: str | None
+
+
+def rows_of(path: Path, kind: str, *numbers: int) -> str:
+    """Name rows of a table in a message.
+
+    Args:
+        path: the file.
+        kind: a key of `READERS`.
+        numbers: counted from 1.
+    """
+    counted = " (header and blank rows not counted)" if kind == "csv" else ""
+    named = ", ".join(map(str, numbers))
+    return f"{path}: {'row' if len(numbers) == 1 else 'rows'} {named}{counted}"
 
 
 def _check_columns(path: Path, found: Sequence[str], columns: Columns) -> None:
@@ -123,39 +136,53 @@ def csv_records(path: Path, delimiter: str = ",") -> Iterator[list[str]]:
         try:
             yield from reader
         except csv.Error as error:
+            if reader.line_num == 1 and "new-line" in str(error):
+                raise CorpusError(
+                    f"{path}: lines must end in line feeds, found carriage returns alone, as of "
+                    f"old Macs; convert the file, for example with `tr '\\r' '\\n'`"
+                ) from error
             raise CorpusError(
                 f"{path}: line {reader.line_num}: not a CSV record ({error}); "
                 f"quote the field, doubling quotes inside it"
             ) from error
 
 
-def _delimiter(path: Path, columns: Columns) -> str:
-    """What separates fields: commas, unless more of the columns are found by another."""
+def _filled_records(path: Path, delimiter: str) -> Iterator[list[str]]:
+    """Records without what Excel adds: a first line that names the delimiter, rows of it alone."""
+    for number, fields in enumerate(csv_records(path, delimiter)):
+        if number == 0 and delimiter.join(fields) == f"sep={delimiter}":
+            continue
+        if any(fields) or len(fields) == 1:  # one empty field is "", a document without text
+            yield fields
 
-    def num_found(delimiter: str) -> int:
+
+def _header(fields: Sequence[str], columns: Columns) -> list[str]:
+    return [name if name in columns.names else name.strip() for name in fields]
+
+
+def _delimiter(path: Path, columns: Columns) -> str:
+    """What separates fields: by which most of the columns are found, then most fields."""
+
+    def num_found(delimiter: str) -> tuple[int, int]:
         try:
-            header = next(csv_records(path, delimiter), [])
+            header = _header(next(_filled_records(path, delimiter), []), columns)
         except CorpusError:
-            return 0
-        return sum(name in header for name in columns.names)
+            return 0, 0
+        return sum(name in header for name in columns.names), len(header)
 
     return max(DELIMITERS, key=num_found)  # the first of equals
 
 
 def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
     delimiter = _delimiter(path, columns)
-    records = csv_records(path, delimiter)
-    header = next(records, [])
+    records = _filled_records(path, delimiter)
+    header = _header(next(records, []), columns)
     _check_columns(path, header, columns)
-    number = 0
-    for fields in records:
-        if not fields:  # a blank line
-            continue
-        number += 1
+    for number, fields in enumerate(records, start=1):
         if len(fields) != len(header):
             raise CorpusError(
-                f"{path}: row {number}: needs {len(header)} fields like the header, found "
-                f"{len(fields)}; quote fields that contain {DELIMITERS[delimiter]}"
+                f"{rows_of(path, 'csv', number)}: needs {len(header)} fields like the header, "
+                f"found {len(fields)}; quote fields that contain {DELIMITERS[delimiter]}"
             )
         yield _row(path, number, dict(zip(header, fields, strict=True)), columns)
 

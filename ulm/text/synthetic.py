@@ -205,8 +205,8 @@ def _listing(
     )
 
 
-def _place(index: int) -> str:
-    return f"synthetic document {index}"
+def _place(*documents: int) -> str:
+    return f"synthetic documents {', '.join(map(str, documents))}"
 
 
 def _read_general(num_documents: int, seed: int) -> Listing:

@@ -7,7 +7,8 @@ choice does not depend on the order of rows.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,37 +16,37 @@ from numpy.typing import NDArray
 
 from ulm.errors import CorpusError
 from ulm.text.listing import NO_LABEL, Listing, Part
-from ulm.text.rows import READERS, Columns, Row, csv_records
+from ulm.text.rows import READERS, Columns, Row, csv_records, rows_of
 from ulm.text.texts import PackedTexts
 
 LARGEST_NUM_CLASSES = int(np.iinfo(np.int16).max)
 PART_NAMES = {"train": Part.LABELLED, "unlabelled": Part.UNLABELLED, "test": Part.TEST}
 
 
-def _part(path: Path, number: int, row: Row, columns: Columns) -> Part:
+def _part(place: Callable[[], str], row: Row, columns: Columns) -> Part:
     if columns.part is None:
         return Part.UNLABELLED if row.label is None else Part.LABELLED
     if row.part not in PART_NAMES:
         raise CorpusError(
-            f"{path}: row {number}: column {columns.part!r} must hold one of {list(PART_NAMES)}, "
+            f"{place()}: column {columns.part!r} must hold one of {list(PART_NAMES)}, "
             f"found {row.part!r}; mend the row"
         )
     part = PART_NAMES[row.part]
     if part is Part.TEST and row.label is None:
         raise CorpusError(
-            f"{path}: row {number}: a test document needs a label, column {columns.label!r} is "
+            f"{place()}: a test document needs a label, column {columns.label!r} is "
             f"empty; fill it or change the part to 'unlabelled'"
         )
     return Part.UNLABELLED if row.label is None else part
 
 
-def _check_encodes(path: Path, number: int, row: Row) -> None:
+def _check_encodes(place: Callable[[], str], row: Row) -> None:
     for name in ("text", "label", "part"):
         try:
             (getattr(row, name) or "").encode("utf-8")
         except UnicodeEncodeError as error:
             raise CorpusError(
-                f"{path}: row {number}: {name} must be UTF-8, but character {error.start} is half "
+                f"{place()}: {name} must be UTF-8, but character {error.start} is half "
                 f"of a surrogate pair; mend the row"
             ) from error
 
@@ -60,8 +61,9 @@ class _Rows:
 
     def texts(self) -> Iterator[str]:
         for number, row in enumerate(READERS[self.kind](self.path, self.columns), start=1):
-            _check_encodes(self.path, number, row)
-            part = _part(self.path, number, row, self.columns)
+            place = partial(rows_of, self.path, self.kind, number)
+            _check_encodes(place, row)
+            part = _part(place, row, self.columns)
             self.parts.append(part)
             self.labels.append(None if part is Part.UNLABELLED else row.label)
             yield row.text
@@ -165,7 +167,7 @@ def read_table(path: Path, kind: str, columns: Columns, *, test_share: float, se
         parts=parts,
         labels=labels,
         label_names=names,
-        place=lambda index: f"{path}: row {index + 1}",
+        place=lambda *documents: rows_of(path, kind, *(index + 1 for index in documents)),
     )
 
 
@@ -191,5 +193,5 @@ def read_wikitext(folder: Path) -> Listing:
         parts=np.full(len(texts), Part.UNLABELLED, dtype=np.uint8),
         labels=np.full(len(texts), NO_LABEL, dtype=np.int16),
         label_names=(),
-        place=lambda index: f"{folder}: article {index + 1}",
+        place=lambda *documents: ", ".join(f"{folder}: article {i + 1}" for i in documents),
     )

@@ -124,8 +124,31 @@ class TestTables:
         with pytest.raises(CorpusError, match=r"'text' is missing, found \['txt', 'label', 'part'"):
             open_corpus(table(path))
         path.write_text("text;label;part\na;b;good;train\n", encoding="utf-8")
-        with pytest.raises(CorpusError, match=r"row 1: .*quote fields that contain semicolons"):
+        with pytest.raises(CorpusError, match=r"row 1 .*: .*quote fields that contain semicolons"):
             open_corpus(table(path))
+
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+    def test_what_excel_adds_is_read_past(self, tmp_path, delimiter):
+        plain = open_corpus(table(write_csv(tmp_path / "plain.csv")))
+        path = tmp_path / "excel.csv"
+        rows = [(" text", "label ", "part"), *ROWS[:2], ("", "", ""), *ROWS[2:], ("", "", "", "")]
+        lines = [delimiter.join(f'"{field}"' if field else "" for field in row) for row in rows]
+        path.write_text("\r\n".join([f"sep={delimiter}", *lines]), encoding="utf-8-sig")
+        assert open_corpus(table(path)).fingerprint == plain.fingerprint
+        with pytest.raises(
+            CorpusError, match=r"'body' is missing, found \['text', 'label', 'part'"
+        ):
+            open_corpus(table(path, text_column="body", label_column="stars", part_column="for"))
+
+    def test_a_column_may_be_named_with_its_blanks(self, tmp_path):
+        path = write_csv(tmp_path / "reviews.csv", header=" text,label,part")
+        check_rows(open_corpus(table(path, text_column=" text")))
+
+    def test_a_file_of_old_macs_is_refused_with_its_remedy(self, tmp_path):
+        path = tmp_path / "mac.csv"
+        path.write_bytes(b'text,label\r"a film",good\r')
+        with pytest.raises(CorpusError, match=r"carriage returns alone.*`tr '\\r' '\\n'`"):
+            open_corpus(table(path, part_column=None))
 
     def test_a_header_that_commas_split_is_split_at_commas(self, tmp_path):
         rows = [("a; fine\tfilm", "good"), ("a dull film", "bad")] * 4
@@ -232,12 +255,16 @@ class TestTables:
             (ROWS, "txt,label,part", r"column 'text' is missing, found \['txt', .*mean 'txt'"),
             (ROWS, "text,labels,part", "column 'label' is missing.*label_column: null"),
             (ROWS, "text,label,split", "column 'part' is missing"),
-            ([*ROWS, (" ", "good", "train")], None, r"row 6: a document must contain text"),
-            ([*ROWS, ("x", "good", "dev")], None, r"row 6: column 'part' must hold one of.*'dev'"),
-            ([*ROWS, ("x", "", "test")], None, r"row 6: a test document needs a label"),
+            ([*ROWS, (" ", "good", "train")], None, r"row 6 .*: a document must contain text"),
+            (
+                [*ROWS, ("x", "good", "dev")],
+                None,
+                r"row 6 .*: column 'part' must hold one of.*'dev'",
+            ),
+            ([*ROWS, ("x", "", "test")], None, r"row 6 .*: a test document needs a label"),
             ([(t, "", "unlabelled") for t, _, _ in ROWS], None, "must hold some labels, found non"),
             (ROWS[:3], None, "needs a test part, found none"),
-            ([*ROWS, ("a", "b")], None, r"row 6: needs 3 fields like the header, found 2"),
+            ([*ROWS, ("a", "b")], None, r"row 6 .*: needs 3 fields like the header, found 2"),
             ([ROWS[0], ROWS[3]], None, r"needs two classes, found \['good'\]"),
             ([], None, "must hold some labels, found none in 0 rows"),
         ],
@@ -277,6 +304,13 @@ class TestTables:
         rows += ['{"text": "d", "label": "good"}']
         path.write_text("\n".join(rows), encoding="utf-8")
         with pytest.raises(CorpusError, match=message):
+            open_corpus(table(path, part_column=None))
+
+    def test_documents_without_text_are_named_by_their_rows(self, tmp_path):
+        rows = [(f"text {i}" if i % 2 else " ", "ab"[i % 3 % 2]) for i in range(14)]
+        path = write_csv(tmp_path / "gaps.csv", rows, "text,label")
+        told = r"rows 1, 3, 5, 7, 9 \(header and blank rows not counted\) and 2 more: a document"
+        with pytest.raises(CorpusError, match=told):
             open_corpus(table(path, part_column=None))
 
     @pytest.mark.parametrize(
