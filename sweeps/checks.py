@@ -33,9 +33,10 @@ def check_sweep(spec: SweepSpec) -> tuple[Finding, ...]:
     """Check everything a run needs besides the spec itself, which is valid by construction."""
     content: dict[str, JSON] = {}  # by the keys of CONTENT, as the checks of corpora find it
     pool: set[bytes] = set()  # digests of the domain documents outside the test part
+    tests: set[bytes] = set()  # and of those in it
     checks: dict[str, Callable[[SweepSpec], Finding]] = {
-        "corpus": lambda spec: _check_corpus(spec, content, pool),
-        "general": lambda spec: _check_general(spec, content, pool),
+        "corpus": lambda spec: _check_corpus(spec, content, pool, tests),
+        "general": lambda spec: _check_general(spec, content, pool, tests),
         "search": _check_search,
         "storage": _check_storage,
         "tracking": _check_tracking,
@@ -98,7 +99,9 @@ def _num_disputed(corpus: Corpus) -> int:
     return sum(label >= 0 and first.setdefault(text, label) != label for text, label in pairs)
 
 
-def _check_corpus(spec: SweepSpec, content: dict[str, JSON], pool: set[bytes]) -> Finding:
+def _check_corpus(
+    spec: SweepSpec, content: dict[str, JSON], pool: set[bytes], tests: set[bytes]
+) -> Finding:
     from sweeps.run.draws import check_draws
     from ulm.text.corpora import Part, open_corpus
 
@@ -106,7 +109,8 @@ def _check_corpus(spec: SweepSpec, content: dict[str, JSON], pool: set[bytes]) -
     content[CONTENT[0]] = corpus.fingerprint[:16]
     check_draws(spec, corpus.parts, corpus.labels, corpus.label_names)
     is_test = corpus.parts == Part.TEST
-    pool |= {digest for digest, test in zip(corpus.digests, is_test, strict=True) if not test}
+    for digest, is_held in zip(corpus.digests, is_test, strict=True):
+        (tests if is_held else pool).add(digest)
     labels = corpus.labels[~is_test & (corpus.labels >= 0)]
     classes = ", ".join(
         f"{name}: {(labels == label).sum():,}" for label, name in enumerate(corpus.label_names)
@@ -131,7 +135,9 @@ def _check_corpus(spec: SweepSpec, content: dict[str, JSON], pool: set[bytes]) -
     return _noted("corpus", detail, notes)
 
 
-def _check_general(spec: SweepSpec, content: dict[str, JSON], pool: Set[bytes]) -> Finding:
+def _check_general(
+    spec: SweepSpec, content: dict[str, JSON], pool: Set[bytes], tests: Set[bytes]
+) -> Finding:
     what = "general"
     if not any(regime.starts_from_general for regime in spec.regimes):
         return Finding(what=what, result="ok", detail="no regime needs a general model")
@@ -146,8 +152,9 @@ def _check_general(spec: SweepSpec, content: dict[str, JSON], pool: Set[bytes]) 
     assert spec.general.source is not None, "neither weights nor an encoder: a corpus"
     corpus = open_corpus(spec.general.source)
     content[CONTENT[1]] = corpus.fingerprint[:16]
-    check_general(len(corpus))
-    detail = f"{len(corpus):,} documents of {corpus.name} to pretrain on"
+    num_left_out = sum(digest in tests for digest in corpus.digests)
+    check_general(len(corpus) - num_left_out)
+    detail = f"{len(corpus) - num_left_out:,} documents of {corpus.name} to pretrain on"
     num_shared = len(pool & set(corpus.digests))
     if num_shared > MOST_SHARED * len(pool):
         detail += (
@@ -162,6 +169,8 @@ def _check_general(spec: SweepSpec, content: dict[str, JSON], pool: Set[bytes]) 
             "general to wikitext-2, wikitext-103 or text of your own language"
         )
         return Finding(what=what, result="note", detail=detail)
+    if num_left_out:
+        detail += f"; {num_left_out:,} more repeat a test document of the domain and are left out"
     return _noted(what, detail, _left_out(spec.general.source))
 
 

@@ -11,7 +11,7 @@ from sweeps.search.studies import OptunaStudies
 from sweeps.spec.load import load_spec
 from sweeps.spec.meaning import CONTENT, meaning
 from ulm.errors import UlmError
-from ulm.text.corpora import open_corpus
+from ulm.text.corpora import Part, open_corpus
 
 ROWS = "text,label\n" + "".join(f"a review {i},{('bad', 'good')[i % 2]}\n" for i in range(40))
 
@@ -200,6 +200,18 @@ def test_general_text_that_holds_the_domains_is_noticed_whatever_its_file_is_cal
         Path("copy.csv").write_text(text, encoding="utf-8")
         finding = findings_of(general="{kind: csv, path: copy.csv}")["general"]
         assert finding.result == result, finding.detail
+
+
+def test_general_documents_that_repeat_a_test_document_are_not_counted():
+    corpus = open_corpus(load_spec("demo", SETTINGS).corpus)
+    tests = [corpus.texts[i] for i in range(len(corpus)) if corpus.parts[i] == Part.TEST]
+    text = "text\nan article\nanother one\n" + "\n".join(tests)
+    Path("articles.csv").write_text(text, encoding="utf-8")
+    detail = findings_of()["general"].detail
+    assert detail == (
+        "2 documents of csv-articles to pretrain on; 8 more repeat a test document of the domain "
+        "and are left out"
+    )
 
 
 def test_an_encoder_that_cannot_be_loaded_or_does_not_fit_is_found(monkeypatch):
