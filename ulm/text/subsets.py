@@ -221,7 +221,7 @@ def split_labels(
     if not 0 < share < 1:
         raise SubsetError(f"validation must lie between 0 and 1, found {share}; try 0.2")
     members = _class_members(labelled, labels, _generator(seed, 2))
-    _check_class_sizes(labels[labelled], 2, "a validation share", names)
+    _check_class_sizes(labelled, labels, 2, "a validation share", names)
     sizes = np.array([len(documents) for documents in members], dtype=np.int64)
     total = round(share * len(labelled))
     if not len(sizes) <= total <= len(labelled) - len(sizes):
@@ -235,20 +235,33 @@ def split_labels(
     return _in_order(labelled, np.concatenate(chosen))
 
 
+def _class_name(label: int, names: Sequence[str]) -> str:
+    return repr(names[label]) if names else f"class {label}"
+
+
 def _check_class_sizes(
-    found: NDArray[np.int16], least: int, purpose: str, names: Sequence[str]
+    labelled: NDArray[np.int64],
+    labels: NDArray[np.int16],
+    least: int,
+    purpose: str,
+    names: Sequence[str],
 ) -> None:
-    few = [
-        f"{size} of {repr(names[label]) if names else f'class {label}'}"
+    found = labels[labelled]
+    few = {
+        label: f"{size} of {_class_name(label, names)}"
         for label, size in zip(*np.unique(found, return_counts=True), strict=True)
         if size < least
-    ]
+    }
     if few or not len(found):
         more = " and more" if len(few) > SHOWN else ""
+        # One at least is for testing: no number of labels would do.
+        rare = [_class_name(label, names) for label in few if (labels == label).sum() <= least]
+        told = f" and {len(rare) - SHOWN} more" if len(rare) > SHOWN else ""
+        add = f", add documents of {', '.join(rare[:SHOWN])}{told}" if rare else ""
         raise SubsetError(
             f"{purpose} needs {least} labelled documents of each class, found "
-            f"{', '.join(few[:SHOWN]) or 'none'}{more} among {len(found)} labels; raise the "
-            f"labels, lower what is set aside, or leave such a class out"
+            f"{', '.join(list(few.values())[:SHOWN]) or 'none'}{more} among {len(found)} labels; "
+            f"raise the labels{add}, lower what is set aside, or leave such a class out"
         )
 
 
@@ -278,7 +291,7 @@ def fold_labels(
     if folds < 2:
         raise SubsetError(f"folds must be at least 2, found {folds}; raise it or give a share")
     members = _class_members(labelled, labels, _generator(seed, 3))
-    _check_class_sizes(labels[labelled], folds, f"{folds} folds", names)
+    _check_class_sizes(labelled, labels, folds, f"{folds} folds", names)
     # Dealt out one class after the other, so that classes and sizes stay even.
     dealt = np.concatenate(members)
     return tuple(_in_order(labelled, dealt[fold::folds]) for fold in range(folds))

@@ -213,6 +213,17 @@ def test_a_share_must_leave_something_on_both_sides(share):
         split_labels(np.arange(4), LABELS, share=share, seed=0)
 
 
+def test_documents_are_asked_for_where_a_class_has_no_second_one_for_training():
+    labels = np.array([0, 0, 0, 1, 1, 2, 2, 2, 0, 1, 2], dtype=np.int16)
+    drawn = np.array([0, 1, 2, 3, 5])  # one of class 1, whose other may be for testing
+    labels[9] = 0
+    with pytest.raises(SubsetError, match="raise the labels, add documents of 'rare', lower"):
+        split_labels(drawn, labels, share=0.4, seed=0, names=("a", "rare", "c"))
+    labels[9] = 1
+    with pytest.raises(SubsetError, match="raise the labels, lower"):
+        split_labels(drawn, labels, share=0.4, seed=0, names=("a", "rare", "c"))
+
+
 def test_a_class_of_one_document_can_not_be_split_or_folded():
     with pytest.raises(SubsetError, match="each class, found 1 of class 1 among 3 labels"):
         split_labels(np.arange(3), LABELS, share=0.5, seed=0)
