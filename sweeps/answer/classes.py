@@ -71,9 +71,14 @@ class Classes:
         """
         if scores.hits is None or not all(seed in self.labels for seed in scores.seeds):
             return {}
-        weights = np.stack([_weights(self.labels[seed]) for seed in scores.seeds])
+        each = np.stack([_weights(self.labels[seed]) for seed in scores.seeds])
+        weights = each
+        if scores.seen is not None:
+            weights = np.zeros(scores.seen.shape)
+            weights[scores.seen] = each.ravel()
         hits: Any = scores.hits * weights.astype(np.float32)
-        values = np.where(np.isfinite(scores.values), hits.mean(axis=2), np.nan)
+        means = hits.sum(axis=2) / each.shape[1]
+        values = np.where(np.isfinite(scores.values), means, np.nan)
         weighted = replace(scores, values=values, hits=hits)
         return {point: weighted.contrast([point], [1.0]) for point in scores.points}
 

@@ -237,6 +237,7 @@ def make_sweep_scores(
     spec: SweepSpec,
     rows: Sequence[ResultRow],
     hits: Mapping[str, NDArray[np.bool_]] | None = None,
+    samples: Mapping[int, NDArray[np.int64]] | None = None,
 ) -> Scores:
     """The scores of a sweep; with a sample of test documents every seed has its own.
 
@@ -244,8 +245,11 @@ def make_sweep_scores(
         spec: The sweep.
         rows: One row per cell; unfinished ones are left out of every number.
         hits: Cell id → bool [D]: which test documents were classified correctly.
+        samples: Seed → int64 [D], these documents; without them the hits of a sample say nothing.
     """
-    return make_scores(rows, hits, shares_documents=spec.test.documents is None)
+    if spec.test.documents is None:
+        return make_scores(rows, hits)
+    return make_scores(rows, hits if samples else None, samples)
 
 
 def find(spec: SweepSpec, scores: Scores, chance: float | None = None) -> Findings:

@@ -87,3 +87,10 @@ def load_hits(paths: SweepPaths, rows: Sequence[ResultRow]) -> dict[str, NDArray
     """Cell id → hits, for finished cells whose predictions are there."""
     found = {row.cell: read_hits(paths.predictions(row.cell)) for row in rows if row.is_finished}
     return {cell: hits for cell, hits in found.items() if hits is not None}
+
+
+def load_samples(paths: SweepPaths, rows: Sequence[ResultRow]) -> dict[int, NDArray[np.int64]]:
+    """Seed → the test documents, ascending, that its cells were scored on; as `load_hits`."""
+    one_each = {row.seed: paths.predictions(row.cell) for row in rows if row.is_finished}
+    found = {seed: read_predictions(file) for seed, file in one_each.items()}
+    return {seed: one.documents for seed, one in found.items() if one is not None}

@@ -112,20 +112,22 @@ def _quantile(share: Floats, num_seeds: int, level: float) -> Floats:
     return np.asarray((wide + narrow) / 2)
 
 
-def make_spread(values: Floats, hits: NDArray[np.bool_] | None) -> Spread:
+def make_spread(
+    values: Floats, hits: NDArray[np.bool_] | None, seen: NDArray[np.bool_] | None = None
+) -> Spread:
     """The spread of paired points.
 
     Args:
         values: float64 [P, S], accuracies.
-        hits: bool [P, S, D], the documents behind them, the same D for all points and seeds; None
-            where they are unknown or every seed has its own, which the seeds then show.
+        hits: bool [P, S, D], the documents behind them; None where they are unknown.
+        seen: bool [S, D], those that each seed was scored on, equally many; None for all.
     """
     num_points, num_seeds = values.shape
     nothing = np.zeros((num_points, num_points))
     seeds = _covariance(values) / num_seeds if num_seeds > 1 else nothing
     documents, least = nothing, nothing
     if hits is not None:
-        documents, least = _document_spread(np.asarray(hits, dtype=np.float32))
+        documents, least = _document_spread(hits, seen)
     return Spread(
         num_seeds=num_seeds,
         seeds=seeds,
@@ -140,23 +142,27 @@ def _covariance(columns: Floats) -> Floats:
     return np.asarray(centred @ centred.T / (columns.shape[1] - 1))
 
 
-def _document_spread(hits: NDArray[np.float32]) -> tuple[Floats, Floats]:
+def _document_spread(
+    hits: NDArray[np.bool_], seen: NDArray[np.bool_] | None
+) -> tuple[Floats, Floats]:
     """Variance that documents add without what they add by seed, which is in the seeds' part; all.
 
-    Components of a crossed design of seeds and documents without replication (Brennan 2001,
-    chapter 2): mean square of documents minus mean square of the interaction.
+    The first is the mean covariance of two seeds' accuracies: only documents that both were scored
+    on bring any. Where all share theirs that is the mean square of documents minus that of the
+    interaction in a crossed design without replication (Brennan 2001, chapter 2).
     """
     num_points, num_seeds, num_documents = hits.shape
-    by_document = hits.mean(axis=1, dtype=np.float64)
-    whole: Floats = _covariance(by_document) / num_documents
+    count = num_documents if seen is None else int(seen[0].sum())
+    centred = hits - hits.sum(axis=2, keepdims=True) / count
+    if seen is not None:
+        centred *= seen
+    by_document = centred.sum(axis=1)
+    whole = by_document @ by_document.T / (count * (count - 1))
     if num_seeds == 1:
         return whole, whole
-    centred = hits - hits.mean(axis=2, keepdims=True) - by_document[:, None, :]
-    centred += by_document.mean(axis=1)[:, None, None]
-    flat = centred.reshape(num_points, -1).astype(np.float64)
-    freedom = (num_seeds - 1) * (num_documents - 1)
-    interaction = flat @ flat.T / (freedom * num_seeds * num_documents)
-    return np.asarray(whole - interaction), whole
+    flat = centred.reshape(num_points, -1)
+    own = flat @ flat.T / (count * (count - 1))
+    return (whole - own) / (num_seeds * (num_seeds - 1)), whole / num_seeds**2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -169,14 +175,14 @@ class Scores:
         values: float64 [P, S]; NaN where a cell is not finished.
         hits: bool [P, S, D], which test documents were classified correctly; None where some
             finished cell has none.
-        shares_documents: Whether all seeds were scored on the same documents.
+        seen: bool [S, D], which of them each seed was scored on; None for all.
     """
 
     points: tuple[Point, ...]
     seeds: tuple[int, ...]
     values: Floats
     hits: NDArray[np.bool_] | None = None
-    shares_documents: bool = True
+    seen: NDArray[np.bool_] | None = None
     _rows: Mapping[Point, int] = field(init=False, repr=False)
     _finished: NDArray[np.bool_] = field(init=False, repr=False)
 
@@ -188,6 +194,11 @@ class Scores:
     def draws_documents(self) -> bool:
         """Whether intervals reflect the choice of test documents by their predictions."""
         return self.hits is not None
+
+    @property
+    def shares_documents(self) -> bool:
+        """Whether all seeds were scored on the same documents."""
+        return self.seen is None
 
     def has(self, *points: Point) -> bool:
         """Whether some seed has all these points finished."""
@@ -239,9 +250,8 @@ class Scores:
 
     def spread(self, *points: Point) -> Spread:
         """How much these means vary."""
-        values = self.paired(*points)
-        one_set = self.shares_documents or values.shape[1] == 1
-        return make_spread(values, self.paired_hits(*points) if one_set else None)
+        seen = None if self.seen is None else self.seen[self._common(points)]
+        return make_spread(self.paired(*points), self.paired_hits(*points), seen)
 
     def contrast(
         self, points: Sequence[Point], weights: Sequence[float], level: float = LEVEL
@@ -299,8 +309,7 @@ class Scores:
 def make_scores(
     rows: Sequence[ResultRow],
     hits: Mapping[str, NDArray[np.bool_]] | None = None,
-    *,
-    shares_documents: bool = True,
+    samples: Mapping[int, NDArray[np.int64]] | None = None,
 ) -> Scores:
     """Arrange finished rows.
 
@@ -309,7 +318,8 @@ def make_scores(
         hits: Cell id → bool [D], whether each test document was classified correctly, in an order
             of documents that all cells of a seed share. Used only where every finished cell has
             them, in equal number.
-        shares_documents: Whether all seeds were scored on the same documents.
+        samples: Seed → int64 [D], the documents of its hits, ascending; None where all seeds
+            share them.
     """
     finished = [row for row in rows if row.is_finished and row.test_accuracy is not None]
     points = tuple(dict.fromkeys((row.regime, row.size) for row in finished))
@@ -320,15 +330,14 @@ def make_scores(
         values[place] = row.test_accuracy
     known = [hits[row.cell] for row in finished if row.cell in hits] if hits else []
     is_whole = len(known) == len(finished) > 0 and len({hit.shape for hit in known}) == 1
-    arranged = None
+    arranged, seen = None, None
     if is_whole:
-        arranged = np.zeros((*values.shape, len(known[0])), dtype=np.bool_)
+        everything = np.arange(len(known[0]))
+        drawn = [samples[seed] if samples else everything for seed in seeds]
+        documents = np.unique(np.concatenate(drawn))
+        seen = np.stack([np.isin(documents, sample) for sample in drawn])
+        arranged = np.zeros((*values.shape, len(documents)), dtype=np.bool_)
         for place, hit in zip(places, known, strict=True):
-            arranged[place] = hit
-    return Scores(
-        points=points,
-        seeds=seeds,
-        values=values,
-        hits=arranged,
-        shares_documents=shares_documents,
-    )
+            arranged[place][seen[place[1]]] = hit
+        seen = None if seen.all() else seen
+    return Scores(points=points, seeds=seeds, values=values, hits=arranged, seen=seen)

@@ -11,7 +11,7 @@ from typing import Self
 from sweeps.answer.classes import Classes, find_classes
 from sweeps.answer.extrapolation import Extrapolation, extrapolate
 from sweeps.answer.findings import Findings, find, make_sweep_scores
-from sweeps.answer.predictions import load_hits
+from sweeps.answer.predictions import load_hits, load_samples
 from sweeps.answer.results import ResultRow, make_rows
 from sweeps.answer.scores import Point, Scores
 from sweeps.answer.search_curves import SearchCurve, search_curve
@@ -56,7 +56,8 @@ class Evidence:
     def gather(cls, paths: SweepPaths, ledger: Ledger, environment: Mapping[str, str]) -> Self:
         """Read predictions and compute everything."""
         spec, rows = ledger.spec, make_rows(ledger)
-        scores = make_sweep_scores(spec, rows, load_hits(paths, rows))
+        hits, samples = load_hits(paths, rows), load_samples(paths, rows)
+        scores = make_sweep_scores(spec, rows, hits, samples)
         texts = read_texts(paths, spec, ())
         classes = find_classes(paths, rows, () if texts is None else texts.label_names)
         findings = find(spec, scores, None if classes is None else classes.share)

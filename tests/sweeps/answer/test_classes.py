@@ -3,7 +3,7 @@ import pytest
 
 from sweeps.answer.classes import Classes, find_classes
 from sweeps.answer.predictions import load_hits
-from sweeps.answer.scores import Scores
+from sweeps.answer.scores import Scores, make_scores
 from sweeps.paths import SweepPaths
 from sweeps.report.caveats import caveats
 from tests.sweeps.answer.sweep_scores import rows_of, scores_of
@@ -71,8 +71,11 @@ def test_every_seed_has_its_own_documents_where_they_are_a_sample(tmp_path):
     )
     found = find_classes(paths, [row for row in rows if row.regime == "bow"])
     assert found.counts == (5, 4, 0)
-    scores = scores_of({("bow", None): (1.0, 0.9)}, load_hits(paths, rows))
-    assert found.recalls(scores)["bow", None].value == pytest.approx((1 + 0.9) / 2)
+    table = rows_of({("bow", None): (1.0, 0.9)})
+    for samples in (None, {0: np.arange(10), 1: np.arange(10) + 5}):
+        scores = make_scores(table, load_hits(paths, rows), samples)
+        assert found.recalls(scores)["bow", None].value == pytest.approx((1 + 0.9) / 2)
+        assert scores.shares_documents is (samples is None)
 
 
 def test_where_a_cell_has_no_predictions_no_recall_is_compared(tmp_path):

@@ -112,7 +112,10 @@ def test_there_is_no_paired_test_without_predictions_or_on_other_documents():
     rows = rows_of({BOW: (0.5,), ULM: (0.5,)})
     hits = {row.cell: np.ones(4, dtype=bool) for row in rows}
     assert paired_test(make_scores(rows), BOW, ULM) is None
-    assert paired_test(make_scores(rows, hits, shares_documents=False), BOW, ULM) is None
+    two = rows_of({BOW: (0.5, 0.5), ULM: (0.5, 0.5)})
+    hits = {row.cell: np.ones(4, dtype=bool) for row in two}
+    samples = {0: np.arange(4), 1: np.arange(4) + 2}
+    assert paired_test(make_scores(two, hits, samples), BOW, ULM) is None
 
 
 def test_concordance_is_friedmans_statistic_scaled():

@@ -7,7 +7,7 @@ from scipy import stats
 
 from sweeps.answer.findings import make_sweep_scores
 from sweeps.answer.gain import share_of_gain
-from sweeps.answer.predictions import load_hits, read_hits
+from sweeps.answer.predictions import load_hits, load_samples, read_hits
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Interval, Spread, make_scores, make_spread
 from sweeps.answer.statistics import (
@@ -298,19 +298,66 @@ def test_every_weighted_sum_of_the_draws_is_spread_as_its_interval_says():
         assert high == pytest.approx(interval.high, abs=8e-4)
 
 
-def test_seeds_with_test_documents_of_their_own_show_their_choice_already():
-    hits = {f"bow-None-{seed}": np.arange(100) % 5 > 0 for seed in (0, 1, 2)}
-    rows = rows_of({BOW: (0.8, 0.81, 0.8)})
-    shared = make_scores(rows, hits).contrast([BOW], [1.0]).interval
-    own = make_scores(rows, hits, shares_documents=False).contrast([BOW], [1.0]).interval
-    assert own == scores_of({BOW: (0.8, 0.81, 0.8)}).contrast([BOW], [1.0]).interval
-    assert shared.low < own.low
+def sampled(rng, num_documents, num_seeds, size):
+    """Two classifiers on samples of one test part: rows, hits and samples as they are recorded."""
+    easy = 1 + rng.normal(size=(1, 1, num_documents))
+    easy = easy + np.array([0, 0.8])[:, None, None] * rng.normal(size=(1, 1, num_documents))
+    right = easy + 0.5 * rng.normal(size=(2, num_seeds, num_documents)) > 0
+    drawn = [np.sort(rng.choice(num_documents, size, replace=False)) for _ in range(num_seeds)]
+    hits = {
+        f"{regime}-None-{seed}": right[i, seed, drawn[seed]]
+        for i, regime in enumerate(("bow", "ulm"))
+        for seed in range(num_seeds)
+    }
+    means = [hit.mean() for hit in hits.values()]
+    rows = rows_of({BOW: means[:num_seeds], ULM: means[num_seeds:]})
+    return rows, hits, dict(enumerate(drawn))
 
 
-@pytest.mark.parametrize(("documents", "shares"), [(None, True), (1000, False)])
-def test_a_sample_of_test_documents_is_one_of_each_seed(documents, shares):
-    spec = example_spec(test=TestSpec(documents=documents))
-    assert make_sweep_scores(spec, rows_of({BOW: (0.8, 0.81)})).shares_documents is shares
+@pytest.mark.parametrize("size", [200, 500, 900])
+def test_intervals_over_samples_of_one_test_part_hold_the_truth(size):
+    truth = stats.norm.cdf(1 / math.sqrt(1.89)) - stats.norm.cdf(1 / math.sqrt(1.25))
+    spec = example_spec(test=TestSpec(documents=size))
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(300):
+        found = make_sweep_scores(spec, *sampled(rng, 1000, 5, size)).contrast([ULM, BOW], [1, -1])
+        held += found.interval.low <= truth <= found.interval.high
+    assert held / 300 > 0.92  # 0.91, 0.85 and 0.78 by the seeds alone
+
+
+def test_samples_that_overlap_add_what_the_documents_of_two_seeds_share():
+    rows, hits, samples = sampled(np.random.default_rng(1), 300, 3, 200)
+    scores = make_scores(rows, hits, samples)
+    assert not scores.shares_documents
+    spread = scores.spread(BOW)
+    full = np.zeros((3, 300))
+    for seed, drawn in samples.items():
+        full[seed, drawn] = hits[f"bow-None-{seed}"] - hits[f"bow-None-{seed}"].mean()
+    pairs = [full[a] @ full[b] for a, b in ((0, 1), (0, 2), (1, 2))]
+    assert spread.documents[0, 0] == pytest.approx(np.mean(pairs) / (200 * 199))
+    assert spread.least[0, 0] == pytest.approx((full.sum(axis=0) ** 2).sum() / (200 * 199 * 9))
+
+
+def test_samples_without_a_common_document_show_their_choice_in_the_seeds():
+    rows, hits, _ = sampled(np.random.default_rng(2), 600, 3, 200)
+    spread = make_scores(rows, hits, {s: np.arange(200) + 200 * s for s in range(3)}).spread(BOW)
+    of_seeds = [hits[f"bow-None-{seed}"].var(ddof=1) / 200 for seed in range(3)]
+    assert spread.documents[0, 0] == pytest.approx(0, abs=1e-12)
+    assert spread.least[0, 0] == pytest.approx(np.mean(of_seeds) / 3)
+
+
+def test_samples_of_the_whole_test_part_are_shared():
+    rows, hits, samples = sampled(np.random.default_rng(3), 200, 3, 200)
+    whole, shared = make_scores(rows, hits, samples), make_scores(rows, hits)
+    assert whole.shares_documents
+    assert whole.contrast([BOW], [1.0]) == shared.contrast([BOW], [1.0])
+
+
+def test_hits_of_a_sample_whose_documents_are_unknown_are_not_used():
+    rows, hits, _ = sampled(np.random.default_rng(4), 300, 3, 200)
+    spec = example_spec(test=TestSpec(documents=200))
+    assert not make_sweep_scores(spec, rows, hits).draws_documents
+    assert make_sweep_scores(example_spec(), rows, hits).draws_documents
 
 
 @pytest.mark.parametrize("num_seeds", [3, 5, 10])
@@ -371,6 +418,8 @@ def test_hits_are_read_in_the_order_of_the_documents(tmp_path):
     found = load_hits(paths, rows)
     assert list(found) == ["a"]
     assert found["a"].tolist() == [False, True, True]
+    samples = load_samples(paths, rows)
+    assert {seed: drawn.tolist() for seed, drawn in samples.items()} == {0: [3, 5, 7]}
     assert read_hits(paths.predictions("c")) is None
 
 

@@ -21,7 +21,7 @@ from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage
 from sweeps.spec.general import GeneralSpec
 from sweeps.spec.searches import Range
-from sweeps.spec.values import BudgetSpec
+from sweeps.spec.values import BudgetSpec, TestSpec
 from tests.sweeps.answer.sweep_scores import curve, findings_of
 from tests.sweeps.example_sweep import example_records, example_spec, longer, replayed, study_of
 from tests.sweeps.results_table import read_csv
@@ -211,20 +211,22 @@ def test_environment_and_the_runs_summary_are_shown_and_escaped(paths):
     assert "nested" not in files.markdown.read_text()
 
 
-def test_per_document_predictions_enter_the_intervals_when_every_cell_has_them(paths):
-    records = example_records(SPEC)
-    rows = make_rows(replayed(SPEC, records))
+@pytest.mark.parametrize("num_sampled", [None, 1000])
+def test_per_document_predictions_enter_the_intervals_when_every_cell_has_them(paths, num_sampled):
+    spec = replace(SPEC, test=TestSpec(documents=num_sampled))
+    records = example_records(spec)
+    rows = make_rows(replayed(spec, records))
     paths.predictions_folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     for row in rows:
         hits = rng.random(1000) < row.test_accuracy
         np.savez(
             paths.predictions(row.cell),
-            documents=np.arange(1000),
+            documents=np.arange(1000) + (500 * row.seed if num_sampled else 0),
             labels=hits.astype(int),
             probabilities=np.tile(np.float32([0.2, 0.8]), (1000, 1)),
         )
-    files = write_report(paths, replayed(SPEC, records))
+    files = write_report(paths, replayed(spec, records))
     assert "over 2 seeds and the choice of test documents" in files.markdown.read_text()
 
 
