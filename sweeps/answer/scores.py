@@ -127,7 +127,8 @@ def make_spread(
     seeds = _covariance(values) / num_seeds if num_seeds > 1 else nothing
     documents, least = nothing, nothing
     if hits is not None:
-        documents, least = _document_spread(hits, seen)
+        floor = _unseen_errors(hits, seen)
+        documents, least = (np.maximum(part, floor) for part in _document_spread(hits, seen))
     return Spread(
         num_seeds=num_seeds,
         seeds=seeds,
@@ -163,6 +164,25 @@ def _document_spread(
     flat = centred.reshape(num_points, -1)
     own = flat @ flat.T / (count * (count - 1))
     return (whole - own) / (num_seeds * (num_seeds - 1)), whole / num_seeds**2
+
+
+def _unseen_errors(hits: NDArray[np.bool_], seen: NDArray[np.bool_] | None) -> Floats:
+    """What to count at least where next to no document is wrong, or right, and none can vary.
+
+    Agresti & Coull's variance (1998), of two right and two wrong documents more, for each point
+    that on average over seeds has less than one document wrong, or right.
+
+    Returns:
+        float64 [P, P], minus infinity off the diagonal and for other points.
+    """
+    num_documents = hits.shape[2] if seen is None else int(seen.any(axis=0).sum())
+    scored = hits[0].size if seen is None else int(seen.sum())
+    right = hits.sum(axis=(1, 2)) / scored * num_documents
+    share = (right + 2) / (num_documents + 4)
+    is_near = np.minimum(right, num_documents - right) < 1
+    floor = np.full((len(hits), len(hits)), -np.inf)
+    np.fill_diagonal(floor, np.where(is_near, share * (1 - share) / (num_documents + 4), -np.inf))
+    return floor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -287,6 +287,32 @@ def test_seeds_that_agree_by_chance_leave_the_doubt_of_the_documents():
     assert found.interval.high - found.value >= 1.959 * of_documents
 
 
+@pytest.mark.parametrize("num_seeds", [1, 2, 5])
+@pytest.mark.parametrize("num_wrong", [0, 1, 100])
+def test_a_point_without_an_error_is_not_sure_of_more_than_its_documents_allow(
+    num_seeds, num_wrong
+):
+    """None wrong, one wrong at one of the seeds, or all wrong, of 100 documents."""
+    hits = np.ones((1, num_seeds, 100), dtype=bool)
+    hits[0, : num_seeds if num_wrong == 100 else 1, :num_wrong] = False
+    (accuracy,) = hits.mean(axis=(1, 2))
+    half = make_spread(hits.mean(axis=2), hits).half_widths(np.ones((1, 1)))[0]
+    right = 100 * accuracy
+    if 1 <= right <= 99:
+        assert half == pytest.approx(1.959964 * math.sqrt(0.01 * 0.99 / 99))
+    else:
+        share = (right + 2) / 104  # Agresti and Coull
+        assert half >= 1.95996 * math.sqrt(share * (1 - share) / 104)
+
+
+def test_two_sizes_without_an_error_are_not_surely_equal():
+    rows = rows_of({("domain", 100): (1.0, 1.0), ("domain", 400): (1.0, 1.0)})
+    scores = make_scores(rows, {row.cell: np.ones(100, dtype=bool) for row in rows})
+    (step,) = doublings(scores, "domain", (100, 400))
+    assert not step.is_below(0.005)
+    assert scores.draws([("domain", 100)], 1000).std() == pytest.approx(0.0135, abs=0.001)
+
+
 def test_every_weighted_sum_of_the_draws_is_spread_as_its_interval_says():
     table = {BOW: (0.8, 0.81, 0.79, 0.82, 0.8), ULM: (0.7, 0.74, 0.71, 0.7, 0.75)}
     scores = scores_of(table)
