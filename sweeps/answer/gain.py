@@ -16,7 +16,7 @@ from sweeps.answer.statistics import difference
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
-_SHARES_TESTED = np.linspace(-9.0, 10.0, 951)  # shares of the gain, in steps of 0.02
+_AWAY = np.concatenate([[0.0], np.geomspace(1e-5, 10.0, 400)])  # tested on both sides of a share
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,24 +132,21 @@ def _share_at(scores: Scores, base: Point, point: Point, top: Point) -> Estimate
 
 def _fieller(means: Floats, spread: Spread, value: float) -> Interval:
     """All shares r at which acc(n) - (1 - r) base - r top may be zero (Fieller 1954)."""
-    tested = _SHARES_TESTED
+    low, high = (_end(means, spread, value, offsets) for offsets in (-_AWAY, _AWAY))
+    return Interval(low=low, high=high)
+
+
+def _end(means: Floats, spread: Spread, value: float, offsets: Floats) -> float:
+    """Beyond the last share that may be, from the one found outwards; linear between two tested."""
+    tested = value + offsets
     weights = np.stack([tested - 1, np.ones_like(tested), -tested], axis=1)
     margin = np.abs(weights @ means) - spread.half_widths(weights)
-    inside = np.flatnonzero(margin <= 0)
-    if not inside.size:  # narrower than a step
-        return Interval(low=value, high=value)
-    first, last = int(inside[0]), int(inside[-1])
-    return Interval(
-        low=-inf if first == 0 else min(_between(margin, first - 1, first), value),
-        high=inf if last == len(tested) - 1 else max(_between(margin, last + 1, last), value),
-    )
-
-
-def _between(margin: Floats, outside: int, inside: int) -> float:
-    """The share at which the margin is zero, linear between two tested ones."""
-    part = margin[outside] / (margin[outside] - margin[inside])
-    start = _SHARES_TESTED[outside]
-    return float(start + part * (_SHARES_TESTED[inside] - start))
+    margin[0] = min(margin[0], 0.0)  # above it by rounding alone
+    last = int(np.flatnonzero(margin <= 0)[-1])
+    if last == len(tested) - 1:
+        return float(np.copysign(inf, offsets[last]))
+    part = margin[last] / (margin[last] - margin[last + 1])
+    return float(tested[last] + part * (tested[last + 1] - tested[last]))
 
 
 def _needed(share: float, crossing: Crossing | None) -> Needed | None:

@@ -166,8 +166,33 @@ def test_the_share_of_the_gain_is_the_ratio_of_means_with_fiellers_interval():
     assert share.value == pytest.approx((middle - base).mean() / (top - base).mean())
     for end in (share.interval.low, share.interval.high):
         test = stats.ttest_1samp(middle - (1 - end) * base - end * top, 0)
-        assert test.pvalue == pytest.approx(0.05, abs=0.004)  # shares are tested in steps of 0.001
+        assert test.pvalue == pytest.approx(0.05, abs=1e-4)
     assert dict(gain.shares)[1600].interval == Interval(low=1.0, high=1.0)
+
+
+@pytest.mark.parametrize("scatter", [1e-5, 1e-4, 1e-3])
+def test_the_interval_of_a_share_is_as_narrow_as_the_seeds_agree(scatter):
+    rng = np.random.default_rng(0)
+    points = [ULM, *(("ulm+domain", n) for n in SIZES)]
+    means = dict(zip(points, (0.70, 0.86, 0.895, 0.90), strict=True))
+    table = {point: means[point] + scatter * rng.standard_normal(6) for point in points}
+    share = dict(share_of_gain(scores_of(table), SIZES).shares)[400]
+    base, middle, top = (table[point] for point in (ULM, points[2], points[3]))
+    for end in (share.interval.low, share.interval.high):
+        test = stats.ttest_1samp(middle - (1 - end) * base - end * top, 0)
+        assert test.pvalue == pytest.approx(0.05, abs=1e-3)
+
+
+def test_the_interval_of_a_share_has_no_end_where_the_gain_may_be_nothing_at_its_seeds():
+    """The gain is sure over four seeds, not over the two that have the middle size."""
+    table = gain_table(
+        (0.70, 0.70, 0.70, 0.70),
+        (None,) * 4,
+        (0.72, 0.78, None, None),
+        (0.74, 0.80, 0.78, 0.79),
+    )
+    share = dict(share_of_gain(scores_of(table), SIZES).shares)[400]
+    assert share.interval == Interval(low=-math.inf, high=math.inf)
 
 
 def test_documents_for_a_share_are_read_off_in_the_logarithm():
