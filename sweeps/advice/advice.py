@@ -8,10 +8,18 @@ times the largest size; where neither answers it says so and names the cells tha
 from collections.abc import Iterable
 from math import inf
 
+import numpy as np
+
 from sweeps.advice.collecting import Outlook, outlook_at
 from sweeps.advice.question import Question
 from sweeps.advice.target_advice import Advice, said, target_advice
-from sweeps.advice.wanted import MOST_SEEDS, Wanted, wanted_for_precision, wanted_sizes
+from sweeps.advice.wanted import (
+    MOST_SEEDS,
+    Wanted,
+    asks_for_documents,
+    wanted_sizes,
+    wanted_to_decide,
+)
 from sweeps.answer.extrapolation import REACH, Extrapolation
 from sweeps.answer.findings import Findings, Growth
 from sweeps.answer.paired import MOST_MORE, POWER, more_seeds_to_claim
@@ -47,7 +55,7 @@ def advise(evidence: Evidence, question: Question) -> Advice:
     for part in (
         target_advice(spec, scores, question),
         _next_text(evidence, lead, question),
-        _stop(spec, lead, question),
+        _stop(spec, scores, lead, question),
         _pool(spec, question),
         _reference(findings, lead),
         _sureness(spec, scores, findings, lead),
@@ -122,7 +130,7 @@ def _money_text(outlook: Outlook, question: Question) -> str | None:
     return f"{text}: {cheapest:,.2f} to {most} a point of accuracy."
 
 
-def _stop(spec: SweepSpec, lead: Growth, question: Question) -> Advice:
+def _stop(spec: SweepSpec, scores: Scores, lead: Growth, question: Question) -> Advice:
     stretch = lead.enough_from(WORTHWHILE)
     if stretch is not None:
         return said(
@@ -150,13 +158,22 @@ def _stop(spec: SweepSpec, lead: Growth, question: Question) -> Advice:
             "more text helps little here, or only beyond these sizes.",
             wanted=wanted_sizes(spec, question.most_documents),
         )
-    wanted = wanted_for_precision(last.accuracy, WORTHWHILE)
-    remedy = "more seeds decide"
-    if wanted is None:
-        remedy = f"more than {MOST_SEEDS} seeds would be needed to decide: seeds are not the way"
+    remedy, wanted = _remedy(scores, last)
     return said(
         f"When to stop: no answer, {text}, which holds half a point; {remedy}.", wanted=wanted
     )
+
+
+def _remedy(scores: Scores, found: Doubling) -> tuple[str, Wanted | None]:
+    """What would tell whether a doubling brings half a point, where its interval holds that."""
+    spread, weights = scores.spread(*found.points), np.array(found.weights)
+    distance = abs(found.accuracy.value - WORTHWHILE)
+    if asks_for_documents(spread, weights, distance):
+        return "more test documents are needed: with these no number of seeds decides", None
+    wanted = wanted_to_decide(spread, weights, distance)
+    if wanted is None:
+        return f"more than {MOST_SEEDS} seeds would be needed to decide", None
+    return f"{number(wanted.num_seeds)} seeds in all that went as these would decide", wanted
 
 
 def _doubling_text(found: Doubling) -> str:

@@ -11,15 +11,15 @@ from math import sqrt
 from pathlib import Path
 
 import yaml
-from scipy.special import stdtrit
 
-from sweeps.answer.scores import LEVEL, Estimate
+from sweeps.answer.scores import Floats, Spread
 from sweeps.errors import QuestionError
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.values import SweepSpec
 from sweeps.storage import write_whole
 
 MOST_SEEDS = 29  # in all; more is not proposed
+_ENDLESS = 10**6  # seeds that add nothing of their own to an interval
 MARK = "# Written by `sweep advise`: "
 HEADER = MARK + "the sweep {name}, {added}; `sweep run` trains the rest.\n"
 
@@ -60,20 +60,29 @@ class Wanted:
         return " and ".join(parts) or "nothing added"
 
 
-def wanted_for_precision(found: Estimate, half_width: float) -> Wanted | None:
-    """Seeds for an interval of at most this half width, from the width of today's.
+def wanted_to_decide(spread: Spread, weights: Floats, distance: float) -> Wanted | None:
+    """Seeds for an interval that leaves out a line, if they vary as those there are.
 
-    The smallest S with t(S - 1) s / sqrt(S) at most the half width, where s is what today's
-    interval implies; None where more than `MOST_SEEDS` would be needed.
+    Args:
+        spread: That of the points, over two seeds or more.
+        weights: float64 [P], of the points.
+        distance: From the weighted sum of their means to the line.
+
+    Returns:
+        None where more than `MOST_SEEDS` would be needed.
     """
-    if found.interval is None or found.num_seeds < 2:
-        return Wanted(num_seeds=3)
-    today = (found.interval.high - found.interval.low) / 2
-    scatter = today * sqrt(found.num_seeds) / float(stdtrit(found.num_seeds - 1, LEVEL))
-    for count in range(found.num_seeds + 1, MOST_SEEDS + 1):
-        if float(stdtrit(count - 1, LEVEL)) * scatter / sqrt(count) <= half_width:
-            return Wanted(num_seeds=count)
-    return None
+    counts = range(spread.num_seeds + 1, MOST_SEEDS + 1)
+    found = (n for n in counts if _half_width(spread.with_seeds(n), weights) < distance)
+    return next((Wanted(num_seeds=count) for count in found), None)
+
+
+def asks_for_documents(spread: Spread, weights: Floats, distance: float) -> bool:
+    """Whether the interval would hold that line with any number of seeds: for its documents."""
+    return _half_width(spread.with_seeds(_ENDLESS), weights) >= distance > 0
+
+
+def _half_width(spread: Spread, weights: Floats) -> float:
+    return float(spread.half_widths(weights[None, :])[0])
 
 
 def wanted_sizes(spec: SweepSpec, most_documents: int | None) -> Wanted:

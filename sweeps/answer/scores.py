@@ -87,6 +87,16 @@ class Spread:
         share = np.divide(seeds, total, out=np.zeros_like(total), where=total > 0)
         return np.asarray(_quantile(share, self.num_seeds, level) * np.sqrt(total))
 
+    def with_seeds(self, num_seeds: int) -> "Spread":
+        """What it would be with so many seeds that vary as these; documents stay what they are."""
+        part = self.num_seeds / num_seeds
+        return replace(
+            self,
+            num_seeds=num_seeds,
+            seeds=self.seeds * part,
+            least=self.documents + (self.least - self.documents) * part,
+        )
+
 
 def _quantile(share: Floats, num_seeds: int, level: float) -> Floats:
     """A quantile where seeds, with S - 1 degrees of freedom, bring a share of the variance.

@@ -101,6 +101,16 @@ class Doubling:
     accuracy: Estimate
 
     @property
+    def points(self) -> tuple[Point, Point]:
+        """The points at both sizes."""
+        return (self.regime, self.start), (self.regime, self.end)
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """Their weights in it."""
+        return _per_doubling(self.start, self.end)
+
+    @property
     def is_rising(self) -> bool:
         """Whether the whole interval, over two seeds or more, is above zero."""
         interval = self.accuracy.interval
@@ -198,10 +208,14 @@ def stretches(scores: Scores, regime: str, sizes: Sequence[int]) -> tuple[Doubli
     return tuple(doubling for doubling in found if doubling is not None)
 
 
+def _per_doubling(start: int, end: int) -> tuple[float, float]:
+    weight = 1 / log2(end / start)
+    return -weight, weight
+
+
 def _doubling(scores: Scores, regime: str, start: int, end: int) -> Doubling | None:
     points: list[Point] = [(regime, start), (regime, end)]
     if not scores.has(*points):
         return None
-    weight = 1 / log2(end / start)
-    accuracy = scores.contrast(points, [-weight, weight])
+    accuracy = scores.contrast(points, _per_doubling(start, end))
     return Doubling(regime=regime, start=start, end=end, accuracy=accuracy)

@@ -9,11 +9,10 @@ from sweeps.advice.wanted import (
     Wanted,
     extended,
     spec_text,
-    wanted_for_precision,
     wanted_sizes,
     write_spec,
 )
-from sweeps.answer.scores import Estimate, Interval
+from sweeps.answer.scores import Interval, make_spread
 from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.errors import QuestionError
 from sweeps.report.headline import headline, over_bow
@@ -232,13 +231,48 @@ def test_a_curve_that_is_flat_from_the_start_is_not_one_that_has_had_enough():
     assert "a doubling brought `ulm+domain` 0.0 points [0.0, 0.0], and no rise before it" in text
 
 
-def test_a_last_doubling_that_may_bring_half_a_point_asks_for_seeds():
-    own = {
-        p: np.roll([0.004, -0.008, 0.004], i) + np.mean(v) for i, (p, v) in enumerate(TABLE.items())
-    }
-    found, text = advice_for(own)
-    assert "which holds half a point; more seeds decide" in text
-    assert found.wanted.num_seeds > 3
+def doubling_of(*values):
+    """A curve of one regime over four sizes whose last doubling has these values at its seeds."""
+    base = np.full(len(values), 0.845)
+    low = {("ulm+domain", n): base - 0.03 * k for n, k in ((100, 2), (200, 1), (400, 0))}
+    return {**low, ("ulm+domain", 800): base + np.array(values)}
+
+
+def test_a_last_doubling_that_may_bring_half_a_point_asks_for_the_fewest_seeds_that_decide():
+    sizes, scatter = (100, 200, 400, 800), 0.0025
+    found, text = advice_for(
+        doubling_of(0.001 - scatter, 0.001, 0.001 + scatter),
+        spec=example_spec(sizes=sizes, seeds=(0, 1, 2)),
+    )
+    distance = 0.004  # from 0.1 points to half a point
+    assert "+0.1 points [-0.5, +0.7], which holds half a point; 4 seeds in all" in text
+    assert found.wanted.num_seeds == 4
+    assert 3.182446 * scatter / 4**0.5 < distance < 4.302653 * scatter / 3**0.5
+
+
+def test_an_interval_that_is_narrow_beside_half_a_point_is_not_asked_to_be_half_a_point_wide():
+    """Its half width is less, but its middle is nearer to half a point than that."""
+    values = 0.0045 + 0.002 * np.array([1, -1, 1, -1, 0.5, -0.5])
+    spec = example_spec(sizes=(100, 200, 400, 800), seeds=tuple(range(6)))
+    found, text = advice_for(doubling_of(*values), spec=spec)
+    assert "which holds half a point; more than 29 seeds would be needed to decide." in text
+    assert found.wanted.num_seeds <= 6
+
+
+def test_an_interval_that_test_documents_make_wide_asks_for_these_and_not_for_seeds():
+    rng, sizes = np.random.default_rng(0), (100, 200, 400, 800)
+    spec = example_spec(sizes=sizes, seeds=(0, 1, 2))
+    table, hits = {}, {}
+    for size, share in zip(sizes, (0.80, 0.83, 0.845, 0.85), strict=True):
+        difficulty = rng.permutation(1000)  # of this size, the same at every seed
+        for seed in spec.seeds:
+            hit = difficulty < 1000 * share + rng.integers(-1, 2)
+            hits[f"ulm+domain-{size}-{seed}"] = hit
+            table.setdefault(("ulm+domain", size), []).append(hit.mean())
+    found = advise(evidence_of(spec, rows_of(table), hits), Question())
+    text = "\n".join(found.lines)
+    assert "which holds half a point; more test documents are needed" in text
+    assert found.wanted.num_seeds <= 3
 
 
 def lead_of(*gaps):
@@ -337,21 +371,24 @@ def test_new_seeds_are_those_that_are_free():
     assert extended(spec, Wanted(num_seeds=4)).seeds == (0, 7, 1, 2)
 
 
-def test_seeds_for_a_precision_are_the_fewest_whose_interval_is_that_narrow():
-    found = Estimate(value=0.1, interval=Interval(low=0.09, high=0.11), num_seeds=3)
-    scatter = 0.01 * 3**0.5 / 4.302653
-    wanted = wanted_for_precision(found, 0.005)
-    assert wanted.num_seeds == 5
-    assert 2.776445 * scatter / 5**0.5 <= 0.005 < 3.182446 * scatter / 4**0.5
-
-
 def test_seeds_that_would_not_decide_are_not_proposed():
     noisy = {p: np.roll([0.1, -0.2, 0.1], i) + np.mean(v) for i, (p, v) in enumerate(TABLE.items())}
     found, text = advice_for(noisy)
-    assert "more than 29 seeds would be needed to decide: seeds are not the way" in text
+    assert "more than 29 seeds would be needed to decide" in text
     assert found.wanted.num_seeds < 29
-    wide = Estimate(value=0.0, interval=Interval(low=-0.4, high=0.4), num_seeds=3)
-    assert wanted_for_precision(wide, 0.005) is None
+
+
+@pytest.mark.parametrize("num_seeds", [2, 3, 6])
+def test_seeds_shrink_their_part_of_an_interval_and_documents_keep_theirs(num_seeds):
+    rng = np.random.default_rng(0)
+    hits = rng.random((1, 12, 1)) + rng.random((1, 1, 400)) + rng.random((1, 12, 400)) > 0.8
+    few = make_spread(hits[:, :num_seeds].mean(axis=2), hits[:, :num_seeds])
+    many = few.with_seeds(12)
+    assert many.num_seeds == 12
+    assert many.seeds == pytest.approx(few.seeds * num_seeds / 12)
+    assert many.documents == few.documents
+    assert few.with_seeds(num_seeds).least == pytest.approx(few.least)
+    assert few.with_seeds(10**9).least == pytest.approx(few.documents)
 
 
 def test_a_larger_size_stays_within_the_pool_and_the_budget():
