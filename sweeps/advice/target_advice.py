@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sweeps.advice.question import Question
 from sweeps.advice.wanted import Wanted, wanted_sizes
 from sweeps.answer.extrapolation import ALL_REFUTED, extrapolate, range_of, why_not
-from sweeps.answer.scores import Interval, Scores
+from sweeps.answer.scores import Scores
 from sweeps.answer.targets import Passage, reach
 from sweeps.report.phrases import (
     counted,
@@ -93,7 +93,8 @@ def _reached(name: str, way: Passage) -> Advice:
 def _beyond(
     spec: SweepSpec, scores: Scores, name: str, question: Question, way: Passage, target: float
 ) -> Advice:
-    begin = f"{name}: not reached within {number(way.crossing.largest)} documents"
+    largest = way.crossing.largest
+    begin = f"{name}: not reached within {number(largest)} documents"
     model = extrapolate(scores, way.regime, spec.sizes)
     if model is None or not model.trusted:
         reason = why_not(scores, way.regime, spec.sizes) or ALL_REFUTED
@@ -109,21 +110,21 @@ def _beyond(
             f"{rounded(model.limit)} either: up to there more text does not reach it; more labels "
             "or a larger model might."
         )
-    forms = joined(f"{p.form} {_documents(p.value, model.limit)}" for p in predictions)
+    forms = joined(f"{p.form} {_documents(p.value, largest, model.limit)}" for p in predictions)
+    needed = dict.fromkeys(_documents(end, largest, model.limit) for end in (ends.low, ends.high))
     return said(
-        f"{begin}; extrapolated `{way.regime}` needs {_range(ends, model.limit)} documents "
+        f"{begin}; extrapolated `{way.regime}` needs {' to '.join(needed)} documents "
         f"({forms}): a range by {forms_used(len(predictions))}, not a number; measure a larger "
         "size before paying for all of it.",
         wanted=wanted_sizes(spec, question.most_documents),
     )
 
 
-def _documents(value: float, limit: float) -> str:
-    return f"more than {rounded(limit)}" if value > limit else rounded(value)
-
-
-def _range(ends: Interval, limit: float) -> str:
-    return f"{rounded(ends.low)} to {_documents(ends.high, limit)}"
+def _documents(value: float, largest: int, limit: float) -> str:
+    """Documents that a form says are needed; not within the largest size, whatever it says."""
+    if value > limit:
+        return f"more than {rounded(limit)}"
+    return rounded(value) if value > largest else f"more than {number(largest)}"
 
 
 def _unresolved(spec: SweepSpec, name: str, question: Question, way: Passage) -> Advice:

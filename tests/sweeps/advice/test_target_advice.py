@@ -47,6 +47,20 @@ def test_a_target_that_no_regime_reaches_is_asked_of_the_one_that_scores_highest
     assert "Target 93 %: not reached within 32,000 documents; extrapolated `domain` needs" in text
 
 
+def test_a_target_beyond_the_largest_size_is_never_said_to_need_less():
+    """By forms alone 7,600 documents might do, which the largest size surely does not."""
+    sizes, rng = (500, 1000, 2000, 4000, 8000), np.random.default_rng(0)
+    for _ in range(13):  # the last of these tables
+        shared = rng.normal(0, 0.008, 5)
+        means = 0.94 - 1.2 * np.array(sizes) ** -0.35
+        table = {
+            ("ulm+domain", size): mean + shared + rng.normal(0, 0.008, 5)
+            for size, mean in zip(sizes, means, strict=True)
+        }
+    _, text = advice_for(table, spec=example_spec(sizes=sizes, seeds=tuple(range(5))), target=0.9)
+    assert "not reached within 8,000 documents; extrapolated `ulm+domain` needs more than" in text
+
+
 def test_a_target_that_the_smallest_size_may_have_is_collected_for_up_to_where_it_is_sure():
     table = sweep_of(bow=0.79, ulm=0.80, both=(0.848, 0.856, 0.868, 0.88), scatter=0.004)
     crossing = crossing_of(table, reaching("ulm+domain", 0.85))
