@@ -83,18 +83,28 @@ POINTS: tuple[Point, ...] = (
 )
 
 
-def simulate(rng: np.random.Generator, num_seeds: int, num_documents: int) -> Scores:
-    """One sweep; with 0 documents the test set is endless and predictions are unknown."""
+def simulate(
+    rng: np.random.Generator, num_seeds: int, num_documents: int, num_sampled: int = 0
+) -> Scores:
+    """One sweep; with 0 documents the test set is endless and predictions are unknown.
+
+    Where some are sampled (`test.documents`) each seed is scored on so many of them.
+    """
     truth = np.array([true_accuracy(point) for point in POINTS])[:, None]
     values = truth + rng.normal(0, SEED_SD, (1, num_seeds))
     values = values + rng.normal(0, CELL_SD, (len(POINTS), num_seeds))
-    hits = None
+    hits, seen = None, None
     if num_documents:
         shared = math.sqrt(SHARED_DIFFICULTY) * rng.standard_normal(num_documents)
         own = rng.standard_normal((*values.shape, num_documents), dtype=np.float32)
         hits = shared + math.sqrt(1 - SHARED_DIFFICULTY) * own < ndtri(values)[:, :, None]
         values = hits.mean(axis=2)
-    return Scores(points=POINTS, seeds=tuple(range(num_seeds)), values=values, hits=hits)
+    if hits is not None and num_sampled:
+        seen = rng.random((num_seeds, num_documents)).argsort(axis=1) < num_sampled
+        hits = hits & seen
+        values = hits.sum(axis=2) / num_sampled
+    seeds = tuple(range(num_seeds))
+    return Scores(points=POINTS, seeds=seeds, values=values, hits=hits, seen=seen)
 
 
 def claims(scores: Scores) -> Iterator[Claim]:
@@ -173,13 +183,19 @@ def coverage(found: list[Claim]) -> tuple[float, float, float]:
 
 
 def simulated_claims(
-    num_sweeps: int, num_seeds: int, num_documents: int, *, seed: int = 0, every: int = 0
+    num_sweeps: int,
+    num_seeds: int,
+    num_documents: int,
+    num_sampled: int = 0,
+    *,
+    seed: int = 0,
+    every: int = 0,
 ) -> dict[str, list[Claim]]:
     """Claims by name over many sweeps; every so many of them is extrapolated too (0: none)."""
     rng = np.random.default_rng([seed, num_seeds, num_documents])
     by_name: dict[str, list[Claim]] = {}
     for index in range(num_sweeps):
-        scores = simulate(rng, num_seeds, num_documents)
+        scores = simulate(rng, num_seeds, num_documents, num_sampled)
         found = [bootstrap_claim(scores, rng), *claims(scores)]
         if every and index % every == 0:
             found.extend(extrapolation_claims(scores))
@@ -226,21 +242,24 @@ def main() -> None:
     )
     print("| estimator | seeds | test documents | sweeps | covers | given | open end |")
     print("| :--- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for num_seeds, num_documents in (
-        (2, 0),
-        (3, 0),
-        (5, 0),
-        (10, 0),
-        (2, 1000),
-        (3, 1000),
-        (5, 1000),
+    for num_seeds, num_documents, num_sampled in (
+        (2, 0, 0),
+        (3, 0, 0),
+        (5, 0, 0),
+        (10, 0, 0),
+        (2, 1000, 0),
+        (3, 1000, 0),
+        (5, 1000, 0),
+        (3, 1000, 500),
+        (5, 1000, 500),
     ):
         found = simulated_claims(
-            chosen.sweeps, num_seeds, num_documents, seed=DRAWS, every=EXTRAPOLATED
+            chosen.sweeps, num_seeds, num_documents, num_sampled, seed=DRAWS, every=EXTRAPOLATED
         )
         for name, of_name in found.items():
             held, given, is_open = coverage(of_name)
             documents = f"{num_documents:,}" if num_documents else "endless"
+            documents = f"{num_sampled:,} of {documents}" if num_sampled else documents
             print(
                 f"| {name} | {num_seeds} | {documents} | {len(of_name):,} | "
                 f"{100 * held:.1f} % | {100 * given:.0f} % | {100 * is_open:.0f} % |"
