@@ -12,6 +12,7 @@ Tune's calls for one trial, in order: `suggest`, `on_trial_start` when a worker 
 `choose_trial_to_run`.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from sweeps.errors import ClusterError
+from sweeps.search.breaks import BOW_OUT_OF_MEMORY, OUT_OF_MEMORY, TOO_LONG, VANISHED, Breaks
 from sweeps.search.control import Control, NoRequest
 from sweeps.search.messages import (
     BROKEN,
@@ -49,18 +51,8 @@ from ulm.regimes import Regime
 
 SPENT_MEANWHILE = "the budget was spent while it waited for a node"
 NOTHING_LEFT: Mapping[str, str] = {}
-VANISHED = "its worker vanished"
 LOW_ON_MEMORY = "low on memory"  # of Ray's memory monitor, when it has ended a worker
-OUT_OF_MEMORY = (
-    "its node ran out of memory, perhaps through other programs: half a batch at a time is tried; "
-    "where that goes on, end those, lower `batch`, or raise `resources.cpus` so that fewer trials "
-    "share a node"
-)
-BOW_OUT_OF_MEMORY = (
-    "its node ran out of memory, perhaps through other programs: where that goes on, end those, or "
-    "raise `resources.cpus` so that fewer trials share a node"
-)
-TOO_LONG = "its worker held it for longer than budget.trial_hours"
+POLL_SECONDS = 0.1  # where nothing runs, Tune asks as often as it can
 
 
 class Bridge:
@@ -72,6 +64,7 @@ class Bridge:
         max_total: Trials that may be handed out at once.
         max_neural: How many of them may hold a GPU where the spec asks for one: all but `bow`.
         left: Places of checkpoints that earlier runs left, by `TrialKey.place`.
+        clock: Monotonic seconds, for pauses between the attempts of a trial.
     """
 
     def __init__(
@@ -82,6 +75,7 @@ class Bridge:
         max_total: int,
         max_neural: int,
         left: Mapping[str, str] = NOTHING_LEFT,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.control = control
         self.spec = spec
@@ -96,12 +90,18 @@ class Bridge:
         self.returning: dict[str, Trial] = {}
         self.reasons: dict[str, str] = {}
         self.overdue: set[str] = set()
+        self.breaks = Breaks(clock)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every slot is taken; a trial that is held back has left its own."""
+        return len(self.keys) - len(self.breaks.held) >= self.max_total
 
     def fits(self, cell: Cell) -> bool:
         """Whether one more trial of a cell has a slot."""
-        if len(self.keys) >= self.max_total:
+        if self.is_full:
             return False
-        return cell.regime == Regime.BOW or len(self.neural) < self.max_neural
+        return cell.regime == Regime.BOW or len(self.neural - self.breaks.held) < self.max_neural
 
     def forget(self, trial_id: str) -> TrialKey | None:
         """A trial is over for Tune and leaves its slot. Returns its key, where it had one."""
@@ -109,6 +109,7 @@ class Bridge:
         self.waiting.discard(trial_id)
         self.returning.pop(trial_id, None)
         self.overdue.discard(trial_id)
+        self.breaks.release(trial_id)
         return self.keys.pop(trial_id, None)
 
     def guarded(self, act: Callable[[], Any], otherwise: Any) -> Any:
@@ -166,7 +167,7 @@ class SweepSearcher(Searcher):
         bridge = self._bridge
         if bridge.unfit is not None:  # else that node, always free, would draw every trial
             return str(Searcher.FINISHED)
-        if len(bridge.keys) >= bridge.max_total:
+        if bridge.is_full:
             return None
         request = bridge.control.next_request(fits=bridge.fits, waits=True)
         if isinstance(request, NoRequest):
@@ -188,8 +189,10 @@ class SweepSearcher(Searcher):
         key = bridge.forget(trial_id)
         if key is None:
             return
+        if OUTCOME in result or FAILURE in result or PROGRESS in result:
+            bridge.breaks.ended()
         if error:
-            bridge.control.give_up(key, bridge.reasons.pop(trial_id, VANISHED))
+            self._give_up(key, bridge.reasons.pop(trial_id, VANISHED))
         elif OUTCOME in result:
             bridge.control.finish(key, load_outcome(result[OUTCOME]))
         elif FAILURE in result:
@@ -203,6 +206,13 @@ class SweepSearcher(Searcher):
             elif not bridge.control.encoder_lost(encoder, reason):
                 bridge.unfit = ClusterError(f"{reason}: run again, it is then put there anew")
             bridge.control.lose(key, reason)
+
+    def _give_up(self, key: TrialKey, reason: str) -> None:
+        bridge = self._bridge
+        bridge.control.give_up(key, reason)
+        fault = bridge.breaks.gave_up(key.study.cell_id, reason)
+        if fault is not None:
+            bridge.unfit = ClusterError(fault)
 
 
 class SweepCallback(Callback):
@@ -248,6 +258,7 @@ class SweepScheduler(FIFOScheduler):
 
     A trial whose worker vanished goes before new ones. Tune would put it last: with fewer workers
     than before it would wait for the end of the sweep, and all that its cell still needs with it.
+    One that raised an error is held back for a while, and others go before it.
 
     Args:
         bridge: Shared with the searcher.
@@ -280,8 +291,27 @@ class SweepScheduler(FIFOScheduler):
             for trial in tune_controller.get_trials():
                 if trial.trial_id in waiting:
                     tune_controller.stop_trial(trial)
+        self._release(tune_controller)
         pending = (t for t in self._bridge.returning.values() if t.status == Trial.PENDING)
         return next(pending, None)
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """One that broke comes back: for Tune it is paused until it may go on."""
+        bridge, reason = self._bridge, self._bridge.reasons.get(trial.trial_id, VANISHED)
+        if trial.num_failures and trial.trial_id in bridge.keys:
+            bridge.breaks.hold(trial.trial_id, trial.num_failures, reason)
+        if trial.trial_id in bridge.breaks.held:
+            tune_controller._set_trial_status(trial, Trial.PAUSED)
+
+    def _release(self, tune_controller: Any) -> None:
+        """Let go on what was held back for long enough."""
+        bridge = self._bridge
+        if bridge.breaks.held and bridge.breaks.held == bridge.keys.keys():
+            time.sleep(POLL_SECONDS)
+        for trial_id, trial in bridge.returning.items():
+            if trial.status == Trial.PAUSED and bridge.breaks.is_due(trial_id):
+                bridge.breaks.release(trial_id)
+                tune_controller._set_trial_status(trial, Trial.PENDING)
 
     def _report(self, key: TrialKey, result: dict[str, Any]) -> bool:
         control, progress = self._bridge.control, load_progress(result[PROGRESS])

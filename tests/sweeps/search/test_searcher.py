@@ -45,6 +45,7 @@ class FakeTrial:
         self.temporary_state = SimpleNamespace(ray_actor=f"actor {trial_id}")
         self.error_file = error_file
         self.config = {}
+        self.num_failures = 0
 
 
 class FakeTune:
@@ -57,6 +58,9 @@ class FakeTune:
 
     def get_trials(self):
         return self._trials
+
+    def _set_trial_status(self, trial, status):
+        trial.status = status
 
     def stop_trial(self, trial):
         self.stopped.append(trial.trial_id)
@@ -100,7 +104,8 @@ def make():
 
     def build(spec, *, max_total=4, max_neural=4, clock=None):
         control = open_control(spec, InMemoryStudies(), clock=clock)
-        bridge = Bridge(control, spec, max_total=max_total, max_neural=max_neural)
+        clocks = {} if clock is None else {"clock": clock}
+        bridge = Bridge(control, spec, max_total=max_total, max_neural=max_neural, **clocks)
         return control, SweepSearcher(bridge), SweepScheduler(bridge), bridge
 
     return build
@@ -265,6 +270,52 @@ def test_a_trial_whose_worker_vanished_is_started_before_new_ones(make, listen):
     trials[1].status = "PENDING"
     callback.on_trial_start(3, trials, trials[1])
     assert scheduler.choose_trial_to_run(tune) is None
+
+
+def test_a_trial_that_raised_is_held_back_longer_each_time_and_others_take_its_slot(
+    make, listen, failing
+):
+    clock = Clock()
+    _, searcher, scheduler, bridge = make(
+        tiny_spec(**SMALL), max_total=1, max_neural=1, clock=clock
+    )
+    callback, trial = listen(bridge), failing("a", RAISED.format(1, "no answer"))
+    tune = FakeTune(searcher, [trial])
+
+    def breaks():
+        trial.status, trial.num_failures = "PENDING", trial.num_failures + 1
+        scheduler.on_trial_error(tune, trial)
+        scheduler.on_trial_add(tune, trial)
+        callback.on_trial_recover(2, [trial], trial)
+
+    searcher.suggest("a")
+    callback.on_trial_start(1, [trial], trial)
+    assert searcher.suggest("b") is None, "the slot is taken"
+    for seconds in (10.0, 20.0, 40.0):
+        breaks()
+        clock.now += seconds - 5.0
+        assert scheduler.choose_trial_to_run(tune) is None
+        assert trial.status == "PAUSED", "no cached worker may take it"
+        assert bridge.is_full == (searcher.suggest("b") is None)
+        clock.now += 5.0
+        assert scheduler.choose_trial_to_run(tune) is trial
+        callback.on_trial_start(3, [trial], trial)
+    assert "b" in bridge.keys, "its slot was free meanwhile"
+
+
+def test_trials_of_three_cells_that_broke_for_good_in_a_row_end_the_run_with_the_reason(
+    make, failing
+):
+    spec = tiny_spec(regimes=(Regime.SCRATCH,), sizes=(10,), seeds=(0, 1, 2))
+    _, searcher, scheduler, bridge = make(spec)
+    for name in "abc":
+        searcher.suggest(name)
+    for name in "abc":
+        assert bridge.unfit is None
+        scheduler.on_trial_error(None, failing(name, RAISED.format(1, "no answer")))
+        searcher.on_trial_complete(name, error=True)
+    assert "broke at every attempt, the last one with: ValueError: no answer" in str(bridge.unfit)
+    assert searcher.suggest("d") == "FINISHED"
 
 
 @pytest.mark.parametrize(

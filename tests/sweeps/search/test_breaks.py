@@ -1,0 +1,39 @@
+"""Which trials are held back, and what ends a run."""
+
+from sweeps.search.breaks import OUT_OF_MEMORY, TOO_LONG, VANISHED, Breaks
+
+
+def test_a_pause_doubles_with_every_failure_up_to_ten_minutes():
+    now = [0.0]
+    breaks = Breaks(lambda: now[0])
+    for num_failures, seconds in [(1, 10.0), (2, 20.0), (3, 40.0), (2000, 600.0)]:
+        breaks.hold("a", num_failures, "OSError: no answer")
+        now[0] += seconds - 1.0
+        assert not breaks.is_due("a")
+        now[0] += 1.0
+        assert breaks.is_due("a")
+
+
+def test_the_first_loss_of_a_worker_holds_no_trial_back():
+    breaks = Breaks()
+    for reason in (VANISHED, OUT_OF_MEMORY, TOO_LONG):
+        breaks.hold("a", 1, reason)
+        assert breaks.held == frozenset()
+        breaks.hold("b", 2, reason)
+        assert breaks.held == {"b"}
+        breaks.release("b")
+
+
+def test_only_different_cells_in_a_row_end_a_run():
+    breaks = Breaks()
+    assert [breaks.gave_up("a", "IndexError: 3") for _ in range(9)] == [None] * 9
+    assert breaks.gave_up("b", "IndexError: 3") is None
+    breaks.ended()
+    assert [breaks.gave_up(cell, "IndexError: 3") for cell in "ab"] == [None] * 2
+    assert "IndexError: 4" in breaks.gave_up("c", "IndexError: 4")
+
+
+def test_trials_that_are_too_large_for_their_machines_end_no_run():
+    breaks = Breaks()
+    for cell, reason in zip("abcd", (OUT_OF_MEMORY, TOO_LONG) * 2, strict=True):
+        assert breaks.gave_up(cell, reason) is None
