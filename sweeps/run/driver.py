@@ -96,6 +96,26 @@ def _driver(process: int, host: str) -> str:
     return f"process {process} on {host}"
 
 
+class Standing:
+    """Whether this is still the one driver of its sweep: threads tell, the run asks."""
+
+    def __init__(self) -> None:
+        self._error: StorageError | None = None
+
+    def lose(self, error: StorageError) -> None:
+        """Another driver has taken the place of this one."""
+        self._error = error
+
+    def check(self) -> None:
+        """Go on where nobody has.
+
+        Raises:
+            StorageError: Another driver is at work.
+        """
+        if self._error is not None:
+            raise self._error
+
+
 @contextmanager
 def terminated_like_interrupt() -> Iterator[None]:
     """SIGTERM does in the block what Ctrl-C does, where this is the main thread.

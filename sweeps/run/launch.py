@@ -25,7 +25,7 @@ from sweeps.run.capacity import Slots, current_fleet, largest_fleet, slots
 from sweeps.run.cluster import cluster_address, open_ray, ray_ahead
 from sweeps.run.context import TrialContext
 from sweeps.run.doctor import require_fit_nodes
-from sweeps.run.driver import driver_lock, terminated_like_interrupt
+from sweeps.run.driver import Standing, driver_lock, terminated_like_interrupt
 from sweeps.run.ledger_lock import ledger_lock
 from sweeps.run.leftovers import remove_leftovers, temporary_files_in
 from sweeps.run.memory import MemoryPeak, MemoryWatch
@@ -108,14 +108,17 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         context, tokens = prepare_context(spec, paths, listener)
         general = pretrained_general(spec, paths, listener)
         stack.enter_context(driver_lock(paths))
-        stack.enter_context(ledger_lock(spec.ledger.url, spec.name))
+        standing = Standing()
+        stack.enter_context(ledger_lock(spec.ledger.url, spec.name, standing.lose))
         remove_leftovers(paths)
         stack.enter_context(temporary_files_in(paths.temporary))
         stack.enter_context(Backup(paths, listener.message))
         session = RunSession(spec, paths, listener, tokens=tokens, general=general)
         stack.callback(session.close)
         session.train(
-            lambda control: run_trials(control, context, paths, listener.message, own_ray)
+            lambda control: run_trials(
+                control, context, paths, listener.message, own_ray, standing.check
+            )
         )
         facts = session.keep_facts(time.perf_counter() - begin, watch.peak)
         answer = session.answer(facts)
@@ -151,6 +154,7 @@ def run_trials(
     paths: SweepPaths,
     tell: Callable[[str], None],
     own_ray: OwnRay | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Run everything the control hands out, on Ray.
 
@@ -160,6 +164,7 @@ def run_trials(
         paths: Where Tune keeps checkpoints of running trials.
         tell: Hears which workers are missing; the sweep goes on without them.
         own_ray: A Ray of this machine alone that was started ahead.
+        check: Raises what must end the run at once.
 
     Raises:
         ClusterError: The cluster does not answer, or one of its nodes is not fit.
@@ -183,6 +188,7 @@ def run_trials(
             max_total=free.total,
             max_neural=free.neural,
             left=left_checkpoints(paths.shared(paths.ray)),
+            check=check,
         )
         tuner = make_tuner(bridge, make_trainable(context, versions), paths, tell)
         with (

@@ -2,10 +2,13 @@
 
 A file has a lock beside it. A server holds the lock for as long as a connection lives, so that it
 is free again soon after a driver was killed or its machine has vanished. A second driver is refused
-with the process and machine of the first, which is the name of that connection.
+with the process and machine of the first, which is the name of that connection. A connection also
+ends without that: a server is restarted, a pooler or an administrator ends what is idle for hours.
+So a thread looks at it and takes the lock anew; where another driver came first, this one is told.
 """
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,9 +17,13 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from sweeps.errors import StorageError
 from sweeps.run.driver import busy, this_driver
 from sweeps.search.database import connect_arguments, unusable
 
+LOOK_SECONDS = 30.0
+PATIENCE_SECONDS = 10.0  # for a look that is under way when the run ends
+NAME_LENGTH = 63  # what PostgreSQL keeps of a connection's name
 KEY = "hashtextextended('ulm-sweeps ' || :sweep, 0)"
 LOCK = text(f"SELECT pg_try_advisory_lock({KEY})")
 OWNER = text(
@@ -24,17 +31,29 @@ OWNER = text(
     "WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
     f"AND (classid::bigint << 32 | objid::bigint) = {KEY}"
 )
+# Only where the server has it (PostgreSQL 14).
+NEVER_IDLE = text(
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+)
 # How the server asks whether a silent driver is still there: 30 seconds, not its usual two hours.
 KEEPALIVE = {"idle": 10, "interval": 5, "count": 4}
 
 
 @contextmanager
-def ledger_lock(url: str | None, sweep: str) -> Iterator[None]:
+def ledger_lock(
+    url: str | None,
+    sweep: str,
+    ousted: Callable[[StorageError], None],
+    *,
+    look_seconds: float = LOOK_SECONDS,
+) -> Iterator[None]:
     """Hold the lock of a sweep on its ledger; only PostgreSQL and SQLite have one.
 
     Args:
         url: Of the ledger; None where it is in the sweep's folder, which has a lock of its own.
         sweep: Name of the sweep.
+        ousted: Hears, from another thread, that another driver has taken a lock that was lost.
+        look_seconds: Pause between two looks at a server's lock.
 
     Raises:
         StorageError: Another driver holds it, or the server does not answer.
@@ -43,17 +62,10 @@ def ledger_lock(url: str | None, sweep: str) -> Iterator[None]:
     if url is not None and backend == "sqlite":
         with _file_lock(url, sweep):
             yield
-        return
-    if url is None or backend != "postgresql":
-        yield
-        return
-    try:
-        engine = create_engine(url, poolclass=NullPool, connect_args=connect_arguments(url))
-        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    except (SQLAlchemyError, ImportError) as error:
-        raise unusable(url, error) from None
-    with connection:
-        _lock(connection, url, sweep)
+    elif url is not None and backend == "postgresql":
+        with _server_lock(url, sweep, ousted, look_seconds):
+            yield
+    else:
         yield
 
 
@@ -75,13 +87,76 @@ def _file_lock(url: str, sweep: str) -> Iterator[None]:
         lock.release()
 
 
-def _lock(connection: Connection, url: str, sweep: str) -> None:
+@contextmanager
+def _server_lock(
+    url: str, sweep: str, ousted: Callable[[StorageError], None], look_seconds: float
+) -> Iterator[None]:
+    try:
+        connection = _connect(url)
+    except (SQLAlchemyError, ImportError) as error:
+        raise unusable(url, error) from None
+    owner = _owner(connection, sweep)
+    if owner is not None:
+        connection.close()
+        raise _busy(owner, url)
+    stop = threading.Event()
+
+    def look() -> None:
+        nonlocal connection
+        try:
+            while not stop.wait(look_seconds):
+                if _is_alive(connection):
+                    continue
+                connection.close()
+                try:
+                    connection = _connect(url)
+                    owner = _owner(connection, sweep)
+                except SQLAlchemyError:  # the run ends by itself where that goes on
+                    continue
+                if owner == this_driver()[:NAME_LENGTH]:  # the server has yet to miss it
+                    connection.close()
+                elif owner is not None:
+                    ousted(_busy(owner, url))
+                    return
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=look, name="ledger lock", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(PATIENCE_SECONDS)
+
+
+def _connect(url: str) -> Connection:
+    """A connection that a server keeps, and which has the name of this driver."""
+    engine = create_engine(url, poolclass=NullPool, connect_args=connect_arguments(url))
+    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     connection.execute(
         text("SELECT set_config('application_name', :name, false)"), {"name": this_driver()}
     )
+    connection.execute(NEVER_IDLE)
     for name, value in KEEPALIVE.items():
         connection.execute(text(f"SET tcp_keepalives_{name} = {value}"))
-    if not connection.execute(LOCK, {"sweep": sweep}).scalar_one():
-        owner = connection.execute(OWNER, {"sweep": sweep}).scalar()
-        place = make_url(url).render_as_string(hide_password=True)
-        raise busy(owner or "another one", place)
+    return connection
+
+
+def _is_alive(connection: Connection) -> bool:
+    try:
+        connection.execute(text("SELECT 1"))
+    except SQLAlchemyError:
+        return False
+    return True
+
+
+def _owner(connection: Connection, sweep: str) -> str | None:
+    """Take the lock. Returns None where this connection has it, else who has."""
+    if connection.execute(LOCK, {"sweep": sweep}).scalar_one():
+        return None
+    return connection.execute(OWNER, {"sweep": sweep}).scalar() or "another one"
+
+
+def _busy(owner: str, url: str) -> StorageError:
+    return busy(owner, make_url(url).render_as_string(hide_password=True))

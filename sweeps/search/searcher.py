@@ -64,6 +64,7 @@ class Bridge:
         max_total: Trials that may be handed out at once.
         max_neural: How many of them may hold a GPU where the spec asks for one: all but `bow`.
         left: Places of checkpoints that earlier runs left, by `TrialKey.place`.
+        check: Raises what must end the run at once; asked at every step.
         clock: Monotonic seconds, for pauses between the attempts of a trial.
     """
 
@@ -75,6 +76,7 @@ class Bridge:
         max_total: int,
         max_neural: int,
         left: Mapping[str, str] = NOTHING_LEFT,
+        check: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.control = control
@@ -82,6 +84,7 @@ class Bridge:
         self.max_total = max_total
         self.max_neural = max_neural
         self.left = left
+        self.check = check
         self.error: Exception | None = None
         self.unfit: ClusterError | None = None
         self.keys: dict[str, TrialKey] = {}
@@ -320,6 +323,7 @@ class SweepScheduler(FIFOScheduler):
         return control.report(key, progress, is_saved=bool(result.get(SAVED, True)))
 
     def _nothing_may_start(self) -> bool:
+        self._bridge.check()
         is_over = self._bridge.unfit is not None or self._bridge.control.is_over_budget
         return bool(self._bridge.waiting) and is_over
 

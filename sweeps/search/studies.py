@@ -66,7 +66,8 @@ _OPTUNA_STATES = {
 
 def _open_storage(url: str) -> optuna.storages.RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    engine = {"connect_args": connect_arguments(url)}
+    is_file = url.startswith("sqlite")  # a server may have ended a connection since its last use
+    engine = {"connect_args": connect_arguments(url), "pool_pre_ping": not is_file}
     try:
         return optuna.storages.RDBStorage(url, engine_kwargs=engine)
     except (

@@ -119,6 +119,19 @@ def test_a_ledger_says_whether_trials_seem_to_be_missing(tmp_path):
     studies.close()
 
 
+def test_a_server_that_ends_its_connections_ends_no_sweep(postgres):
+    url = postgres.database("restarted")
+    studies = OptunaStudies(url, "tiny")
+    control = open_control(tiny_spec(sizes=(10,), seeds=(0,)), studies)
+    for _ in range(2):
+        run_all(control, at_most=2)
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'restarted'"
+        assert "t" in postgres.query("postgres", ended)
+    run_all(control)
+    assert control.num_trained == control.ledger.num_wanted
+    studies.close()
+
+
 def test_a_database_that_goes_away_while_a_sweep_runs_is_one_message_without_its_password(postgres):
     url = postgres.database("short_lived")
     studies = OptunaStudies(url, "tiny")

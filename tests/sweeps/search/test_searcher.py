@@ -457,6 +457,17 @@ def test_an_error_of_ours_stops_everything_and_is_kept_for_the_launcher(make):
     assert str(bridge.error) == "disk is full"
 
 
+def test_a_run_that_lost_its_place_to_another_driver_stops_at_the_next_step(make):
+    _, searcher, scheduler, bridge = make(tiny_spec(**SMALL))
+    searcher.suggest("a")
+    bridge.check = lambda: int("another driver")
+    assert scheduler.choose_trial_to_run(FakeTune(searcher, [])) is None
+    assert "another driver" in str(bridge.error)
+    assert searcher.suggest("b") == "FINISHED"
+    result = {PROGRESS: dump(Progress(epoch=1, num_epochs=3, value=0.5))}
+    assert scheduler.on_trial_result(None, FakeTrial("a"), result) == "STOP"
+
+
 def test_tune_can_pickle_its_plug_ins_without_what_they_hold(make, listen):
     _, searcher, scheduler, bridge = make(tiny_spec(**SMALL))
     for each in (searcher, scheduler, listen(bridge)):
