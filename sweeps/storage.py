@@ -111,13 +111,21 @@ def get_file(place: str, local: Path) -> None:
             os.utime(beside, ns=(info.mtime_ns, info.mtime_ns))
 
 
+def load_object(content: bytes) -> dict[str, Any]:
+    """The JSON object in a file's content; empty where it is damaged."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def read_object(file: Path) -> dict[str, Any]:
     """The JSON object in a local file; empty where there is none, or the file is damaged."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return load_object(file.read_bytes())
+    except OSError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def write_whole(file: Path, content: bytes) -> None:

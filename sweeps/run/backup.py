@@ -33,6 +33,7 @@ class Backup:
     Args:
         paths: Of the sweep; nothing happens where its storage is a folder.
         tell: Hears of a failure, from another thread too.
+        is_alone: Whether this is still the one driver; what another left is not copied over.
         interval_seconds: Pause between two looks for what changed.
     """
 
@@ -40,11 +41,13 @@ class Backup:
         self,
         paths: SweepPaths,
         tell: Callable[[str], None],
+        is_alone: Callable[[], bool] = lambda: True,
         *,
         interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
         self._paths = paths
         self._tell = tell
+        self._is_alone = is_alone
         self._interval_seconds = interval_seconds
         self._copied: dict[Path, Stamp] = {}
         self._theirs: Stamp | None = None
@@ -107,14 +110,18 @@ class Backup:
         yield self._paths.report_stamp
 
     def _copy(self, files: tuple[Path, ...]) -> None:
-        for file in files:
-            stamp = _stamp(file)
-            if stamp and self._copied.get(file) != stamp:
-                if file == self._paths.ledger_db:
-                    self._copy_ledger()
-                else:
-                    put_file(file, self._paths.shared(file))
-                self._copied[file] = stamp
+        stamps = {file: _stamp(file) for file in files}
+        changed = [
+            file for file in files if stamps[file] and self._copied.get(file) != stamps[file]
+        ]
+        if not changed or not self._is_alone():
+            return
+        for file in changed:
+            if file == self._paths.ledger_db:
+                self._copy_ledger()
+            else:
+                put_file(file, self._paths.shared(file))
+            self._copied[file] = stamps[file]
 
     def _copy_ledger(self) -> None:
         """Copy the ledger where nobody else has, since this run last looked.

@@ -12,10 +12,10 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
@@ -23,6 +23,8 @@ from filelock import FileLock, Timeout
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths
 from sweeps.storage import read_object
+
+OTHER = "another one"
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def driver_lock(paths: SweepPaths) -> Iterator[None]:
         paths.folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise busy(_named(owner), str(paths.folder)) from None
+        raise busy(named(read_object(owner)), str(paths.folder)) from None
     except OSError as error:
         raise StorageError(
             f"storage must be writable, found {paths.folder} ({error}): name another with --storage"
@@ -87,9 +89,9 @@ def has_driver(paths: SweepPaths) -> bool:
     return told["host"] != socket.gethostname() or psutil.pid_exists(told["process"])
 
 
-def _named(owner: Path) -> str:
-    told = read_object(owner)
-    return _driver(told["process"], told["host"]) if told else "another one"
+def named(told: Mapping[str, Any]) -> str:
+    """For people, the driver that a `driver.json` tells of."""
+    return _driver(told["process"], told["host"]) if {"host", "process"} <= told.keys() else OTHER
 
 
 def _driver(process: int, host: str) -> str:
@@ -105,6 +107,11 @@ class Standing:
     def lose(self, error: StorageError) -> None:
         """Another driver has taken the place of this one."""
         self._error = error
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another driver has taken the place of this one."""
+        return self._error is not None
 
     def check(self) -> None:
         """Go on where nobody has.

@@ -32,6 +32,7 @@ from sweeps.run.memory import MemoryPeak, MemoryWatch
 from sweeps.run.nodes import addresses
 from sweeps.run.own_ray import OwnRay
 from sweeps.run.prepare import prepare_context, pretrained_general
+from sweeps.run.presence import Presence
 from sweeps.run.probe import find_versions
 from sweeps.run.recovery import take_back
 from sweeps.run.session import RunSession, cost_of
@@ -101,6 +102,8 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         stack.enter_context(terminated_like_interrupt())
         watch = stack.enter_context(MemoryWatch())
         check_storage(paths)
+        standing = Standing()
+        presence = stack.enter_context(Presence(paths, listener.message, standing))
         take_back(paths, listener.message)
         seems_unfinished = check_ledger(paths, spec)
         _check_tracking(spec, paths, listener)
@@ -108,11 +111,10 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         context, tokens = prepare_context(spec, paths, listener)
         general = pretrained_general(spec, paths, listener)
         stack.enter_context(driver_lock(paths))
-        standing = Standing()
         stack.enter_context(ledger_lock(spec.ledger.url, spec.name, standing.lose))
         remove_leftovers(paths)
         stack.enter_context(temporary_files_in(paths.temporary))
-        stack.enter_context(Backup(paths, listener.message))
+        stack.enter_context(Backup(paths, listener.message, presence.look))
         session = RunSession(spec, paths, listener, tokens=tokens, general=general)
         stack.callback(session.close)
         session.train(

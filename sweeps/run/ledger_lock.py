@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeps.errors import StorageError
-from sweeps.run.driver import busy, this_driver
+from sweeps.run.driver import OTHER, busy, this_driver
 from sweeps.search.database import connect_arguments, unusable
 
 LOOK_SECONDS = 30.0
@@ -78,7 +78,7 @@ def _file_lock(url: str, sweep: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise busy("another one", str(file)) from None
+        raise busy(OTHER, str(file)) from None
     except OSError as error:
         raise unusable(url, error) from None
     try:
@@ -155,7 +155,7 @@ def _owner(connection: Connection, sweep: str) -> str | None:
     """Take the lock. Returns None where this connection has it, else who has."""
     if connection.execute(LOCK, {"sweep": sweep}).scalar_one():
         return None
-    return connection.execute(OWNER, {"sweep": sweep}).scalar() or "another one"
+    return connection.execute(OWNER, {"sweep": sweep}).scalar() or OTHER
 
 
 def _busy(owner: str, url: str) -> StorageError:
