@@ -13,12 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import ray
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune import tune
 from ray.tune.execution import tune_controller
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
+
+from sweeps.run.nodes import alive_nodes, label_of
+from sweeps.search.places import Place
 
 
 class ActorManager(RayActorManager):
@@ -40,6 +44,17 @@ class Controller(TuneController):
             self._resetting_trials.discard(trial)
         else:
             super()._trial_task_failure(trial, exception)
+
+
+def place_of(trial: Trial) -> Place | None:
+    """The node on which a trial's worker is; None where Ray does not say."""
+    try:
+        actor_id = trial.temporary_state.ray_actor._actor_id.hex()
+        node_id = ray._private.state.actors(actor_id)["Address"]["NodeID"]  # three milliseconds
+        node = next(node for node in alive_nodes(ray) if node["NodeID"] == node_id)
+    except Exception:  # nothing that a run should end by
+        return None
+    return Place(node=node_id, name=label_of(node))
 
 
 @contextmanager

@@ -174,7 +174,7 @@ def run_trials(
         KeyboardInterrupt: Ctrl-C or SIGTERM; Tune ends its workers first.
     """
     with open_ray(own_ray) as ray:
-        from sweeps.run.actors import lost_workers_end_nothing
+        from sweeps.run.actors import lost_workers_end_nothing, place_of
         from sweeps.run.checkpoints import left_checkpoints
         from sweeps.run.trial import make_trainable
         from sweeps.search.searcher import Bridge
@@ -191,6 +191,8 @@ def run_trials(
             max_neural=free.neural,
             left=left_checkpoints(paths.shared(paths.ray)),
             check=check,
+            place_of=None if cluster_address() is None else place_of,
+            tell=tell,
         )
         tuner = make_tuner(bridge, make_trainable(context, versions), paths, tell)
         with (

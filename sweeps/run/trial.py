@@ -26,6 +26,7 @@ from sweeps.run.pace import CheckpointPace
 from sweeps.run.probe import find_versions
 from sweeps.run.reporter import Reporter
 from sweeps.search.messages import (
+    AVOIDED,
     CHECKPOINT,
     CPUS,
     GPUS,
@@ -37,6 +38,8 @@ from sweeps.search.messages import (
 from sweeps.search.records import Outcome
 from sweeps.storage import check_place
 from ulm.regimes import Regime
+
+NODE_LABEL = "ray.io/node-id"  # every node has it
 
 Trainable = Callable[[dict[str, Any]], None]
 Versions = Mapping[str, str | None]
@@ -108,7 +111,10 @@ def resources_of(config: dict[str, Any]) -> Any:
     bundle = {"CPU": float(config.get(CPUS, 1))}
     if config.get(GPUS):
         bundle["GPU"] = float(config[GPUS])
-    return PlacementGroupFactory([bundle])
+    if not config.get(AVOIDED):
+        return PlacementGroupFactory([bundle])
+    elsewhere = {NODE_LABEL: f"!in({config[AVOIDED]})"}
+    return PlacementGroupFactory([bundle], bundle_label_selector=[elsewhere])
 
 
 def run_on_worker(config: dict[str, Any], context: TrialContext) -> None:

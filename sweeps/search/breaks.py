@@ -1,9 +1,9 @@
 """Breaks: trials that broke, how long each waits for its next attempt, and when none is worth one.
 
-Told what breaks and what ends, it says which trials are held back and why the run should end. What
-breaks a trial is often over a little later (storage that does not answer) or at another place (a
-GPU with a fault): an attempt made at once would meet it again. Where trials of several cells break
-for good in a row it is no fault of theirs: all the others would follow.
+Told what breaks and what ends, it says which trials are held back and whether others would break.
+What breaks a trial is often over a little later (storage that does not answer) or at another place
+(a GPU with a fault): an attempt made at once would meet it again. Where trials of several cells
+break for good in a row it is no fault of theirs: all the others would follow.
 """
 
 import time
@@ -40,7 +40,8 @@ class Breaks:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._held: dict[str, float] = {}  # trial → when it may go on
-        self._given_up: dict[str, str] = {}  # cell → why, since a trial last ended as it should
+        self._given_up: dict[str, str] = {}  # cell → trial, since one last ended as it should
+        self._given_up_since = 0.0
 
     @property
     def held(self) -> frozenset[str]:
@@ -65,15 +66,21 @@ class Breaks:
         """A trial finished, was pruned or diverged: a machine did with it what it should."""
         self._given_up.clear()
 
-    def gave_up(self, cell_id: str, reason: str) -> str | None:
-        """A trial broke for good. Returns why no other should be tried; None while some may be."""
+    def gave_up(self, trial_id: str, cell_id: str, reason: str) -> bool:
+        """A trial broke for good. Returns whether others would too: some of several cells did."""
         if reason in TOO_LARGE:
-            return None
-        self._given_up[cell_id] = reason
-        if len(self._given_up) < CELLS_IN_A_ROW:
-            return None
-        return (
-            f"trials must end somewhere, found {len(self._given_up)} of different cells in a row "
-            f"that broke at every attempt, the last one with: {reason}; mend that and run again: "
-            "what is recorded stays, and the trials that broke are asked again"
-        )
+            return False
+        if not self._given_up:
+            self._given_up_since = self._clock()
+        self._given_up[cell_id] = trial_id
+        return len(self._given_up) >= CELLS_IN_A_ROW
+
+    @property
+    def given_up(self) -> tuple[str, ...]:
+        """Trials of different cells that broke for good in a row."""
+        return tuple(self._given_up.values())
+
+    @property
+    def given_up_since(self) -> float:
+        """When the first of them did, in monotonic seconds."""
+        return self._given_up_since

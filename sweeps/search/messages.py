@@ -17,6 +17,8 @@ CHECKPOINT = "checkpoint"
 """Another, where an earlier run was stopped: the place of the checkpoint it left of this trial."""
 PARTS, HALVES = "parts", 2
 """Another, where memory did not suffice: parts that a batch is computed in."""
+AVOIDED = "avoided"
+"""Another, where nodes get no further trial: their ids, with commas between."""
 PROGRESS, OUTCOME, FAILURE = "progress", "outcome", "failure"
 """Keys of a trial's results: one of them, or of the next two, in each."""
 BROKEN, MISFIT = "broken", "misfit"

@@ -26,6 +26,7 @@ from sweeps.errors import ClusterError
 from sweeps.search.breaks import BOW_OUT_OF_MEMORY, OUT_OF_MEMORY, TOO_LONG, VANISHED, Breaks
 from sweeps.search.control import Control, NoRequest
 from sweeps.search.messages import (
+    AVOIDED,
     BROKEN,
     CHECKPOINT,
     CPUS,
@@ -44,6 +45,7 @@ from sweeps.search.messages import (
     load_outcome,
     load_progress,
 )
+from sweeps.search.places import Place, Places
 from sweeps.search.records import TrialKey
 from sweeps.spec.cells import Cell
 from sweeps.spec.values import SweepSpec
@@ -65,6 +67,8 @@ class Bridge:
         max_neural: How many of them may hold a GPU where the spec asks for one: all but `bow`.
         left: Places of checkpoints that earlier runs left, by `TrialKey.place`.
         check: Raises what must end the run at once; asked at every step.
+        place_of: The node on which a trial is; None where there is one alone.
+        tell: Hears which nodes get no further trial.
         clock: Monotonic seconds, for pauses between the attempts of a trial.
     """
 
@@ -77,6 +81,8 @@ class Bridge:
         max_neural: int,
         left: Mapping[str, str] = NOTHING_LEFT,
         check: Callable[[], None] = lambda: None,
+        place_of: Callable[[Trial], Place | None] | None = None,
+        tell: Callable[[str], None] = print,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.control = control
@@ -85,6 +91,8 @@ class Bridge:
         self.max_neural = max_neural
         self.left = left
         self.check = check
+        self.place_of = place_of
+        self.tell = tell
         self.error: Exception | None = None
         self.unfit: ClusterError | None = None
         self.keys: dict[str, TrialKey] = {}
@@ -94,6 +102,7 @@ class Bridge:
         self.reasons: dict[str, str] = {}
         self.overdue: set[str] = set()
         self.breaks = Breaks(clock)
+        self.places = Places(clock)
 
     @property
     def is_full(self) -> bool:
@@ -113,7 +122,16 @@ class Bridge:
         self.returning.pop(trial_id, None)
         self.overdue.discard(trial_id)
         self.breaks.release(trial_id)
+        self.places.left(trial_id)
         return self.keys.pop(trial_id, None)
+
+    def put_out(self, place: Place, reason: str) -> None:
+        """No further trial is put on a node; those that others have there go on."""
+        self.places.put_out(place)
+        self.tell(
+            f"{place.name} gets no further trial in this run: those of several cells broke there, "
+            f"none ended there, and others go on elsewhere; the last one with: {reason}"
+        )
 
     def guarded(self, act: Callable[[], Any], otherwise: Any) -> Any:
         """What `act` returns; after an error of ours `otherwise`, from then on."""
@@ -180,7 +198,9 @@ class SweepSearcher(Searcher):
         holds_gpus = request.cell.regime != Regime.BOW
         if holds_gpus:
             bridge.neural.add(trial_id)
+        avoided = bridge.places.avoided
         return {
+            **({AVOIDED: avoided} if avoided else {}),
             REQUEST: dump_request(request),
             CPUS: bridge.spec.resources.cpus,
             GPUS: bridge.spec.resources.gpus if holds_gpus else 0.0,
@@ -189,13 +209,18 @@ class SweepSearcher(Searcher):
 
     def _complete(self, trial_id: str, result: dict[str, Any], error: bool) -> None:
         bridge = self._bridge
+        if trial_id in bridge.keys and {OUTCOME, FAILURE, PROGRESS} & result.keys():
+            bridge.breaks.ended()
+            bridge.places.ended(trial_id, bridge.keys[trial_id].study.cell_id)
+        holds_gpu = trial_id in bridge.neural
         key = bridge.forget(trial_id)
         if key is None:
             return
-        if OUTCOME in result or FAILURE in result or PROGRESS in result:
-            bridge.breaks.ended()
         if error:
-            self._give_up(key, bridge.reasons.pop(trial_id, VANISHED))
+            reason = bridge.reasons.pop(trial_id, VANISHED)
+            bridge.control.give_up(key, reason)
+            if bridge.breaks.gave_up(trial_id, key.study.cell_id, reason):
+                self._blame(trial_id, reason, holds_gpu=holds_gpu)
         elif OUTCOME in result:
             bridge.control.finish(key, load_outcome(result[OUTCOME]))
         elif FAILURE in result:
@@ -210,12 +235,24 @@ class SweepSearcher(Searcher):
                 bridge.unfit = ClusterError(f"{reason}: run again, it is then put there anew")
             bridge.control.lose(key, reason)
 
-    def _give_up(self, key: TrialKey, reason: str) -> None:
-        bridge = self._bridge
-        bridge.control.give_up(key, reason)
-        fault = bridge.breaks.gave_up(key.study.cell_id, reason)
-        if fault is not None:
-            bridge.unfit = ClusterError(fault)
+    def _blame(self, trial_id: str, reason: str, *, holds_gpu: bool) -> None:
+        """Put out the nodes on which trials break, or end the run where no other is at work."""
+        bridge, given_up = self._bridge, self._bridge.breaks.given_up
+        suspects = bridge.places.suspects(
+            given_up, holds_gpu=holds_gpu, since=bridge.breaks.given_up_since
+        )
+        for place in suspects:
+            bridge.put_out(place, reason)
+        if suspects:
+            bridge.breaks.ended()
+            return
+        names = bridge.places.names(trial_id)
+        bridge.unfit = ClusterError(
+            f"trials must end somewhere, found {len(given_up)} of different cells in a row that "
+            f"broke at every attempt, the last one{f' on {names}' if names else ''} with: "
+            f"{reason}; mend that and run again: what is recorded stays, and the trials that broke "
+            "are asked again"
+        )
 
 
 class SweepCallback(Callback):
@@ -237,7 +274,7 @@ class SweepCallback(Callback):
         """A worker has it, for the first time or again."""
         self._bridge.waiting.discard(trial.trial_id)
         self._bridge.returning.pop(trial.trial_id, None)
-        self._tell(trial, self._bridge.control.begins)
+        self._tell(trial, lambda key: self._begins(trial, key))
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -249,6 +286,13 @@ class SweepCallback(Callback):
             bridge.returning[trial.trial_id] = trial
         reason = bridge.reasons.get(trial.trial_id, VANISHED)
         self._tell(trial, lambda key: bridge.control.waits(key, reason))
+
+    def _begins(self, trial: Trial, key: TrialKey) -> None:
+        bridge = self._bridge
+        bridge.control.begins(key)
+        if bridge.place_of is not None:
+            place, holds_gpu = bridge.place_of(trial), trial.trial_id in bridge.neural
+            bridge.places.began(trial.trial_id, place, holds_gpu=holds_gpu)
 
     def _tell(self, trial: Trial, event: Callable[[TrialKey], None]) -> None:
         key = self._bridge.keys.get(trial.trial_id)
@@ -303,17 +347,20 @@ class SweepScheduler(FIFOScheduler):
         bridge, reason = self._bridge, self._bridge.reasons.get(trial.trial_id, VANISHED)
         if trial.num_failures and trial.trial_id in bridge.keys:
             bridge.breaks.hold(trial.trial_id, trial.num_failures, reason)
-        if trial.trial_id in bridge.breaks.held:
             tune_controller._set_trial_status(trial, Trial.PAUSED)
 
     def _release(self, tune_controller: Any) -> None:
-        """Let go on what was held back for long enough."""
+        """Let go on what was held back for long enough, where it may go."""
         bridge = self._bridge
         if bridge.breaks.held and bridge.breaks.held == bridge.keys.keys():
             time.sleep(POLL_SECONDS)
         for trial_id, trial in bridge.returning.items():
             if trial.status == Trial.PAUSED and bridge.breaks.is_due(trial_id):
                 bridge.breaks.release(trial_id)
+                if trial.config.get(AVOIDED, "") != bridge.places.avoided:
+                    trial.config[AVOIDED] = bridge.places.avoided
+                    resources = trial.get_trainable_cls().default_resource_request(trial.config)
+                    trial.update_resources(resources)
                 tune_controller._set_trial_status(trial, Trial.PENDING)
 
     def _report(self, key: TrialKey, result: dict[str, Any]) -> bool:
@@ -349,6 +396,10 @@ class SweepScheduler(FIFOScheduler):
             elif reason == OUT_OF_MEMORY:
                 reason = BOW_OUT_OF_MEMORY
             self._bridge.reasons[trial.trial_id] = reason
+        broken = self._bridge.reasons.get(trial.trial_id, VANISHED)
+        place = self._bridge.places.broke(trial.trial_id, broken)
+        if place is not None:
+            self._bridge.put_out(place, broken)
 
 
 def _error_text(trial: Trial) -> str | None:

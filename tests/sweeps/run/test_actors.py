@@ -4,11 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 from ray.exceptions import ActorDiedError, ObjectLostError, OutOfMemoryError, RayActorError
-from ray.tune import tune
+from ray.tune import PlacementGroupFactory, tune
 from ray.tune.execution import tune_controller
 from ray.tune.experiment import Trial
 
-from sweeps.run.actors import ActorManager, Controller, lost_workers_end_nothing
+from sweeps.run.actors import ActorManager, Controller, lost_workers_end_nothing, place_of
+from sweeps.run.trial import resources_of
+from sweeps.search.messages import AVOIDED, CPUS
 
 pytestmark = pytest.mark.ray
 
@@ -66,3 +68,17 @@ def test_a_worker_lost_on_the_way_to_a_trial_is_heard_of_once(monkeypatch):
     assert not controller._resetting_trials, "another worker may get it"
     controller._trial_task_failure(trial, RayActorError())
     assert len(heard) == 2, "a later loss is another one"
+
+
+def test_a_trial_is_placed_on_no_node_that_is_out():
+    factory = resources_of({CPUS: 2, AVOIDED: "a,b"})
+    assert factory != resources_of({CPUS: 2}), "nor by a worker that Tune keeps for the next trial"
+    elsewhere = [{"ray.io/node-id": "!in(a,b)"}]
+    assert factory == PlacementGroupFactory([{"CPU": 2.0}], bundle_label_selector=elsewhere)
+
+
+def test_where_a_worker_is_may_be_unknown_and_ends_no_run():
+    trial = Trial("train", stub=True)
+    assert place_of(trial) is None
+    trial.temporary_state.ray_actor = SimpleNamespace(_actor_id=bytes(16))
+    assert place_of(trial) is None

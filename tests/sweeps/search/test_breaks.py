@@ -24,16 +24,16 @@ def test_the_first_loss_of_a_worker_holds_no_trial_back():
         breaks.release("b")
 
 
-def test_only_different_cells_in_a_row_end_a_run():
+def test_only_trials_of_different_cells_in_a_row_say_that_others_would_break():
     breaks = Breaks()
-    assert [breaks.gave_up("a", "IndexError: 3") for _ in range(9)] == [None] * 9
-    assert breaks.gave_up("b", "IndexError: 3") is None
+    assert not any(breaks.gave_up(str(trial), "a", "IndexError: 3") for trial in range(9))
+    assert not breaks.gave_up("10", "b", "IndexError: 3")
     breaks.ended()
-    assert [breaks.gave_up(cell, "IndexError: 3") for cell in "ab"] == [None] * 2
-    assert "IndexError: 4" in breaks.gave_up("c", "IndexError: 4")
+    assert [breaks.gave_up(f"of {cell}", cell, "IndexError: 3") for cell in "abc"] == [0, 0, 1]
+    assert breaks.given_up == ("of a", "of b", "of c")
 
 
-def test_trials_that_are_too_large_for_their_machines_end_no_run():
+def test_trials_that_are_too_large_for_their_machines_say_nothing_of_others():
     breaks = Breaks()
     for cell, reason in zip("abcd", (OUT_OF_MEMORY, TOO_LONG) * 2, strict=True):
-        assert breaks.gave_up(cell, reason) is None
+        assert not breaks.gave_up(f"of {cell}", cell, reason)

@@ -13,6 +13,7 @@ from simulation import (
 )
 
 from sweeps.search.messages import (
+    AVOIDED,
     BROKEN,
     CPUS,
     FAILURE,
@@ -316,6 +317,43 @@ def test_trials_of_three_cells_that_broke_for_good_in_a_row_end_the_run_with_the
         searcher.on_trial_complete(name, error=True)
     assert "broke at every attempt, the last one with: ValueError: no answer" in str(bridge.unfit)
     assert searcher.suggest("d") == "FINISHED"
+
+
+def test_a_node_with_a_fault_is_told_and_what_broke_there_goes_on_elsewhere(make, listen, failing):
+    from sweeps.search.places import Place
+
+    bad, good = (Place(node=name, name=name) for name in ("bad", "good"))
+    clock, told, where = Clock(), [], dict.fromkeys("abc", bad) | {"d": good}
+    spec = tiny_spec(regimes=(Regime.SCRATCH,), sizes=(10,), seeds=(0, 1, 2, 3))
+    _, searcher, scheduler, bridge = make(spec, clock=clock)
+    bridge.place_of, bridge.tell = lambda trial: where[trial.trial_id], told.append
+    trials = {name: failing(name, RAISED.format(1, "ECC error")) for name in "abcd"}
+    tune, callback = FakeTune(searcher, list(trials.values())), listen(bridge)
+    for name in "dabc":
+        searcher.suggest(name)
+        callback.on_trial_start(1, [], trials[name])
+    for name in "ab":
+        scheduler.on_trial_error(tune, trials[name])
+        searcher.on_trial_complete(name, error=True)
+    clock.now += 60.0
+    scheduler.on_trial_error(tune, trials["c"])
+    searcher.on_trial_complete("c", error=True)
+    assert bridge.unfit is None, "another node is at work"
+    assert told == [
+        "bad gets no further trial in this run: those of several cells broke there, none ended "
+        "there, and others go on elsewhere; the last one with: ValueError: ECC error"
+    ]
+    assert searcher.suggest("e")[AVOIDED] == "bad"
+    asked = []
+    trials["d"].num_failures = 1
+    trials["d"].get_trainable_cls = lambda: SimpleNamespace(default_resource_request=dict)
+    trials["d"].update_resources = asked.append
+    scheduler.on_trial_error(tune, trials["d"])
+    scheduler.on_trial_add(tune, trials["d"])
+    callback.on_trial_recover(2, [], trials["d"])
+    clock.now += 60.0
+    assert scheduler.choose_trial_to_run(tune) is trials["d"]
+    assert [config[AVOIDED] for config in asked] == ["bad"]
 
 
 @pytest.mark.parametrize(

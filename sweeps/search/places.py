@@ -1,0 +1,121 @@
+"""Places: on which node each trial is, and which nodes get no further trial (pure).
+
+A node with a fault breaks a trial in seconds and is free again at once: it would draw every trial
+of the sweep. It is put out on evidence that the trials are not at fault: some of several cells that
+broke there ended elsewhere, and none ended there meanwhile. What breaks every trial, as a storage
+that does not answer, or always the same, as a mistake in one regime, gives no such evidence.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from sweeps.search.breaks import CELLS_IN_A_ROW, TOO_LARGE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A node.
+
+    Args:
+        node: Ray's id of it.
+        name: For people.
+    """
+
+    node: str
+    name: str
+
+
+@dataclass(slots=True)
+class _Row:
+    """What broke on a node since a trial last ended there: trials, and cells that did elsewhere."""
+
+    trials: set[str] = field(default_factory=set)
+    cleared: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Stay:
+    place: Place
+    holds_gpu: bool
+    since: float
+
+
+class Places:
+    """The nodes of one run.
+
+    Args:
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._stays: dict[str, _Stay] = {}
+        self._rows: dict[str, _Row] = {}
+        self._broken_on: dict[str, dict[str, Place]] = {}  # trial → nodes
+        self._out: dict[str, Place] = {}
+
+    @property
+    def avoided(self) -> str:
+        """Ids of the nodes that are out, with commas between."""
+        return ",".join(sorted(self._out))
+
+    def began(self, trial_id: str, place: Place | None, *, holds_gpu: bool) -> None:
+        """A node has a trial; which one is not always known."""
+        if place is None:
+            self.left(trial_id)
+        else:
+            self._stays[trial_id] = _Stay(place=place, holds_gpu=holds_gpu, since=self._clock())
+
+    def left(self, trial_id: str) -> None:
+        """A trial is no longer on its node."""
+        self._stays.pop(trial_id, None)
+
+    def ended(self, trial_id: str, cell_id: str) -> None:
+        """A trial finished, was pruned or diverged, where it was last."""
+        stay = self._stays.get(trial_id)
+        if stay is None:
+            return
+        self._rows.pop(stay.place.node, None)
+        for row in self._rows.values():
+            if trial_id in row.trials:
+                row.cleared.add(cell_id)
+
+    def broke(self, trial_id: str, reason: str) -> Place | None:
+        """A trial broke where it was. Returns that node where it is to be put out."""
+        stay = self._stays.pop(trial_id, None)
+        if stay is None or reason in TOO_LARGE or stay.place.node in self._out:
+            return None
+        self._broken_on.setdefault(trial_id, {})[stay.place.node] = stay.place
+        row = self._rows.setdefault(stay.place.node, _Row())
+        row.trials.add(trial_id)
+        return stay.place if len(row.cleared) >= CELLS_IN_A_ROW else None
+
+    def suspects(
+        self, trial_ids: Iterable[str], *, holds_gpu: bool, since: float
+    ) -> tuple[Place, ...]:
+        """The nodes on which trials broke for good, where another of their kind is at work.
+
+        Args:
+            trial_ids: Those that broke.
+            holds_gpu: Of which kind.
+            since: Monotonic seconds: from before then the other has a trial that did not break.
+        """
+        nodes: dict[str, Place] = {}
+        for trial_id in trial_ids:
+            nodes |= self._broken_on.get(trial_id, {})
+        at_work = {
+            stay.place.node
+            for stay in self._stays.values()
+            if stay.holds_gpu == holds_gpu and stay.since < since
+        }
+        return tuple(nodes.values()) if at_work - nodes.keys() - self._out.keys() else ()
+
+    def put_out(self, place: Place) -> None:
+        """No further trial is put on a node."""
+        self._out[place.node] = place
+        self._rows.pop(place.node, None)
+
+    def names(self, trial_id: str) -> str:
+        """The nodes on which a trial broke, for people; empty where none is known."""
+        return ", ".join(place.name for place in self._broken_on.get(trial_id, {}).values())

@@ -1,0 +1,87 @@
+"""Which nodes get no further trial, and which keep theirs."""
+
+import pytest
+
+from sweeps.search.breaks import OUT_OF_MEMORY
+from sweeps.search.places import Place, Places
+
+BAD, GOOD = (Place(node=name, name=f"{name} (10.0.0.1)") for name in ("bad", "good"))
+ERROR = "RuntimeError: CUDA error: uncorrectable ECC error"
+
+
+@pytest.fixture
+def now():
+    return [0.0]
+
+
+@pytest.fixture
+def places(now):
+    return Places(lambda: now[0])
+
+
+def breaks(places, trial, place=BAD, reason=ERROR):
+    places.began(trial, place, holds_gpu=True)
+    return places.broke(trial, reason)
+
+
+def ends(places, trial, place=GOOD, cell=None):
+    places.began(trial, place, holds_gpu=True)
+    places.ended(trial, cell or f"cell of {trial}")
+    places.left(trial)
+
+
+def test_a_node_that_breaks_what_ends_elsewhere_is_put_out(places):
+    for trial in "abc":
+        assert breaks(places, trial) is None
+        ends(places, trial)
+    assert breaks(places, "d") is BAD
+    places.put_out(BAD)
+    assert places.avoided == "bad"
+    assert breaks(places, "e") is None, "told once"
+
+
+def test_trials_that_break_everywhere_put_no_node_out(places):
+    for _ in range(3):
+        for trial in "abcdef":
+            assert breaks(places, trial) is None
+            assert breaks(places, trial, GOOD) is None
+        ends(places, "g")
+
+
+def test_a_node_on_which_a_trial_ended_meanwhile_is_not_put_out(places):
+    for trial in "abcdef":
+        assert breaks(places, trial) is None
+        ends(places, trial)
+        ends(places, f"another {trial}", BAD)
+
+
+def test_trials_of_one_cell_or_too_large_ones_put_no_node_out(places):
+    for trial in "abcdef":
+        assert breaks(places, trial) is None
+        ends(places, trial, cell="a cell with a bug")
+    for trial in "ghijkl":
+        assert breaks(places, trial, reason=OUT_OF_MEMORY) is None
+        ends(places, trial)
+
+
+def test_nodes_are_suspected_only_where_another_of_their_kind_is_at_work_since_before(places, now):
+    def suspects(since=10.0, *, holds_gpu=True):
+        return places.suspects("abc", holds_gpu=holds_gpu, since=since)
+
+    for trial in "abc":
+        breaks(places, trial)
+    assert suspects() == (), "it is the only one"
+    places.began("d", GOOD, holds_gpu=True)
+    assert suspects() == (BAD,)
+    assert suspects(since=0.0) == (), "what has just begun may break too"
+    assert suspects(holds_gpu=False) == (), "it may have no room for these"
+    places.broke("d", ERROR)
+    assert suspects() == ()
+
+
+def test_a_trial_whose_node_is_not_known_is_held_against_none(places):
+    assert breaks(places, "a", None) is None
+    ends(places, "a")
+    assert places.names("a") == ""
+    breaks(places, "b")
+    assert places.names("b") == "bad (10.0.0.1)"
