@@ -46,9 +46,10 @@ TINY = Case(name="tiny", sizes=SMALL, words=2_000, reach=3.0, windows=1, floor=0
 LARGE_BATCH = 512
 BATCHES = (128, 256)
 REACH, FLOOR = 3.0, 0.4
+CLIP = 0.25  # imdb.yaml's
 LABELLED, SCORED = 512, 4096
 SEEDS = 4
-NAMES = ("step", "batches", "loss", "classifier", "sharing")
+NAMES = ("step", "clip", "batches", "loss", "classifier", "sharing")
 SHARED = (("language model", 4, 2), ("classifier", 1, 2), ("classifier", 1, 4))
 PRECISIONS: tuple[Literal["bf16", "fp32"], ...] = ("bf16", "fp32")
 
@@ -129,6 +130,22 @@ def step(
         f"{num_tokens / their_seconds:,.0f}; {shares[0]:.0%} of {rate / 1e12:.0f} TFLOP/s "
         f"(fastai {shares[1]:.0%}); {our_gib:.1f} GiB reserved against {their_gib:.1f}",
         reached=ratio.median >= REACH and (not floor or shares[0] >= FLOOR),
+    )
+
+
+def clip(case: Case, device: torch.device, windows: int) -> Row:
+    """What limiting the gradient's norm costs a step."""
+    words = made_up(case.words)
+    documents = drawn(words, BATCH * (BPTT * windows + 1), num_documents=20)
+    limited, free = (
+        our_epoch(case, documents, words, device, precision="bf16", clip=limit)
+        for limit in (CLIP, None)
+    )
+    return Row(
+        what=f"language-model step with clip {CLIP}, {case}, bf16, batch {BATCH} x {BPTT}",
+        against="ours without",
+        reach="stated",
+        measured=str(interleaved(limited, free, rounds=ROUNDS)),
     )
 
 
@@ -298,6 +315,8 @@ def rows(name: str, device: torch.device) -> Iterator[Row]:
             yield step(case, device, batch=BATCH, windows=40, precision="bf16")
             yield step(case, device, batch=LARGE_BATCH, windows=10, precision="bf16", floor=True)
             yield step(case, device, batch=BATCH, windows=20, precision="fp32")
+        case "clip":
+            yield clip(case, device, 1 if is_small else 40)
         case "batches":
             yield batches(case, device, 1 if is_small else 20)
         case "loss":

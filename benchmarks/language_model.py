@@ -137,6 +137,7 @@ def our_task(
     precision: Literal["fp32", "bf16"] = "fp32",
     dropout: float = DROPOUT,
     batch: int = BATCH,
+    clip: float | None = None,
     seed: int = 0,
 ) -> LanguageModelTask:
     """Our side, with random weights."""
@@ -144,7 +145,13 @@ def our_task(
         random_encoder(case.sizes, words, seed=seed), LANGUAGE_MODEL_DROPOUTS.scaled(dropout)
     )
     settings = LanguageModelSettings(
-        epochs=1, batch=batch, bptt=BPTT, learning_rate=RATE, dropout=dropout, precision=precision
+        epochs=1,
+        batch=batch,
+        bptt=BPTT,
+        learning_rate=RATE,
+        dropout=dropout,
+        clip=clip,
+        precision=precision,
     )
     return LanguageModelTask(
         model.to(device), documents, documents, settings, seed=seed, num_epochs=1, device=device
