@@ -72,7 +72,7 @@ def run(folder: Path) -> list[tuple[int, float, float | None, float]]:
     def run_trials(control: Control) -> None:
         from sweeps.run.launch import make_tuner
         from sweeps.run.trial import make_trainable
-        from sweeps.search.searcher import Bridge
+        from sweeps.search.bridge import Bridge
 
         bridge = Bridge(control, spec, max_total=1, max_neural=1)
         make_tuner(bridge, noting(make_trainable(context), notes), paths).fit()

@@ -147,7 +147,7 @@ def run(folder: Path, seeds: int) -> None:
     from sweeps.run.cluster import open_ray
     from sweeps.run.launch import make_tuner
     from sweeps.run.session import RunSession
-    from sweeps.search.searcher import Bridge
+    from sweeps.search.bridge import Bridge
 
     spec = load_spec(folder / "runs", seeds)
     paths = SweepPaths.of(spec)

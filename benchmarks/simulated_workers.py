@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeps.run.capacity import Slots
+from sweeps.search.bridge import Bridge
 from sweeps.search.control import Control
 from sweeps.search.messages import OUTCOME, PROGRESS, REQUEST, dump, load_request
 from sweeps.search.records import Outcome, Progress, TrialRequest
-from sweeps.search.searcher import Bridge, SweepCallback, SweepScheduler, SweepSearcher
+from sweeps.search.searcher import SweepCallback, SweepScheduler, SweepSearcher
 from sweeps.spec.cells import Stage
 from sweeps.spec.general import GeneralSpec
 from sweeps.spec.searches import BagOfWordsSearch, NeuralSearch, Range, SearchSpec

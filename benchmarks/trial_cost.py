@@ -89,9 +89,9 @@ def run_sweep(folder: Path, num_trials: int) -> tuple[list[Moment], Moment]:
     from sweeps.record.mlflow_recorder import MlflowRecorder
     from sweeps.record.store_process import StoreProcess
     from sweeps.run.launch import make_tuner
+    from sweeps.search.bridge import Bridge
     from sweeps.search.control import Control
     from sweeps.search.records import TrialRecord
-    from sweeps.search.searcher import Bridge
     from sweeps.search.studies import OptunaStudies
     from sweeps.spec.cells import make_cells
     from sweeps.spec.values import ResourceSpec

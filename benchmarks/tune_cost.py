@@ -60,8 +60,8 @@ def measure(seeds: int, num_epochs: int) -> dict[str, Any]:
     from sweeps.paths import SweepPaths
     from sweeps.record.recorder import ListRecorder
     from sweeps.run.launch import make_tuner
+    from sweeps.search.bridge import Bridge
     from sweeps.search.control import Control
-    from sweeps.search.searcher import Bridge
     from sweeps.search.suggestions import InMemoryStudies
     from sweeps.spec.cells import make_cells
     from sweeps.spec.values import ResourceSpec

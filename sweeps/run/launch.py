@@ -44,7 +44,7 @@ from sweeps.storage import check_storage
 
 if TYPE_CHECKING:
     from sweeps.run.trial import Trainable
-    from sweeps.search.searcher import Bridge
+    from sweeps.search.bridge import Bridge
 
 SLACK_TRIALS = 1_000  # repeated attempts; Tune wants a number
 
@@ -177,7 +177,7 @@ def run_trials(
         from sweeps.run.actors import lost_workers_end_nothing, place_of
         from sweeps.run.checkpoints import left_checkpoints
         from sweeps.run.trial import make_trainable
-        from sweeps.search.searcher import Bridge
+        from sweeps.search.bridge import Bridge
 
         versions = _required_versions(ray, paths)
         config = autoscaler_config(ray.get_runtime_context().gcs_address)

@@ -13,7 +13,7 @@ import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from sweeps.search.searcher import Bridge
+from sweeps.search.bridge import Bridge
 
 
 class HangCallback(Callback):

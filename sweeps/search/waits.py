@@ -11,7 +11,7 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from sweeps.search.searcher import Bridge
+from sweeps.search.bridge import Bridge
 
 MINUTES = 30  # a machine boots and installs in 5 to 10
 WHERE_TO_LOOK = (

@@ -29,7 +29,8 @@ class Told(Silence):
 
 def run(spec, context, before_trial):
     """Every trial of a sweep, one after another; returns its control and what it told."""
-    from sweeps.search.searcher import Bridge, SweepSearcher
+    from sweeps.search.bridge import Bridge
+    from sweeps.search.searcher import SweepSearcher
 
     cells, told = make_cells(spec), Told()
     recorder = ListRecorder(spec=spec, cells=cells)

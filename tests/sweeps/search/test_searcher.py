@@ -101,7 +101,8 @@ def failing(tmp_path):
 
 @pytest.fixture
 def make():
-    from sweeps.search.searcher import Bridge, SweepScheduler, SweepSearcher
+    from sweeps.search.bridge import Bridge
+    from sweeps.search.searcher import SweepScheduler, SweepSearcher
 
     def build(spec, *, max_total=4, max_neural=4, clock=None):
         control = open_control(spec, InMemoryStudies(), clock=clock)
@@ -367,7 +368,8 @@ def test_a_node_with_a_fault_is_told_and_what_broke_there_goes_on_elsewhere(make
 def test_an_error_in_a_trial_is_told_once_with_the_trial_and_its_cause(
     listen, failing, errors, reason
 ):
-    from sweeps.search.searcher import Bridge, SweepScheduler, SweepSearcher
+    from sweeps.search.bridge import Bridge
+    from sweeps.search.searcher import SweepScheduler, SweepSearcher
 
     listener, spec = SilentListener(), tiny_spec(**SMALL)
     control = open_control(spec, InMemoryStudies(), listener=listener)
