@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ulm.errors import UlmError, require_at_least
 from ulm.model.decoder import decoder_loss, decoder_score
-from ulm.model.lstm import LayerState, run_lstm
+from ulm.model.lstm import LayerState, LayerWeights, run_lstm
 from ulm.text.vocabulary import PADDING
 
 State = list[LayerState]
@@ -183,7 +183,11 @@ class AwdLstm(nn.Module):
         ]
 
     def forward(
-        self, ids_BT: Tensor, state: State, masks: Masks | None = None
+        self,
+        ids_BT: Tensor,
+        state: State,
+        masks: Masks | None = None,
+        weights: list[LayerWeights] | None = None,
     ) -> tuple[Tensor, State]:
         """Runs one window.
 
@@ -191,18 +195,19 @@ class AwdLstm(nn.Module):
             ids_BT: Word ids, [B, T].
             state: State after the window before.
             masks: Dropout; drawn here where None.
+            weights: What `layer_weights` made of these masks, for several windows; made here
+                where None.
 
         Returns:
             Outputs of the last layer [B, T, E], and the state after this window, detached:
             gradients do not cross windows.
         """
         masks = masks or self.draw_masks(len(ids_BT))
+        weights = weights or self.layer_weights(masks, len(ids_BT))
         x = _masked(self._embed(ids_BT, masks.words), masks.inputs)
         after: State = []
-        for layer, before, weights, hidden in zip(
-            self.layers, state, masks.weights, [*masks.hidden, None], strict=True
-        ):
-            x, new = run_lstm(layer, x, before, weights)
+        for layer, before, hidden in zip(weights, state, [*masks.hidden, None], strict=True):
+            x, new = run_lstm(layer, x, before)
             after.append((new[0].detach(), new[1].detach()))
             x = _masked(x, hidden)
         return x, after
@@ -235,6 +240,13 @@ class AwdLstm(nn.Module):
         return Masks(
             words=words, inputs=inputs, weights=shared.weights if shared else weights, hidden=hidden
         )
+
+    def layer_weights(self, masks: Masks, rows: int) -> list[LayerWeights]:
+        """Weights of the layers, dropped, for windows of at most so many sequences."""
+        return [
+            LayerWeights(layer, mask, rows)
+            for layer, mask in zip(self.layers, masks.weights, strict=True)
+        ]
 
     def _embed(self, ids_BT: Tensor, mask_V1: Tensor | None) -> Tensor:
         embedding = self.embedding

@@ -123,9 +123,15 @@ class TextClassifier(nn.Module):
         return concat_pool(out_BTE, real_BT, starts_B + lengths_B - 1 - first)
 
     def encode(self, ids_BT: Tensor, lengths: list[int]) -> tuple[Tensor, int]:
-        """Outputs of the windows that are pooled, and the position of their first."""
+        """Outputs of the windows that are pooled, and the position of their first.
+
+        Masks of words and of recurrent weights are those of the whole batch, where fastai draws
+        them for each window; those of units are drawn for each window.
+        """
         batch, width = ids_BT.shape
         starts = [(width - n) // self.bptt * self.bptt for n in lengths]
+        shared = self.encoder.draw_masks(1)
+        weights = self.encoder.layer_weights(shared, batch)
         state = self.encoder.initial_state(0)
         outs: list[Tensor] = []
         first = 0
@@ -133,12 +139,13 @@ class TextClassifier(nn.Module):
             rows = sum(start <= begin for start in starts)
             state = _grow(state, rows)
             window = ids_BT[:rows, begin : begin + self.bptt]
+            masks = self.encoder.draw_masks(rows, shared=shared)
             if width - begin > self.maximum_tokens:
                 with torch.no_grad():
-                    _, state = self.encoder(window, state)
+                    _, state = self.encoder(window, state, masks, weights)
                 first = begin + self.bptt
                 continue
-            out, state = self.encoder(window, state)
+            out, state = self.encoder(window, state, masks, weights)
             outs.append(F.pad(out, (0, 0, 0, 0, 0, batch - rows)))
         return torch.cat(outs, 1), first
 

@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -129,11 +129,11 @@ class TokenArray:
     folder: Path
     name: str
     fingerprint: str
-    types: tuple[str, ...]
-    ids: NDArray[np.unsignedinteger]
-    offsets: NDArray[np.int64]
-    parts: NDArray[np.uint8]
-    labels: NDArray[np.int16]
+    types: tuple[str, ...] = field(repr=False)
+    ids: NDArray[np.unsignedinteger] = field(repr=False)
+    offsets: NDArray[np.int64] = field(repr=False)
+    parts: NDArray[np.uint8] = field(repr=False)
+    labels: NDArray[np.int16] = field(repr=False)
     label_names: tuple[str, ...]
     num_dropped: int
     cost: TokenCost

@@ -7,8 +7,8 @@ window after the other, without gradients and as one graph, gives the state each
 all windows are rows of one batch: an LSTM layer takes less than twice as long with 512 rows as with
 32 (benchmarks/results_h200_202611.md). Going backward window by window would cost many times that.
 
-Equal to `TextClassifier`'s own pass, but that the masks of words and of recurrent weights are drawn
-for a batch and not for each window; those of units are drawn for each window.
+Equal to `TextClassifier`'s own pass, masks included: those of words and of recurrent weights are
+drawn for a batch, those of units for each window.
 """
 
 import torch

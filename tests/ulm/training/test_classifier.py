@@ -73,8 +73,8 @@ def _train(**changes):
 
 
 def test_a_classifier_learns_words_that_decide():
-    patient = replace(SETTINGS, learning_rate=2e-3, epochs=30)  # 0.99 or more with seeds 3 to 8
-    trained = _train(num_documents=64, settings=patient)
+    patient = replace(SETTINGS, learning_rate=2e-3, epochs=30)
+    trained = _train(num_documents=64, settings=patient, seed=4)  # 48 of 50 seeds: 0.95 or more
     documents, labels = opinions(100, seed=9)
     assert (trained.predict(documents).argmax(1) == labels).mean() > 0.9
 
