@@ -116,7 +116,8 @@ class LanguageModelSpec:
             with it at 500 reviews, 52.6 % without, for 3 % of a step on a GPU (EXPERIMENTS.md).
         precision: `fp32` (LSTMs on a GPU in TF32, as torch's default is), or `bf16` where the
             hardware has it; that of the classifiers too. A CPU trains faster in it where its
-            products are: AMD's Zen 5 does, an Intel without AMX does not (benchmarks/).
+            products are: AMD's Zen 5 does, an Intel without AMX does not (benchmarks/); LSTM
+            layers too small to gain stay in fp32 there.
     """
 
     epochs: int = 8
