@@ -112,8 +112,8 @@ class LanguageModelSpec:
         dropout: Multiplier of ULMFiT's dropouts (fastai's `drop_mult`).
         weight_decay: AdamW's decoupled weight decay.
         clip: Largest norm of a step's gradient; null, as in fastai's learner, for no limit. 0.25,
-            as AWD-LSTM's authors had, keeps full-size models of little text from stumbling: 66.5 %
-            with it at 500 reviews, 52.6 % without, for 3 % of a step on a GPU (EXPERIMENTS.md).
+            as AWD-LSTM's authors had, kept full-size models of little text from stumbling: 66.5 %
+            at 500 reviews where one without had 52.6, for 3 % of a step on a GPU (EXPERIMENTS.md).
         precision: `fp32` (LSTMs on a GPU in TF32, as torch's default is), or `bf16` where the
             hardware has it; that of the classifiers too. A CPU trains faster in it where its
             products are: AMD's Zen 5 does, an Intel without AMX does not (benchmarks/); LSTM
