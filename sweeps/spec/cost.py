@@ -17,6 +17,7 @@ from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import CorpusVolume, Volumes, published_volumes
 from ulm.regimes import Regime
 from ulm.text.subsets import VALIDATION_STRIDE
+from ulm.training.batches import num_batches
 from ulm.training.schedules import epochs_for
 
 BOW_TOKENS_PER_SECOND = 1.8e6  # TF-IDF (1, 2): 25,000 reviews in 4 s
@@ -123,7 +124,7 @@ def classifier_epochs(spec: SweepSpec) -> int:
     return epochs_for(
         epochs=shape.epochs,
         minimum_steps=shape.minimum_steps,
-        steps_per_epoch=max(1, spec.labels.train // shape.batch),
+        steps_per_epoch=num_batches(spec.labels.train, batch=shape.batch),
     )
 
 
@@ -133,7 +134,7 @@ def _classifier_load(spec: SweepSpec, stage: Stage, volumes: Volumes) -> TrialLo
     train, rounds = _num_searched_on(spec), labels.folds or 1
     if stage is Stage.FINAL:
         train, rounds = labels.train, shape.ensemble
-    steps_per_epoch = max(1, train // shape.batch)
+    steps_per_epoch = num_batches(train, batch=shape.batch)
     epochs = classifier_epochs(spec)
     tokens = rounds * epochs * int(train * length)
     scored = rounds * epochs * (labels.train - train) * length

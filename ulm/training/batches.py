@@ -92,6 +92,12 @@ def split_batches(order: NDArray[np.int64], batch: int) -> list[NDArray[np.int64
     return np.split(order, cuts)
 
 
+def num_batches(num_documents: int, *, batch: int) -> int:
+    """Batches, i.e. optimiser steps, of one pass over labelled documents."""
+    whole, left = divmod(num_documents, batch)
+    return max(1, whole + (left > 1))
+
+
 def by_length(
     lengths: NDArray[np.int64], *, batch: int, tokens: int = 2**15
 ) -> Iterator[NDArray[np.int64]]:

@@ -25,7 +25,7 @@ from ulm.model.text_classifier import PoolingHead, TextClassifier
 from ulm.seeding import seed_for
 from ulm.text.tokens import Documents
 from ulm.training.accumulation import scores_in_parts
-from ulm.training.batches import bucketed, by_length, pad_documents
+from ulm.training.batches import bucketed, by_length, num_batches, pad_documents
 from ulm.training.epochs import Epoch, TrainingSummary, Validation, run_epochs
 from ulm.training.listener import EpochListener, EpochReport
 from ulm.training.optimizer import GroupedAdamW
@@ -192,7 +192,7 @@ class ClassifierTask:
         self.num_epochs = epochs_for(
             epochs=settings.epochs,
             minimum_steps=settings.minimum_steps,
-            steps_per_epoch=max(1, len(train) // settings.batch),
+            steps_per_epoch=num_batches(len(train), batch=settings.batch),
         )
         self.device = device
         groups = model.layer_groups()

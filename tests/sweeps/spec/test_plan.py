@@ -209,8 +209,8 @@ def test_a_search_trains_for_the_epochs_of_final_on_fewer_labels(imdb):
         trial_load(spec, cell_of(spec, "scratch"), stage)
         for stage in (Stage.CLASSIFIER, Stage.FINAL)
     )
-    assert classifier_epochs(spec) == 34
-    assert (search.steps, final.steps) == (34 * 4, 34 * 6 * shape.ensemble)
+    assert classifier_epochs(spec) == 29
+    assert (search.steps, final.steps) == (29 * 5, 29 * 7 * shape.ensemble)
 
 
 def test_a_budget_that_ends_before_the_sweep_is_warned_of(imdb):

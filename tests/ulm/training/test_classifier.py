@@ -79,6 +79,13 @@ def test_a_classifier_learns_words_that_decide():
     assert (trained.predict(documents).argmax(1) == labels).mean() > 0.9
 
 
+def test_a_minimum_of_steps_is_reached_and_no_epoch_more():
+    # 12 documents, batches of 8 and 4: two steps an epoch
+    settings = replace(SETTINGS, epochs=1, minimum_steps=10)
+    trained = _train(num_documents=12, settings=settings, validation=None)
+    assert (trained.summary.epochs, trained.summary.steps) == (5, 10)
+
+
 def test_no_documents_have_no_scores_and_too_few_are_refused():
     none = opinions(4, seed=1)[0].take(np.array([], dtype=np.int64))
     assert _train(listener=_StopsAfter(1)).predict(none).shape == (0, 2)

@@ -10,7 +10,7 @@ from ulm.errors import UlmError
 from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS
 from ulm.model.encoder import build_language_model, random_encoder
 from ulm.text.tokens import Documents
-from ulm.training.batches import bucketed, num_windows, stream
+from ulm.training.batches import bucketed, num_batches, num_windows, split_batches, stream
 from ulm.training.language_model import (
     LanguageModelSettings,
     LanguageModelTask,
@@ -157,6 +157,11 @@ def test_buckets_hold_every_document_once_and_never_one_alone(number):
     assert min(map(len, batches)) > 1
     for rows in batches:
         assert list(lengths[rows]) == sorted(lengths[rows], reverse=True)
+
+
+@pytest.mark.parametrize("number", range(1, 30))
+def test_batches_are_counted_as_they_are_cut(number):
+    assert num_batches(number, batch=8) == len(split_batches(np.arange(number), 8))
 
 
 def test_settings_that_can_not_train_are_refused():
