@@ -16,7 +16,7 @@ import yaml
 
 from sweeps.errors import SpecError
 from sweeps.passwords import without_password
-from sweeps.spec.meaning import JSON, to_json
+from sweeps.spec.meaning import ADDED, JSON, to_json
 from sweeps.spec.reader import SpecReader
 from sweeps.spec.searches import Range
 from sweeps.spec.values import SweepSpec
@@ -156,7 +156,9 @@ def load_recorded(file: Path) -> SweepSpec:
 
 
 def spec_from_json(text: str, name: str = "spec.json") -> SweepSpec:
-    """Read what `spec_to_json` wrote.
+    """Read what `spec_to_json` wrote, in earlier versions too.
+
+    A key that came later has the value that all had before it came.
 
     Args:
         text: The JSON.
@@ -165,4 +167,5 @@ def spec_from_json(text: str, name: str = "spec.json") -> SweepSpec:
     Raises:
         SpecError: It is no spec of this version.
     """
-    return _read(text, name, Path.cwd(), {}, {})
+    before = {key: json.dumps(value) for key, value in ADDED.items()}
+    return _read(text, name, Path.cwd(), {}, before)

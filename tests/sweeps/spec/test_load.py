@@ -1,3 +1,4 @@
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -270,6 +271,13 @@ def test_a_wrong_override_is_placed_on_the_command_line(write):
 def test_json_gives_an_equal_spec(write):
     spec = load_spec(write(GOOD), {"corpus": "{kind: csv, path: my.csv}", "budget.hours": "1e-05"})
     assert spec_from_json(spec_to_json(spec)) == spec
+
+
+def test_a_key_that_came_after_a_sweep_was_recorded_has_the_value_all_had_before():
+    said = json.loads(spec_to_json(load_spec("imdb")))
+    assert spec_from_json(json.dumps(said)).language_model.clip == 0.25
+    del said["language_model"]["clip"]
+    assert spec_from_json(json.dumps(said)).language_model.clip is None
 
 
 def test_json_of_another_version_is_refused_with_its_key():
