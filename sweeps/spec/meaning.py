@@ -131,6 +131,10 @@ def digest(spec: SweepSpec) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _said(value: JSON) -> str:
+    return "null" if value is None else repr(value)
+
+
 def _explained(key: str) -> str:
     return " (a fingerprint of what it holds, wherever it lies)" if key in CONTENT else ""
 
@@ -143,7 +147,7 @@ def check_meaning(recorded: Mapping[str, JSON], now: Mapping[str, JSON], name: s
     """
     both = recorded.keys() & now.keys()
     changed = [
-        f"  {key}: recorded {recorded.get(key)!r}, now {now.get(key)!r}{_explained(key)}"
+        f"  {key}: recorded {_said(recorded.get(key))}, now {_said(now.get(key))}{_explained(key)}"
         for key in sorted({*recorded, *now})
         if recorded.get(key) != now.get(key) and (key in both or key not in CONTENT)
     ]
