@@ -93,23 +93,32 @@ class Places:
 
     def suspects(
         self, trial_ids: Iterable[str], *, holds_gpu: bool, since: float
-    ) -> tuple[Place, ...]:
-        """The nodes on which trials broke for good, where another of their kind is at work.
+    ) -> tuple[Place, ...] | None:
+        """The nodes on which trials broke for good while another of their kind is at work.
+
+        One that is at work itself does what it should: where all of them are, the trials are at
+        fault, and neither a node is put out nor need the run end.
 
         Args:
             trial_ids: Those that broke.
             holds_gpu: Of which kind.
-            since: Monotonic seconds: from before then the other has a trial that did not break.
+            since: Monotonic seconds: a node at work has a trial from before then.
+
+        Returns:
+            None where no node is at work: then nothing speaks for any of them.
         """
-        nodes: dict[str, Place] = {}
-        for trial_id in trial_ids:
-            nodes |= self._broken_on.get(trial_id, {})
         at_work = {
             stay.place.node
             for stay in self._stays.values()
             if stay.holds_gpu == holds_gpu and stay.since < since
-        }
-        return tuple(nodes.values()) if at_work - nodes.keys() - self._out.keys() else ()
+        } - self._out.keys()
+        if not at_work:
+            return None
+        nodes: dict[str, Place] = {}
+        for trial_id in trial_ids:
+            nodes |= self._broken_on.get(trial_id, {})
+        spared = at_work | self._out.keys()
+        return tuple(place for node, place in nodes.items() if node not in spared)
 
     def put_out(self, place: Place) -> None:
         """No further trial is put on a node."""

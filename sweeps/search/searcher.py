@@ -146,14 +146,14 @@ class SweepSearcher(Searcher):
             bridge.control.lose(key, reason)
 
     def _blame(self, trial_id: str, reason: str, *, holds_gpu: bool) -> None:
-        """Put out the nodes on which trials break, or end the run where no other is at work."""
+        """Put out nodes on which trials break, or end the run where none is at work on others."""
         bridge, breaks = self._bridge, self._bridge.breaks
         suspects = bridge.places.suspects(
             breaks.given_up.values(), holds_gpu=holds_gpu, since=breaks.given_up_since
         )
-        for place in suspects:
-            bridge.put_out(place, reason)
-        if suspects:
+        if suspects is not None:
+            for place in suspects:
+                bridge.put_out(place, reason)
             breaks.ended()
             return
         names = bridge.places.names(trial_id)

@@ -70,13 +70,27 @@ def test_nodes_are_suspected_only_where_another_of_their_kind_is_at_work_since_b
 
     for trial in "abc":
         breaks(places, trial)
-    assert suspects() == (), "it is the only one"
+    assert suspects() is None, "it is the only one"
     places.began("d", GOOD, holds_gpu=True)
     assert suspects() == (BAD,)
-    assert suspects(since=0.0) == (), "what has just begun may break too"
-    assert suspects(holds_gpu=False) == (), "it may have no room for these"
+    assert suspects(since=0.0) is None, "what has just begun may break too"
+    assert suspects(holds_gpu=False) is None, "it may have no room for these"
     places.broke("d", ERROR)
-    assert suspects() == ()
+    assert suspects() is None
+
+
+def test_nodes_at_work_on_something_else_are_not_suspected_of_what_broke_there(places):
+    nodes = [Place(node=name, name=name) for name in "ABCD"]
+    for node in nodes:
+        places.began(f"an hour on {node.name}", node, holds_gpu=True)
+    for trial in "abc":
+        for node in nodes[:3]:
+            breaks(places, trial, node)
+    assert places.suspects("abc", holds_gpu=True, since=10.0) == ()
+    places.left("an hour on B")
+    assert places.suspects("abc", holds_gpu=True, since=10.0) == (nodes[1],)
+    places.put_out(nodes[1])
+    assert places.suspects("abc", holds_gpu=True, since=10.0) == (), "told once"
 
 
 def test_a_trial_whose_node_is_not_known_is_held_against_none(places):
