@@ -6,6 +6,7 @@ broke there ended elsewhere, and none ended there meanwhile. What breaks every t
 that does not answer, or always the same, as a mistake in one regime, gives no such evidence.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -82,14 +83,19 @@ class Places:
                 row.cleared.add(cell_id)
 
     def broke(self, trial_id: str, reason: str) -> Place | None:
-        """A trial broke where it was. Returns that node where it is to be put out."""
+        """A trial broke where it was. Returns that node where it is to be put out.
+
+        Never where no other has a trial of its kind: the last one would leave none for the rest.
+        """
         stay = self._stays.pop(trial_id, None)
         if stay is None or reason in TOO_LARGE or stay.place.node in self._out:
             return None
         self._broken_on.setdefault(trial_id, {})[stay.place.node] = stay.place
         row = self._rows.setdefault(stay.place.node, _Row())
         row.trials.add(trial_id)
-        return stay.place if len(row.cleared) >= CELLS_IN_A_ROW else None
+        is_at_fault = len(row.cleared) >= CELLS_IN_A_ROW
+        is_last = not self._at_work(holds_gpu=stay.holds_gpu) - {stay.place.node}
+        return stay.place if is_at_fault and not is_last else None
 
     def suspects(
         self, trial_ids: Iterable[str], *, holds_gpu: bool, since: float
@@ -107,11 +113,7 @@ class Places:
         Returns:
             None where no node is at work: then nothing speaks for any of them.
         """
-        at_work = {
-            stay.place.node
-            for stay in self._stays.values()
-            if stay.holds_gpu == holds_gpu and stay.since < since
-        } - self._out.keys()
+        at_work = self._at_work(holds_gpu=holds_gpu, since=since)
         if not at_work:
             return None
         nodes: dict[str, Place] = {}
@@ -128,3 +130,11 @@ class Places:
     def names(self, trial_id: str) -> str:
         """The nodes on which a trial broke, for people; empty where none is known."""
         return ", ".join(place.name for place in self._broken_on.get(trial_id, {}).values())
+
+    def _at_work(self, *, holds_gpu: bool, since: float = math.inf) -> set[str]:
+        """The nodes, of those not out, that have a trial of a kind from before a time."""
+        return {
+            stay.place.node
+            for stay in self._stays.values()
+            if stay.holds_gpu == holds_gpu and stay.since < since
+        } - self._out.keys()
