@@ -1,9 +1,11 @@
-"""Places: on which node each trial is, and which nodes get no further trial (pure).
+"""Places: on which node each trial is, and which nodes are put out (pure).
 
 A node with a fault breaks a trial in seconds and is free again at once: it would draw every trial
-of the sweep. It is put out on evidence that the trials are not at fault: some of several cells that
-broke there ended elsewhere, and none ended there meanwhile. What breaks every trial, as a storage
-that does not answer, or always the same, as a mistake in one regime, gives no such evidence.
+of the sweep. It is put out in two cases. `broke`: trials of several cells that broke there ended
+elsewhere, and none ended there meanwhile; what breaks every trial, as a storage that does not
+answer, or always the same, as a mistake in one regime, gives no such evidence. `suspects`: trials
+of several cells in a row broke for good, some of them there, where nothing else is at work, while
+another node is at work; that is weaker, but waiting for more would cost the sweep its trials.
 """
 
 import math
@@ -123,7 +125,7 @@ class Places:
         return tuple(place for node, place in nodes.items() if node not in spared)
 
     def put_out(self, place: Place) -> None:
-        """No further trial is put on a node."""
+        """No trial that is asked or repeated from now on is put on a node."""
         self._out[place.node] = place
         self._rows.pop(place.node, None)
 

@@ -341,8 +341,9 @@ def test_a_node_with_a_fault_is_told_and_what_broke_there_goes_on_elsewhere(make
     searcher.on_trial_complete("c", error=True)
     assert bridge.unfit is None, "another node is at work"
     assert told == [
-        "bad gets no further trial in this run: those of several cells broke there, none ended "
-        "there, and others go on elsewhere; the last one with: ValueError: ECC error"
+        "bad gets no trial that this run asks or repeats from now on: those of several cells broke "
+        "there, none ended there, and others go on elsewhere; the last one with: ValueError: ECC "
+        "error"
     ]
     assert searcher.suggest("e")[AVOIDED] == "bad"
     asked = []
