@@ -74,7 +74,7 @@ class SweepSearcher(Searcher):
         return True
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
-        """The limit is held here, so that Tune needs no wrapper."""
+        """The limit is held here; Tune's ConcurrencyLimiter then only passes calls on."""
         self._bridge.max_total = max_concurrent
         return True
 
