@@ -62,7 +62,8 @@ def read_bytes(place: str) -> bytes:
     """Content of a small file.
 
     Raises:
-        OSError: There is none, or it can not be read.
+        FileNotFoundError: There is none.
+        OSError: It can not be read.
     """
     files, path = open_place(place)
     with files.open_input_stream(path) as stream:

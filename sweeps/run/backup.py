@@ -2,8 +2,9 @@
 
 Files that changed go out every few seconds on a thread of their own, and once more at the end with
 the report: a lost head costs seconds. The ledger is copied through SQLite's backup, so that a copy
-is whole while trials are being recorded. Nothing here raises into training: a failure is told
-once. A copy that another machine has written meanwhile is left alone.
+is whole while trials are being recorded. Nothing here raises into training: a failure is told, and
+not again before a copy succeeded. Where another machine has copied its ledger meanwhile, nothing of
+this one is copied over it, nor over the small files beside it.
 """
 
 import sqlite3
@@ -116,6 +117,7 @@ class Backup:
         ]
         if not changed or not self._is_alone():
             return
+        self._require_ours()
         for file in changed:
             if file == self._paths.ledger_db:
                 self._copy_ledger()
@@ -123,20 +125,22 @@ class Backup:
                 put_file(file, self._paths.shared(file))
             self._copied[file] = stamps[file]
 
-    def _copy_ledger(self) -> None:
-        """Copy the ledger where nobody else has, since this run last looked.
+    def _require_ours(self) -> None:
+        """Look whether nobody else has copied a ledger since this run last looked.
 
         Raises:
             StorageError: Another machine has.
         """
-        ledger = self._paths.ledger_db
         if self._theirs is None:
             self._look()
         if self._on_storage() != self._theirs:
             raise StorageError(
-                f"another machine has written {self._paths.shared(ledger)} meanwhile: stop one of "
-                "the two; what this one records stays on its own disk"
+                f"another machine has written {self._paths.shared(self._paths.ledger_db)} "
+                "meanwhile: stop one of the two; what this one records stays on its own disk"
             )
+
+    def _copy_ledger(self) -> None:
+        ledger = self._paths.ledger_db
         with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
             copy = Path(folder) / ledger.name
             with closing(sqlite3.connect(ledger)) as source, closing(sqlite3.connect(copy)) as to:

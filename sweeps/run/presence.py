@@ -20,7 +20,7 @@ from pyarrow import ArrowException
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths
 from sweeps.run.driver import Standing, busy, named
-from sweeps.storage import info_of, load_object, put_bytes, read_bytes, remove_file, unreadable
+from sweeps.storage import load_object, put_bytes, read_bytes, remove_file, unreadable
 
 INTERVAL_SECONDS = 5.0
 PATIENCE_SECONDS = 60.0
@@ -121,7 +121,10 @@ class Presence:
                 continue
 
     def _read(self) -> bytes | None:
-        return None if info_of(self._place) is None else read_bytes(self._place)
+        try:
+            return read_bytes(self._place)
+        except FileNotFoundError:  # a look beforehand would leave it time to go
+            return None
 
     def _write(self) -> None:
         self._count += 1

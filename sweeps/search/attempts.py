@@ -168,8 +168,8 @@ class Attempts:
             encoder: Its store key.
 
         Returns:
-            Whether it is trained again; not where it came from outside, or was lost `spec.retries`
-            times in this run already: its store is no place to keep it.
+            Whether it is trained again; not where it came from outside, or was lost in this run
+            more than `spec.retries` times before: its store is no place to keep it.
         """
         records = [
             record
@@ -234,7 +234,7 @@ class Attempts:
         self._changed.add(record.key.study.cell_id)
 
     def _update(self, record: TrialRecord) -> None:
-        """Keep more of a trial that decides nothing anew: epochs and waits."""
+        """Keep what is known of a trial now; `_put` where that decides anew what comes next."""
         latest = self._studies[record.key.study].latest
         known = latest.get(record.key.number)
         if known is not None:

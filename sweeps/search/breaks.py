@@ -40,8 +40,10 @@ class Breaks:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._held: dict[str, float] = {}  # trial → when it may go on
-        self._given_up: dict[str, str] = {}  # cell → trial, since one last ended as it should
-        self._given_up_since = 0.0
+        self.given_up: dict[str, str] = {}
+        """Cell → trial of it that broke for good, since one last ended as it should."""
+        self.given_up_since = 0.0
+        """When the first of them did, in monotonic seconds."""
 
     @property
     def held(self) -> frozenset[str]:
@@ -64,23 +66,13 @@ class Breaks:
 
     def ended(self) -> None:
         """A trial finished, was pruned or diverged: a machine did with it what it should."""
-        self._given_up.clear()
+        self.given_up.clear()
 
     def gave_up(self, trial_id: str, cell_id: str, reason: str) -> bool:
         """A trial broke for good. Returns whether others would too: some of several cells did."""
         if reason in TOO_LARGE:
             return False
-        if not self._given_up:
-            self._given_up_since = self._clock()
-        self._given_up[cell_id] = trial_id
-        return len(self._given_up) >= CELLS_IN_A_ROW
-
-    @property
-    def given_up(self) -> tuple[str, ...]:
-        """Trials of different cells that broke for good in a row."""
-        return tuple(self._given_up.values())
-
-    @property
-    def given_up_since(self) -> float:
-        """When the first of them did, in monotonic seconds."""
-        return self._given_up_since
+        if not self.given_up:
+            self.given_up_since = self._clock()
+        self.given_up[cell_id] = trial_id
+        return len(self.given_up) >= CELLS_IN_A_ROW

@@ -33,7 +33,7 @@ class Bridge:
         left: Places of checkpoints that earlier runs left, by `TrialKey.place`.
         check: Raises what must end the run at once; asked at every step.
         place_of: The node on which a trial is; None where there is one alone.
-        tell: Hears which nodes get no further trial.
+        tell: Hears which nodes are put out.
         clock: Monotonic seconds, for pauses between the attempts of a trial.
     """
 
@@ -91,11 +91,16 @@ class Bridge:
         return self.keys.pop(trial_id, None)
 
     def put_out(self, place: Place, reason: str) -> None:
-        """No further trial is put on a node; those that others have there go on."""
+        """No trial that is asked or repeated from now on is put on a node.
+
+        Those that are there go on; Ray has been asked already for the workers of those that wait
+        for a first one, and may still start them there.
+        """
         self.places.put_out(place)
         self.tell(
-            f"{place.name} gets no further trial in this run: those of several cells broke there, "
-            f"none ended there, and others go on elsewhere; the last one with: {reason}"
+            f"{place.name} gets no trial that this run asks or repeats from now on: those of "
+            "several cells broke there, none ended there, and others go on elsewhere; the last one "
+            f"with: {reason}"
         )
 
     def guarded(self, act: Callable[[], Any], otherwise: Any) -> Any:

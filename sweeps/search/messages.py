@@ -18,7 +18,7 @@ CHECKPOINT = "checkpoint"
 PARTS, HALVES = "parts", 2
 """Another, where memory did not suffice: parts that a batch is computed in."""
 AVOIDED = "avoided"
-"""Another, where nodes get no further trial: their ids, with commas between."""
+"""Another, where nodes are put out: their ids, with commas between."""
 PROGRESS, OUTCOME, FAILURE = "progress", "outcome", "failure"
 """Keys of a trial's results: one of them, or of the next two, in each."""
 BROKEN, MISFIT = "broken", "misfit"

@@ -1,11 +1,14 @@
-"""Places: on which node each trial is, and which nodes get no further trial (pure).
+"""Places: on which node each trial is, and which nodes are put out (pure).
 
 A node with a fault breaks a trial in seconds and is free again at once: it would draw every trial
-of the sweep. It is put out on evidence that the trials are not at fault: some of several cells that
-broke there ended elsewhere, and none ended there meanwhile. What breaks every trial, as a storage
-that does not answer, or always the same, as a mistake in one regime, gives no such evidence.
+of the sweep. It is put out in two cases. `broke`: trials of several cells that broke there ended
+elsewhere, and none ended there meanwhile; what breaks every trial, as a storage that does not
+answer, or always the same, as a mistake in one regime, gives no such evidence. `suspects`: trials
+of several cells in a row broke for good, some of them there, where nothing else is at work, while
+another node is at work; that is weaker, but waiting for more would cost the sweep its trials.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -82,40 +85,58 @@ class Places:
                 row.cleared.add(cell_id)
 
     def broke(self, trial_id: str, reason: str) -> Place | None:
-        """A trial broke where it was. Returns that node where it is to be put out."""
+        """A trial broke where it was. Returns that node where it is to be put out.
+
+        Never where no other has a trial of its kind: the last one would leave none for the rest.
+        """
         stay = self._stays.pop(trial_id, None)
         if stay is None or reason in TOO_LARGE or stay.place.node in self._out:
             return None
         self._broken_on.setdefault(trial_id, {})[stay.place.node] = stay.place
         row = self._rows.setdefault(stay.place.node, _Row())
         row.trials.add(trial_id)
-        return stay.place if len(row.cleared) >= CELLS_IN_A_ROW else None
+        is_at_fault = len(row.cleared) >= CELLS_IN_A_ROW
+        is_last = not self._at_work(holds_gpu=stay.holds_gpu) - {stay.place.node}
+        return stay.place if is_at_fault and not is_last else None
 
     def suspects(
         self, trial_ids: Iterable[str], *, holds_gpu: bool, since: float
-    ) -> tuple[Place, ...]:
-        """The nodes on which trials broke for good, where another of their kind is at work.
+    ) -> tuple[Place, ...] | None:
+        """The nodes on which trials broke for good while another of their kind is at work.
+
+        One that is at work itself does what it should: where all of them are, the trials are at
+        fault, and neither a node is put out nor need the run end.
 
         Args:
             trial_ids: Those that broke.
             holds_gpu: Of which kind.
-            since: Monotonic seconds: from before then the other has a trial that did not break.
+            since: Monotonic seconds: a node at work has a trial from before then.
+
+        Returns:
+            None where no node is at work: then nothing speaks for any of them.
         """
+        at_work = self._at_work(holds_gpu=holds_gpu, since=since)
+        if not at_work:
+            return None
         nodes: dict[str, Place] = {}
         for trial_id in trial_ids:
             nodes |= self._broken_on.get(trial_id, {})
-        at_work = {
-            stay.place.node
-            for stay in self._stays.values()
-            if stay.holds_gpu == holds_gpu and stay.since < since
-        }
-        return tuple(nodes.values()) if at_work - nodes.keys() - self._out.keys() else ()
+        spared = at_work | self._out.keys()
+        return tuple(place for node, place in nodes.items() if node not in spared)
 
     def put_out(self, place: Place) -> None:
-        """No further trial is put on a node."""
+        """No trial that is asked or repeated from now on is put on a node."""
         self._out[place.node] = place
         self._rows.pop(place.node, None)
 
     def names(self, trial_id: str) -> str:
         """The nodes on which a trial broke, for people; empty where none is known."""
         return ", ".join(place.name for place in self._broken_on.get(trial_id, {}).values())
+
+    def _at_work(self, *, holds_gpu: bool, since: float = math.inf) -> set[str]:
+        """The nodes, of those not out, that have a trial of a kind from before a time."""
+        return {
+            stay.place.node
+            for stay in self._stays.values()
+            if stay.holds_gpu == holds_gpu and stay.since < since
+        } - self._out.keys()

@@ -74,7 +74,7 @@ class SweepSearcher(Searcher):
         return True
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
-        """The limit is held here, so that Tune needs no wrapper."""
+        """The limit is held here; Tune's ConcurrencyLimiter then only passes calls on."""
         self._bridge.max_total = max_concurrent
         return True
 
@@ -146,20 +146,20 @@ class SweepSearcher(Searcher):
             bridge.control.lose(key, reason)
 
     def _blame(self, trial_id: str, reason: str, *, holds_gpu: bool) -> None:
-        """Put out the nodes on which trials break, or end the run where no other is at work."""
-        bridge, given_up = self._bridge, self._bridge.breaks.given_up
+        """Put out nodes on which trials break, or end the run where none is at work on others."""
+        bridge, breaks = self._bridge, self._bridge.breaks
         suspects = bridge.places.suspects(
-            given_up, holds_gpu=holds_gpu, since=bridge.breaks.given_up_since
+            breaks.given_up.values(), holds_gpu=holds_gpu, since=breaks.given_up_since
         )
-        for place in suspects:
-            bridge.put_out(place, reason)
-        if suspects:
-            bridge.breaks.ended()
+        if suspects is not None:
+            for place in suspects:
+                bridge.put_out(place, reason)
+            breaks.ended()
             return
         names = bridge.places.names(trial_id)
         bridge.unfit = ClusterError(
-            f"trials must end somewhere, found {len(given_up)} of different cells in a row that "
-            f"broke at every attempt, the last one{f' on {names}' if names else ''} with: "
+            f"trials must end somewhere, found {len(breaks.given_up)} of different cells in a row "
+            f"that broke at every attempt, the last one{f' on {names}' if names else ''} with: "
             f"{reason}; mend that and run again: what is recorded stays, and the trials that broke "
             "are asked again"
         )

@@ -98,6 +98,8 @@ def test_files_are_written_read_listed_and_removed(bucket):
     assert read_bytes(below(place, "a.txt")) == b"one"
     assert [info.base_name for info in list_files(place)] == ["a.txt"]
     assert info_of(below(place, "none.txt")) is None
+    with pytest.raises(FileNotFoundError, match=r"none\.txt"):
+        read_bytes(below(place, "none.txt"))
     assert list_files(below(bucket, "nowhere")) == ()
     remove_folder(place)
     remove_folder(place)

@@ -139,13 +139,16 @@ def test_a_storage_that_fails_is_told_once_and_stops_nothing(paths, bucket, told
     assert recorded(bucket / "ledger.db") == {key(0)}
 
 
-def test_a_copy_that_another_machine_wrote_meanwhile_is_left_alone(paths, bucket, told):
+def test_what_another_machine_copied_meanwhile_is_left_alone(paths, bucket, told):
     record_trials(paths, key(0))
     copy_once(paths, told)
+    names = ("ledger.db", "spec.json", "summary.json")
     with Backup(paths, told.append, interval_seconds=NEVER):
         record_trials(paths, key(1))
-        (bucket / "ledger.db").write_bytes(b"of another machine")
-    assert (bucket / "ledger.db").read_bytes() == b"of another machine"
+        paths.summary_json.write_text("{}")
+        for name in names:
+            (bucket / name).write_bytes(b"of another machine")
+    assert {(bucket / name).read_bytes() for name in names} == {b"of another machine"}
     assert len(told) == 1
     assert "another machine has written" in told[0]
 

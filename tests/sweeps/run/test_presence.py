@@ -7,9 +7,11 @@ import pytest
 
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths
+from sweeps.run import presence as presence_module
 from sweeps.run.backup import Backup
 from sweeps.run.driver import Standing
 from sweeps.run.presence import Presence
+from sweeps.storage import read_bytes
 
 NEVER = 3600.0
 SOON = 0.05
@@ -72,6 +74,19 @@ def test_a_driver_that_ends_while_it_is_waited_for_is_no_hindrance(paths, file, 
     file.parent.mkdir(parents=True)
     file.write_text(of_another(3))
     with Presence(paths, lambda line: file.unlink(), Standing(), interval_seconds=SOON):
+        assert file.exists()
+
+
+def test_a_driver_that_ends_while_its_file_is_read_is_no_hindrance(paths, file, monkeypatch):
+    file.parent.mkdir(parents=True)
+    file.write_text(of_another(3))
+
+    def read_too_late(place):
+        file.unlink(missing_ok=True)
+        return read_bytes(place)
+
+    monkeypatch.setattr(presence_module, "read_bytes", read_too_late)
+    with Presence(paths, print, Standing(), interval_seconds=NEVER):
         assert file.exists()
 
 

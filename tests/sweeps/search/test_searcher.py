@@ -341,8 +341,9 @@ def test_a_node_with_a_fault_is_told_and_what_broke_there_goes_on_elsewhere(make
     searcher.on_trial_complete("c", error=True)
     assert bridge.unfit is None, "another node is at work"
     assert told == [
-        "bad gets no further trial in this run: those of several cells broke there, none ended "
-        "there, and others go on elsewhere; the last one with: ValueError: ECC error"
+        "bad gets no trial that this run asks or repeats from now on: those of several cells broke "
+        "there, none ended there, and others go on elsewhere; the last one with: ValueError: ECC "
+        "error"
     ]
     assert searcher.suggest("e")[AVOIDED] == "bad"
     asked = []
@@ -355,6 +356,24 @@ def test_a_node_with_a_fault_is_told_and_what_broke_there_goes_on_elsewhere(make
     clock.now += 60.0
     assert scheduler.choose_trial_to_run(tune) is trials["d"]
     assert [config[AVOIDED] for config in asked] == ["bad"]
+
+
+def test_cells_that_break_on_nodes_at_work_put_none_out_and_end_no_run(make, listen, failing):
+    from sweeps.search.places import Place
+
+    node, clock, told = Place(node="good", name="good"), Clock(), []
+    spec = tiny_spec(regimes=(Regime.SCRATCH,), sizes=(10,), seeds=(0, 1, 2, 3, 4))
+    _, searcher, scheduler, bridge = make(spec, clock=clock)
+    bridge.place_of, bridge.tell = lambda trial: node, told.append
+    for name in "dabc":
+        searcher.suggest(name)
+        listen(bridge).on_trial_start(1, [], FakeTrial(name))
+        clock.now += 60.0
+    for name in "abc":
+        scheduler.on_trial_error(None, failing(name, RAISED.format(1, "a mistake in one regime")))
+        searcher.on_trial_complete(name, error=True)
+    assert (bridge.unfit, told) == (None, [])
+    assert REQUEST in searcher.suggest("e")
 
 
 @pytest.mark.parametrize(
