@@ -13,6 +13,7 @@ ONLY_IN = {
     "mlflow": {f"sweeps/record/mlflow_{part}.py" for part in ("client", "models", "recorder")},
     "ray": {
         "sweeps/search/searcher.py",
+        "sweeps/search/bridge.py",  # what it shares with the next two: trials as Tune has them
         "sweeps/search/hangs.py",
         "sweeps/search/waits.py",
         "sweeps/run/actors.py",

@@ -62,7 +62,7 @@ CHANGES = {
     "language_model.bptt": 35,
     "language_model.dropout": 0.25,
     "language_model.weight_decay": 0.1,
-    "language_model.clip": 0.25,
+    "language_model.clip": 0.1,
     "language_model.precision": "bf16",
     "classifier.epochs": 7,
     "classifier.minimum_steps": 9,
