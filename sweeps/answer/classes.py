@@ -7,18 +7,29 @@ never be said, and it hardly shows.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from sweeps.answer.predictions import read_predictions
 from sweeps.answer.results import ResultRow
-from sweeps.answer.scores import Estimate, Point, Scores
+from sweeps.answer.scores import (
+    LEVEL,
+    NORMAL_QUANTILE,
+    Estimate,
+    Interval,
+    Point,
+    Scores,
+    document_spread,
+    make_spread,
+    smoothed_variance,
+)
 from sweeps.paths import SweepPaths
 
 UNEVEN = 0.05  # above an equal share of every class
 FEW = 5  # test documents: of fewer, one more found is over 20 points of recall
+UNSEEN = -1  # in place of a label
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -66,27 +77,71 @@ class Classes:
     def recalls(self, scores: Scores) -> dict[Point, Estimate]:
         """The mean over classes of the share of their test documents that are found, by point.
 
-        An accuracy in which documents are weighted so that every class counts the same; its
-        interval is that of an accuracy. Empty where some finished cell has no predictions.
+        Empty where some finished cell has no predictions.
         """
         if scores.hits is None or not all(seed in self.labels for seed in scores.seeds):
             return {}
-        each = np.stack([_weights(self.labels[seed]) for seed in scores.seeds])
-        weights = each
+        labels = np.stack([self.labels[seed] for seed in scores.seeds])
         if scores.seen is not None:
-            weights = np.zeros(scores.seen.shape)
-            weights[scores.seen] = each.ravel()
-        hits: Any = scores.hits * weights.astype(np.float32)
-        means = hits.sum(axis=2) / each.shape[1]
-        values = np.where(np.isfinite(scores.values), means, np.nan)
-        weighted = replace(scores, values=values, hits=hits)
-        return {point: weighted.contrast([point], [1.0]) for point in scores.points}
+            placed = np.full(scores.seen.shape, UNSEEN)
+            placed[scores.seen] = labels.ravel()
+            labels = placed
+        finished = np.isfinite(scores.values)
+        return {
+            point: _mean_recall(scores.hits[row, finished[row]], labels[finished[row]])
+            for row, point in enumerate(scores.points)
+        }
 
 
-def _weights(labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of each document, [D], with a mean of 1, and the same sum for every class."""
-    counts = np.bincount(labels)
-    return np.asarray(len(labels) / ((counts > 0).sum() * counts[labels]))
+def _document_variances(
+    hits: NDArray[np.bool_], own: NDArray[np.bool_], mean: float
+) -> NDArray[np.float64]:
+    """`documents` and `least` of a class's spread: its recall is an accuracy on its own documents.
+
+    There may be few of them, and all be found by chance: what the smoothed variance has above that
+    of single draws is added, and Student's quantile made up for. Fewer than `FEW` say nothing of
+    their variance: no less is counted than if they were found as often as those of all classes.
+
+    Args:
+        hits: bool [S, D].
+        own: bool [S, D], the documents of the class that each seed was scored on.
+        mean: Recall over all classes, in [0, 1].
+    """
+    somewhere = own.any(axis=0)
+    hits, own = (hits & own)[:, somewhere], own[:, somewhere]
+    count = own.shape[1]
+    variances = np.ravel(document_spread(hits[None], own))
+    share = hits.sum() / own.sum()
+    drawn = share * (1 - share) / max(count - 1, 1)
+    variances += max(smoothed_variance(share * count, count) - drawn, 0.0)
+    if count < FEW:
+        return np.asarray(np.maximum(variances, mean * (1 - mean) / count))
+    return np.asarray(variances * (stdtrit(count - 1, LEVEL) / NORMAL_QUANTILE) ** 2)
+
+
+def _mean_recall(hits: NDArray[np.bool_], labels: NDArray[np.int64]) -> Estimate:
+    """Recall, mean over classes, then over seeds.
+
+    Documents are drawn class by class, so variances of classes add up; how frequent a class is
+    must not count as chance, as it would in the variance of weighted documents.
+
+    Args:
+        hits: bool [S, D].
+        labels: int64 [S, D], `UNSEEN` for the documents that a seed was not scored on.
+    """
+    classes = [labels == label for label in np.unique(labels[labels != UNSEEN])]
+    counts = np.stack([own.sum(axis=1) for own in classes])
+    found = np.stack([(hits & own).sum(axis=1) for own in classes])
+    means = (found / np.maximum(counts, 1)).sum(axis=0) / (counts > 0).sum(axis=0)
+    mean = float(means.mean())
+    variances = [_document_variances(hits, own, mean) for own in classes]
+    documents, least = np.sum(variances, axis=0).reshape(2, 1, 1) / len(classes) ** 2
+    spread = replace(
+        make_spread(means[None], None), documents=documents, least=least, is_known=True
+    )
+    half = float(spread.half_widths(np.ones((1, 1)))[0])
+    interval = Interval(low=max(mean - half, 0.0), high=min(mean + half, 1.0))
+    return Estimate(value=mean, interval=interval, num_seeds=len(means))
 
 
 def find_classes(

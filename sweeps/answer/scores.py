@@ -130,7 +130,7 @@ def make_spread(
     Args:
         values: float64 [P, S], accuracies.
         hits: bool [P, S, D], the documents behind them; None where they are unknown.
-        seen: bool [S, D], those that each seed was scored on, equally many; None for all.
+        seen: bool [S, D], those that each seed was scored on; None for all.
     """
     num_points, num_seeds = values.shape
     nothing = np.zeros((num_points, num_points))
@@ -138,7 +138,7 @@ def make_spread(
     documents, least = nothing, nothing
     if hits is not None:
         floor = _unseen_errors(hits, seen)
-        documents, least = (np.maximum(part, floor) for part in _document_spread(hits, seen))
+        documents, least = (np.maximum(part, floor) for part in document_spread(hits, seen))
     return Spread(
         num_seeds=num_seeds,
         seeds=seeds,
@@ -153,7 +153,7 @@ def _covariance(columns: Floats) -> Floats:
     return np.asarray(centred @ centred.T / (columns.shape[1] - 1))
 
 
-def _document_spread(
+def document_spread(
     hits: NDArray[np.bool_], seen: NDArray[np.bool_] | None
 ) -> tuple[Floats, Floats]:
     """Variance that documents add without what they add by seed, which is in the seeds' part; all.
@@ -162,25 +162,32 @@ def _document_spread(
     on bring any. Where all share theirs that is the mean square of documents minus that of the
     interaction in a crossed design without replication (Brennan 2001, chapter 2).
     """
-    num_points, num_seeds, num_documents = hits.shape
-    count = num_documents if seen is None else int(seen[0].sum())
-    centred = hits - hits.sum(axis=2, keepdims=True) / count
-    if seen is not None:
-        centred *= seen
+    num_points, num_seeds, _ = hits.shape
+    seen = np.ones(hits.shape[1:], dtype=np.bool_) if seen is None else seen
+    count = seen.sum(axis=1, keepdims=True)
+    # one document differs from itself by nothing: 0 / 1
+    scale = seen / np.sqrt(np.maximum(count * (count - 1), 1))
+    centred = (hits - hits.sum(axis=2, keepdims=True) / np.maximum(count, 1)) * scale
     by_document = centred.sum(axis=1)
-    whole = by_document @ by_document.T / (count * (count - 1))
+    whole = by_document @ by_document.T
     if num_seeds == 1:
         return whole, whole
     flat = centred.reshape(num_points, -1)
-    own = flat @ flat.T / (count * (count - 1))
+    own = flat @ flat.T
     return (whole - own) / (num_seeds * (num_seeds - 1)), whole / num_seeds**2
+
+
+def smoothed_variance(right: Floats, num_documents: int) -> Floats:
+    """Agresti & Coull's variance (1998) of a share: of two right and two wrong documents more."""
+    share = (right + 2) / (num_documents + 4)
+    return share * (1 - share) / (num_documents + 4)
 
 
 def _unseen_errors(hits: NDArray[np.bool_], seen: NDArray[np.bool_] | None) -> Floats:
     """What to count at least where next to no document is wrong, or right, and none can vary.
 
-    Agresti & Coull's variance (1998), of two right and two wrong documents more, for each point
-    that on average over seeds has less than one document wrong, or right.
+    The smoothed variance, for each point that on average over seeds has less than one document
+    wrong, or right.
 
     Returns:
         float64 [P, P], minus infinity off the diagonal and for other points.
@@ -188,10 +195,9 @@ def _unseen_errors(hits: NDArray[np.bool_], seen: NDArray[np.bool_] | None) -> F
     num_documents = hits.shape[2] if seen is None else int(seen.any(axis=0).sum())
     scored = hits[0].size if seen is None else int(seen.sum())
     right = hits.sum(axis=(1, 2)) / scored * num_documents
-    share = (right + 2) / (num_documents + 4)
     is_near = np.minimum(right, num_documents - right) < 1
     floor = np.full((len(hits), len(hits)), -np.inf)
-    np.fill_diagonal(floor, np.where(is_near, share * (1 - share) / (num_documents + 4), -np.inf))
+    np.fill_diagonal(floor, np.where(is_near, smoothed_variance(right, num_documents), -np.inf))
     return floor
 
 

@@ -108,3 +108,79 @@ def test_the_interval_of_a_recall_holds_the_truth(num_seeds):
     found = [classes.recalls(scores)["bow", None] for scores in sweeps]
     assert np.mean([f.value for f in found]) == pytest.approx(truth, abs=0.01)
     assert np.mean([f.interval.low < truth < f.interval.high for f in found]) > 0.95
+
+
+def drawn(rng, counts, recalls, num_seeds, is_sampled):
+    """A sweep of one point whose documents are as hard for all seeds, for the most part.
+
+    Where they are sampled there are twice as many, of which every seed is scored on its own half.
+    """
+    labels = np.repeat(np.arange(len(counts)), np.multiply(counts, 1 + is_sampled))
+    shared, own = rng.random(len(labels)), rng.random((num_seeds, len(labels)))
+    is_shared = rng.random(own.shape) < 0.7
+    hits = np.where(is_shared, shared, own) < np.asarray(recalls)[labels]
+    seen = rng.random(own.shape).argsort(axis=1) < sum(counts)
+    hits &= seen
+    classes = Classes(
+        names=tuple("abc"[: len(counts)]),
+        share=max(counts) / sum(counts),
+        labels={seed: labels[seen[seed]] for seed in range(num_seeds)},
+        said={},
+    )
+    scores = Scores(
+        points=(("bow", None),),
+        seeds=tuple(range(num_seeds)),
+        values=hits.sum(axis=1)[None] / sum(counts),
+        hits=hits[None],
+        seen=seen if is_sampled else None,
+    )
+    return classes.recalls(scores)["bow", None].interval
+
+
+# widest: four standard deviations of the mean recall over documents, and some
+@pytest.mark.parametrize("is_sampled", [False, True])
+@pytest.mark.parametrize("num_seeds", [1, 3, 5])
+@pytest.mark.parametrize(
+    ("counts", "recalls", "widest"),
+    [
+        ((950, 50), (0.9, 0.9), 0.1),
+        ((950, 50), (0.95, 0.98), 0.07),
+        ((700, 200, 100), (0.9, 0.7, 0.5), 0.085),
+    ],
+)
+def test_uneven_classes_make_no_interval_wide(counts, recalls, widest, num_seeds, is_sampled):
+    rng, truth = np.random.default_rng(0), np.mean(recalls)
+    found = [drawn(rng, counts, recalls, num_seeds, is_sampled) for _ in range(300)]
+    assert np.mean([i.low <= truth <= i.high for i in found]) > 0.92, "95 % but for 300 draws"
+    assert np.mean([i.high - i.low for i in found]) < widest
+
+
+@pytest.mark.parametrize("is_sampled", [False, True])
+@pytest.mark.parametrize("num_seeds", [1, 2, 3, 5])
+def test_to_find_all_of_a_rare_class_is_not_to_be_certain(num_seeds, is_sampled):
+    rng, possible = np.random.default_rng(0), 0.98 if is_sampled else 0.96
+    for recall in (1.0, 0.95):
+        interval = drawn(rng, (950, 50), (recall, 1.0), num_seeds, is_sampled)
+        assert interval.low < (recall + possible) / 2, "13 % find all 50, or 100, at this recall"
+        assert interval.high <= 1
+
+
+def test_all_right_is_a_recall_of_exactly_one():
+    labels = np.repeat([0, 1, 2], [20, 7, 3])
+    own = dict.fromkeys(range(3), labels)
+    classes = Classes(names=("a", "b", "c"), share=2 / 3, labels=own, said={})
+    hits = np.ones((1, 3, len(labels)), dtype=bool)
+    scores = Scores(points=(("bow", None),), seeds=(0, 1, 2), values=hits.mean(axis=2), hits=hits)
+    found = classes.recalls(scores)["bow", None]
+    assert found.value == found.interval.high == 1.0
+
+
+def test_a_class_that_one_seed_has_no_document_of_counts_where_it_has_some():
+    labels = {0: np.repeat([0, 1], [30, 10]), 1: np.repeat([0, 1], [40, 0])}
+    classes = Classes(names=("a", "b"), share=0.9, labels=labels, said={})
+    hits = np.ones((1, 2, 40), dtype=bool)
+    hits[0, :, ::2] = False
+    scores = Scores(points=(("bow", None),), seeds=(0, 1), values=hits.mean(axis=2), hits=hits)
+    found = classes.recalls(scores)["bow", None]
+    assert found.value == pytest.approx(0.5)
+    assert found.interval.low < 0.5 < found.interval.high
