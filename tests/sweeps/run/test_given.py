@@ -172,7 +172,7 @@ def test_a_classifier_is_trained_and_judged_on_parts_of_the_labels(bench, regime
     shape = asdict(bench.spec.classifier)
     for name in ("ensemble", "minimum_steps"):
         del shape[name]
-    wanted = {**shape, **PARAMS, "epochs": 4, "gradual": regime != "scratch", "precision": "fp32"}
+    wanted = {**shape, **PARAMS, "epochs": 3, "gradual": regime != "scratch", "precision": "fp32"}
     assert {name: getattr(settings, name) for name in wanted} == wanted
     if regime in ("domain", "ulm+domain"):
         assert start is bench.store.load("own") or start == bench.store.load("own")
