@@ -114,7 +114,7 @@ class LanguageModelSpec:
         clip: Largest norm of a step's gradient, as AWD-LSTM's authors had it; null, as in fastai's
             learner, for no limit. It kept full-size models of little text from stumbling (66.5 %
             at 500 reviews where one without had 52.6) for 3 % of a step on a GPU, and lowered the
-            loss of small ones by a hundredth (EXPERIMENTS.md).
+            loss of small ones by about 0.01 nats (EXPERIMENTS.md).
         precision: `fp32` (LSTMs on a GPU in TF32, as torch's default is), or `bf16` where the
             hardware has it; that of the classifiers too. A CPU trains faster in it where its
             products are: AMD's Zen 5 does, an Intel without AMX does not (benchmarks/); LSTM
