@@ -25,7 +25,7 @@ from sweeps.record.runs import Run
 from sweeps.record.tracking import PART
 from sweeps.search.database import write_ahead
 
-NICENESS = 10  # behind the driver and Ray's start, before trials, which have Ray's 15
+NICENESS = 19  # behind the driver, Ray's start and trials, which have Ray's 15
 COMMAND = (sys.executable, "-W", "ignore", "-m", "sweeps.record.store_process")
 
 

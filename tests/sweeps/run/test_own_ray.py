@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -77,6 +78,14 @@ def test_it_is_on_loopback_and_ends_in_order(driver, environment):
     process.stdin.close()
     assert process.wait(PATIENCE_SECONDS) == 0
     assert not processes_of(environment)
+
+
+@pytest.mark.ray
+def test_what_serves_clusters_is_left_out(driver, environment):
+    driver("up").stdout.readline()
+    commands = [" ".join(process.cmdline()) for process in processes_of(environment)]
+    assert any("gcs_server" in command for command in commands)
+    assert not [c for c in commands if re.search(r"dashboard\.py|monitor\.py", c)]
 
 
 @pytest.mark.ray
