@@ -53,7 +53,8 @@ class CorpusSource:
         kind: one of `KINDS`: ``imdb``, ``wikitext-2`` and others that fastai downloads, ``folder``,
             ``csv``, ``parquet``, ``jsonl``, ``synthetic``. Fields of ``csv`` are separated by
             commas, semicolons or tabs: what the header is split at so that the columns are found.
-        path: the folder or file, for kinds ``folder``, ``csv``, ``parquet`` and ``jsonl`` only.
+        path: the folder or file, for kinds ``folder``, ``csv``, ``parquet`` and ``jsonl`` only. CSV
+            and JSON lines may be compressed by gzip, bzip2 or xz.
         text_column: column of the text of a table.
         label_column: column of the label of a table; blanks around a label are left out, empty
             fields are unlabelled documents. None says that the table has no labels.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ulm.errors import CorpusError
+from ulm.text.compressed import opened
 from ulm.text.texts import decode, is_container, not_utf8
 
 SHOWN = 20  # columns in a message
@@ -112,7 +113,7 @@ def _wide_fields() -> Iterator[None]:
 def _decoded_lines(path: Path) -> Iterator[str]:
     # Split at \n only: a multi-byte character never contains it, so offsets stay exact.
     offset_bytes = 0
-    with path.open("rb") as file:
+    with opened(path) as file:
         for line in file:
             # UTF-16 without a mark may be valid UTF-8
             if offset_bytes == 0 and (b"\0" in line or is_container(line)):

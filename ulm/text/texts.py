@@ -26,6 +26,8 @@ _MARKS = {
 _CONTAINERS = {
     b"PAR1\x15": "a Parquet file; set kind to parquet",
     b"PK\x03\x04": "a zip file, as Excel's .xlsx is; save the sheet as CSV UTF-8, or unpack it",
+    b"\xd0\xcf\x11\xe0": "an Excel file of before 2007; save the sheet as CSV UTF-8",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd; unpack it, or compress it with gzip",
 }
 
 

@@ -1,7 +1,10 @@
 """Sources of every kind, what a corpus checks, and what a user reads when it is wrong."""
 
+import bz2
+import gzip
 import hashlib
 import json
+import lzma
 import shutil
 from pathlib import Path
 
@@ -49,7 +52,7 @@ REVIEWS = {
 
 
 def table(path: Path, **options) -> CorpusSource:
-    return CorpusSource(kind=path.suffix[1:], path=path, **{"part_column": "part", **options})
+    return CorpusSource(**{"kind": path.suffix[1:], "part_column": "part", **options}, path=path)
 
 
 def check_rows(corpus: Corpus) -> None:
@@ -214,6 +217,22 @@ class TestTables:
         else:
             pq.write_table(pa.Table.from_pylist(records), path)
         check_rows(open_corpus(table(path)))
+
+    @pytest.mark.parametrize("library", [gzip, bz2, lzma])
+    @pytest.mark.parametrize("kind", ["csv", "jsonl"])
+    def test_a_compressed_table_is_the_corpus_that_it_was(self, tmp_path, kind, library):
+        path = tmp_path / f"reviews.{kind}"
+        if kind == "csv":
+            write_csv(path, ROWS)
+        else:
+            records = [dict(zip(("text", "label", "part"), row, strict=True)) for row in ROWS]
+            path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+        plain = open_corpus(table(path))
+        packed = path.with_suffix(f".{kind}.z")  # its name says nothing
+        packed.write_bytes(library.compress(path.read_bytes()))
+        corpus = open_corpus(table(packed, kind=kind))
+        check_rows(corpus)
+        assert corpus.fingerprint == plain.fingerprint
 
     def test_labels_that_differ_in_case_alone_are_refused_with_their_counts(self, tmp_path):
         rows = [(f"text {i}", ("account", "other")[i % 2]) for i in range(8)]

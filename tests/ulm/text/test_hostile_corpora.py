@@ -1,7 +1,10 @@
 """Corpora that are damaged or hostile: read, or refused by one message that names the file."""
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import os
 import random
 import subprocess
@@ -155,6 +158,28 @@ def test_a_sheet_of_excel_is_named_with_its_remedy(tmp_path):
         archive.writestr("xl/worksheets/sheet1.xml", "<worksheet/>")
     with pytest.raises(CorpusError, match=r"reviews\.csv: .* a zip file, .*save the sheet as CSV"):
         opened(tmp_path, "csv", file.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("begin", "message"),
+    [
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel file of before 2007; save the sheet"),
+        (b"\x28\xb5\x2f\xfd\x04\x00", "compressed with zstd; unpack it"),
+    ],
+)
+def test_a_file_of_another_form_is_named_with_its_remedy(tmp_path, begin, message):
+    with pytest.raises(CorpusError, match=message):
+        opened(tmp_path, "csv", begin + bytes(100))
+
+
+@pytest.mark.parametrize("library", [gzip, bz2, lzma])
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_compressed_file_that_ends_early_or_is_damaged_is_one_message(tmp_path, kind, library):
+    data = library.compress({"csv": csv_bytes, "jsonl": jsonl_bytes}[kind](ROWS * 100))
+    middle = len(data) // 2
+    for broken in (data[:middle], data[:12] + bytes(20) + data[32:]):
+        with pytest.raises(CorpusError, match=r"must be a whole compressed file.*write it again"):
+            opened(tmp_path, kind, broken)
 
 
 def test_json_lines_in_utf_16_without_a_mark_are_refused_with_the_remedy(tmp_path):
