@@ -191,11 +191,12 @@ def _check_encoder(spec: SweepSpec) -> Finding:
 
 def _check_search(spec: SweepSpec) -> Finding:
     search, epochs = spec.search, classifier_epochs(spec)
+    warmup = search.warmup_of(search.classifier)
     notes = []
-    if search.pruner == "median" and search.warmup_epochs >= epochs:
+    if search.pruner == "median" and warmup >= epochs:
         notes.append(
-            f"search.warmup_epochs is {search.warmup_epochs}, classifiers have {epochs} epochs: "
-            "none is ever pruned; lower it, or say so with search.pruner: none"
+            f"warmup_epochs of search is {warmup}, classifiers have {epochs} epochs: none is ever "
+            "pruned; lower it, or say so with search.pruner: none"
         )
     if search.parallel_trials > 1:
         notes.append(

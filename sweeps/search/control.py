@@ -28,7 +28,7 @@ from sweeps.search.suggestions import Pruning, Question, Studies
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.cost import trial_cost
 from sweeps.spec.meaning import JSON, meaning
-from sweeps.spec.spaces import accelerators, maximizes, space_of
+from sweeps.spec.spaces import accelerators, maximizes, search_of, space_of
 from sweeps.spec.values import SweepSpec
 from ulm.seeding import seed_for
 
@@ -305,8 +305,9 @@ class Control:
         study = record.key.study
         if self._spec.search.pruner == "none" or study.stage is Stage.FINAL:
             return False
+        search = search_of(self._spec, self._cells[study.cell_id], study.stage)
         pruning = Pruning(
-            warmup_epochs=self._spec.search.warmup_epochs, maximize=maximizes(study.stage)
+            warmup_epochs=self._spec.search.warmup_of(search), maximize=maximizes(study.stage)
         )
         return self._studies.should_prune(record, self._histories[record.key], pruning)
 

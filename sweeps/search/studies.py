@@ -39,9 +39,11 @@ from sweeps.search.ledger import Ledger, replay
 from sweeps.search.records import Progress, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.search.suggestions import (
     DRIVER_STOPPED,
+    SPREAD_TRIALS,
     Pruning,
     Question,
-    middle_of,
+    diverged,
+    spread,
 )
 from sweeps.search.trial_rows import StoredTrial, TrialRows
 from sweeps.spec.cells import make_cells
@@ -53,7 +55,6 @@ from sweeps.spec.values import SweepSpec
 T = TypeVar("T")
 
 SWEEP_ID = "sweep_id"
-STARTUP_TRIALS = 3  # random suggestions, the middle included, before TPE models the history
 
 _OPTUNA_STATES = {
     TrialState.RUNNING: OptunaState.RUNNING,
@@ -141,12 +142,12 @@ class OptunaStudies:
         return tuple(record_from(trial.attributes, trial.params) for trial in self._stored())
 
     def suggest(self, question: Question) -> dict[str, float]:
-        """See `Studies.suggest`: multivariate TPE (Falkner 2018) over the history."""
-        if question.number == 0:
-            return middle_of(question.space)
+        """See `Studies.suggest`: spread, then multivariate TPE (Falkner 2018) over the history."""
+        if question.number < SPREAD_TRIALS:
+            return spread(question)
         sampler = TPESampler(
             seed=question.seed % 2**32,
-            n_startup_trials=STARTUP_TRIALS,
+            n_startup_trials=1,
             multivariate=True,
             constant_liar=False,
         )
@@ -327,10 +328,10 @@ def _frozen(record: TrialRecord, space: Mapping[str, Range]) -> FrozenTrial:
     TPE forgets what failed, and so comes back to where trainings diverge; a pruned trial without a
     value is the worst to it. What broke for another reason says nothing of its rate.
     """
-    diverged = record.state is TrialState.FAILED and not record.retryable
-    progress = () if diverged else record.progress
+    is_worst = diverged(record)
+    progress = () if is_worst else record.progress
     return create_trial(
-        state=OptunaState.PRUNED if diverged else _OPTUNA_STATES[record.state],
+        state=OptunaState.PRUNED if is_worst else _OPTUNA_STATES[record.state],
         value=None if record.outcome is None else record.outcome.value,
         params=dict(record.params),
         distributions=_ranges(record, space),

@@ -2,10 +2,13 @@
 
 A `Question` carries all a suggestion may depend on: the space, a seed and the ended trials before
 it. `Studies` is the seam; `sweeps.search.studies` implements it with Optuna and a database,
-`InMemoryStudies` here with random search and a dictionary, for tests and for trying things out.
+`InMemoryStudies` here with a dictionary, for tests and for trying things out.
+
+The first trials of a study are spread over its space (`spread`): with so few, a model of the study
+suggests no better than chance does, and chance leaves gaps (`benchmarks/suggestions.py`).
 """
 
-import random
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +19,13 @@ from sweeps.spec.meaning import JSON, check_meaning
 from sweeps.spec.searches import Range
 
 DRIVER_STOPPED = "the driver stopped while it ran"
+SPREAD_TRIALS = 10  # as many as Optuna draws at random before it models a study
+
+# How far each hyperparameter moves from trial to trial, in shares of its range: the golden ratio's
+# fraction, which leaves the smallest gaps in one dimension whatever the number of trials, and one
+# that goes well with it.
+STEPS = (0.6180339887498949, 0.5698402909980532)
+PASSED_OVER = 100  # points looked at, at most, for one below a rate that diverged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,13 +110,38 @@ class Studies(Protocol):
         ...
 
 
-def middle_of(space: Mapping[str, Range]) -> dict[str, float]:
-    """The first suggestion of every study."""
-    return {name: interval.middle for name, interval in space.items()}
+def diverged(record: TrialRecord) -> bool:
+    """Whether a trial failed for what it was asked; one that broke says nothing of its rate."""
+    return record.state is TrialState.FAILED and not record.retryable
+
+
+def spread(question: Question) -> dict[str, float]:
+    """The next point of a sequence that fills the space, from the middle of every range on.
+
+    An additive recurrence (Roberts, The unreasonable effectiveness of quasirandom sequences, 2018):
+    the same in every cell, so that regimes and seeds are compared at the same rates. Points at or
+    above a rate that diverged are passed over while others are left.
+    """
+    ended = [dict(record.params) for record in question.history]
+    rates = [r.params.get("learning_rate", math.inf) for r in question.history if diverged(r)]
+    for index in range(question.number, question.number + PASSED_OVER):
+        point = _point(question.space, index)
+        if not rates or (point.get("learning_rate", 0.0) < min(rates) and point not in ended):
+            return point
+    return _point(question.space, question.number)
+
+
+def _point(space: Mapping[str, Range], index: int) -> dict[str, float]:
+    searched = [name for name, interval in space.items() if not interval.is_fixed]
+    steps = dict(zip(searched, STEPS[: len(searched)], strict=True))
+    return {
+        name: interval.at((0.5 + index * steps.get(name, 0.0)) % 1)
+        for name, interval in space.items()
+    }
 
 
 class InMemoryStudies:
-    """Studies in a dictionary, with seeded random search; forgets all when the process ends."""
+    """Studies in a dictionary; forgets all when the process ends."""
 
     def __init__(self, name: str = "sweep") -> None:
         self._name = name
@@ -132,11 +167,8 @@ class InMemoryStudies:
         return tuple(self._records.values())
 
     def suggest(self, question: Question) -> dict[str, float]:
-        """See `Studies.suggest`: uniform, in the logarithm where the range says so."""
-        if question.number == 0:
-            return middle_of(question.space)
-        generator = random.Random(question.seed)
-        return {name: _draw(interval, generator) for name, interval in question.space.items()}
+        """See `Studies.suggest`."""
+        return spread(question)
 
     def begin(self, record: TrialRecord, space: Mapping[str, Range]) -> None:
         """See `Studies.begin`."""
@@ -179,10 +211,3 @@ class InMemoryStudies:
 
     def close(self) -> None:
         """Nothing to let go of."""
-
-
-def _draw(interval: Range, generator: random.Random) -> float:
-    share = generator.random()
-    if interval.log:
-        return float(interval.low * (interval.high / interval.low) ** share)
-    return interval.low + (interval.high - interval.low) * share

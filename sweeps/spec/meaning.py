@@ -43,8 +43,8 @@ _GROUPS: dict[KeyKind, dict[str, str]] = {
         "ensemble",
         "search": "pruner warmup_epochs",
         "search.general": "learning_rate",
-        "search.language_model": "learning_rate decay",
-        "search.classifier": "learning_rate decay",
+        "search.language_model": "learning_rate decay warmup_epochs",
+        "search.classifier": "learning_rate decay warmup_epochs",
         "search.bow": "inverse_regularization",
     },
     KeyKind.EXTENDS: {
@@ -74,7 +74,11 @@ KIND_OF_KEY: dict[str, KeyKind] = {
 }
 
 
-ADDED: dict[str, JSON] = {"language_model.clip": None}
+ADDED: dict[str, JSON] = {
+    "language_model.clip": None,
+    "search.language_model.warmup_epochs": None,
+    "search.classifier.warmup_epochs": None,
+}
 """Keys of MEANING that came later, with what all cells recorded before had: left out where that is
 still so, lest those cells have other ids."""
 

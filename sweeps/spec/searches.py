@@ -34,10 +34,11 @@ class Range:
         """Whether there is nothing to search."""
         return self.low == self.high
 
-    @property
-    def middle(self) -> float:
-        """Centre of the interval, geometric where `log`; the first suggestion of every study."""
-        return (self.low * self.high) ** 0.5 if self.log else (self.low + self.high) / 2
+    def at(self, share: float) -> float:
+        """The value a share of the way up, in the logarithm where `log`; 0 is `low`, 1 `high`."""
+        if self.log:
+            return float(self.low * (self.high / self.low) ** share)
+        return self.low + (self.high - self.low) * share
 
 
 def _check_trials(trials: int) -> None:
@@ -46,6 +47,10 @@ def _check_trials(trials: int) -> None:
 
 def _check_rate(rate: Range) -> None:
     require(rate.low > 0, f"learning_rate must be above 0, found {rate.low}")
+
+
+def _check_warmup(epochs: int | None) -> None:
+    require(epochs is None or epochs >= 0, f"warmup_epochs must be >= 0, found {epochs}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,15 +83,18 @@ class NeuralSearch:
         trials: Learning-rate settings tried in each cell.
         learning_rate: Peak learning rate of the last layer group.
         decay: Divisor of the learning rate from one layer group to the one below (ULMFiT: 2.6).
+        warmup_epochs: Epochs before which none of them is pruned; None for `search.warmup_epochs`.
     """
 
     trials: int = 4
     learning_rate: Range = Range(low=1e-3, high=2e-2, log=True)
     decay: Range = Range(low=2.6, high=2.6)
+    warmup_epochs: int | None = None
 
     def __post_init__(self) -> None:
         _check_trials(self.trials)
         _check_rate(self.learning_rate)
+        _check_warmup(self.warmup_epochs)
         require(self.decay.low >= 1, f"decay must be at least 1, found {self.decay.low}")
 
     @property
@@ -129,8 +137,9 @@ class SearchSpec:
         bow: The `bow` line.
         pruner: `median` stops a trial below its study's median at the same epoch; `none` never.
         warmup_epochs: Epochs before which nothing is pruned.
-        parallel_trials: Trials of one study that may run at once. Above 1 a suggestion depends on
-            timing and a resumed sweep need not give the same table.
+        parallel_trials: Trials of one study that may run at once. Above 1 what is pruned, and
+            suggestions from the eleventh trial on, depend on timing: a resumed sweep need not give
+            the same table.
     """
 
     general: GeneralSearch = GeneralSearch()
@@ -142,8 +151,13 @@ class SearchSpec:
     parallel_trials: int = 1
 
     def __post_init__(self) -> None:
-        require(self.warmup_epochs >= 0, f"warmup_epochs must be >= 0, found {self.warmup_epochs}")
+        _check_warmup(self.warmup_epochs)
         require(
             self.parallel_trials >= 1,
             f"parallel_trials must be at least 1, found {self.parallel_trials}",
         )
+
+    def warmup_of(self, search: GeneralSearch | NeuralSearch | BagOfWordsSearch) -> int:
+        """Epochs before which no trial of one of these searches is pruned."""
+        own = search.warmup_epochs if isinstance(search, NeuralSearch) else None
+        return self.warmup_epochs if own is None else own

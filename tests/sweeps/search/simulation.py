@@ -32,9 +32,11 @@ def tiny_spec(**changes):
     return SweepSpec(**{**values, **changes})
 
 
-def tiny_search(*, language_models=2, classifiers=3, **changes):
+def tiny_search(*, language_models=2, classifiers=3, own_warmup=None, **changes):
     return SearchSpec(
-        language_model=NeuralSearch(trials=language_models, learning_rate=RATES),
+        language_model=NeuralSearch(
+            trials=language_models, learning_rate=RATES, warmup_epochs=own_warmup
+        ),
         classifier=NeuralSearch(trials=classifiers, learning_rate=RATES),
         bow=BagOfWordsSearch(trials=2),
         **{"warmup_epochs": 1, **changes},

@@ -237,6 +237,14 @@ def test_nothing_is_pruned_before_the_warm_up_is_over(reopen):
     assert not goes_on(control, worse, 2, loss=5.0)
 
 
+def test_a_stage_may_have_a_warm_up_of_its_own(reopen):
+    control, worse = after_two_models(reopen("longer"), own_warmup=2)
+    assert goes_on(control, worse, 1, loss=5.0)
+    assert not goes_on(control, worse, 2, loss=5.0)
+    control, worse = after_two_models(reopen("shorter"), warmup_epochs=3, own_warmup=1)
+    assert not goes_on(control, worse, 1, loss=5.0)
+
+
 def test_nothing_is_pruned_where_there_is_no_pruner(reopen):
     control, worse = after_two_models(reopen(), pruner="none")
     assert all(goes_on(control, worse, epoch, loss=5.0) for epoch in (1, 2, 3))

@@ -11,9 +11,11 @@ from sweeps.spec.searches import (
 NOTHING = Range(low=0, high=0)
 
 
-def test_the_middle_of_a_log_range_is_geometric():
-    assert Range(low=1e-4, high=1e-2, log=True).middle == pytest.approx(1e-3)
-    assert Range(low=1, high=4).middle == 2.5
+def test_a_share_of_a_log_range_is_geometric():
+    assert Range(low=1e-4, high=1e-2, log=True).at(0.5) == pytest.approx(1e-3)
+    assert Range(low=1, high=4).at(0.5) == 2.5
+    for interval in (Range(low=1e-4, high=1e-2, log=True), Range(low=1, high=4)):
+        assert [interval.at(0.0), interval.at(1.0)] == pytest.approx([interval.low, interval.high])
 
 
 def test_a_fixed_value_is_a_range_of_one_point():
@@ -40,6 +42,7 @@ def test_a_space_names_what_is_searched():
         (lambda: BagOfWordsSearch(trials=-2), "trials must be at least 1, found -2"),
         (lambda: BagOfWordsSearch(inverse_regularization=NOTHING), "must be above 0, found 0"),
         (lambda: SearchSpec(warmup_epochs=-1), "warmup_epochs must be >= 0, found -1"),
+        (lambda: NeuralSearch(warmup_epochs=-2), "warmup_epochs must be >= 0, found -2"),
         (lambda: SearchSpec(parallel_trials=0), "parallel_trials must be at least 1, found 0"),
     ],
 )
