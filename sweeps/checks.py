@@ -200,7 +200,7 @@ def _check_search(spec: SweepSpec) -> Finding:
         )
     if search.parallel_trials > 1:
         notes.append(
-            f"search.parallel_trials is {search.parallel_trials}: suggestions depend on when other "
+            f"search.parallel_trials is {search.parallel_trials}: pruning depends on when other "
             "trials end, so a repeated or resumed sweep need not give the same table"
         )
     if notes:

@@ -205,7 +205,7 @@ def _always(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:
     if spec.search.parallel_trials > 1:
         notes.append(
             f"{spec.search.parallel_trials} trials of a study may run at once "
-            "(`search.parallel_trials`): suggestions depend on when others end, so "
+            "(`search.parallel_trials`): pruning depends on when others end, so "
             "the sweep run again need not give the same table."
         )
     if any(row.lm_loss is not None for row in rows):
