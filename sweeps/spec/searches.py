@@ -137,9 +137,9 @@ class SearchSpec:
         bow: The `bow` line.
         pruner: `median` stops a trial below its study's median at the same epoch; `none` never.
         warmup_epochs: Epochs before which nothing is pruned.
-        parallel_trials: Trials of one study that may run at once. Above 1 what is pruned, and
-            suggestions from the eleventh trial on, depend on timing: a resumed sweep need not give
-            the same table.
+        parallel_trials: Trials of one study that may run at once. Above 1 pruning depends on
+            timing, and so does what is suggested once a rate diverged or from the eleventh trial
+            on: a resumed sweep need not give the same table.
     """
 
     general: GeneralSearch = GeneralSearch()
