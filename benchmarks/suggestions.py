@@ -44,7 +44,7 @@ class Landscape:
         loss: Of the distance of the rate and of the decay from the best.
         noise: Standard deviation of what a study sees.
         edge: Distance above the best at which trainings diverge.
-        is_flat: Whether only the rate is searched.
+        has_decay: Whether the decay is searched too.
     """
 
     what: str
@@ -52,7 +52,7 @@ class Landscape:
     loss: Callable[[float, float], float]
     noise: float
     edge: float
-    is_flat: bool = True
+    has_decay: bool = False
 
 
 def _steep(distance: float, factor: float) -> float:
@@ -79,7 +79,7 @@ LANDSCAPES = (
         loss=_points,
         noise=2.5,
         edge=9.0,
-        is_flat=False,
+        has_decay=True,
     ),
 )
 
@@ -119,8 +119,7 @@ def lost(suggest: Suggest, landscape: Landscape, trials: int, seed: int) -> floa
     rng = np.random.default_rng(seed)
     best, decay = rng.uniform(*landscape.best), rng.uniform(0.1, 0.9)
     noise = rng.normal(0, landscape.noise, trials)
-    names = ["learning_rate"] if landscape.is_flat else list(SPACE)
-    space = {name: SPACE[name] for name in names}
+    space = {name: each for name, each in SPACE.items() if landscape.has_decay or name != "decay"}
     history: list[TrialRecord] = []
     seen: list[tuple[float, float]] = []
     for number in range(trials):
