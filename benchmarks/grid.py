@@ -52,27 +52,33 @@ def run(folder: Path, spec: str, seconds: float, settings: list[str]) -> None:
 
 
 def rows(spec: SweepSpec, records: tuple[TrialRecord, ...]) -> Iterator[tuple[str, ...]]:
-    """Cell, tokens and loss of its language model, accuracies, and what each stage took."""
-    trials: dict[str, dict[Stage, TrialRecord]] = defaultdict(dict)
+    """Cell, tokens and loss of its language model, accuracies, and what each stage took.
+
+    Values are those of the chosen trial, seconds those of all that ended.
+    """
+    trials: dict[str, dict[Stage, list[TrialRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
-        if record.outcome is not None:
-            trials[record.key.study.cell_id][record.key.study.stage] = record
+        if record.state.counts:
+            trials[record.key.study.cell_id][record.key.study.stage].append(record)
     for cell in make_cells(spec):
         if cell.id in trials:
             yield tuple(_row(spec, cell, trials[cell.id]))
 
 
-def _row(spec: SweepSpec, cell: Cell, trials: dict[Stage, TrialRecord]) -> Iterator[str]:
+def _row(spec: SweepSpec, cell: Cell, trials: dict[Stage, list[TrialRecord]]) -> Iterator[str]:
     yield "general" if cell.is_general else f"`{cell.regime}` {cell.size or ''}".rstrip()
     for stage in (Stage.LANGUAGE_MODEL, Stage.CLASSIFIER, Stage.FINAL):
-        record = trials.get(stage)
-        if record is None or record.outcome is None:
+        outcomes = [record.outcome for record in trials[stage] if record.outcome is not None]
+        if not outcomes:
             yield from ("", "")
             continue
-        value, tokens = record.outcome.value, record.outcome.metrics.get("tokens", 0.0)
         is_loss = stage is Stage.LANGUAGE_MODEL
-        yield f"{tokens / 1e6:.1f} M, {value:.3f}" if is_loss else f"{value:.1%}"
-        yield f"{seconds_of(spec, cell, record):.1f}"
+        chosen = (min if is_loss else max)(outcomes, key=lambda outcome: outcome.value)
+        tokens = chosen.metrics.get("tokens", 0.0)
+        told = f"{tokens / 1e6:.1f} M, {chosen.value:.3f}" if is_loss else f"{chosen.value:.1%}"
+        num_stopped = len(trials[stage]) - len(outcomes)
+        yield told + (f" ({num_stopped} of {len(trials[stage])} stopped)" if num_stopped else "")
+        yield f"{sum(seconds_of(spec, cell, record) for record in trials[stage]):.1f}"
 
 
 def seconds_of(spec: SweepSpec, cell: Cell, record: TrialRecord) -> float:
@@ -99,7 +105,7 @@ def print_grid(folder: Path) -> None:
     for row in rows(spec, records):
         print("| " + " | ".join(row) + " |")
     cells = {cell.id: cell for cell in make_cells(spec)}
-    ended = [r for r in records if r.outcome is not None]
+    ended = [r for r in records if r.state.counts]
     total = sum(seconds_of(spec, cells[r.key.study.cell_id], r) for r in ended)
     print(f"\n{len(ended)} trials, {total:.0f} {unit}, batch {spec.language_model.batch}")
 

@@ -207,9 +207,8 @@ class AwdLstm(nn.Module):
         x = _masked(self._embed(ids_BT, masks.words), masks.inputs)
         after: State = []
         for layer, before, hidden in zip(weights, state, [*masks.hidden, None], strict=True):
-            x, new = run_lstm(layer, x, before)
+            x, new = run_lstm(layer, x, before, hidden)
             after.append((new[0].detach(), new[1].detach()))
-            x = _masked(x, hidden)
         return x, after
 
     def draw_masks(self, batch: int, *, shared: Masks | None = None) -> Masks:

@@ -8,23 +8,16 @@ fp32, which takes longer than the products. A Triton kernel reads a row of score
 time from the cache) and leaves the gradient in its place.
 """
 
-import logging
 from collections.abc import Iterator
-from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from ulm.model.precision import ALIGNED, aligned
-
-try:
-    import triton
-    from triton import language as tl
-except ImportError:  # torch for CPUs and for Windows comes without
-    triton = None
-
-_log = logging.getLogger(__name__)
+from ulm.model.kernels import can_build, tl, triton
+from ulm.model.precision import aligned
+from ulm.model.products import add_product, product_in_fp32
 
 ROOM_BYTES = 3 * 2**28
 """Scores held at a time; products of more tokens at once are not faster."""
@@ -38,7 +31,8 @@ if triton is not None:
     def _finish_rows(  # type: ignore[no-untyped-def]  # Triton's own language
         scores, targets, losses, correct, words, width, GRADIENTS: tl.constexpr, BLOCK: tl.constexpr
     ):
-        """One row: its loss, whether it is right, and its gradient in place of its scores."""
+        """One row: its loss; and its gradient in place of its scores, or whether it is right."""
+        LOG2_E: tl.constexpr = 1.4426950408889634
         row = tl.program_id(0).to(tl.int64)
         scores += row * width
         target = tl.load(targets + row)
@@ -50,67 +44,45 @@ if triton is not None:
         for begin in range(0, words, BLOCK):
             columns = begin + lanes
             x = tl.load(scores + columns, mask=columns < words, other=float("-inf")).to(tl.float32)
-            largest = tl.maximum(shift, tl.max(x, 0))
-            total = total * tl.exp(shift - largest) + tl.exp(x - largest)
+            bits = x * LOG2_E
+            largest = tl.maximum(shift, tl.max(bits, 0))
+            total = total * tl.exp2(shift - largest) + tl.exp2(bits - largest)
             shift = largest
-            beats = (x > right) | ((x == right) & (columns < target))  # of equals the first is it
-            beaten += beats.to(tl.int32)
-        norm = shift + tl.log(tl.sum(total, 0))
-        tl.store(losses + row, norm - right)
-        tl.store(correct + row, tl.sum(beaten, 0) == 0)
-        if GRADIENTS:
+            if not GRADIENTS:  # of equals the first is it
+                beats = (x > right) | ((x == right) & (columns < target))
+                beaten += beats.to(tl.int32)
+        norm = shift + tl.log2(tl.sum(total, 0))
+        tl.store(losses + row, norm / LOG2_E - right)
+        if not GRADIENTS:
+            tl.store(correct + row, tl.sum(beaten, 0) == 0)
+        else:
             for begin in range(0, width, BLOCK):
                 columns = begin + lanes
                 inside = columns < words
                 x = tl.load(scores + columns, mask=inside, other=float("-inf")).to(tl.float32)
-                gradient = tl.exp(x - norm) - tl.where(columns == target, 1.0, 0.0)
-                tl.store(scores + columns, gradient, mask=columns < width)
+                tl.store(scores + columns, tl.exp2(x * LOG2_E - norm), mask=columns < width)
+            tl.debug_barrier()  # the next number goes where one of these has gone
+            tl.store(scores + target, tl.exp2(right * LOG2_E - norm) - 1.0)
 
-
-@cache
-def _has_kernel() -> bool:
-    """Whether the kernel can be built here: Triton is there and has a C compiler."""
-    if triton is None:
-        return False
-    row = torch.zeros(1, ALIGNED, device="cuda")
-    target = torch.zeros(1, dtype=torch.int64, device="cuda")
-    loss, correct = row.new_zeros(1), target.to(torch.bool)
-    try:
-        _finish_rows[(1,)](
-            row,
-            target,
-            loss,
-            correct,
-            ALIGNED,
-            ALIGNED,
-            GRADIENTS=True,
-            BLOCK=BLOCK,
-            num_warps=WARPS,
-        )
-    except torch.OutOfMemoryError:  # passes, and says nothing of the kernel
-        raise
-    except Exception as error:  # whatever a compiler, linker or driver says
-        _log.warning(
-            "the decoder's kernel can not be built, training goes on without it, slower (%s: %s); "
-            "a C compiler on this machine is what it needs",
-            type(error).__name__,
-            error,
-        )
-        return False
-    return True
+    @triton.jit
+    def _finish_weight(  # type: ignore[no-untyped-def]
+        centred, mean, grad, out, units, width, BLOCK: tl.constexpr
+    ):
+        """One word: the gradient of its weight with the mean's part, times the loss's gradient."""
+        row = tl.program_id(0).to(tl.int64)
+        lanes = tl.arange(0, BLOCK)
+        inside = lanes < units
+        of_bias = tl.load(centred + row * width + units)
+        x = tl.load(centred + row * width + lanes, inside, 0.0)
+        x += of_bias * tl.load(mean + lanes, inside, 0.0)
+        tl.store(out + row * units + lanes, x * tl.load(grad), inside)
 
 
 def _finish(
-    scores_NW: Tensor,
-    targets_N: Tensor,
-    losses_N: Tensor,
-    correct_N: Tensor,
-    words: int,
-    *,
-    gradients: bool,
+    scores_NW: Tensor, targets_N: Tensor, losses_N: Tensor, correct_N: Tensor | None, words: int
 ) -> None:
-    """Fills in losses and which words are right; replaces scores by gradients if asked to."""
-    if scores_NW.is_cuda and _has_kernel():
+    """Fills in losses and which words are right; without these, puts gradients for scores."""
+    if scores_NW.is_cuda and can_build():
         _finish_rows[(len(scores_NW),)](
             scores_NW,
             targets_N,
@@ -118,18 +90,31 @@ def _finish(
             correct_N,
             words,
             scores_NW.shape[1],
-            GRADIENTS=gradients,
+            GRADIENTS=correct_N is None,
             BLOCK=BLOCK,
             num_warps=WARPS,
         )
         return
     logs_NV = torch.log_softmax(scores_NW[:, :words].float(), 1)
     losses_N.copy_(-logs_NV.gather(1, targets_N[:, None])[:, 0])
-    correct_N.copy_(scores_NW[:, :words].argmax(1) == targets_N)
-    if gradients:
-        scores_NW[:, :words] = logs_NV.exp_()
-        scores_NW[:, words:] = 0
-        scores_NW[torch.arange(len(targets_N), device=targets_N.device), targets_N] -= 1
+    if correct_N is not None:
+        correct_N.copy_(scores_NW[:, :words].argmax(1) == targets_N)
+        return
+    scores_NW[:, :words] = logs_NV.exp_()
+    scores_NW[:, words:] = 0
+    scores_NW[torch.arange(len(targets_N), device=targets_N.device), targets_N] -= 1
+
+
+def _weight_gradient(centred_VF: Tensor, mean_E: Tensor, grad: Tensor) -> Tensor:
+    """The gradient [V, E] of the weight from that of states less their mean."""
+    words, width = centred_VF.shape
+    units = len(mean_E)
+    if centred_VF.is_cuda and can_build():
+        out_VE = centred_VF.new_empty(words, units)
+        block = triton.next_power_of_2(units)
+        _finish_weight[(words,)](centred_VF, mean_E, grad, out_VE, units, width, BLOCK=block)
+        return out_VE
+    return torch.addr(centred_VF[:, :units], centred_VF[:, units], mean_E).mul_(grad)
 
 
 def _with_bias(x_NE: Tensor, column_N: Tensor | float, rows: int, dtype: torch.dtype) -> Tensor:
@@ -167,10 +152,13 @@ class _Scored:
         self.weight_WF = _with_bias(weight_VE, bias_V, aligned(self.words), dtype)
         self.targets_N = targets_N
         self.losses_N = torch.empty(len(x_NE), device=x_NE.device)
-        self.correct_N = torch.empty(len(x_NE), dtype=torch.bool, device=x_NE.device)
 
-    def parts(self, *, gradients: bool) -> Iterator[_Part]:
-        """Parts of equal size; scores of a part are gone when the next one is asked for."""
+    def parts(self, correct_N: Tensor | None = None) -> Iterator[_Part]:
+        """Parts of equal size; scores of a part are gone when the next one is asked for.
+
+        Args:
+            correct_N: To be filled in with which words are right; scores then stay scores.
+        """
         count = len(self.x_NF)
         width = len(self.weight_WF)
         number = -(-count * width * self.x_NF.element_size() // ROOM_BYTES)
@@ -180,8 +168,8 @@ class _Scored:
             rows = slice(begin, min(begin + size, count))
             x = self.x_NF[rows]
             scores = torch.mm(x, self.weight_WF.t(), out=room[: len(x)])
-            finished = (self.targets_N[rows], self.losses_N[rows], self.correct_N[rows])
-            _finish(scores, *finished, self.words, gradients=gradients)
+            correct = None if correct_N is None else correct_N[rows]
+            _finish(scores, self.targets_N[rows], self.losses_N[rows], correct, self.words)
             yield _Part(rows, scores)
 
 
@@ -214,20 +202,23 @@ class _DecoderLoss(torch.autograd.Function):
         centred_NF = _with_bias(x_NE - mean_E, 1.0, len(x_NE), dtype)
         dx_NF = torch.empty_like(scored.x_NF)
         dweight_WF: Tensor | None = None
-        for part in scored.parts(gradients=True):
+        for part in scored.parts():
             torch.mm(part.scores, scored.weight_WF, out=dx_NF[part.rows])
-            product = _product_in_fp32(part.scores.t(), centred_NF[part.rows])
-            dweight_WF = product if dweight_WF is None else dweight_WF.add_(product)
+            factors = part.scores.t(), centred_NF[part.rows]
+            if dweight_WF is None:
+                dweight_WF = product_in_fp32(*factors)
+            else:
+                dweight_WF = add_product(dweight_WF, *factors)
         assert dweight_WF is not None, "there are tokens"
-        dweight_VF, units = dweight_WF[: scored.words], scored.units
-        dweight_VE, dbias_V = dweight_VF[:, :units], dweight_VF[:, units]
-        dweight_VE.addr_(dbias_V, mean_E)
-        ctx.save_for_backward(dx_NF[:, :units], dweight_VE, dbias_V)
+        ctx.save_for_backward(dx_NF[:, : scored.units], dweight_WF[: scored.words], mean_E)
         return scored.losses_N.sum()
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return *(gradient * grad for gradient in ctx.saved_tensors), None, None
+        dx_NE, dweight_VF, mean_E = ctx.saved_tensors
+        dbias_V = dweight_VF[:, len(mean_E)] * grad
+        return dx_NE * grad, _weight_gradient(dweight_VF, mean_E, grad), dbias_V, None, None
 
 
 @torch.no_grad()
@@ -236,14 +227,7 @@ def gpu_decoder_score(
 ) -> tuple[Tensor, Tensor]:
     """Summed cross-entropy and the number of right words, without gradients."""
     scored = _Scored(x_NE, weight_VE, bias_V, targets_N, dtype)
-    for _ in scored.parts(gradients=False):
+    correct_N = torch.empty(len(x_NE), dtype=torch.bool, device=x_NE.device)
+    for _ in scored.parts(correct_N):
         pass
-    return scored.losses_N.sum(), scored.correct_N.sum()
-
-
-def _product_in_fp32(a: Tensor, b: Tensor) -> Tensor:
-    if a.dtype == torch.float32:
-        return torch.mm(a, b)
-    if a.is_cuda:
-        return torch.mm(a, b, out_dtype=torch.float32)
-    return torch.mm(a, b).float()
+    return scored.losses_N.sum(), correct_N.sum()

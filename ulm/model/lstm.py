@@ -8,7 +8,7 @@ Its products round to bf16; gates and cells are fp32, but for gates that are kep
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ulm.model.gpu_lstm import gpu_lstm
+from ulm.model.kernels import are_recorded, can_build
 from ulm.model.precision import compute_dtype
 from ulm.model.products import repeated_product
 
@@ -82,37 +84,44 @@ class _Bf16Weights:
         return repeated_product(self.recurrent, self.rows)
 
 
-def run_lstm(weights: LayerWeights, x_BTI: Tensor, before: LayerState) -> tuple[Tensor, LayerState]:
+def run_lstm(
+    weights: LayerWeights, x_BTI: Tensor, before: LayerState, mask_B1H: Tensor | None = None
+) -> tuple[Tensor, LayerState]:
     """Runs one window.
 
     Args:
         weights: Of the layer.
         x_BTI: Inputs, [B, T, I].
         before: State after the window before.
+        mask_B1H: What outputs are multiplied by, [B, 1, H]; None leaves them.
 
     Returns:
-        Outputs [B, T, H], and the state after the window.
+        Outputs [B, T, H], and the state after the window, which the mask does not change.
     """
     dtype, kind = compute_dtype(x_BTI), x_BTI.device.type
-    if kind == "cuda":
-        return _run_on_gpu(x_BTI, before, weights.ordered, dtype)
-    is_lowered = torch.is_autocast_enabled(kind) and dtype == torch.bfloat16
-    if is_lowered and weights.are_fast_in_bf16(len(x_BTI)):
-        w_ih, w_hh, b_ih, b_hh = weights.ordered
-        output, hidden, cell = _Bf16Lstm.apply(
-            x_BTI, *before, w_ih, w_hh, b_ih + b_hh, weights.in_bf16
-        )
-    else:
-        is_trained = torch.is_grad_enabled()
+    if kind == "cuda" and dtype == torch.bfloat16 and are_recorded() and can_build():
         with torch.autocast(kind, enabled=False):
-            output, hidden, cell = torch.lstm(
-                x_BTI, before, weights.ordered, True, 1, 0.0, is_trained, False, True
-            )
-    return output, (hidden, cell)
+            return gpu_lstm(x_BTI, before, weights.ordered, mask_B1H)
+    run = _run_by_cudnn if kind == "cuda" else _run_on_cpu
+    output, after = run(weights, x_BTI, before, dtype)
+    return output if mask_B1H is None else output * mask_B1H, after
 
 
-def _run_on_gpu(
-    x: Tensor, before: LayerState, weights: list[Tensor], dtype: torch.dtype
+def _run_on_cpu(
+    weights: LayerWeights, x: Tensor, before: LayerState, dtype: torch.dtype
+) -> tuple[Tensor, LayerState]:
+    is_lowered = torch.is_autocast_enabled("cpu") and dtype == torch.bfloat16
+    if is_lowered and weights.are_fast_in_bf16(len(x)):
+        w_ih, w_hh, b_ih, b_hh = weights.ordered
+        output, *after = _Bf16Lstm.apply(x, *before, w_ih, w_hh, b_ih + b_hh, weights.in_bf16)
+    else:
+        with torch.autocast("cpu", enabled=False):
+            output, *after = _by_torch(x, before, weights.ordered)
+    return output, (after[0], after[1])
+
+
+def _run_by_cudnn(
+    weights: LayerWeights, x: Tensor, before: LayerState, dtype: torch.dtype
 ) -> tuple[Tensor, LayerState]:
     """A layer in a dtype.
 
@@ -121,12 +130,16 @@ def _run_on_gpu(
     torch's default for cuDNN.
     """
     with torch.autocast("cuda", enabled=False):
-        state = [tensor.to(dtype) for tensor in before]
-        cast = [weight.to(dtype) for weight in weights]
-        output, hidden, cell = torch.lstm(
-            x.to(dtype), state, cast, True, 1, 0.0, torch.is_grad_enabled(), False, True
-        )
-    return output, (hidden, cell)
+        cast = [weight.to(dtype) for weight in weights.ordered]
+        output, *after = _by_torch(x.to(dtype), [tensor.to(dtype) for tensor in before], cast)
+    return output, (after[0], after[1])
+
+
+def _by_torch(
+    x: Tensor, before: Sequence[Tensor], weights: list[Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    is_trained = torch.is_grad_enabled()
+    return torch.lstm(x, tuple(before), weights, True, 1, 0.0, is_trained, False, True)
 
 
 def _by_time(x_BTI: Tensor, dtype: torch.dtype) -> Tensor:

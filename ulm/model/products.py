@@ -1,4 +1,4 @@
-"""Matrix products on a CPU, by whichever of torch's two libraries is fast there.
+"""Matrix products; on a CPU by whichever of torch's two libraries is fast there.
 
 torch's own products of fp32 numbers are Intel's MKL, which leaves AVX-512 unused on AMD's
 processors: half the speed of oneDNN, which torch carries as well and uses for LSTMs and bf16.
@@ -59,8 +59,17 @@ def repeated_product(b_KN: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
     return lambda a: multiply(a, kept, None, "none", [], "")
 
 
+def product_in_fp32(a_MK: Tensor, b_KN: Tensor) -> Tensor:
+    """`a @ b` in fp32, whatever the dtype of both; on a GPU without a rounding between."""
+    if a_MK.is_cuda and a_MK.dtype != torch.float32:
+        return torch.mm(a_MK, b_KN, out_dtype=torch.float32)
+    return torch.mm(a_MK, b_KN).float()
+
+
 def add_product(total_MN: Tensor, a_MK: Tensor, b_KN: Tensor) -> Tensor:
     """`total + a @ b` in the dtype of `total`, which may be overwritten."""
+    if a_MK.dtype != total_MN.dtype and a_MK.is_cuda:
+        return torch.addmm(total_MN, a_MK, b_KN, out_dtype=total_MN.dtype, out=total_MN)
     if a_MK.dtype != total_MN.dtype:
         return total_MN.add_(torch.mm(a_MK, b_KN))
     if (fast := _fast(a_MK)) is None:

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ulm.model.kernels import recorded
+
 WARM_UPS = 2  # libraries choose and load kernels in the first calls
 
 
@@ -43,10 +45,11 @@ class GraphedCalls:
         if not arguments[0].is_cuda:
             return run(*arguments)
         shapes = [argument.shape for argument in arguments]
-        if self._graph is None:
-            self._shapes = shapes
-            self._graph = _Graph(run, self._model, arguments)
-        return (self._graph if shapes == self._shapes else run)(*arguments)
+        with recorded():  # also what is left over: in the same arithmetic
+            if self._graph is None:
+                self._shapes = shapes
+                self._graph = _Graph(run, self._model, arguments)
+            return (self._graph if shapes == self._shapes else run)(*arguments)
 
 
 class _Graph:

@@ -8,6 +8,7 @@ import torch
 
 from tests.ulm.devices import needs_gpu
 from tests.ulm.fastai_reference import random_documents, small_encoder
+from ulm.model.kernels import recorded
 from ulm.training import language_model, two_passes
 from ulm.training.classifier import ClassifierSettings, train_classifier
 from ulm.training.graphs import GraphedCalls
@@ -23,7 +24,8 @@ class PlainCalls(GraphedCalls):
     """Runs the method each time."""
 
     def __call__(self, *arguments):
-        return self._method()(*arguments)
+        with recorded():  # the same kernels, started one by one
+            return self._method()(*arguments)
 
 
 def with_and_without_graphs(train, monkeypatch):

@@ -1,0 +1,129 @@
+"""The LSTM layer written for GPUs: by its kernels on a GPU, and by what they stand for on a CPU."""
+
+import pytest
+import torch
+
+from tests.ulm.devices import DEVICES, needs_gpu
+from ulm.model import gpu_lstm
+from ulm.model.kernels import recorded
+from ulm.model.lstm import LayerWeights, run_lstm
+
+pytestmark = pytest.mark.torch
+
+TIME, INPUTS, UNITS = 7, 24, 40
+
+
+def cells_of(gates, before):
+    i, f, g, o = gates.chunk(4, 1)
+    after = f.sigmoid() * before + i.sigmoid() * g.tanh()
+    return after, o.sigmoid() * after.tanh()
+
+
+def step_forward(gates, bias, before, after, hidden, mask, out):
+    for place, value in zip((after, hidden), cells_of(gates.float() + bias, before), strict=True):
+        place.copy_(value)
+    if mask is not None:
+        torch.mul(hidden, mask, out=out)
+
+
+def step_backward(gates, bias, before, after, mask, dout, dhidden, dcell):
+    with torch.enable_grad():
+        inputs = [(gates.float() + bias).requires_grad_(), before.clone().requires_grad_()]
+        found = cells_of(*inputs)
+        torch.testing.assert_close(found[0].detach(), after)
+        dout = dout.float() if mask is None else dout * mask
+        given = [dcell, dout + dhidden.float().sum(0)]
+        dgates, dbefore = torch.autograd.grad(found, inputs, given)
+    gates.copy_(dgates)
+    dcell.copy_(dbefore)
+
+
+@pytest.fixture(params=DEVICES)
+def device(request, monkeypatch):
+    if request.param == "cpu":
+        monkeypatch.setattr(gpu_lstm, "step_forward", step_forward)
+        monkeypatch.setattr(gpu_lstm, "step_backward", step_backward)
+    return request.param
+
+
+def drawn(batch, device):
+    shapes = (batch, TIME, INPUTS), (1, batch, UNITS), (1, batch, UNITS)
+    weights = (4 * UNITS, INPUTS), (4 * UNITS, UNITS), (4 * UNITS,)
+    torch.manual_seed(0)
+    states = [torch.randn(shape) for shape in shapes]
+    return [t.to(device) for t in (*states, *(0.3 * torch.randn(shape) for shape in weights))]
+
+
+def found_by(layer, tensors, dtypes, mask):
+    """Outputs, state after, and the gradients of all inputs."""
+    inputs = [t.to(dtype).requires_grad_() for t, dtype in zip(tensors, dtypes, strict=True)]
+    out, hidden, cell = layer(*inputs, mask)
+    weights = torch.linspace(-1, 1, out.numel(), device=out.device).view(out.shape)
+    loss = (out.float() * weights).sum() + hidden.float().sum() + 2 * cell.square().sum()
+    return [out, hidden, cell, *torch.autograd.grad(loss, inputs)]
+
+
+def ours(x, hidden, cell, *weights_and_mask):
+    *weights, mask = weights_and_mask
+    weights.append(torch.zeros_like(weights[-1]))
+    out, after = gpu_lstm.gpu_lstm(x, (hidden, cell), weights, mask)
+    return out, *after
+
+
+def torch_lstm(x, hidden, cell, input_weight, recurrent_weight, bias, mask):
+    weights = [input_weight, recurrent_weight, bias, torch.zeros_like(bias)]
+    out, *after = torch.lstm(x, (hidden, cell), weights, True, 1, 0.0, True, False, True)
+    return out if mask is None else out * mask, *after
+
+
+def drawn_mask(batch, device):
+    return 1.25 * (torch.rand(batch, 1, UNITS, device=device) < 0.8)
+
+
+BF16, FP32 = torch.bfloat16, torch.float32
+GIVEN = (BF16, BF16, FP32, FP32, FP32, FP32)
+
+
+@pytest.mark.parametrize("is_masked", [True, False])
+@pytest.mark.parametrize("batch", [5, 67])
+def test_results_and_gradients_are_those_of_fp32_but_for_rounding(device, batch, is_masked):
+    tensors = drawn(batch, device)
+    mask = drawn_mask(batch, device) if is_masked else None
+    found = found_by(ours, tensors, GIVEN, mask)
+    doubled = None if mask is None else mask.cpu().double()
+    exact = found_by(torch_lstm, [t.cpu().double() for t in tensors], [torch.double] * 6, doubled)
+    for got, right in zip(found, exact, strict=True):
+        got = got.detach().cpu().double()
+        assert (got - right).norm() / right.norm() < 0.015
+
+
+def test_cells_and_gradients_of_weights_stay_in_fp32(device):
+    found = found_by(ours, drawn(3, device), GIVEN, drawn_mask(3, device))
+    assert [t.dtype for t in found] == [BF16, BF16, FP32, *GIVEN]
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("units", [8, 37, 129])
+def test_units_need_not_fill_a_kernels_block(units):
+    torch.manual_seed(0)
+    layer = torch.nn.LSTM(12, units, batch_first=True, device="cuda")
+    x, state = torch.randn(9, 4, 12, device="cuda"), torch.zeros(1, 9, units, device="cuda")
+    with torch.autocast("cuda", BF16), recorded(), torch.no_grad():
+        found, _ = run_lstm(LayerWeights(layer, None, 9), x, (state, state))
+    torch.testing.assert_close(found.float(), layer(x)[0].detach(), atol=0.01, rtol=0.01)
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_the_layer_runs_where_kernels_are_recorded_and_only_in_bf16():
+    layer = torch.nn.LSTM(12, 8, batch_first=True, device="cuda")
+    x, state = torch.randn(2, 3, 12, device="cuda"), torch.zeros(1, 2, 8, device="cuda")
+
+    def cells():
+        return run_lstm(LayerWeights(layer, None, 2), x, (state, state))[1][1].dtype
+
+    with torch.autocast("cuda", BF16):
+        assert cells() == BF16  # cuDNN's
+        with recorded():
+            assert cells() == FP32

@@ -1,0 +1,67 @@
+"""Triton, in which kernels for a GPU are written; where they can be built, and where they pay.
+
+It comes with torch for GPUs and needs a C compiler. To start a kernel from Python takes longer than
+many of them run: what starts hundreds for a window asks whether they are recorded.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+
+import torch
+
+try:
+    import triton
+    from triton import language as tl
+except ImportError:  # torch for CPUs and for Windows comes without
+    triton = tl = None
+
+__all__ = ["are_recorded", "can_build", "recorded", "tl", "triton"]
+
+_log = logging.getLogger(__name__)
+
+_recorded = ContextVar("recorded", default=False)
+
+if triton is not None:
+
+    @triton.jit
+    def _write_one(place):  # type: ignore[no-untyped-def]  # Triton's own language
+        tl.store(place, 1.0)
+
+
+@cache
+def can_build() -> bool:
+    """Whether kernels can be built here; says why not."""
+    if triton is None:
+        return False
+    place = torch.zeros(1, device="cuda")
+    try:
+        _write_one[(1,)](place)
+    except torch.OutOfMemoryError:  # passes, and says nothing of kernels
+        raise
+    except Exception as error:  # whatever a compiler, linker or driver says
+        _log.warning(
+            "a GPU's kernels can not be built, training goes on without them, slower (%s: %s); "
+            "a C compiler on this machine is what they need",
+            type(error).__name__,
+            error,
+        )
+        return False
+    return True
+
+
+@contextmanager
+def recorded() -> Iterator[None]:
+    """Kernels of a function that is recorded as a graph: hundreds of them cost no start each."""
+    token = _recorded.set(True)
+    try:
+        yield
+    finally:
+        _recorded.reset(token)
+
+
+def are_recorded() -> bool:
+    """Whether kernels started here are recorded."""
+    return _recorded.get()
