@@ -4,7 +4,8 @@
 
 Rows are those of the `results.csv` of several sweeps, with two columns before them: the sweep, and
 its `language_model.clip`, empty for none. Filled marks were trained with a limit, hollow ones
-without; lines join the one with, where a size has both.
+without; lines join the one with, where a size has both. Sweeps of `BESIDE` have small marks of
+their own, on no line.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from sweeps.report.canvas import canvas, plain, size_axis, titles, to_png
 from ulm.regimes import Regime
 
 CURVES = {Regime.DOMAIN: "o", Regime.ULM_DOMAIN: "s"}
+BESIDE = {"H200 searched": "D", "H200 four seeds": "x"}
+ASIDE = 1.16  # times their size, so that marks do not cover each other
 LEVELS = {Regime.BOW: "--", Regime.ULM: "-."}
 
 
@@ -26,7 +29,10 @@ def accuracies(
     return {
         int(row["size"]) if row["size"] else None: 100 * float(row["test_accuracy"])
         for row in rows
-        if row["regime"] == regime and row["test_accuracy"] and bool(row["clip"]) == is_limited
+        if row["regime"] == regime
+        and row["test_accuracy"]
+        and row["sweep"] not in BESIDE
+        and bool(row["clip"]) == is_limited
     }
 
 
@@ -47,6 +53,17 @@ def draw(rows: list[dict[str, str]]) -> bytes:
                 color=colour,
                 markerfacecolor=face,
                 zorder=3,
+            )
+        for sweep, small in BESIDE.items():
+            beside = [row for row in rows if row["sweep"] == sweep and row["regime"] == regime]
+            axes.plot(
+                [ASIDE * int(row["size"]) for row in beside],
+                [100 * float(row["test_accuracy"]) for row in beside],
+                linestyle="",
+                marker=small,
+                markersize=5,
+                color=colour,
+                zorder=4,
             )
         joined = sorted((without | limited).items(), key=lambda point: point[0] or 0)
         axes.plot(*zip(*joined, strict=True), color=colour, linewidth=2)
@@ -78,8 +95,8 @@ def draw(rows: list[dict[str, str]]) -> bytes:
     size_axis(axes, sizes, 1.25 * sizes[-1])
     titles(
         figure,
-        "Test accuracy (%) by domain documents",
-        "400/1152/3, 500 labels, one seed, no search; hollow: the gradient's norm not limited",
+        "Test accuracy (%) by domain documents, 400/1152/3, 500 labels",
+        "One seed, no search; hollow: gradient not limited; diamonds: search; crosses: four seeds",
     )
     return to_png(figure)
 

@@ -5,7 +5,7 @@ B batch, T time, I inputs, H units. Gates lie in torch's order: input, forget, c
 The inputs' product and the gradients of the weights are one product each over all steps. What a
 step's product leaves are gates before bias and squashing; backward squashes them again and puts
 their gradients in their place. Products round to bf16; cells and the gradients of weights are fp32,
-where cuDNN's layer hands them on in bf16, and takes 8 to 40 % longer.
+where cuDNN's layer hands them on in bf16, and takes 13 to 47 % longer (H200, 16 to 512 rows).
 """
 
 from typing import Any
