@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sweeps.opening import ledger_of, open_sweep
-from sweeps.search.records import TrialRecord
+from sweeps.search.records import TrialRecord, TrialState
 from sweeps.spec.cells import Cell, Stage, make_cells
 from sweeps.spec.spaces import accelerator, accelerators
 from sweeps.spec.values import SweepSpec
@@ -76,7 +76,7 @@ def _row(spec: SweepSpec, cell: Cell, trials: dict[Stage, list[TrialRecord]]) ->
         chosen = (min if is_loss else max)(outcomes, key=lambda outcome: outcome.value)
         tokens = chosen.metrics.get("tokens", 0.0)
         told = f"{tokens / 1e6:.1f} M, {chosen.value:.3f}" if is_loss else f"{chosen.value:.1%}"
-        num_stopped = len(trials[stage]) - len(outcomes)
+        num_stopped = sum(record.state is TrialState.PRUNED for record in trials[stage])
         yield told + (f" ({num_stopped} of {len(trials[stage])} stopped)" if num_stopped else "")
         yield f"{sum(seconds_of(spec, cell, record) for record in trials[stage]):.1f}"
 

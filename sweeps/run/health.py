@@ -181,7 +181,7 @@ def _judge_gpus(probe: NodeProbe, shares_gpus: bool) -> Finding:
         if probe.builds_kernels is False:
             return _note(
                 "gpu",
-                "it trains more slowly than it could, without the decoder's kernel, which Triton "
+                "it trains more slowly than it could, without the kernels that Triton "
                 "builds with a C compiler and Python's headers: install gcc and python3-dev",
             )
         if shares_gpus and probe.runs_mps is False:

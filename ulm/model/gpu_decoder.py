@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ulm.model.kernels import can_build, tl, triton
-from ulm.model.precision import aligned
+from ulm.model.precision import ALIGNED, aligned
 from ulm.model.products import add_product, product_in_fp32
 
 ROOM_BYTES = 3 * 2**28
@@ -52,7 +52,7 @@ if triton is not None:
                 beats = (x > right) | ((x == right) & (columns < target))
                 beaten += beats.to(tl.int32)
         norm = shift + tl.log2(tl.sum(total, 0))
-        tl.store(losses + row, norm / LOG2_E - right)
+        tl.store(losses + row, (shift - right * LOG2_E + tl.log2(tl.sum(total, 0))) / LOG2_E)
         if not GRADIENTS:
             tl.store(correct + row, tl.sum(beaten, 0) == 0)
         else:
@@ -66,34 +66,56 @@ if triton is not None:
 
     @triton.jit
     def _finish_weight(  # type: ignore[no-untyped-def]
-        centred, mean, grad, out, units, width, BLOCK: tl.constexpr
+        dweight, mean, grad, out, units, width, BLOCK: tl.constexpr
     ):
         """One word: the gradient of its weight with the mean's part, times the loss's gradient."""
         row = tl.program_id(0).to(tl.int64)
         lanes = tl.arange(0, BLOCK)
         inside = lanes < units
-        of_bias = tl.load(centred + row * width + units)
-        x = tl.load(centred + row * width + lanes, inside, 0.0)
+        of_bias = tl.load(dweight + row * width + units)
+        x = tl.load(dweight + row * width + lanes, inside, 0.0)
         x += of_bias * tl.load(mean + lanes, inside, 0.0)
         tl.store(out + row * units + lanes, x * tl.load(grad), inside)
+
+
+def _on_little() -> None:
+    """Runs the kernels for one token and one word."""
+    row, target = torch.zeros(1, ALIGNED, device="cuda"), torch.zeros(1, device="cuda").long()
+    for correct in (target.bool(), None):
+        _run_finish_rows(row, target, row.new_zeros(1), correct, ALIGNED)
+    _run_finish_weight(row, row.new_zeros(1), row.new_ones(()))
+
+
+def _run_finish_rows(
+    scores_NW: Tensor, targets_N: Tensor, losses_N: Tensor, correct_N: Tensor | None, words: int
+) -> None:
+    _finish_rows[(len(scores_NW),)](
+        scores_NW,
+        targets_N,
+        losses_N,
+        correct_N,
+        words,
+        scores_NW.shape[1],
+        GRADIENTS=correct_N is None,
+        BLOCK=BLOCK,
+        num_warps=WARPS,
+    )
+
+
+def _run_finish_weight(dweight_VF: Tensor, mean_E: Tensor, grad: Tensor) -> Tensor:
+    (words, width), units = dweight_VF.shape, len(mean_E)
+    out_VE = dweight_VF.new_empty(words, units)
+    block = triton.next_power_of_2(units)
+    _finish_weight[(words,)](dweight_VF, mean_E, grad, out_VE, units, width, BLOCK=block)
+    return out_VE
 
 
 def _finish(
     scores_NW: Tensor, targets_N: Tensor, losses_N: Tensor, correct_N: Tensor | None, words: int
 ) -> None:
-    """Fills in losses and which words are right; without these, puts gradients for scores."""
-    if scores_NW.is_cuda and can_build():
-        _finish_rows[(len(scores_NW),)](
-            scores_NW,
-            targets_N,
-            losses_N,
-            correct_N,
-            words,
-            scores_NW.shape[1],
-            GRADIENTS=correct_N is None,
-            BLOCK=BLOCK,
-            num_warps=WARPS,
-        )
+    """Fills in losses and which words are right; where nobody asks, puts gradients for scores."""
+    if scores_NW.is_cuda and can_build(_on_little):
+        _run_finish_rows(scores_NW, targets_N, losses_N, correct_N, words)
         return
     logs_NV = torch.log_softmax(scores_NW[:, :words].float(), 1)
     losses_N.copy_(-logs_NV.gather(1, targets_N[:, None])[:, 0])
@@ -105,16 +127,12 @@ def _finish(
     scores_NW[torch.arange(len(targets_N), device=targets_N.device), targets_N] -= 1
 
 
-def _weight_gradient(centred_VF: Tensor, mean_E: Tensor, grad: Tensor) -> Tensor:
+def _weight_gradient(dweight_VF: Tensor, mean_E: Tensor, grad: Tensor) -> Tensor:
     """The gradient [V, E] of the weight from that of states less their mean."""
-    words, width = centred_VF.shape
+    if dweight_VF.is_cuda and can_build(_on_little):
+        return _run_finish_weight(dweight_VF, mean_E, grad)
     units = len(mean_E)
-    if centred_VF.is_cuda and can_build():
-        out_VE = centred_VF.new_empty(words, units)
-        block = triton.next_power_of_2(units)
-        _finish_weight[(words,)](centred_VF, mean_E, grad, out_VE, units, width, BLOCK=block)
-        return out_VE
-    return torch.addr(centred_VF[:, :units], centred_VF[:, units], mean_E).mul_(grad)
+    return torch.addr(dweight_VF[:, :units], dweight_VF[:, units], mean_E).mul_(grad)
 
 
 def _with_bias(x_NE: Tensor, column_N: Tensor | float, rows: int, dtype: torch.dtype) -> Tensor:
@@ -153,11 +171,11 @@ class _Scored:
         self.targets_N = targets_N
         self.losses_N = torch.empty(len(x_NE), device=x_NE.device)
 
-    def parts(self, correct_N: Tensor | None = None) -> Iterator[_Part]:
+    def parts(self, correct_N: Tensor | None) -> Iterator[_Part]:
         """Parts of equal size; scores of a part are gone when the next one is asked for.
 
         Args:
-            correct_N: To be filled in with which words are right; scores then stay scores.
+            correct_N: To be filled in with which words are right; None puts gradients for scores.
         """
         count = len(self.x_NF)
         width = len(self.weight_WF)
@@ -202,7 +220,7 @@ class _DecoderLoss(torch.autograd.Function):
         centred_NF = _with_bias(x_NE - mean_E, 1.0, len(x_NE), dtype)
         dx_NF = torch.empty_like(scored.x_NF)
         dweight_WF: Tensor | None = None
-        for part in scored.parts():
+        for part in scored.parts(None):
             torch.mm(part.scores, scored.weight_WF, out=dx_NF[part.rows])
             factors = part.scores.t(), centred_NF[part.rows]
             if dweight_WF is None:

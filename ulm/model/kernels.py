@@ -5,7 +5,7 @@ many of them run: what starts hundreds for a window asks whether they are record
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -24,26 +24,23 @@ _log = logging.getLogger(__name__)
 
 _recorded = ContextVar("recorded", default=False)
 
-if triton is not None:
-
-    @triton.jit
-    def _write_one(place):  # type: ignore[no-untyped-def]  # Triton's own language
-        tl.store(place, 1.0)
-
 
 @cache
-def can_build() -> bool:
-    """Whether kernels can be built here; says why not."""
+def can_build(kernels: Callable[[], None]) -> bool:
+    """Whether kernels can be built here; warns where Triton is there and they can not.
+
+    Args:
+        kernels: Runs them once, on little.
+    """
     if triton is None:
         return False
-    place = torch.zeros(1, device="cuda")
     try:
-        _write_one[(1,)](place)
+        kernels()
     except torch.OutOfMemoryError:  # passes, and says nothing of kernels
         raise
     except Exception as error:  # whatever a compiler, linker or driver says
         _log.warning(
-            "a GPU's kernels can not be built, training goes on without them, slower (%s: %s); "
+            "kernels for the GPU can not be built, training goes on without them, slower (%s: %s); "
             "a C compiler on this machine is what they need",
             type(error).__name__,
             error,

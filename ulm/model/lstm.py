@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ulm.model.gpu_lstm import gpu_lstm
+from ulm.model.gpu_lstm import gpu_lstm, on_little
 from ulm.model.kernels import are_recorded, can_build
 from ulm.model.precision import compute_dtype
 from ulm.model.products import repeated_product
@@ -99,7 +99,7 @@ def run_lstm(
         Outputs [B, T, H], and the state after the window, which the mask does not change.
     """
     dtype, kind = compute_dtype(x_BTI), x_BTI.device.type
-    if kind == "cuda" and dtype == torch.bfloat16 and are_recorded() and can_build():
+    if kind == "cuda" and dtype == torch.bfloat16 and are_recorded() and can_build(on_little):
         with torch.autocast(kind, enabled=False):
             return gpu_lstm(x_BTI, before, weights.ordered, mask_B1H)
     run = _run_by_cudnn if kind == "cuda" else _run_on_cpu

@@ -45,11 +45,11 @@ class GraphedCalls:
         if not arguments[0].is_cuda:
             return run(*arguments)
         shapes = [argument.shape for argument in arguments]
-        with recorded():  # also what is left over: in the same arithmetic
-            if self._graph is None:
-                self._shapes = shapes
+        if self._graph is None:
+            self._shapes = shapes
+            with recorded():
                 self._graph = _Graph(run, self._model, arguments)
-            return (self._graph if shapes == self._shapes else run)(*arguments)
+        return (self._graph if shapes == self._shapes else run)(*arguments)
 
 
 class _Graph:

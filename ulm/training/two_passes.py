@@ -8,7 +8,8 @@ all windows are rows of one batch: an LSTM layer takes less than twice as long w
 32 (benchmarks/results_h200_202611.md). Going backward window by window would cost many times that.
 
 Equal to `TextClassifier`'s own pass, masks included: those of words and of recurrent weights are
-drawn for a batch, those of units for each window.
+drawn for a batch, those of units for each window. (In bf16 but for rounding: states come from the
+layer that is recorded, gradients from cuDNN's.)
 """
 
 import torch
