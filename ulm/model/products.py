@@ -51,12 +51,27 @@ def repeated_product(b_KN: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
     oneDNN brings `b` into the order in which it reads it, for each product anew unless it is kept
     so: at 32 rows and 1,152 units a quarter of the time.
     """
-    reordered = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
-    multiply = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    if reordered is None or multiply is None:
+    if (kept := _reordered(b_KN, rows)) is None:
         return lambda a: torch.mm(a, b_KN)
-    kept = reordered(b_KN.t(), rows)
+    multiply = torch.ops.mkldnn._linear_pointwise
     return lambda a: multiply(a, kept, None, "none", [], "")
+
+
+def repeated_sum(b_KN: Tensor, rows: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """`total + a @ b` likewise, rounded once."""
+    if (kept := _reordered(b_KN, rows)) is None:
+        return lambda total, a: torch.addmm(total, a, b_KN)
+    add = torch.ops.mkldnn._linear_pointwise.binary
+    return lambda total, a: add(a, total, kept, None, "add")
+
+
+def _reordered(b_KN: Tensor, rows: int) -> Tensor | None:
+    """What oneDNN reads for products of some rows with `b`; None where torch can not keep that."""
+    reorder = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
+    if reorder is None or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return None
+    kept: Tensor = reorder(b_KN.t(), rows)
+    return kept
 
 
 def product_in_fp32(a_MK: Tensor, b_KN: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from tests.ulm.model.conftest import ONE_DNN
 from ulm.model import products
 from ulm.model.precision import cpu_has_bf16
-from ulm.model.products import add_product, product, repeated_product
+from ulm.model.products import add_product, product, repeated_product, repeated_sum
 
 pytestmark = pytest.mark.torch
 
@@ -43,13 +43,17 @@ def test_products_add_up_in_the_dtype_of_their_sum(matrices):
 
 @pytest.mark.skipif(not cpu_has_bf16(), reason="this processor has no bf16")
 @pytest.mark.parametrize("kept", [True, False])
-def test_a_repeated_product_is_that_of_each_matrix(monkeypatch, matrices, kept):
+def test_repeated_products_and_sums_are_those_of_each_matrix(monkeypatch, matrices, kept):
     if not kept:  # a torch without the operators
         monkeypatch.setattr(torch.ops, "mkldnn", object())
     a, b = (matrix.bfloat16() for matrix in matrices)
     multiply = repeated_product(b, ROWS)
+    add = repeated_sum(b, ROWS)
+    total = torch.linspace(-1, 1, ROWS * COLUMNS).view(ROWS, COLUMNS).bfloat16()
     for rows in (a, -2 * a):
         torch.testing.assert_close(multiply(rows), rows @ b, atol=0, rtol=1e-2)
+        exact = total.double() + rows.double() @ b.double()
+        torch.testing.assert_close(add(total, rows).double(), exact, atol=0, rtol=2**-8)
 
 
 @pytest.mark.skipif(ONE_DNN is None, reason="not in this torch")
