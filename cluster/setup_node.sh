@@ -57,7 +57,7 @@ install_tools() {
     fail "a node needs tmux and rsync, missing: ${missing[*]}; install them, or give this user sudo"
 }
 
-install_compiler() { # with it Triton builds the decoder's kernel for a GPU
+install_compiler() { # with it Triton builds kernels for a GPU
   local headers
   command -v nvidia-smi >/dev/null || return 0
   headers=$("$1" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
