@@ -244,7 +244,7 @@ class _Lstm(torch.autograd.Function):
         flat = gates.flatten(0, 1)
         return (
             torch.mm(flat, input_weight).view(x_TBI.shape).transpose(0, 1),
-            dhidden.sum(0, keepdim=True),
+            dhidden.sum(0, keepdim=True) if ctx.needs_input_grad[1] else None,
             dcell[None],
             product_in_fp32(flat.t(), x_TBI.flatten(0, 1)),
             product_in_fp32(flat.t(), hidden[:-1].flatten(0, 1)),
