@@ -51,8 +51,9 @@ if triton is not None:
             if not GRADIENTS:  # of equals the first is it
                 beats = (x > right) | ((x == right) & (columns < target))
                 beaten += beats.to(tl.int32)
-        norm = shift + tl.log2(tl.sum(total, 0))
-        tl.store(losses + row, (shift - right * LOG2_E + tl.log2(tl.sum(total, 0))) / LOG2_E)
+        rest = tl.log2(tl.sum(total, 0))
+        norm = shift + rest
+        tl.store(losses + row, (shift - right * LOG2_E + rest) / LOG2_E)
         if not GRADIENTS:
             tl.store(correct + row, tl.sum(beaten, 0) == 0)
         else:
