@@ -143,16 +143,19 @@ def run(
 
     loaded = with_price(opening.load_asked(spec, storage, settings))
 
-    from sweeps.live.progress import QuietProgress, make_progress
-    from sweeps.paths import SweepPaths
-    from sweeps.run.launch import run_sweep
-    from sweeps.tables import run_lines
+    from sweeps.run.cluster import ray_ahead
 
-    listener = QuietProgress() if quiet else make_progress(loaded, sys.stdout)
-    try:
-        summary = run_sweep(loaded, listener)
-    finally:
-        listener.finished()
+    with ray_ahead() as own_ray:  # while the rest is loaded
+        from sweeps.live.progress import QuietProgress, make_progress
+        from sweeps.paths import SweepPaths
+        from sweeps.run.launch import run_sweep
+        from sweeps.tables import run_lines
+
+        listener = QuietProgress() if quiet else make_progress(loaded, sys.stdout)
+        try:
+            summary = run_sweep(loaded, listener, own_ray)
+        finally:
+            listener.finished()
 
     paths = SweepPaths.of(loaded)
     for line in (*run_lines(summary, paths, loaded), *summary.answer[:1]):

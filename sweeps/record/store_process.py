@@ -144,10 +144,17 @@ def on_connect(connection: Any, record: Any) -> None:
             write_ahead(connection)
 
 
+def step_back() -> None:
+    """Let driver, Ray and trials go first: this process gets what they leave, and a twelfth of one."""
+    os.nice(NICENESS)
+    with suppress(AttributeError, OSError):  # no Linux
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
 def main() -> None:
     """Serve the driver that started this process; what libraries print goes to stderr."""
     collect_rarely()
-    os.nice(NICENESS)
+    step_back()
     event.listen(Engine, "connect", on_connect)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

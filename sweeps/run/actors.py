@@ -7,6 +7,10 @@ the memory monitor that it ended a worker because its node ran low on memory.
 A worker that goes on to its next trial may be lost on the way. Tune hears of that twice, from the
 worker and from the call that hands the trial over. The first time it lets the trial wait for
 another worker; the second time it gives a waiting trial up.
+
+Tune gives its workers environment variables, and for a worker that has its own Ray starts a process
+anew, seconds, beside those that it has started ahead and that then stay idle. On a Ray of our own
+they have the driver's environment as it is.
 """
 
 from collections.abc import Iterator
@@ -18,6 +22,7 @@ from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune import tune
 from ray.tune.execution import tune_controller
+from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
@@ -46,6 +51,14 @@ class Controller(TuneController):
             super()._trial_task_failure(trial, exception)
 
 
+class ActorsAsStarted(_ActorClassCache):
+    """Actors for workers that need no environment but the one they were started in."""
+
+    def get(self, trainable_cls: type) -> Any:
+        """What Ray makes actors of, the same for every trial."""
+        return self._cache.setdefault(trainable_cls, ray.remote(trainable_cls))
+
+
 def place_of(trial: Trial) -> Place | None:
     """The node on which a trial's worker is; None where Ray does not say."""
     try:
@@ -58,11 +71,21 @@ def place_of(trial: Trial) -> Place | None:
 
 
 @contextmanager
-def lost_workers_end_nothing() -> Iterator[None]:
-    """For a block Tune runs with this controller and actor manager."""
-    theirs = tune_controller.RayActorManager, tune.TuneController
+def tune_of_ours(*, is_alone: bool) -> Iterator[None]:
+    """For a block lost workers end nothing.
+
+    Args:
+        is_alone: Whether Ray is one of our own, whose workers were started in our environment.
+    """
+    theirs = tune_controller.RayActorManager, tune.TuneController, tune_controller._ActorClassCache
     tune_controller.RayActorManager, tune.TuneController = ActorManager, Controller
+    if is_alone:
+        tune_controller._ActorClassCache = ActorsAsStarted
     try:
         yield
     finally:
-        tune_controller.RayActorManager, tune.TuneController = theirs
+        (
+            tune_controller.RayActorManager,
+            tune.TuneController,
+            tune_controller._ActorClassCache,
+        ) = theirs

@@ -50,10 +50,10 @@ def cluster_address() -> str | None:
 
 
 @contextmanager
-def ray_ahead(is_wanted: bool) -> Iterator[OwnRay | None]:
-    """A Ray of our own that starts while the block goes on, where there is no cluster to join."""
+def ray_ahead() -> Iterator[OwnRay | None]:
+    """A Ray of our own that starts while the block goes on; None where there is a cluster to join."""
     _set_ray()
-    if cluster_address() is not None or not is_wanted:
+    if cluster_address() is not None:
         yield None
         return
     with OwnRay() as own:

@@ -94,13 +94,15 @@ def check_draws(
     Raises:
         SubsetError: Too few labels or documents, or no test part.
     """
-    for cell in make_cells(spec):
-        if cell.is_general:
-            continue
+    cells = [cell for cell in make_cells(spec) if not cell.is_general]
+    labels_of_seeds: set[int] = set()
+    for cell in {(cell.size, cell.seed): cell for cell in cells}.values():
         draws = Draws(spec=spec, cell=cell, parts=parts, labels=labels, label_names=label_names)
         if cell.size is not None:
             language_model_split(draws.subset.documents)
-        _ = draws.label_splits, draws.test
+        if cell.seed not in labels_of_seeds:  # they and the test part are the same for every size
+            labels_of_seeds.add(cell.seed)
+            _ = draws.label_splits, draws.test
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -22,7 +22,7 @@ from sweeps.run.absent import absent_workers
 from sweeps.run.autoscaler import autoscaler_config
 from sweeps.run.backup import Backup
 from sweeps.run.capacity import Slots, current_fleet, largest_fleet, slots
-from sweeps.run.cluster import cluster_address, open_ray, ray_ahead
+from sweeps.run.cluster import cluster_address, open_ray
 from sweeps.run.context import TrialContext
 from sweeps.run.doctor import require_fit_nodes
 from sweeps.run.driver import Standing, driver_lock, terminated_like_interrupt
@@ -76,12 +76,14 @@ class RunSummary:
     tokenising: tuple[str, ...] = ()
 
 
-def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
+def run_sweep(spec: SweepSpec, listener: RunListener, own_ray: OwnRay | None = None) -> RunSummary:
     """Train what is wanted and not recorded, then write the report.
 
     Args:
         spec: The sweep.
         listener: Hears what goes on.
+        own_ray: A Ray of this machine alone that was started ahead; without one it starts where a
+            trial is missing.
 
     Returns:
         What was done.
@@ -106,8 +108,10 @@ def run_sweep(spec: SweepSpec, listener: RunListener) -> RunSummary:
         presence = stack.enter_context(Presence(paths, listener.message, standing))
         take_back(paths, listener.message)
         seems_unfinished = check_ledger(paths, spec)
+        if own_ray is not None and not seems_unfinished:
+            own_ray.release()
+            own_ray = None
         _check_tracking(spec, paths, listener)
-        own_ray = stack.enter_context(ray_ahead(seems_unfinished))
         context, tokens = prepare_context(spec, paths, listener)
         general = pretrained_general(spec, paths, listener)
         stack.enter_context(driver_lock(paths))
@@ -174,12 +178,13 @@ def run_trials(
         KeyboardInterrupt: Ctrl-C or SIGTERM; Tune ends its workers first.
     """
     with open_ray(own_ray) as ray:
-        from sweeps.run.actors import lost_workers_end_nothing, place_of
+        from sweeps.run.actors import place_of, tune_of_ours
         from sweeps.run.checkpoints import left_checkpoints
         from sweeps.run.trial import make_trainable
         from sweeps.search.bridge import Bridge
 
-        versions = _required_versions(ray, paths)
+        is_alone = cluster_address() is None
+        versions = None if is_alone else _required_versions(ray, paths)
         config = autoscaler_config(ray.get_runtime_context().gcs_address)
         for name, why in absent_workers(config, addresses(ray)).items():
             tell(f"a worker is missing, {name}: {why}")
@@ -191,12 +196,12 @@ def run_trials(
             max_neural=free.neural,
             left=left_checkpoints(paths.shared(paths.ray)),
             check=check,
-            place_of=None if cluster_address() is None else place_of,
+            place_of=None if is_alone else place_of,
             tell=tell,
         )
         tuner = make_tuner(bridge, make_trainable(context, versions), paths, tell)
         with (
-            lost_workers_end_nothing(),
+            tune_of_ours(is_alone=is_alone),
             terminated_like_interrupt(),
         ):  # Ray has put a handler of its own in between
             tuner.fit()
@@ -207,13 +212,11 @@ def run_trials(
         raise KeyboardInterrupt  # Tune ended early, as it does on Ctrl-C
 
 
-def _required_versions(ray: Any, paths: SweepPaths) -> dict[str, str | None] | None:
-    """Versions that every node must have, once those there now are fit; None on a Ray of our own.
+def _required_versions(ray: Any, paths: SweepPaths) -> dict[str, str | None]:
+    """Versions that every node must have, once those there now are fit.
 
     Nodes that join later are looked at by the first trial they get.
     """
-    if cluster_address() is None:
-        return None
     require_fit_nodes(ray, paths.storage)
     return find_versions()
 

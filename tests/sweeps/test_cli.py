@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -11,6 +12,7 @@ from sweeps import cli
 from sweeps.errors import MeaningError
 from sweeps.finding import Finding
 from sweeps.paths import SweepPaths
+from sweeps.run import cluster
 from sweeps.search.ledger import Ledger
 from sweeps.search.records import Outcome, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.spec.cells import Stage, make_cells
@@ -75,7 +77,8 @@ def launched(monkeypatch):
     calls = []
     module = ModuleType("sweeps.run.launch")
 
-    def run_sweep(spec, listener):
+    def run_sweep(spec, listener, own_ray):
+        assert own_ray == "a Ray"
         calls.append(spec)
         listener.message("the listener is heard")
         return module.summary
@@ -83,6 +86,7 @@ def launched(monkeypatch):
     module.run_sweep = run_sweep
     module.summary = summary(95, 97)
     monkeypatch.setitem(sys.modules, "sweeps.run.launch", module)
+    monkeypatch.setattr(cluster, "ray_ahead", lambda: nullcontext("a Ray"))
     return calls
 
 

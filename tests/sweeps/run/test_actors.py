@@ -6,9 +6,10 @@ import pytest
 from ray.exceptions import ActorDiedError, ObjectLostError, OutOfMemoryError, RayActorError
 from ray.tune import PlacementGroupFactory, tune
 from ray.tune.execution import tune_controller
+from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.experiment import Trial
 
-from sweeps.run.actors import ActorManager, Controller, lost_workers_end_nothing, place_of
+from sweeps.run.actors import ActorManager, ActorsAsStarted, Controller, place_of, tune_of_ours
 from sweeps.run.trial import resources_of
 from sweeps.search.messages import AVOIDED, CPUS
 
@@ -43,12 +44,23 @@ def test_a_fault_of_tune_itself_is_still_raised():
         ActorManager.__new__(ActorManager)._actor_task_failed(task, ValueError("no word"))
 
 
-def test_tune_has_its_own_parts_again_after_the_block():
-    theirs = tune_controller.RayActorManager, tune.TuneController
-    with lost_workers_end_nothing():
-        assert tune_controller.RayActorManager is ActorManager
-        assert tune.TuneController is Controller
-    assert (tune_controller.RayActorManager, tune.TuneController) == theirs
+@pytest.mark.parametrize(("is_alone", "actors"), [(True, ActorsAsStarted), (False, None)])
+def test_tune_has_its_own_parts_again_after_the_block(is_alone, actors):
+    def parts():
+        of_controller = tune_controller.RayActorManager, tune_controller._ActorClassCache
+        return *of_controller, tune.TuneController
+
+    theirs = parts()
+    with tune_of_ours(is_alone=is_alone):
+        assert parts() == (ActorManager, actors or theirs[1], Controller)
+    assert parts() == theirs
+
+
+def test_workers_of_a_ray_of_our_own_are_those_it_has_started():
+    theirs, ours = _ActorClassCache().get(Trial), ActorsAsStarted()
+    assert theirs._default_options["runtime_env"], "for which Ray starts processes anew"
+    assert "runtime_env" not in ours.get(Trial)._default_options
+    assert ours.get(Trial) is ours.get(Trial)
 
 
 def test_a_worker_lost_on_the_way_to_a_trial_is_heard_of_once(monkeypatch):

@@ -8,6 +8,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -18,6 +19,7 @@ from sweeps.answer.results import make_rows
 from sweeps.paths import SweepPaths
 from sweeps.record.recorder import ListRecorder
 from sweeps.run.encoders import InMemoryEncoders
+from sweeps.run.launch import run_sweep
 from sweeps.run.stages import run_trial
 from sweeps.search.control import Control, NoRequest
 from sweeps.search.records import TrialState
@@ -150,6 +152,9 @@ def test_a_driver_killed_in_the_middle_goes_on_and_ends_with_the_table_of_an_unb
     begin, drawn = time.time(), SweepPaths.of(small).report_html.stat().st_mtime_ns
     assert finish(drive(small))[0] == f"trained 0 of {len(after)}\n"
     assert all(record.ended_at < begin for record in counted(small))
+    released = []
+    run_sweep(small, Silence(), SimpleNamespace(release=lambda: released.append("it")))
+    assert released, "a Ray that was started ahead is not needed"
     assert SweepPaths.of(small).report_html.stat().st_mtime_ns == drawn, "nothing new to show"
 
 
