@@ -25,7 +25,7 @@ from sweeps.record.runs import Run
 from sweeps.record.tracking import PART
 from sweeps.search.database import write_ahead
 
-NICENESS = 19  # behind the driver, Ray's start and trials, which have Ray's 15
+NICENESS = 19  # where the system has no policy for what may wait; Ray gives trials 15
 COMMAND = (sys.executable, "-W", "ignore", "-m", "sweeps.record.store_process")
 
 
@@ -145,7 +145,7 @@ def on_connect(connection: Any, record: Any) -> None:
 
 
 def step_back() -> None:
-    """Let driver, Ray and trials go first: this process gets what they leave, and a twelfth of one."""
+    """Let driver, Ray and trials go first: this process gets what they leave, little besides."""
     os.nice(NICENESS)
     with suppress(AttributeError, OSError):  # no Linux
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

@@ -51,7 +51,7 @@ def cluster_address() -> str | None:
 
 @contextmanager
 def ray_ahead() -> Iterator[OwnRay | None]:
-    """A Ray of our own that starts while the block goes on; None where there is a cluster to join."""
+    """A Ray of our own that starts while the block goes on; None where a cluster is joined."""
     _set_ray()
     if cluster_address() is not None:
         yield None

@@ -7,13 +7,14 @@ open, so a killed driver leaves nothing behind; Ray's own agents would look for 
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from sweeps.errors import ClusterError, describe_error
 
@@ -40,6 +41,7 @@ class OwnRay:
             os.environ[LOOPBACK] = "0"
         else:  # it has read both: the token again, the other for good
             read_token_again()
+        self._is_told = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
@@ -59,8 +61,9 @@ class OwnRay:
     ) -> None:
         with self._process:  # closes its pipes
             self.release()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(END_SECONDS)
+            if self._is_up:
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(END_SECONDS)
             with suppress(ProcessLookupError):  # all have ended
                 os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -73,12 +76,22 @@ class OwnRay:
         Raises:
             ClusterError: It does not come up.
         """
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = self._told.readline()
+        self._is_told = True
         told = json.loads(line) if line else {"failure": "its process ended"}
         if "failure" in told:
             raise not_up(told["failure"])
         return str(told["address"])
+
+    @property
+    def _told(self) -> IO[bytes]:
+        assert self._process.stdout is not None, "it has a pipe"
+        return self._process.stdout
+
+    @property
+    def _is_up(self) -> bool:
+        """Whether it has said where it is, or why it is not there: it then ends in order."""
+        return self._is_told or bool(select.select([self._told], [], [], 0)[0])
 
     def release(self) -> None:
         """Let it end, without waiting; where it is still starting that is at once."""

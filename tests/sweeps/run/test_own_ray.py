@@ -17,9 +17,11 @@ from sweeps.run.own_ray import OwnRay
 
 PATIENCE_SECONDS = 120.0
 HELD = """
-import sys
+import os, signal, sys
 from sweeps.run.own_ray import OwnRay
 with OwnRay() as own:
+    if sys.argv[1] == "stuck":
+        os.kill(own._process.pid, signal.SIGSTOP)
     print(own.address() if sys.argv[1] == "up" else "starting", flush=True)
     sys.stdin.read()
 """
@@ -99,8 +101,9 @@ def test_a_killed_driver_leaves_no_process_behind(driver, environment, state):
 
 
 @pytest.mark.ray
-def test_one_that_is_not_needed_ends_while_it_starts(driver, environment):
-    process = driver("starting")
+@pytest.mark.parametrize("state", ["starting", "stuck"])
+def test_one_that_is_not_needed_ends_while_it_starts(driver, environment, state):
+    process = driver(state)
     process.stdout.readline()
     process.stdin.close()
     begin = time.monotonic()
