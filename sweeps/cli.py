@@ -144,8 +144,9 @@ def run(
     loaded = with_price(opening.load_asked(spec, storage, settings))
 
     from sweeps.run.cluster import ray_ahead
+    from sweeps.run.driver import terminated_like_interrupt
 
-    with ray_ahead() as own_ray:  # while the rest is loaded
+    with terminated_like_interrupt(), ray_ahead() as own_ray:  # while the rest is loaded
         from sweeps.live.progress import QuietProgress, make_progress
         from sweeps.paths import SweepPaths
         from sweeps.run.launch import run_sweep

@@ -22,6 +22,7 @@ class Background:
 
     Args:
         name: Name of the thread, and of what is unreachable in log lines.
+        grace_seconds: Seconds before the first operation, unless `flush` or `close` asks for it.
         pauses: Seconds to wait after the first, second, ... failure in a row; the last one repeats.
         describe: Text of a failure for the log; the place to strip secrets from it.
     """
@@ -30,6 +31,7 @@ class Background:
         self,
         name: str,
         *,
+        grace_seconds: float = 0.0,
         pauses: tuple[float, ...] = (0.5, 1, 2, 5, 10, 30),
         describe: Callable[[Exception], str] = repr,
     ) -> None:
@@ -38,7 +40,9 @@ class Background:
         self._describe = describe
         self._changed = threading.Condition()
         self._waiting: dict[str, Operation] = {}
+        self._grace_seconds = grace_seconds
         self._busy = False
+        self._hurried = False
         self._closing = False
         self._failures = 0
         self._num_done = 0
@@ -55,6 +59,7 @@ class Background:
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until everything queued has succeeded; whether it has."""
         with self._changed:
+            self._hurry()
             return self._changed.wait_for(
                 lambda: not self._waiting and not self._busy, timeout=timeout_seconds
             )
@@ -71,6 +76,7 @@ class Background:
         """
         until = time.monotonic() + limit_seconds
         with self._changed:
+            self._hurry()
             while (self._waiting or self._busy) and self._wait_for_success(
                 min(patience_seconds, until - time.monotonic())
             ):
@@ -82,11 +88,17 @@ class Background:
         self._thread.join(timeout=1.0)
         return left
 
+    def _hurry(self) -> None:
+        self._hurried = True
+        self._changed.notify_all()
+
     def _wait_for_success(self, patience_seconds: float) -> bool:
         done = self._num_done
         return self._changed.wait_for(lambda: self._num_done > done, timeout=patience_seconds)
 
     def _work(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._hurried, timeout=self._grace_seconds)
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closing)

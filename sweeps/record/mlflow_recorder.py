@@ -314,6 +314,7 @@ class MlflowRecorder(QueuedRecorder):
         sweep: Tells the sweep from another of its name on one server.
         environment: Names and texts kept as tags of the sweep's run.
         datasets: The sweep's corpora, the domain's first.
+        grace_seconds: Before the first call of the server, unless it is `close` that asks for it.
         close_seconds: `close` gives up when the server took nothing for so long.
         make_store: Makes what calls the server, from the settings of `MlflowStore`.
     """
@@ -327,6 +328,7 @@ class MlflowRecorder(QueuedRecorder):
         sweep: str = "",
         environment: Mapping[str, str] | None = None,
         datasets: Sequence[Dataset] = (),
+        grace_seconds: float = 0.0,
         close_seconds: float = 30.0,
         make_store: Callable[..., RunStore] = MlflowStore,
     ) -> None:
@@ -341,4 +343,10 @@ class MlflowRecorder(QueuedRecorder):
             page={**experiment_tags(), NOTE: experiment_note(spec.name)},
         )
         book = RunBook(spec=spec, cells=cells, environment=environment, datasets=datasets)
-        super().__init__(name="mlflow", book=book, store=store, close_seconds=close_seconds)
+        super().__init__(
+            name="mlflow",
+            book=book,
+            store=store,
+            grace_seconds=grace_seconds,
+            close_seconds=close_seconds,
+        )

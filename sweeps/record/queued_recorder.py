@@ -58,6 +58,7 @@ class QueuedRecorder:
         name: Name of the server in log lines.
         book: Says what the runs should be.
         store: Where they go.
+        grace_seconds: Before the first run is brought there, unless it is `close` that asks for it.
         close_seconds: `close` gives up when nothing was recorded for so long.
         close_limit_seconds: It does in any case when all took so long.
         pauses: Seconds between attempts while the store fails.
@@ -69,6 +70,7 @@ class QueuedRecorder:
         name: str,
         book: RunBook,
         store: RunStore,
+        grace_seconds: float = 0.0,
         close_seconds: float = 30.0,
         close_limit_seconds: float = 600.0,
         pauses: tuple[float, ...] = (0.5, 1, 2, 5, 10, 30),
@@ -79,7 +81,9 @@ class QueuedRecorder:
         self._close_seconds = close_seconds
         self._close_limit_seconds = close_limit_seconds
         self._next_at: dict[TrialKey, float] = {}  # Unix seconds at which an epoch is told again
-        self._background = Background(name, pauses=pauses, describe=describe_error)
+        self._background = Background(
+            name, grace_seconds=grace_seconds, pauses=pauses, describe=describe_error
+        )
         self._sweep = book.sweep_run()
         self._put([self._sweep])  # a store sets itself up while the sweep still prepares
 

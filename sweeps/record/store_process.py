@@ -25,7 +25,7 @@ from sweeps.record.runs import Run
 from sweeps.record.tracking import PART
 from sweeps.search.database import write_ahead
 
-NICENESS = 19  # where the system has no policy for what may wait; Ray gives trials 15
+NICENESS = 19  # behind the driver, Ray's start and trials, which have Ray's 15
 COMMAND = (sys.executable, "-W", "ignore", "-m", "sweeps.record.store_process")
 
 
@@ -144,17 +144,10 @@ def on_connect(connection: Any, record: Any) -> None:
             write_ahead(connection)
 
 
-def step_back() -> None:
-    """Let driver, Ray and trials go first: this process gets what they leave, little besides."""
-    os.nice(NICENESS)
-    with suppress(AttributeError, OSError):  # no Linux
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
 def main() -> None:
     """Serve the driver that started this process; what libraries print goes to stderr."""
     collect_rarely()
-    step_back()
+    os.nice(NICENESS)
     event.listen(Engine, "connect", on_connect)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -56,7 +56,9 @@ class ActorsAsStarted(_ActorClassCache):
 
     def get(self, trainable_cls: type) -> Any:
         """What Ray makes actors of, the same for every trial."""
-        return self._cache.setdefault(trainable_cls, ray.remote(trainable_cls))
+        if trainable_cls not in self._cache:
+            self._cache[trainable_cls] = ray.remote(trainable_cls)
+        return self._cache[trainable_cls]
 
 
 def place_of(trial: Trial) -> Place | None:

@@ -22,6 +22,13 @@ OBJECT_STORE_BYTES = 100 * 2**20  # nothing of size passes through it: workers m
 END_SECONDS = 20.0
 # Ray's only switch for listening on loopback alone, whatever the system; else it is every address.
 LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+SETTINGS = {
+    # Workers stay in its group, which can be ended as a whole; trials start no processes.
+    "RAY_process_group_cleanup_enabled": "0",
+    # Those started ahead wait for the first trials, however long texts are prepared; Ray ends idle
+    # ones after a second as soon as trials have asked for their processors.
+    "RAY_idle_worker_killing_time_threshold_ms": "3600000",
+}
 TOKEN = "RAY_AUTH_MODE"  # such a Ray wants a token; who joins it has to say so
 
 
@@ -47,6 +54,7 @@ class OwnRay:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env={**SETTINGS, **os.environ},
             process_group=0,  # Ctrl-C is for the driver, which ends it in order
         )
 

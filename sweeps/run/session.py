@@ -44,6 +44,8 @@ from sweeps.spec.values import SweepSpec
 from sweeps.storage import read_object, remove_folder, write_whole
 from ulm.text.tokens import TokenArray
 
+LOADING_SECONDS = 5.0  # of workers, while what records to MLflow would load as well
+
 
 class RunSession:
     """One run: its control and recorder, from opening to closing.
@@ -89,6 +91,7 @@ class RunSession:
                 sweep=studies.sweep_id,
                 environment=self._environment,
                 make_store=StoreProcess,
+                grace_seconds=LOADING_SECONDS,
                 datasets=[
                     dataset_of(array, role)
                     for array, role in zip(tokens, ("domain", "general"), strict=False)

@@ -1,7 +1,11 @@
 import threading
 import time
 
+import pytest
+
 from sweeps.record.background import Background
+
+PATIENCE = 60.0
 
 
 def make(**options):
@@ -15,6 +19,21 @@ def test_operations_run_in_the_order_they_were_put():
         background.put(str(number), lambda number=number: seen.append(number))
     assert background.close(5.0) == 0
     assert seen == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("hurry", ["flush", "close"])
+def test_the_first_operation_waits_until_its_time_or_until_it_is_asked_for(hurry):
+    seen = []
+    background = make(grace_seconds=PATIENCE)
+    background.put("a", lambda: seen.append("a"))
+    time.sleep(0.05)
+    assert not seen
+    getattr(background, hurry)(PATIENCE)
+    assert seen == ["a"]
+    soon = make(grace_seconds=0.01)
+    done = threading.Event()
+    soon.put("b", done.set)
+    assert done.wait(PATIENCE)
 
 
 def test_a_newer_operation_of_the_same_name_replaces_a_waiting_one():

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from sweeps.record.runs import Run, RunStatus
-from sweeps.record.store_process import COMMAND, NICENESS, StoreError, StoreProcess
+from sweeps.record.store_process import COMMAND, StoreError, StoreProcess
 
 
 def run_of(number, **changes):
@@ -41,14 +41,6 @@ def keys_in(settings):
     experiment = client.get_experiment_by_name("tiny")
     found = client.search_runs([experiment.experiment_id])
     return sorted(run.data.tags["ulm.key"] for run in found)
-
-
-@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="Linux alone has such a policy")
-def test_the_process_lets_all_others_go_first(store):
-    store.apply(run_of(0), None)
-    process = store._process.pid
-    assert os.getpriority(os.PRIO_PROCESS, process) == NICENESS
-    assert os.sched_getscheduler(process) == os.SCHED_IDLE
 
 
 def test_a_process_that_was_killed_is_replaced_and_no_run_is_doubled(store, settings, tmp_path):

@@ -17,11 +17,16 @@ from sweeps.run.own_ray import OwnRay
 
 PATIENCE_SECONDS = 120.0
 HELD = """
-import os, signal, sys
+import os, psutil, signal, sys
 from sweeps.run.own_ray import OwnRay
+def has_workers(process):
+    parts = psutil.Process(process.pid).children(recursive=True)
+    return any(word.endswith("default_worker.py") for part in parts for word in part.cmdline())
 with OwnRay() as own:
     if sys.argv[1] == "stuck":
         os.kill(own._process.pid, signal.SIGSTOP)
+    while sys.argv[1] == "with workers" and not has_workers(own._process):
+        pass
     print(own.address() if sys.argv[1] == "up" else "starting", flush=True)
     sys.stdin.read()
 """
@@ -91,7 +96,7 @@ def test_what_serves_clusters_is_left_out(driver, environment):
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("state", ["up", "starting"])
+@pytest.mark.parametrize("state", ["up", "starting", "with workers"])
 def test_a_killed_driver_leaves_no_process_behind(driver, environment, state):
     process = driver(state)
     process.stdout.readline()
@@ -101,7 +106,7 @@ def test_a_killed_driver_leaves_no_process_behind(driver, environment, state):
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("state", ["starting", "stuck"])
+@pytest.mark.parametrize("state", ["starting", "stuck", "with workers"])
 def test_one_that_is_not_needed_ends_while_it_starts(driver, environment, state):
     process = driver(state)
     process.stdout.readline()
@@ -171,3 +176,28 @@ def test_one_that_does_not_come_up_is_one_message(monkeypatch, tmp_path, program
     monkeypatch.setattr(sys, "executable", str(python))
     with OwnRay() as own, pytest.raises(ClusterError, match=rf"did not {message}.*run again"):
         own.address()
+
+
+TRIALS = """
+import os, psutil, time
+from sweeps.run.actors import tune_of_ours
+from sweeps.run.cluster import open_ray, ray_ahead
+with ray_ahead() as own, open_ray(own):
+    from ray import tune
+    time.sleep(3.0)  # idle for longer than Ray by itself keeps them
+    of_ray = psutil.Process(own._process.pid).children(recursive=True)
+    ahead = {part.pid for part in of_ray if "ray::IDLE" in " ".join(part.cmdline())}
+    def train(_):
+        time.sleep(1.0)  # as long as it takes to have all processors
+        tune.report({"by": os.getpid()})
+    settings = tune.TuneConfig(num_samples=2), tune.RunConfig(verbose=0)
+    with tune_of_ours(is_alone=True):
+        results = tune.Tuner(train, tune_config=settings[0], run_config=settings[1]).fit()
+    print(ahead, {result.metrics["by"] for result in results} <= ahead)
+"""
+
+
+@pytest.mark.ray
+def test_trials_get_the_workers_that_it_has_started(environment):
+    told = printed_by(TRIALS, {**environment, "RAY_OVERRIDE_RESOURCES": '{"CPU": 2}'})
+    assert told.endswith("True\n"), told
