@@ -79,12 +79,17 @@ if triton is not None:
         tl.store(out + row * units + lanes, x * tl.load(grad), inside)
 
 
-def _on_little() -> None:
+def _on_little(device: str = "cuda") -> None:
     """Runs the kernels for one token and one word."""
-    row, target = torch.zeros(1, ALIGNED, device="cuda"), torch.zeros(1, device="cuda").long()
+    row, target = torch.zeros(1, ALIGNED, device=device), torch.zeros(1, device=device).long()
     for correct in (target.bool(), None):
         _run_finish_rows(row, target, row.new_zeros(1), correct, ALIGNED)
     _run_finish_weight(row, row.new_zeros(1), row.new_ones(()))
+
+
+def _has_kernels(tensor: Tensor) -> bool:
+    """Whether kernels run where a tensor is."""
+    return tensor.is_cuda and can_build(_on_little)
 
 
 def _run_finish_rows(
@@ -115,7 +120,7 @@ def _finish(
     scores_NW: Tensor, targets_N: Tensor, losses_N: Tensor, correct_N: Tensor | None, words: int
 ) -> None:
     """Fills in losses and which words are right; where nobody asks, puts gradients for scores."""
-    if scores_NW.is_cuda and can_build(_on_little):
+    if _has_kernels(scores_NW):
         _run_finish_rows(scores_NW, targets_N, losses_N, correct_N, words)
         return
     logs_NV = torch.log_softmax(scores_NW[:, :words].float(), 1)
@@ -130,7 +135,7 @@ def _finish(
 
 def _weight_gradient(dweight_VF: Tensor, mean_E: Tensor, grad: Tensor) -> Tensor:
     """The gradient [V, E] of the weight from that of states less their mean."""
-    if dweight_VF.is_cuda and can_build(_on_little):
+    if _has_kernels(dweight_VF):
         return _run_finish_weight(dweight_VF, mean_E, grad)
     units = len(mean_E)
     return torch.addr(dweight_VF[:, :units], dweight_VF[:, units], mean_E).mul_(grad)

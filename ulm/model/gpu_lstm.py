@@ -171,9 +171,9 @@ def step_backward(
     _backward[programs](*places, batch, **has, **block)
 
 
-def on_little() -> None:
+def on_little(device: str = "cuda") -> None:
     """Runs the kernels for one row and one unit."""
-    gates, bias, cell = (torch.zeros(1, n, device="cuda") for n in (4, 4, 1))
+    gates, bias, cell = (torch.zeros(1, n, device=device) for n in (4, 4, 1))
     gates, hidden = gates.bfloat16(), cell.bfloat16()
     for mask in (None, cell):
         step_forward(gates, bias, cell, cell.clone(), hidden, mask, hidden)

@@ -1,10 +1,14 @@
-"""A GPU's way to the decoder's loss, on a GPU where there is one and on the CPU."""
+"""A GPU's way to the decoder's loss, on a GPU where there is one and on the CPU.
+
+On the CPU by torch's operations and by its kernels, which Triton interprets.
+"""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.ulm.devices import DEVICES
+from tests.ulm.devices import DEVICES, GPU
+from tests.ulm.kernels import INTERPRETED, interpret
 from ulm.model import gpu_decoder
 from ulm.model.gpu_decoder import gpu_decoder_loss, gpu_decoder_score
 
@@ -13,13 +17,22 @@ pytestmark = pytest.mark.torch
 TOKENS, UNITS, WORDS = 70, 20, 1003
 
 
-@pytest.fixture(params=DEVICES)
-def problem(request):
+@pytest.fixture(params=["cpu", INTERPRETED, GPU])
+def device(request, monkeypatch):
+    if request.param != "interpreted":
+        return request.param
+    interpret(monkeypatch, gpu_decoder)
+    monkeypatch.setattr(gpu_decoder, "_has_kernels", lambda tensor: True)
+    return "cpu"
+
+
+@pytest.fixture
+def problem(device):
     torch.manual_seed(0)
     drawn = (torch.randn(TOKENS, UNITS), torch.randn(WORDS, UNITS) * 0.3, torch.randn(WORDS))
     targets = torch.randint(0, WORDS, (TOKENS,))
-    weights = [w.to(request.param).requires_grad_() for w in drawn]
-    return weights, targets.to(request.param)
+    weights = [w.to(device).requires_grad_() for w in drawn]
+    return weights, targets.to(device)
 
 
 def exact(problem):
@@ -53,7 +66,7 @@ def test_products_in_bf16_are_as_near_as_bf16_is(problem):
 
 
 @pytest.mark.parametrize(("alike", "noise"), [(1, 0.01), (6, 0.08)])
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", DEVICES)  # not interpreted: 20,000 programs
 def test_what_tells_states_apart_that_are_nearly_alike_arrives_in_16_bits_too(device, alike, noise):
     """As `test_decoder` has it for the CPU's way."""
     torch.manual_seed(0)

@@ -1,9 +1,10 @@
-"""The LSTM layer written for GPUs: by its kernels on a GPU, and by what they stand for on a CPU."""
+"""The LSTM layer written for GPUs: on a GPU, and on a CPU, where Triton interprets its kernels."""
 
 import pytest
 import torch
 
-from tests.ulm.devices import DEVICES, needs_gpu
+from tests.ulm.devices import GPU, needs_gpu
+from tests.ulm.kernels import INTERPRETED, interpret
 from ulm.model import gpu_lstm, lstm
 from ulm.model.kernels import recorded
 from ulm.model.lstm import LayerWeights, run_lstm
@@ -13,37 +14,12 @@ pytestmark = pytest.mark.torch
 TIME, INPUTS, UNITS = 7, 24, 130
 
 
-def cells_of(gates, before):
-    i, f, g, o = gates.chunk(4, 1)
-    after = f.sigmoid() * before + i.sigmoid() * g.tanh()
-    return after, o.sigmoid() * after.tanh()
-
-
-def step_forward(gates, bias, before, after, hidden, mask, out):
-    for place, value in zip((after, hidden), cells_of(gates.float() + bias, before), strict=True):
-        place.copy_(value)
-    if mask is not None:
-        torch.mul(hidden, mask, out=out)
-
-
-def step_backward(gates, bias, before, after, mask, dout, dhidden, dcell):
-    with torch.enable_grad():
-        inputs = [(gates.float() + bias).requires_grad_(), before.clone().requires_grad_()]
-        found = cells_of(*inputs)
-        torch.testing.assert_close(found[0].detach(), after)
-        dout = dout.float() if mask is None else dout * mask
-        given = [dcell, dout + dhidden.float().sum(0)]
-        dgates, dbefore = torch.autograd.grad(found, inputs, given)
-    gates.copy_(dgates)
-    dcell.copy_(dbefore)
-
-
-@pytest.fixture(params=DEVICES)
+@pytest.fixture(params=[INTERPRETED, GPU])
 def device(request, monkeypatch):
-    if request.param == "cpu":
-        monkeypatch.setattr(gpu_lstm, "step_forward", step_forward)
-        monkeypatch.setattr(gpu_lstm, "step_backward", step_backward)
-    return request.param
+    if request.param != "interpreted":
+        return request.param
+    interpret(monkeypatch, gpu_lstm)
+    return "cpu"
 
 
 def drawn(batch, device):
@@ -122,13 +98,11 @@ def test_backward_runs_once(device):
         torch.autograd.grad(out, inputs[3])
 
 
-@pytest.mark.gpu
-@needs_gpu
 @pytest.mark.parametrize("units", [8, 37, 129])
-def test_units_need_not_fill_a_kernels_block(units):
+def test_units_need_not_fill_a_kernels_block(device, units):
     torch.manual_seed(0)
-    layer = torch.nn.LSTM(12, units, batch_first=True, device="cuda")
-    x, state = torch.randn(9, 4, 12, device="cuda"), torch.zeros(1, 9, units, device="cuda")
+    layer = torch.nn.LSTM(12, units, batch_first=True, device=device)
+    x, state = torch.randn(9, 4, 12, device=device), torch.zeros(1, 9, units, device=device)
     with torch.no_grad():
         found, _ = gpu_lstm.gpu_lstm(x, (state, state), list(layer.parameters()), None)
     torch.testing.assert_close(found.float(), layer(x)[0].detach(), atol=0.01, rtol=0.01)

@@ -1,0 +1,105 @@
+"""Kernels for GPUs: built for some, and what they read and write of a CPU's memory."""
+
+import math
+
+import pytest
+import torch
+
+from tests.ulm.kernels import Builds, interpret, needs_triton
+from ulm.model import gpu_decoder, gpu_lstm
+from ulm.model.kernels import triton
+
+pytestmark = [pytest.mark.torch, needs_triton]
+
+BF16, FP32 = torch.bfloat16, torch.float32
+GUARDS = 64
+
+
+@pytest.fixture
+def builds(request, monkeypatch, tmp_path):
+    monkeypatch.setattr(triton.knobs.cache, "dir", str(tmp_path / "cache"))
+    return Builds(monkeypatch, getattr(request, "param", 90))
+
+
+def step(rows, units, parts, mask):
+    """Forward and backward of one step, as `_Lstm` has it."""
+    gates, bias = torch.empty(rows, 4 * units, dtype=BF16), torch.empty(4 * units)
+    cell, hidden = torch.empty(rows, units), torch.empty(rows, units, dtype=BF16)
+    gpu_lstm.step_forward(gates, bias, cell, cell, hidden, mask, hidden)
+    dhidden = torch.empty(parts, rows, units, dtype=BF16)
+    gpu_lstm.step_backward(gates, bias, cell, cell, mask, hidden, dhidden, cell)
+
+
+@pytest.mark.parametrize("builds", [80, 90, 100], indirect=True)
+def test_all_kernels_can_be_built_and_no_number_is_spilled(builds, tmp_path):
+    gpu_decoder._on_little("cpu")
+    gpu_lstm.on_little("cpu")
+    names = [kernel.name for kernel in builds.kernels]
+    assert set(names) == {"_finish_rows", "_finish_weight", "_forward", "_backward"}
+    words, units = 60_000, 400
+    for dtype in (BF16, FP32):
+        scores, targets = torch.empty(2, words, dtype=dtype), torch.zeros(2, dtype=torch.long)
+        for correct in (targets.bool(), None):
+            gpu_decoder._run_finish_rows(scores, targets, torch.empty(2), correct, words - 1)
+    gpu_decoder._run_finish_weight(torch.empty(9, units + 8), torch.empty(units), torch.ones(()))
+    for mask, parts in ((None, 1), (torch.empty(64, 1152), 4)):
+        step(64, 1152, parts, mask)
+    assert len(builds.kernels) == len(names) + 4 + 1 + 4
+    assert builds.spilled(tmp_path) == [0] * len(builds.kernels)
+
+
+def test_what_is_spilled_is_seen(builds, tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_decoder, "WARPS", 2)
+    row, target = torch.empty(1, 8), torch.zeros(1, dtype=torch.long)
+    gpu_decoder._run_finish_rows(row, target, torch.empty(1), target.bool(), 8)
+    assert builds.spilled(tmp_path)[0] > 0
+
+
+def guarded(*shape, dtype=FP32):
+    """Random numbers between others that nothing may read or write."""
+    room = torch.full((math.prod(shape) + 2 * GUARDS,), math.nan, dtype=dtype)
+    inner = room[GUARDS:-GUARDS].view(shape)
+    inner.copy_(torch.rand(shape))
+    return inner
+
+
+def check_guards(*tensors):
+    for tensor in tensors:
+        room = tensor.new_empty(0).set_(tensor.untyped_storage())
+        assert tensor.isfinite().all()
+        assert room[:GUARDS].isnan().all()
+        assert room[-GUARDS:].isnan().all()
+
+
+@pytest.mark.parametrize(("tokens", "words"), [(3, 13), (2, 9001)])
+def test_decoder_kernels_touch_their_own_numbers_only(monkeypatch, tokens, words):
+    interpret(monkeypatch, gpu_decoder)
+    width = 8 * (words // 8 + 1)
+    for correct in (torch.zeros(tokens, dtype=torch.bool), None):
+        scores, losses = guarded(tokens, width), guarded(tokens)
+        scores[:, words:] = math.nan  # what lies between rows
+        targets = torch.full((tokens,), words - 1)
+        gpu_decoder._run_finish_rows(scores, targets, losses, correct, words)
+        check_guards(losses)
+        if correct is None:
+            check_guards(scores)
+            assert not scores[:, words:].any()
+    dweight, mean, gradient = guarded(tokens, 24), guarded(21), guarded(tokens, 21)
+    kernel = gpu_decoder._finish_weight[(tokens,)]
+    kernel(dweight, mean, torch.ones(()), gradient, 21, 24, BLOCK=32)
+    check_guards(dweight, gradient)
+
+
+@pytest.mark.parametrize("is_masked", [True, False])
+@pytest.mark.parametrize(("rows", "units"), [(3, 5), (9, 130)])
+def test_a_steps_kernels_touch_their_own_numbers_only(monkeypatch, rows, units, is_masked):
+    interpret(monkeypatch, gpu_lstm)
+    gates, bias = guarded(rows, 4 * units, dtype=BF16), guarded(4 * units)
+    before, after = guarded(rows, units), guarded(rows, units)
+    hidden, out = (guarded(rows, units, dtype=BF16) for _ in range(2))
+    mask = guarded(rows, units) if is_masked else None
+    gpu_lstm.step_forward(gates, bias, before, after, hidden, mask, out)
+    check_guards(gates, bias, before, after, hidden, out)
+    dhidden, dcell = guarded(2, rows, units, dtype=BF16), guarded(rows, units)
+    gpu_lstm.step_backward(gates, bias, before, after, mask, out, dhidden, dcell)
+    check_guards(gates, before, after, out, dhidden, dcell)
