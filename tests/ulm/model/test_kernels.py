@@ -1,4 +1,4 @@
-"""Kernels for GPUs: built for some, and what they read and write of a CPU's memory."""
+"""Kernels for GPUs: whether they can be built, and what they read and write of a CPU's memory."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 
 from tests.ulm.kernels import Builds, interpret, needs_triton
 from ulm.model import gpu_decoder, gpu_lstm
-from ulm.model.kernels import triton
+from ulm.model.kernels import can_build, triton
 
 pytestmark = [pytest.mark.torch, needs_triton]
 
@@ -35,16 +35,17 @@ def test_all_kernels_can_be_built_and_no_number_is_spilled(builds, tmp_path):
     gpu_decoder._on_little("cpu")
     gpu_lstm.on_little("cpu")
     names = [kernel.name for kernel in builds.kernels]
-    assert set(names) == {"_finish_rows", "_finish_weight", "_forward", "_backward"}
+    assert names == ["_finish_rows", "_finish_weight", "_forward", "_backward"]
     words, units = 60_000, 400
     for dtype in (BF16, FP32):
         scores, targets = torch.empty(2, words, dtype=dtype), torch.zeros(2, dtype=torch.long)
         for correct in (targets.bool(), None):
             gpu_decoder._run_finish_rows(scores, targets, torch.empty(2), correct, words - 1)
     gpu_decoder._run_finish_weight(torch.empty(9, units + 8), torch.empty(units), torch.ones(()))
-    for mask, parts in ((None, 1), (torch.empty(64, 1152), 4)):
-        step(64, 1152, parts, mask)
-    assert len(builds.kernels) == len(names) + 4 + 1 + 4
+    for mask in (None, torch.empty(64, 1152)):
+        for parts in (1, 4):
+            step(64, 1152, parts, mask)
+    assert len(builds.kernels) == len(names) + 4 + 1 + 2 * 2 * 2
     assert builds.spilled(tmp_path) == [0] * len(builds.kernels)
 
 
@@ -53,6 +54,35 @@ def test_what_is_spilled_is_seen(builds, tmp_path, monkeypatch):
     row, target = torch.empty(1, 8), torch.zeros(1, dtype=torch.long)
     gpu_decoder._run_finish_rows(row, target, torch.empty(1), target.bool(), 8)
     assert builds.spilled(tmp_path)[0] > 0
+
+
+def test_what_can_not_be_built_is_said_once(caplog):
+    asked = []
+
+    def kernels():
+        asked.append(1)
+        raise RuntimeError("no compiler")
+
+    assert not can_build(kernels)
+    assert not can_build(kernels)
+    assert len(asked) == len(caplog.records) == 1
+    assert "no compiler" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("Triton Error [CUDA]: out of memory")],
+)
+def test_a_full_gpu_says_nothing_of_what_can_be_built(error):
+    errors = [error]
+
+    def kernels():
+        if errors:
+            raise errors.pop()
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        can_build(kernels)
+    assert can_build(kernels)
 
 
 def guarded(*shape, dtype=FP32):
