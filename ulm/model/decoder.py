@@ -28,10 +28,10 @@ from ulm.model.precision import compute_dtype
 from ulm.model.products import add_product, product
 
 ROWS = 512
-"""Tokens at a time: enough for full speed of the products, few enough to leave memory alone."""
+"""Tokens at a time, about: enough for full speed of the products, few enough for the cache."""
 
 ROWS_SUMMED = 16
-"""Tokens whose exponentials are summed at a time: torch sums bf16 in a copy, which is small so."""
+"""Tokens whose bf16 exponentials are summed at a time: torch copies them, which is little so."""
 
 LOG2_E = math.log2(math.e)
 
@@ -59,8 +59,9 @@ def _shifted(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Exponentials of some tokens' scores, their sums and the losses; overwrites the scores."""
     right = scores.gather(1, targets[:, None]).float()
     e = scores.exp2_()
+    at_a_time = len(e) if e.dtype == torch.float32 else ROWS_SUMMED
     sums = torch.cat(
-        [rows.sum(1, keepdim=True, dtype=torch.float32) for rows in e.split(ROWS_SUMMED)]
+        [rows.sum(1, keepdim=True, dtype=torch.float32) for rows in e.split(at_a_time)]
     )
     return e, sums, (sums.log2() - right).sum() / LOG2_E
 
@@ -90,11 +91,13 @@ class _DecoderLoss(torch.autograd.Function):
         centred_NF = (x_NF - F.pad(mean_E, (0, 2))).to(wide)
         x_NF = x_NF.to(dtype)
         dx_NF = torch.empty_like(x_NF, dtype=wide)
+        num_parts = max(1, round(len(x_NF) / ROWS))
+        rows = -(-len(x_NF) // num_parts)
         dweight_FV = torch.zeros(weight_VF.shape[::-1], dtype=wide)
-        room = x_NF.new_empty(min(len(x_NF), ROWS), len(weight_VF))
+        room = x_NF.new_empty(rows, len(weight_VF))
         total = torch.zeros(())
         for x, centred, dx, targets in zip(
-            *(tensor.split(ROWS) for tensor in (x_NF, centred_NF, dx_NF, targets_N)), strict=True
+            *(tensor.split(rows) for tensor in (x_NF, centred_NF, dx_NF, targets_N)), strict=True
         ):
             e, sums, loss = _shifted(product(x, weight_VF.t(), room[: len(x)]), targets)
             least, most = sums.aminmax()

@@ -71,7 +71,10 @@ def test_what_can_not_be_built_is_said_once(caplog):
 
 @pytest.mark.parametrize(
     "error",
-    [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("Triton Error [CUDA]: out of memory")],
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("Triton Error [CUDA]: out of memory"),
+    ],
 )
 def test_a_full_gpu_says_nothing_of_what_can_be_built(error):
     errors = [error]
