@@ -88,51 +88,62 @@ def test_a_full_gpu_says_nothing_of_what_can_be_built(error):
     assert can_build(kernels)
 
 
-def guarded(*shape, dtype=FP32):
-    """Random numbers between others that nothing may read or write."""
-    room = torch.full((math.prod(shape) + 2 * GUARDS,), math.nan, dtype=dtype)
-    inner = room[GUARDS:-GUARDS].view(shape)
-    inner.copy_(torch.rand(shape))
-    return inner
+class Guarded:
+    """Makes tensors of random numbers, between others that nothing may read or write."""
+
+    def __init__(self, outside):
+        self.outside = outside
+
+    def __call__(self, *shape, dtype=FP32):
+        room = torch.full((math.prod(shape) + 2 * GUARDS,), self.outside, dtype=dtype)
+        inner = room[GUARDS:-GUARDS].view(shape)
+        inner.copy_(torch.rand(shape))
+        return inner
+
+    def check(self, *tensors):
+        for tensor in tensors:
+            room = tensor.new_empty(0).set_(tensor.untyped_storage())
+            outside = torch.full((GUARDS,), self.outside, dtype=room.dtype)
+            assert tensor.isfinite().all()
+            for guards in (room[:GUARDS], room[-GUARDS:]):
+                torch.testing.assert_close(guards, outside, atol=0, rtol=0, equal_nan=True)
 
 
-def check_guards(*tensors):
-    for tensor in tensors:
-        room = tensor.new_empty(0).set_(tensor.untyped_storage())
-        assert tensor.isfinite().all()
-        assert room[:GUARDS].isnan().all()
-        assert room[-GUARDS:].isnan().all()
+@pytest.fixture(params=[math.nan, -2.0], ids=["read", "written"])
+def guarded(request):
+    """What is read of the first kind comes out again; on the second what is written shows."""
+    return Guarded(request.param)
 
 
 @pytest.mark.parametrize(("tokens", "words"), [(3, 13), (2, 9001)])
-def test_decoder_kernels_touch_their_own_numbers_only(monkeypatch, tokens, words):
+def test_decoder_kernels_touch_their_own_numbers_only(monkeypatch, guarded, tokens, words):
     interpret(monkeypatch, gpu_decoder)
     width = 8 * (words // 8 + 1)
     for correct in (torch.zeros(tokens, dtype=torch.bool), None):
         scores, losses = guarded(tokens, width), guarded(tokens)
-        scores[:, words:] = math.nan  # what lies between rows
+        scores[:, words:] = guarded.outside
         targets = torch.full((tokens,), words - 1)
         gpu_decoder._run_finish_rows(scores, targets, losses, correct, words)
-        check_guards(losses)
+        guarded.check(losses)
         if correct is None:
-            check_guards(scores)
+            guarded.check(scores)
             assert not scores[:, words:].any()
     dweight, mean, gradient = guarded(tokens, 24), guarded(21), guarded(tokens, 21)
     kernel = gpu_decoder._finish_weight[(tokens,)]
     kernel(dweight, mean, torch.ones(()), gradient, 21, 24, BLOCK=32)
-    check_guards(dweight, gradient)
+    guarded.check(dweight, gradient)
 
 
 @pytest.mark.parametrize("is_masked", [True, False])
 @pytest.mark.parametrize(("rows", "units"), [(3, 5), (9, 130)])
-def test_a_steps_kernels_touch_their_own_numbers_only(monkeypatch, rows, units, is_masked):
+def test_a_steps_kernels_touch_their_own_numbers_only(monkeypatch, guarded, rows, units, is_masked):
     interpret(monkeypatch, gpu_lstm)
     gates, bias = guarded(rows, 4 * units, dtype=BF16), guarded(4 * units)
     before, after = guarded(rows, units), guarded(rows, units)
     hidden, out = (guarded(rows, units, dtype=BF16) for _ in range(2))
     mask = guarded(rows, units) if is_masked else None
     gpu_lstm.step_forward(gates, bias, before, after, hidden, mask, out)
-    check_guards(gates, bias, before, after, hidden, out)
+    guarded.check(gates, bias, before, after, hidden, out)
     dhidden, dcell = guarded(2, rows, units, dtype=BF16), guarded(rows, units)
     gpu_lstm.step_backward(gates, bias, before, after, mask, out, dhidden, dcell)
-    check_guards(gates, before, after, out, dhidden, dcell)
+    guarded.check(gates, before, after, out, dhidden, dcell)
