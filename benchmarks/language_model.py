@@ -1,19 +1,21 @@
 """The training step of language models against fastai's learner, and against the floor.
 
-    python benchmarks/language_model.py [--only small bf16 curve]
+    python benchmarks/language_model.py [--only small curve]
 
 Both sides train on the same reviews with the same sizes, dropouts, batch 64 and windows of 70, and
-take turns; a round is an epoch of a few windows, loading of batches included. The floor is the
-arithmetic of the matrix products, six operations for each weight and token (forward, and twice that
-backward), at the rate that a large product reaches in the same run, in the faster of torch's two
-libraries. `curve` trains 200 steps on both sides without dropout, from the same weights and on the
-same batches. `bf16` measures ours in bf16 as well, and the difference of its loss to fp32; there is
-no reach where bf16 products are not clearly faster.
+take turns, ours in fp32 and in bf16; a round is an epoch of a few windows, loading of batches
+included. The floor is the arithmetic of the matrix products, six operations for each weight and
+token (forward, and twice that backward), at the rate that a large product reaches in the same run,
+in the faster of torch's two libraries. There is no reach where bf16 products are not clearly
+faster. `curve` trains 200 steps on both sides without dropout, from the same weights and on the
+same batches. `loss` is what bf16 does to ours. Trainings whose losses are compared run at once.
 """
 
 import argparse
+import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -24,7 +26,7 @@ import numpy as np
 import reviews
 import torch
 from fastai_side import now
-from table import THREADS, Row, Side, interleaved, machine, print_table
+from table import THREADS, Ratio, Row, Side, all_interleaved, machine, print_table
 
 from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS, Architecture
 from ulm.model.encoder import build_language_model, random_encoder
@@ -54,7 +56,7 @@ class Case:
         words: Size of the vocabulary.
         reach: Speed-up to reach in fp32.
         windows: Windows of a round.
-        bf16_reach: Speed-up to reach in bf16.
+        bf16_reach: Speed-up to reach in bf16; None where bf16 is not measured.
         floor: Share of the matrix rate to reach; None where only the speed-up is asked for.
         loss_steps: Steps after which the losses in bf16 and fp32 are compared.
     """
@@ -64,7 +66,7 @@ class Case:
     words: int
     reach: float
     windows: int
-    bf16_reach: float = 0.0
+    bf16_reach: float | None = None
     floor: float | None = None
     loss_steps: int = 0
 
@@ -182,17 +184,20 @@ def bf16_is_fast(device: torch.device) -> bool:
     return matrix_rate(device, torch.bfloat16) >= 1.5 * matrix_rate(device, torch.float32)
 
 
-def measure(
-    case: Case, device: torch.device, precision: Literal["fp32", "bf16"] = "fp32"
-) -> Iterator[Row]:
-    """Speed-up over fastai in fp32, and share of the matrix rate."""
-    dtype = DTYPES[precision]
+def measure(case: Case, device: torch.device) -> Iterator[Row]:
+    """Speed-up over fastai in fp32, and share of the matrix rate, in each precision."""
+    precisions: list[Literal["fp32", "bf16"]] = ["fp32", "bf16"]
+    if case.bf16_reach is None:
+        precisions.remove("bf16")
     words = reviews.vocabulary(reviews.tokens(), case.words)
     num_tokens = BATCH * BPTT * case.windows
     documents = some_documents(words, num_tokens + BATCH)
-    rates = [matrix_rate(device, dtype)]
-    ratio = interleaved(
-        Side(partial(our_epoch, precision=precision), case, documents, words, device),
+    rates = {name: [matrix_rate(device, DTYPES[name])] for name in precisions}
+    ratios = all_interleaved(
+        [
+            Side(partial(our_epoch, precision=name), case, documents, words, device)
+            for name in precisions
+        ],
         Side(
             partial(their_epoch, batch=BATCH, bptt=BPTT, dropout=DROPOUT, device=device),
             documents,
@@ -201,30 +206,50 @@ def measure(
         ),
         rounds=ROUNDS,
     )
-    rates.append(matrix_rate(device, dtype))
+    for name, ratio in zip(precisions, ratios, strict=True):
+        rates[name].append(matrix_rate(device, DTYPES[name]))
+        yield from _rows(case, name, ratio, num_tokens, max(rates[name]), device)
+
+
+def _rows(
+    case: Case,
+    precision: Literal["fp32", "bf16"],
+    ratio: Ratio,
+    num_tokens: int,
+    rate: float,
+    device: torch.device,
+) -> Iterator[Row]:
     ours, theirs = (sorted(side)[ROUNDS // 2] for side in (ratio.ours, ratio.theirs))
     what = f"language-model step, {case}, {precision}"
     speeds = f"{num_tokens / ours:,.0f} tokens/s against {num_tokens / theirs:,.0f}"
-    reach, share_to_reach = case.reach, case.floor
+    reach: float | None = case.reach
+    share_to_reach = case.floor
     if precision == "bf16":
-        reach, share_to_reach = case.bf16_reach if bf16_is_fast(device) else 0.0, None
+        reach, share_to_reach = case.bf16_reach if bf16_is_fast(device) else None, None
     yield Row(
         what=what,
         against="fastai's learner in fp32",
-        reach=f"≥ {reach} ×" if reach else "–",
+        reach="–" if reach is None else f"≥ {reach} ×",
         measured=f"{ratio}, {speeds}",
-        reached=ratio.median >= reach if reach else None,
+        reached=None if reach is None else ratio.median >= reach,
     )
-    floor = num_tokens * case.operations / max(rates)
+    floor = num_tokens * case.operations / rate
     share = floor / ours
     yield Row(
         what=what,
-        against=f"matrix rate {max(rates) / 1e9:.0f} GFLOP/s",
+        against=f"matrix rate {rate / 1e9:.0f} GFLOP/s",
         reach="–" if share_to_reach is None else f"≥ {share_to_reach:.0%}",
         measured=f"{share:.0%}"
         + (f" (fastai {floor / theirs:.0%})" if precision == "fp32" else ""),
         reached=None if share_to_reach is None else share >= share_to_reach,
     )
+
+
+def at_once(*functions: Callable[[], list[float]]) -> list[list[float]]:
+    """What functions return, each run in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(functions), mp_context=context) as pool:
+        return [each.result() for each in [pool.submit(function) for function in functions]]
 
 
 def our_losses(case: Case, steps: int, precision: Literal["fp32", "bf16"] = "fp32") -> list[float]:
@@ -241,8 +266,8 @@ def our_losses(case: Case, steps: int, precision: Literal["fp32", "bf16"] = "fp3
     return losses
 
 
-def curve(case: Case) -> Row:
-    """Largest difference between the losses of both sides over `CURVE_STEPS` steps."""
+def their_losses(case: Case) -> list[float]:
+    """Losses of fastai over `CURVE_STEPS` steps, from our weights and on our batches."""
     words = reviews.vocabulary(reviews.tokens(), case.words)
     documents = some_documents(words, CURVE_BATCH * (BPTT * CURVE_STEPS) + 1)
     learner = fastai_side.language_model(
@@ -252,9 +277,14 @@ def curve(case: Case) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         _, weights, _ = export_fastai(encoder, Path(folder))
         learner.model.load_state_dict(torch.load(weights, weights_only=True))
-    theirs: list[float] = []
-    fastai_side.train_epoch(learner, RATE, theirs)
-    ours = our_losses(case, CURVE_STEPS)
+    losses: list[float] = []
+    fastai_side.train_epoch(learner, RATE, losses)
+    return losses
+
+
+def curve(case: Case) -> Row:
+    """Largest difference between the losses of both sides over `CURVE_STEPS` steps."""
+    ours, theirs = at_once(partial(our_losses, case, CURVE_STEPS), partial(their_losses, case))
     worst = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
     return Row(
         what=f"loss curve, {case}, {CURVE_STEPS} steps of {CURVE_BATCH} x {BPTT}, no dropout",
@@ -268,7 +298,7 @@ def curve(case: Case) -> Row:
 def bf16_loss(case: Case) -> Row:
     """What bf16 does to the loss, over the last tenth of some steps."""
     steps = case.loss_steps
-    lowered, exact = (our_losses(case, steps, precision) for precision in ("bf16", "fp32"))
+    lowered, exact = at_once(*(partial(our_losses, case, steps, name) for name in ("bf16", "fp32")))
     last = steps // 10
     difference = (sum(lowered[-last:]) - sum(exact[-last:])) / last
     return Row(
@@ -284,19 +314,17 @@ def rows(wanted: list[str]) -> Iterator[Row]:
     """The rows that are asked for."""
     if "curve" in wanted:
         yield curve(CASES[0])
-    for case in CASES:
-        if case.name in wanted:
-            yield from measure(case, CPU)
-    if "bf16" in wanted:
+    for case in (case for case in CASES if case.name in wanted):
+        yield from measure(case, CPU)
+    if "loss" in wanted:
         for case in (case for case in CASES if case.loss_steps):
-            yield from measure(case, CPU, "bf16")
             yield bf16_loss(case)
 
 
 def main() -> None:
     """Print the rows that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = ["curve", *(case.name for case in CASES), "bf16"]
+    names = ["curve", *(case.name for case in CASES), "loss"]
     parser.add_argument("--only", choices=names, nargs="*", default=names)
     print(machine("torch", "fastai", "numpy"), end="\n\n")
     print_table(rows(parser.parse_args().only))

@@ -15,7 +15,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from multiprocessing.connection import Connection
@@ -87,13 +87,17 @@ def interleaved(
 
     A function may return the seconds that count; else the whole call does.
     """
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for turn in range(rounds + 1):
-        for side, function in zip(seconds, (ours, theirs), strict=True):
-            taken = timed(function)
-            if turn:
-                side.append(taken)
-    return Ratio(ours=tuple(seconds[0]), theirs=tuple(seconds[1]))
+    return all_interleaved([ours], theirs, rounds=rounds)[0]
+
+
+def all_interleaved(
+    ours: Sequence[Callable[[], object]], theirs: Callable[[], object], *, rounds: int = 5
+) -> list[Ratio]:
+    """The same for several of ours, which share each turn of the other side."""
+    sides = [*ours, theirs]
+    turns = [[timed(side) for side in sides] for _ in range(rounds + 1)]
+    *seconds, their_seconds = zip(*turns[1:], strict=True)
+    return [Ratio(ours=each, theirs=their_seconds) for each in seconds]
 
 
 class Side:

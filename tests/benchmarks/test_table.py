@@ -2,7 +2,17 @@
 
 import pytest
 
-from benchmarks.table import HEADER, RULE, Ratio, Row, interleaved, print_table, read_rows, summary
+from benchmarks.table import (
+    HEADER,
+    RULE,
+    Ratio,
+    Row,
+    all_interleaved,
+    interleaved,
+    print_table,
+    read_rows,
+    summary,
+)
 
 ROWS = [
     Row(what="a step", against="fastai", reach="≥ 2 ×", measured="2.10 ×", reached=True),
@@ -37,3 +47,18 @@ def test_the_sides_of_a_ratio_take_turns_and_the_first_call_of_each_is_not_count
     assert ratio == Ratio(ours=(1.0, 1.0, 2.0), theirs=(2.0, 4.0, 6.0))
     assert ratio.median == pytest.approx(3.0)
     assert str(ratio) == "3.00 × (2.00–4.00, 3 rounds)"
+
+
+def test_several_sides_of_ours_share_the_turns_of_the_other():
+    calls = []
+    seconds = {"fp32": iter([9.0, 2.0]), "bf16": iter([9.0, 1.0]), "theirs": iter([9.0, 4.0])}
+
+    def side(name):
+        calls.append(name)
+        return next(seconds[name])
+
+    ratios = all_interleaved(
+        [lambda: side("fp32"), lambda: side("bf16")], lambda: side("theirs"), rounds=1
+    )
+    assert calls == ["fp32", "bf16", "theirs"] * 2
+    assert [ratio.median for ratio in ratios] == [2.0, 4.0]
