@@ -168,8 +168,8 @@ def status(
     folder: RunFolder,
     is_watched: Annotated[bool, typer.Option("--watch", help="Go on until it is over.")] = False,
 ) -> None:
-    """Show every cell of a sweep: stages, trials, best scores; or watch it being run."""
-    from sweeps.tables import status_line, status_table
+    """Show every cell of a sweep: stages, trials, best scores, failures; or watch it being run."""
+    from sweeps.tables import failure_lines, status_line, status_table
 
     paths, spec = opening.open_sweep(folder)
     if is_watched:
@@ -180,6 +180,8 @@ def status(
     ledger = opening.ledger_of(paths, spec)
     console = _console()
     console.print(status_table(spec, ledger.records))
+    for line in failure_lines(spec, ledger.records):
+        console.print(line, markup=False, highlight=False)
     console.print(status_line(spec, ledger.records, ledger.spent()))
 
 

@@ -15,7 +15,7 @@ from sweeps.finding import Finding
 from sweeps.live import words
 from sweeps.live.board import Board, StudyState
 from sweeps.programs import typed
-from sweeps.search.records import TrialRecord
+from sweeps.search.records import TrialRecord, TrialState
 from sweeps.search.spending import Spent
 from sweeps.spec.bill import Bill, NodeBill
 from sweeps.spec.cells import Cell, Stage
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sweeps.paths import SweepPaths
     from sweeps.run.doctor import Diagnosis
     from sweeps.run.launch import RunSummary
+
+MOST_FAILURES = 10
 
 _STYLES = {"ok": "green", "note": "yellow", "failed": "red"}
 
@@ -172,6 +174,20 @@ def _study(state: StudyState, stage: Stage) -> str:
     if state.failed:
         parts.append(f"{state.failed} failed")
     return ", ".join(parts)
+
+
+def failure_lines(spec: SweepSpec, records: Sequence[TrialRecord]) -> tuple[str, ...]:
+    """Why trials failed, the newest first, so many that the screen holds them."""
+    board = Board(spec, records)
+    failed = [record for record in board.records if record.state is TrialState.FAILED]
+    failed.sort(key=lambda record: record.ended_at or 0.0, reverse=True)
+    lines = [
+        f"{board.name(record)}, {words.attempt(record)}: {' '.join(words.ending(record).split())}"
+        for record in failed[:MOST_FAILURES]
+    ]
+    if len(failed) > MOST_FAILURES:
+        lines.append(f"{len(failed) - MOST_FAILURES} more failed; MLflow has the reasons of all")
+    return tuple(lines)
 
 
 def status_line(spec: SweepSpec, records: Sequence[TrialRecord], spent: Spent | None = None) -> str:

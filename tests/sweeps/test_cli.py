@@ -389,6 +389,30 @@ def test_status_shows_every_cell_with_its_best_scores(sweep, run_folder, monkeyp
     assert f"0 of {len(make_cells(spec))} cells finished" in result.stdout
 
 
+def test_status_says_why_trials_failed_the_newest_first(sweep, run_folder, monkeypatch):
+    cell = next(c for c in make_cells(load_spec("demo")) if c.regime == "domain")
+    study = StudyKey(cell_id=cell.id, stage=Stage.CLASSIFIER)
+    records = [
+        TrialRecord(
+            key=TrialKey(study=study, number=number),
+            params={},
+            state=TrialState.FAILED,
+            failure=f"out of [memory]\nat {number} of them",
+            ended_at=100.0 + number,
+        )
+        for number in range(12)
+    ]
+    monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of(*records))
+    result = sweep("status", run_folder)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    first = next(i for i, line in enumerate(lines) if "classifier 11" in line)
+    told = f"{cell.label}, classifier 11: failed: out of [memory] at 11 of them"
+    assert lines[first] == told
+    assert "classifier 2:" in lines[first + 9]
+    assert lines[first + 10] == "2 more failed; MLflow has the reasons of all"
+
+
 def test_status_and_report_refuse_a_folder_that_is_no_sweep(sweep, tmp_path):
     for verb in ("status", "report"):
         result = sweep(verb, tmp_path)
