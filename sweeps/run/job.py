@@ -18,14 +18,10 @@ from ulm.training.listener import EpochReport
 
 Save = Callable[[Path], None]
 """Writes into a folder the state from which a trial goes on."""
-Report = Callable[[Progress, Save], bool]
-"""Tells an epoch; False ends the trial."""
+Report = Callable[[Progress, Save], None]
+"""Tells an epoch; what it raises ends the trial."""
 
 STATE_FILE = "training.pt"
-
-
-class TrialStopped(Exception):
-    """The trial was told to stop after an epoch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,15 +56,6 @@ class Job:
         """Sizes of the sweep's encoders."""
         model = self.context.spec.model
         return Architecture(embedding=model.embedding, hidden=model.hidden, layers=model.layers)
-
-    def tell(self, progress: Progress, save: Save) -> None:
-        """Tell an epoch.
-
-        Raises:
-            TrialStopped: The answer was to stop.
-        """
-        if not self.report(progress, save):
-            raise TrialStopped
 
     def starting_encoder(self, documents: Indices) -> Encoder:
         """The general encoder, or random weights, with rows for the words of documents.
@@ -134,7 +121,7 @@ class EpochTeller:
             if self._save_more is not None:
                 self._save_more(folder)
 
-        self._job.tell(progress, save_all)
+        self._job.report(progress, save_all)
         return True
 
 

@@ -65,7 +65,7 @@ def _train(job: Job) -> TrainedLanguageModel:
 def _reuse(job: Job, key: str) -> Outcome:
     summary = job.store.summary(key)
     for epoch in summary["epochs"]:
-        job.tell(Progress(**epoch), _save_nothing)
+        job.report(Progress(**epoch), _save_nothing)
     return _outcome(key, {**summary["metrics"], "reused": 1.0})
 
 

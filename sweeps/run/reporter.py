@@ -51,11 +51,11 @@ class Reporter:
             is_last = progress is self._note.epochs[-1]
             tune.report({**told, INHERITED: self._note.seconds} if is_last else told)
 
-    def __call__(self, progress: Progress, save: Callable[[Path], None]) -> bool:
+    def __call__(self, progress: Progress, save: Callable[[Path], None]) -> None:
         """Tell an epoch, with what `save` writes into a folder as its state."""
         from ray import tune
 
-        # Tune ends the trial inside its `report`, so whoever gets an answer goes on.
+        # Tune ends a trial that is to stop inside its `report`.
         begin, before = time.monotonic(), tune.get_checkpoint()
         if all(known.epoch < progress.epoch for known in self._epochs):  # as the ledger keeps them
             self._epochs.append(progress)
@@ -71,7 +71,6 @@ class Reporter:
         if is_saved and before is not None and not self._is_resumed(before):
             with suppress(OSError):  # left to the end of the sweep, which deletes them all
                 before.filesystem.delete_dir(before.path)
-        return True
 
     def _seal(self, folder: Path) -> None:
         seconds = self._note.seconds + time.monotonic() - self._begin

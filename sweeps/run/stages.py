@@ -1,8 +1,8 @@
 """Stages: what a trial does for its cell, from a request to an outcome; no Ray here.
 
-A request, the sweep's context and an encoder store come in. Each epoch is told through `report`,
-whose answer is obeyed; an `Outcome` goes out. The same request gives the same numbers on the same
-machine: every seed derives from the cell's.
+A request, the sweep's context and an encoder store come in. Each epoch is told through `report`; an
+`Outcome` goes out. The same request gives the same numbers on the same machine: every seed derives
+from the cell's.
 """
 
 import resource
@@ -48,7 +48,7 @@ def run_trial(
         request: What is asked.
         context: What every trial of the sweep shares.
         store: Trained encoders.
-        report: Hears of every epoch; False ends the trial.
+        report: Hears of every epoch; what it raises ends the trial.
         resume_from: Folder that an earlier attempt's `Save` wrote.
         accumulation: Parts that batches are computed in to save memory.
 
@@ -57,7 +57,6 @@ def run_trial(
         name of the `node` it ran on; `accumulation` where batches were computed in parts.
 
     Raises:
-        TrialStopped: `report` said so.
         TrainingDiverged: A loss is no longer finite.
     """
     begin = time.perf_counter()

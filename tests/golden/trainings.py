@@ -123,7 +123,6 @@ def losses(folder: Path) -> dict[str, list[float]]:
         def report(progress, save):
             names = ("train_loss", "validation_loss")
             told.extend(progress.metrics[name] for name in names if name in progress.metrics)
-            return True
 
         outcome = run_trial(request, context, store, report)
         found[f"{regime} {stage.value}"] = told

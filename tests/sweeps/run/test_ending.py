@@ -144,7 +144,7 @@ def test_a_trial_in_parts_scores_the_same_under_the_same_key_and_says_so(tmp_pat
             params = {"learning_rate": 0.005}
             request = TrialRequest(key=key, cell=cell, params=params, encoder=encoder)
             found.append(
-                run_trial(request, context, store, lambda p, save: True, accumulation=accumulation)
+                run_trial(request, context, store, lambda p, save: None, accumulation=accumulation)
             )
             encoder = found[0].artifacts["encoder"]
         return found

@@ -92,7 +92,7 @@ class Bench:
                 request,
                 self.context,
                 self.store,
-                lambda progress, save: True,
+                lambda progress, save: None,
                 resume_from=resume_from,
             )
         return Materials(self.context, cell), self.given
@@ -262,7 +262,7 @@ def test_all_that_determines_a_language_model_is_in_the_key_of_its_encoder(
             context=context,
             store=InMemoryEncoders(),
             materials=Materials(context, cell),
-            report=lambda progress, save: True,
+            report=lambda progress, save: None,
         )
         return language_models.key_for(language_models._determinants(job))
 

@@ -38,7 +38,7 @@ def score(tmp_path, cache):
         key = TrialKey(study=StudyKey(cell_id=cell.id, stage=Stage.FINAL), number=0)
         request = TrialRequest(key=key, cell=cell, params=PARAMS[regime])
         context = context_of(spec, cache)
-        outcome = run_trial(request, context, InMemoryEncoders(), lambda progress, save: True)
+        outcome = run_trial(request, context, InMemoryEncoders(), lambda progress, save: None)
         with np.load(tmp_path / spec.name / outcome.artifacts["predictions"]) as file:
             kept = dict(file)
         labeller = load_labeller(Path(context.models) / cell.id)

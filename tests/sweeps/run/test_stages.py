@@ -7,7 +7,6 @@ from tiny import context_of, run_in_process, tiny_spec
 
 from sweeps.run.context import Materials
 from sweeps.run.encoders import InMemoryEncoders
-from sweeps.run.job import TrialStopped
 from sweeps.run.stages import run_trial
 from sweeps.search.decisions import CellState
 from sweeps.search.records import StudyKey, TrialKey, TrialRequest
@@ -36,8 +35,12 @@ def request_for(spec, regime, stage, *, size=None, encoder=None, **params):
     return TrialRequest(key=key, cell=cell, params=params, encoder=encoder)
 
 
+class Stopped(Exception):
+    """Raised where Tune would end a trial."""
+
+
 def go_on(progress, save):
-    return True
+    """Hears of an epoch and lets the trial train."""
 
 
 def numbers(outcome):
@@ -93,8 +96,7 @@ def test_an_encoder_in_the_store_is_reused_and_its_epochs_are_told_anew(spec, ca
     context, store, told = context_of(spec, cache), InMemoryEncoders(), [[], []]
     request = request_for(spec, "domain", Stage.LANGUAGE_MODEL, size=20)
     outcomes = [
-        run_trial(request, context, store, lambda p, save, to=to: to.append(p) or True)
-        for to in told
+        run_trial(request, context, store, lambda p, save, to=to: to.append(p)) for to in told
     ]
     assert told[0] == told[1]
     assert len(told[0]) == 2
@@ -153,8 +155,12 @@ def test_a_union_vocabulary_holds_general_words_and_a_subset_one_only_the_cells_
 def test_a_trial_told_to_stop_stops_and_keeps_no_encoder(spec, cache):
     store = InMemoryEncoders()
     request = request_for(spec, "domain", Stage.LANGUAGE_MODEL, size=20)
-    with pytest.raises(TrialStopped):
-        run_trial(request, context_of(spec, cache), store, lambda p, save: False)
+
+    def stop(progress, save):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        run_trial(request, context_of(spec, cache), store, stop)
     assert store._encoders == {}
 
 
@@ -183,7 +189,7 @@ def test_a_trial_that_lost_its_worker_goes_on_from_its_last_epoch(
     )
     context, store, told = context_of(spec, cache), InMemoryEncoders(), []
     request = request_for(spec, "scratch", stage)
-    whole = run_trial(request, context, store, lambda p, save: told.append(p) or True)
+    whole = run_trial(request, context, store, lambda p, save: told.append(p))
     epochs, model = len(told), kept_weights(context)
     assert (model is not None) == (stage is Stage.FINAL)
     assert [p.epoch for p in told] == list(range(1, epochs + 1))
@@ -196,17 +202,16 @@ def test_a_trial_that_lost_its_worker_goes_on_from_its_last_epoch(
         def vanish(progress, save, folder=folder, lost_after=lost_after):
             if progress.epoch == lost_after:
                 save(folder)
-                return False
-            return True
+                raise Stopped
 
-        with pytest.raises(TrialStopped):
+        with pytest.raises(Stopped):
             run_trial(request, context, store, vanish)
         seen = []
         resumed = run_trial(
             request,
             context,
             store,
-            lambda p, save, seen=seen: seen.append(p.epoch) or True,
+            lambda p, save, seen=seen: seen.append(p.epoch),
             resume_from=folder,
         )
         assert seen == list(range(lost_after + 1, epochs + 1))
@@ -219,7 +224,7 @@ def test_folds_are_judged_by_the_mean_of_the_ends_of_their_curves(cache, tmp_pat
     told = []
     request = request_for(spec, "scratch", Stage.CLASSIFIER)
     outcome = run_trial(
-        request, context_of(spec, cache), InMemoryEncoders(), lambda p, s: told.append(p) or True
+        request, context_of(spec, cache), InMemoryEncoders(), lambda p, s: told.append(p)
     )
     assert outcome.value == pytest.approx(np.mean([told[1].value, told[3].value]))
     assert outcome.metrics["epochs"] == 2
@@ -232,7 +237,7 @@ def test_final_scores_the_mean_probability_of_its_ensemble(cache, tmp_path):
         spec = tiny_spec(tmp_path, classifier=shape)
         context = context_of(spec, cache)
         request = request_for(spec, "scratch", Stage.FINAL)
-        outcome = run_trial(request, context, InMemoryEncoders(), lambda p, s: True)
+        outcome = run_trial(request, context, InMemoryEncoders(), go_on)
         with np.load(Path(spec.storage) / spec.name / outcome.artifacts["predictions"]) as kept:
             assert outcome.value == np.mean(kept["probabilities"].argmax(1) == kept["labels"])
             return kept["probabilities"], outcome.metrics

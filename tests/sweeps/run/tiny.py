@@ -107,7 +107,7 @@ def run_session(spec):
 
     def train(control):
         while (request := control.next_request()) is not NoRequest.DONE:
-            control.finish(request.key, run_trial(request, context, None, lambda *told: True))
+            control.finish(request.key, run_trial(request, context, None, lambda *told: None))
 
     try:
         session.train(train)
