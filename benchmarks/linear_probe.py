@@ -81,7 +81,7 @@ def encoder_of_cell(cell: Cell, key: str | None, context: TrialContext) -> Encod
         context=context,
         store=store,
         materials=Materials(context, cell),
-        report=lambda progress, save: True,
+        report=lambda progress, save: None,
     )
     return job.starting_encoder(job.materials.labelled)
 

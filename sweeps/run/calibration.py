@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ulm.text.tokens import Documents
 
 SECONDS = 2.0  # for each of the two models
+RATE = 1e-3  # small enough for any model; how fast one trains does not depend on it
 BASIS = "measured on this machine"
 
 
@@ -86,15 +87,14 @@ def measure(spec: SweepSpec, volumes: Volumes) -> Rates:
 
 
 def _language_model_rate(spec: SweepSpec, encoder: "Encoder") -> float:
-    from ulm.training.language_model import LanguageModelSettings, train_language_model
+    from sweeps.run.settings import language_model_settings
+    from ulm.training.language_model import train_language_model
 
     shape, size = spec.language_model, len(encoder.vocabulary)
-    settings = LanguageModelSettings(
+    settings = replace(
+        language_model_settings(spec, {"learning_rate": RATE}, is_general=False),
         epochs=1,
-        batch=shape.batch,
-        bptt=shape.bptt,
-        dropout=shape.dropout,
-        precision=shape.precision,
+        minimum_steps=0,
     )
     per_token = language_model_flop_per_token(spec, size)
 
@@ -116,18 +116,12 @@ def _language_model_rate(spec: SweepSpec, encoder: "Encoder") -> float:
 
 
 def _classifier_rate(spec: SweepSpec, encoder: "Encoder", volumes: Volumes) -> float:
-    from ulm.training.classifier import ClassifierSettings, train_classifier
+    from sweeps.run.settings import classifier_settings
+    from ulm.training.classifier import train_classifier
 
     shape = spec.classifier
     length = max(1, int(min(volumes.domain.tokens_per_document, shape.maximum_tokens)))
-    settings = ClassifierSettings(
-        epochs=shape.epochs,
-        batch=shape.batch,
-        bptt=shape.bptt,
-        maximum_tokens=shape.maximum_tokens,
-        dropout=shape.dropout,
-        precision=spec.language_model.precision,
-    )
+    settings = classifier_settings(spec, {"learning_rate": RATE}, is_gradual=True)
 
     def train(steps: int) -> tuple[float, float]:
         epochs = min(steps, shape.epochs)  # of a step or more: layers thaw as in a real schedule

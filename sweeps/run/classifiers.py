@@ -14,9 +14,9 @@ import numpy as np
 
 from sweeps.run.draws import Indices
 from sweeps.run.job import STATE_FILE, EpochTeller, Job, rate
+from sweeps.run.settings import classifier_settings
 from sweeps.search.records import Outcome
 from sweeps.spec.cells import Stage
-from sweeps.spec.cost import classifier_epochs
 from sweeps.spec.spaces import starts_from_random_weights
 from ulm.model.encoder import Encoder
 from ulm.training.classifier import ClassifierSettings, train_classifier
@@ -68,7 +68,7 @@ def _train_fold(
         encoder,
         materials.encode(train, encoder.vocabulary),
         materials.labels(train),
-        classifier_settings(job),
+        settings_of(job),
         num_classes=materials.num_classes,
         seed=materials.seed("classifier"),
         validation=(
@@ -133,24 +133,11 @@ def _curve_metrics(folds: Sequence[History]) -> dict[str, float]:
     }
 
 
-def classifier_settings(job: Job) -> ClassifierSettings:
-    """How the classifiers of a cell train, in the search and in `final` alike.
-
-    The minimum of steps is turned into epochs of the whole label budget, so that the schedule has
-    the same epochs whatever part of the labels is trained on.
-    Random weights have nothing to protect: all layers train at once and at one rate.
-    """
-    spec, params = job.context.spec.classifier, job.request.params
-    return ClassifierSettings(
-        epochs=classifier_epochs(job.context.spec),
-        batch=spec.batch,
-        bptt=spec.bptt,
-        maximum_tokens=spec.maximum_tokens,
-        learning_rate=params["learning_rate"],
-        decay=params.get("decay", 1.0),
-        gradual=not starts_from_random_weights(job.request.cell, Stage.CLASSIFIER),
-        dropout=spec.dropout,
-        weight_decay=spec.weight_decay,
-        precision=job.context.spec.language_model.precision,
+def settings_of(job: Job) -> ClassifierSettings:
+    """How the classifiers of a job train."""
+    return classifier_settings(
+        job.context.spec,
+        job.request.params,
+        is_gradual=not starts_from_random_weights(job.request.cell, Stage.CLASSIFIER),
         accumulation=job.accumulation,
     )

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sweeps.run.classifiers import classifier_encoder, classifier_settings, training_state
+from sweeps.run.classifiers import classifier_encoder, settings_of, training_state
 from sweeps.run.job import EpochTeller, Job, known, rate
 from sweeps.run.predictions import predict_test, score_test
 from sweeps.run.shelf import description, keep_model
@@ -73,7 +73,7 @@ def run_final(job: Job) -> Outcome:
 
 
 def _fit(job: Job, encoder: Encoder, earlier: Sequence[_Member], state: Path | None) -> _Member:
-    materials, settings = job.materials, classifier_settings(job)
+    materials, settings = job.materials, settings_of(job)
     trained = train_classifier(
         encoder,
         materials.encode(materials.labelled, encoder.vocabulary),
@@ -134,7 +134,7 @@ def _fitted_members(job: Job, encoder: Encoder) -> list[_Member]:
     """Members that an earlier attempt had fitted when it saved its state."""
     if job.resume_from is None or not (job.resume_from / MEMBERS_FILE).is_file():
         return []
-    settings = classifier_settings(job)
+    settings = settings_of(job)
     models = [
         fitted_classifier(
             weights,

@@ -13,6 +13,7 @@ from typing import Any
 from sweeps.run.context import hash_of
 from sweeps.run.encoders import key_for
 from sweeps.run.job import STATE_FILE, EpochTeller, Job, known, progress_of, rate
+from sweeps.run.settings import language_model_settings
 from sweeps.search.records import Outcome, Progress
 from sweeps.spec.cells import Stage
 from ulm.text.subsets import language_model_split
@@ -118,19 +119,9 @@ def _determinants(job: Job) -> dict[str, Any]:
 
 
 def _settings(job: Job) -> LanguageModelSettings:
-    spec, params = job.context.spec, job.request.params
-    shape = spec.language_model
-    length = spec.general if job.request.cell.is_general else shape
-    return LanguageModelSettings(
-        epochs=length.epochs,
-        minimum_steps=length.minimum_steps,
-        batch=shape.batch,
-        bptt=shape.bptt,
-        learning_rate=params["learning_rate"],
-        decay=params.get("decay", 1.0),
-        dropout=shape.dropout,
-        weight_decay=shape.weight_decay,
-        clip=shape.clip,
-        precision=shape.precision,
+    return language_model_settings(
+        job.context.spec,
+        job.request.params,
+        is_general=job.request.cell.is_general,
         accumulation=job.accumulation,
     )
