@@ -50,7 +50,7 @@ def advice_lines(
     if emit_spec is not None:
         check_writable(emit_spec)
     fetch_predictions(paths)
-    advice = consult(Evidence.gather(paths, ledger, {}), asked)
+    advice = consult(Evidence.gather(paths, ledger), asked)
     lines = [*advice.lines, f"cells to add: {advice.wanted.describe(ledger.spec)}"]
     if emit_spec is not None:
         write_spec(ledger.spec, advice.wanted, emit_spec)

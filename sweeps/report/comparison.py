@@ -61,7 +61,7 @@ def write_comparison(recorded: Sequence[tuple[SweepPaths, Ledger]]) -> Path:
     Args:
         recorded: Paths and ledgers of two or more sweeps.
     """
-    gathered = [Evidence.gather(paths, ledger, {}) for paths, ledger in recorded]
+    gathered = [Evidence.gather(paths, ledger) for paths, ledger in recorded]
     names = Counter(evidence.spec.name for evidence in gathered)
     sweeps = [
         Named(

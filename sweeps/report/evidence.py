@@ -6,7 +6,7 @@ searched go out in one value that every section reads from.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from sweeps.answer.classes import Classes, find_classes
 from sweeps.answer.extrapolation import Extrapolation, extrapolate
@@ -18,6 +18,7 @@ from sweeps.answer.search_curves import SearchCurve, search_curve
 from sweeps.answer.sources import read_texts
 from sweeps.answer.tried import SearchPanel, search_panels
 from sweeps.paths import SHARED_TEXT, SPENT_HOURS, SweepPaths
+from sweeps.record.environment import describe_environment
 from sweeps.search.ledger import Ledger
 from sweeps.spec.meaning import CONTENT
 from sweeps.spec.values import SweepSpec
@@ -39,7 +40,10 @@ class Evidence:
         panels: What the searches tried.
         classes: What each cell makes of the classes of its test documents; None without
             predictions.
-        environment: What it ran with, name → text.
+        search_curves: What one more trial would have brought, one curve per panel that tells.
+        pool_documents: Documents that language models may see, by what was recorded; None where
+            unknown.
+        summary: What the last run left of its environment, memory and time; empty before its end.
     """
 
     paths: SweepPaths
@@ -50,10 +54,12 @@ class Evidence:
     model: Extrapolation | None
     panels: tuple[SearchPanel, ...]
     classes: Classes | None
-    environment: Mapping[str, str]
+    search_curves: tuple[SearchCurve, ...]
+    pool_documents: int | None
+    summary: Mapping[str, Any]
 
     @classmethod
-    def gather(cls, paths: SweepPaths, ledger: Ledger, environment: Mapping[str, str]) -> Self:
+    def gather(cls, paths: SweepPaths, ledger: Ledger) -> Self:
         """Read predictions and compute everything."""
         spec, rows = ledger.spec, make_rows(ledger)
         hits, samples = load_hits(paths, rows), load_samples(paths, rows)
@@ -61,7 +67,7 @@ class Evidence:
         texts = read_texts(paths, spec, ())
         classes = find_classes(paths, rows, () if texts is None else texts.label_names)
         findings = find(spec, scores, None if classes is None else classes.share)
-        lead = findings.lead
+        lead, panels = findings.lead, search_panels(ledger)
         return cls(
             paths=paths,
             ledger=ledger,
@@ -69,9 +75,11 @@ class Evidence:
             scores=scores.settled(),
             findings=findings,
             model=None if lead is None else extrapolate(scores.settled(), lead.regime, spec.sizes),
-            panels=search_panels(ledger),
+            panels=panels,
             classes=classes,
-            environment=environment,
+            search_curves=tuple(c for panel in panels if (c := search_curve(panel)) is not None),
+            pool_documents=_pool_documents(paths, spec),
+            summary=read_object(paths.summary_json),
         )
 
     @property
@@ -80,28 +88,22 @@ class Evidence:
         return self.ledger.spec
 
     @property
-    def search_curves(self) -> tuple[SearchCurve, ...]:
-        """What one more trial would have brought, one curve per panel that tells."""
-        return tuple(curve for panel in self.panels if (curve := search_curve(panel)) is not None)
+    def environment(self) -> Mapping[str, str]:
+        """What it ran with, name → text; of this process where no run has ended."""
+        plain = {k: v for k, v in self.summary.items() if isinstance(v, str | int | float)}
+        told = {k: f"{v:.4g}" if isinstance(v, float) else str(v) for k, v in plain.items()}
+        return told or describe_environment()
 
     @property
     def spent_hours(self) -> float | None:
         """The wall hours that the last run ended by; None where it ended otherwise."""
-        found = read_object(self.paths.summary_json).get(SPENT_HOURS)
+        found = self.summary.get(SPENT_HOURS)
         return None if found is None else float(found)
-
-    @property
-    def pool_documents(self) -> int | None:
-        """Documents that language models may see, by what was recorded; None where unknown."""
-        from sweeps.search.studies import read_meaning
-
-        content = read_meaning(self.paths, self.spec).get(CONTENT[0])
-        return recorded_pool(self.spec.corpus, self.paths.tokens, content)
 
     @property
     def share_in_general(self) -> float | None:
         """Share of the domain's documents outside testing that general text holds, if recorded."""
-        found = read_object(self.paths.summary_json).get(SHARED_TEXT)
+        found = self.summary.get(SHARED_TEXT)
         return None if found is None else float(found)
 
     @property
@@ -112,3 +114,10 @@ class Evidence:
             return None
         sizes = [n for regime, n in self.scores.points if regime == lead.regime and n is not None]
         return lead.regime, max(sizes)
+
+
+def _pool_documents(paths: SweepPaths, spec: SweepSpec) -> int | None:
+    from sweeps.search.studies import read_meaning
+
+    content = read_meaning(paths, spec).get(CONTENT[0])
+    return recorded_pool(spec.corpus, paths.tokens, content)

@@ -9,7 +9,6 @@ open it; a run that is killed before its record is complete leaves no such mark.
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,16 +31,17 @@ def digest_of(paths: SweepPaths, ledger: Ledger) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FreshReport:
-    """A report that shows what is recorded: its files, and its answer's sentences."""
+class Report:
+    """A report that was written: its files, and the sentences it says first."""
 
     files: tuple[Path, ...]
     answer: tuple[str, ...]
 
 
-def remember(paths: SweepPaths, digest: str, files: Sequence[Path], answer: Sequence[str]) -> None:
+def remember(paths: SweepPaths, digest: str, report: Report) -> None:
     """Keep what a report was made from and what it says; called when all files are written."""
-    told = {"digest": digest, "files": [file.name for file in files], "answer": list(answer)}
+    files = [file.name for file in report.files]
+    told = {"digest": digest, "files": files, "answer": list(report.answer)}
     write_whole(paths.report_stamp, json.dumps(told).encode())
 
 
@@ -65,7 +65,7 @@ def forget(paths: SweepPaths) -> None:
     paths.report_stamp.unlink(missing_ok=True)
 
 
-def fresh_report(paths: SweepPaths, digest: str) -> FreshReport | None:
+def fresh_report(paths: SweepPaths, digest: str) -> Report | None:
     """The report where it was made from what the digest stands for, else none."""
     told = read_object(paths.report_stamp)
     if told.get("digest") != digest:
@@ -73,4 +73,4 @@ def fresh_report(paths: SweepPaths, digest: str) -> FreshReport | None:
     files = tuple(paths.report / name for name in told["files"])
     if not all(file.is_file() for file in files):
         return None
-    return FreshReport(files=files, answer=tuple(told["answer"]))
+    return Report(files=files, answer=tuple(told["answer"]))

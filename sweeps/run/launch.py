@@ -126,8 +126,8 @@ def run_sweep(spec: SweepSpec, listener: RunListener, own_ray: OwnRay | None = N
                 control, context, paths, listener.message, own_ray, standing.check
             )
         )
-        facts = session.keep_facts(time.perf_counter() - begin, watch.peak)
-        answer = session.answer(facts)
+        session.keep_facts(time.perf_counter() - begin, watch.peak)
+        answer = session.answer()
     return RunSummary(
         num_trained=session.control.num_trained,
         num_recorded=session.control.num_recorded,

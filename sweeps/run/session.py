@@ -27,7 +27,7 @@ from sweeps.record.models import FittedModel
 from sweeps.record.store_process import StoreProcess
 from sweeps.record.tracking import num_shown
 from sweeps.report.freshness import (
-    FreshReport,
+    Report,
     confirm_record,
     digest_of,
     fresh_report,
@@ -119,7 +119,7 @@ class RunSession:
         if self.control.has_work:
             run_trials(self.control)
 
-    def keep_facts(self, wall_seconds: float, memory: MemoryPeak) -> dict[str, Any]:
+    def keep_facts(self, wall_seconds: float, memory: MemoryPeak) -> None:
         """Write `summary.json`: environment, memory and wall time of all runs of this sweep.
 
         The last of them leaves its wall hours too where it ended because they were spent.
@@ -127,7 +127,7 @@ class RunSession:
         earlier = read_object(self._paths.summary_json)
         is_cut_short = self.control.is_cut_short
         if earlier and not self.control.num_trained and not is_cut_short:
-            return earlier
+            return
         peak = MemoryPeak(**earlier["peak"]).larger(memory) if "peak" in earlier else memory
         facts: dict[str, Any] = {
             **self._environment,
@@ -140,9 +140,8 @@ class RunSession:
         if is_cut_short:
             facts[SPENT_HOURS] = self._spec.budget.hours
         write_whole(self._paths.summary_json, json.dumps(facts, indent=2).encode())
-        return facts
 
-    def answer(self, facts: dict[str, Any]) -> tuple[str, ...]:
+    def answer(self) -> tuple[str, ...]:
         """Write the report and hand it to the recorder; a finished sweep leaves no trial folders.
 
         One with a trial that is asked again keeps them: it goes on from its checkpoint. A report
@@ -154,7 +153,7 @@ class RunSession:
         """
         self._fetch_predictions()
         digest = digest_of(self._paths, self.control.ledger)
-        report = fresh_report(self._paths, digest) or self._write_report(facts)
+        report = fresh_report(self._paths, digest) or self._write_report()
         if not (self._record_is_here and is_recorded(self._paths, digest, self._record)):
             self._publish(report)
         if all(record.is_over for record in self.control.records):
@@ -172,7 +171,7 @@ class RunSession:
         shown = num_shown(self._paths.mlflow_db, self._spec.name)
         return f"{self._paths.mlflow_uri}, {shown} runs and models"
 
-    def _publish(self, report: FreshReport) -> None:
+    def _publish(self, report: Report) -> None:
         if self.control.num_trained:  # else the recorder has heard of all when the run began
             self._recorder.reconcile(self.control.records, self.control.superseded)
         self.control.tell_spent()
@@ -205,12 +204,10 @@ class RunSession:
             except (OSError, ArrowException) as error:
                 self._listener.message(f"{place} is no longer needed, and stays ({error})")
 
-    def _write_report(self, facts: dict[str, Any]) -> FreshReport:
+    def _write_report(self) -> Report:
         from sweeps.report.page import write_report  # figures: seconds to load
 
-        shown = {name: str(fact) for name, fact in facts.items() if name != "peak"}
-        report = write_report(self._paths, self.control.ledger, environment=shown)
-        return FreshReport(files=report.paths, answer=report.answer)
+        return write_report(self._paths, self.control.ledger)
 
     def close(self) -> None:
         """End what still runs, and wait within limits for the recorder."""

@@ -1,5 +1,6 @@
 """The report page in a real browser: on a desk, on a phone, at night, on paper."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from sweeps.report.comparison import write_comparison
 from sweeps.report.page import render_html, write_report
 from tests.browser.conftest import PHONE
 from tests.sweeps.example_sweep import example_records, example_spec, replayed
+from tests.sweeps.results_table import read_csv
 
 pytestmark = pytest.mark.browser
 
@@ -53,13 +55,15 @@ def report(storage):
             labels=hits.astype(int),
             probabilities=np.tile(np.float32([0.3, 0.7]), (500, 1)),
         )
-    return write_report(paths, replayed(SPEC, records), environment={"python": "3"})
+    write_report(paths, replayed(SPEC, records))
+    return paths
 
 
 @pytest.fixture(scope="module")
 def half(storage):
     paths = SweepPaths(storage=storage, name="half")
-    return write_report(paths, replayed(HALF, example_records(HALF, limit=90)), environment={})
+    write_report(paths, replayed(HALF, example_records(HALF, limit=90)))
+    return paths
 
 
 def width(visit):
@@ -73,11 +77,11 @@ def assert_still(visit):
 
 
 def test_the_page_opens_with_its_sentence_and_its_figure_and_asks_for_nothing(open_page, report):
-    visit = open_page(report.html.as_uri())
+    visit = open_page(report.report_html.as_uri())
     assert_still(visit)
     lead = visit.page.locator(".lead").first
     said = lead.inner_text().replace("\N{NO-BREAK SPACE}", " ")
-    assert said == report.answer[0].replace("`", "")
+    assert said == json.loads(report.report_stamp.read_text())["answer"][0].replace("`", "")
     figure = visit.page.get_by_role("img", name=re.compile("^Test accuracy against domain"))
     (shown,) = [each for each in figure.all() if each.is_visible()]
     box = shown.bounding_box()
@@ -86,7 +90,7 @@ def test_the_page_opens_with_its_sentence_and_its_figure_and_asks_for_nothing(op
 
 
 def test_on_a_phone_nothing_sticks_out_and_the_figure_can_be_read(open_page, report):
-    visit = open_page(report.html.as_uri(), size=PHONE)
+    visit = open_page(report.report_html.as_uri(), size=PHONE)
     assert width(visit) == PHONE[0]
     figures = visit.page.get_by_role("img", name=re.compile("^Test accuracy against domain"))
     (shown,) = [each for each in figures.all() if each.is_visible()]
@@ -106,14 +110,14 @@ def test_a_long_name_is_broken_on_a_phone(open_page, tmp_path):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_word_of_every_figure_stands_out_from_the_page(open_page, report, scheme):
-    visit = open_page(report.html.as_uri(), scheme=scheme)
+    visit = open_page(report.report_html.as_uri(), scheme=scheme)
     contrasts = visit.page.evaluate(CONTRASTS)
     assert len(contrasts) > 50
     assert contrasts[0][0] >= LEAST_CONTRAST, contrasts[:3]
 
 
 def test_at_night_the_page_and_its_figures_are_dark(open_page, report):
-    visit = open_page(report.html.as_uri(), scheme="dark")
+    visit = open_page(report.report_html.as_uri(), scheme="dark")
     assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == (
         "rgb(22, 22, 22)"
     )
@@ -124,14 +128,14 @@ def test_at_night_the_page_and_its_figures_are_dark(open_page, report):
 
 
 def test_every_figure_says_in_words_what_it_shows(open_page, report):
-    visit = open_page(report.html.as_uri())
+    visit = open_page(report.report_html.as_uri())
     figures = visit.page.locator("svg").all()
     assert len(figures) > 10
     assert all(len(figure.get_attribute("aria-label") or "") > 20 for figure in figures)
 
 
 def test_what_is_folded_opens_by_a_click(open_page, report):
-    visit = open_page(report.html.as_uri())
+    visit = open_page(report.report_html.as_uri())
     cells = visit.page.get_by_text("classifier rate", exact=True)
     assert not cells.is_visible()
     visit.page.get_by_text("All 39 cells with their settings").click()
@@ -139,7 +143,7 @@ def test_what_is_folded_opens_by_a_click(open_page, report):
 
 
 def test_on_paper_the_page_is_white_and_nothing_is_folded(open_page, report):
-    visit = open_page(report.html.as_uri(), scheme="dark")
+    visit = open_page(report.report_html.as_uri(), scheme="dark")
     visit.page.emulate_media(media="print", color_scheme="dark")
     assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == (
         "rgb(255, 255, 255)"
@@ -148,14 +152,15 @@ def test_on_paper_the_page_is_white_and_nothing_is_folded(open_page, report):
 
 
 def test_a_half_finished_sweep_says_what_is_missing(open_page, half):
-    visit = open_page(half.html.as_uri())
+    visit = open_page(half.report_html.as_uri())
     assert_still(visit)
-    finished = sum(row.is_finished for row in half.rows)
-    assert 0 < finished < len(half.rows)
+    rows = read_csv(half.results_csv)
+    finished = sum(row.is_finished for row in rows)
+    assert 0 < finished < len(rows)
     assert (
         visit.page.locator(".lead")
         .first.inner_text()
-        .startswith(f"So far, from {finished} of {len(half.rows)} cells:")
+        .startswith(f"So far, from {finished} of {len(rows)} cells:")
     )
     assert visit.page.get_by_text(": unstarted.").first.is_visible()
 

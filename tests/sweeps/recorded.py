@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from sweeps.answer.results import make_rows
 from sweeps.paths import SweepPaths
 from sweeps.record.datasets import dataset_of
 from sweeps.record.environment import describe_environment
@@ -43,7 +44,8 @@ def record_sweep(spec, paths, context, records):
         make_store=StoreProcess,
     )
     recorder.reconcile(records)
-    report = write_report(paths, replayed(spec, records))
-    models = ModelShelf(context.models).kept(report.rows, paths.models)
-    recorder.publish(report.rows, report.paths, models, report.answer)
+    ledger = replayed(spec, records)
+    report, rows = write_report(paths, ledger), make_rows(ledger)
+    models = ModelShelf(context.models).kept(rows, paths.models)
+    recorder.publish(rows, report.files, models, report.answer)
     return recorder.close()

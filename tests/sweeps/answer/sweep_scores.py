@@ -7,6 +7,7 @@ from sweeps.answer.extrapolation import extrapolate
 from sweeps.answer.findings import find, make_sweep_scores
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import make_scores
+from sweeps.answer.search_curves import search_curve
 from sweeps.paths import SweepPaths
 from sweeps.report.evidence import Evidence
 from tests.sweeps.example_sweep import replayed
@@ -52,7 +53,9 @@ def evidence_of(spec, rows, hits=None, panels=(), classes=None):
         model=None if lead is None else extrapolate(scores.settled(), lead.regime, spec.sizes),
         panels=panels,
         classes=classes,
-        environment={},
+        search_curves=tuple(filter(None, map(search_curve, panels))),
+        pool_documents=None,
+        summary={},
     )
 
 

@@ -23,7 +23,7 @@ def files_of(paths, spec=SPEC, records=RECORDS):
 
 def test_a_report_is_fresh_until_what_it_shows_changes(paths):
     assert files_of(paths) == ()
-    written = page.write_report(paths, replayed(SPEC, RECORDS)).paths
+    written = page.write_report(paths, replayed(SPEC, RECORDS)).files
     assert files_of(paths) == written
     assert files_of(paths, records=RECORDS[::-1]) == written, "the order of records shows nothing"
     assert files_of(paths, records=RECORDS[:-1]) == ()

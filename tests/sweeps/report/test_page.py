@@ -65,28 +65,29 @@ class Page(HTMLParser):
 
 
 def test_a_full_report_has_its_four_files_and_nothing_half_written(paths):
-    files = write_report(paths, replayed(SPEC, example_records(SPEC)))
+    ledger = replayed(SPEC, example_records(SPEC))
+    report = write_report(paths, ledger)
     assert {file.name for file in paths.report.iterdir()} == {
         "report.html",
         "report.md",
         "accuracy.png",
         "results.csv",
     }
-    assert set(files.paths) == set(paths.report.iterdir())
-    assert read_csv(files.table) == files.rows
-    with files.table.open(newline="") as stream:
+    assert set(report.files) == set(paths.report.iterdir())
+    assert read_csv(paths.results_csv) == make_rows(ledger)
+    with paths.results_csv.open(newline="") as stream:
         assert len(list(csv.DictReader(stream))) == 18
 
 
 def test_the_page_is_whole_and_loads_nothing(paths):
-    files = write_report(paths, replayed(SPEC, example_records(SPEC)))
-    page = Page(files.html.read_text())
+    write_report(paths, replayed(SPEC, example_records(SPEC)))
+    page = Page(paths.report_html.read_text())
     assert len(page.images) == 2 + 2 + 2 + 7  # curves and losses twice, for a phone too
     assert all(page.images), "every figure says in words what it shows"
     assert all(source.startswith("#") for source in page.loaded)
-    assert "viewport" in files.html.read_text()
-    assert "prefers-color-scheme: dark" in files.html.read_text()
-    titles = re.findall(r"<h2>(.*?)</h2>", files.html.read_text())
+    assert "viewport" in paths.report_html.read_text()
+    assert "prefers-color-scheme: dark" in paths.report_html.read_text()
+    titles = re.findall(r"<h2>(.*?)</h2>", paths.report_html.read_text())
     assert titles == [
         "Answer",
         "Before you believe it",
@@ -104,16 +105,17 @@ def test_the_page_is_whole_and_loads_nothing(paths):
 
 
 def test_page_and_markdown_give_the_same_answer(paths):
-    files = write_report(paths, replayed(SPEC, example_records(SPEC)))
-    page, markdown = files.html.read_text(), files.markdown.read_text()
-    for sentence in files.answer:
+    report = write_report(paths, replayed(SPEC, example_records(SPEC)))
+    page, markdown = paths.report_html.read_text(), paths.report_md.read_text()
+    for sentence in report.answer:
         assert str(words(sentence)) in page
         assert f"{sentence}\n" in markdown
     assert re.search(r"!\[Test accuracy against domain documents: .*\]\(accuracy.png\)", markdown)
 
 
 def test_markdown_tables_have_as_many_cells_as_their_header(paths):
-    markdown = write_report(paths, replayed(SPEC, example_records(SPEC))).markdown.read_text()
+    write_report(paths, replayed(SPEC, example_records(SPEC)))
+    markdown = paths.report_md.read_text()
     tables = [block for block in markdown.split("\n\n") if block.lstrip().startswith("|")]
     assert len(tables) == 12
     for table in tables:
@@ -123,12 +125,12 @@ def test_markdown_tables_have_as_many_cells_as_their_header(paths):
 def test_a_half_finished_sweep_says_what_is_missing(paths):
     spec = replace(SPEC, order="smallest_first")
     records = example_records(spec, limit=70, diverging=lambda key: key.study == FAILING)
-    files = write_report(paths, replayed(spec, records))
-    text = Page(files.html.read_text()).text
-    finished = sum(row.is_finished for row in files.rows)
+    report = write_report(paths, replayed(spec, records))
+    text = Page(paths.report_html.read_text()).text
+    finished = sum(row.is_finished for row in read_csv(paths.results_csv))
     assert 0 < finished < 18
     assert f"{finished} of 18 cells are finished" in text
-    assert files.answer[0].startswith(f"So far, from {finished} of 18 cells: with 100 labels")
+    assert report.answer[0].startswith(f"So far, from {finished} of 18 cells: with 100 labels")
     assert "scratch seed 1: failed: no classifier trial finished" in text
     missing = "too few cells of ulm+domain at 1,600 documents are finished"
     assert f"The share of the gain is not defined: {missing}" in text
@@ -136,9 +138,9 @@ def test_a_half_finished_sweep_says_what_is_missing(paths):
 
 def test_a_sweep_that_is_asked_for_more_trials_keeps_its_report_and_says_so(paths):
     whole = write_report(paths, replayed(SPEC, example_records(SPEC))).answer
-    files = write_report(paths, replayed(longer(SPEC, classifier=9), example_records(SPEC)))
-    assert files.answer == whole
-    text = Page(files.html.read_text()).text
+    report = write_report(paths, replayed(longer(SPEC, classifier=9), example_records(SPEC)))
+    assert report.answer == whole
+    text = Page(paths.report_html.read_text()).text
     assert "All 18 cells of the grid are finished, 16 of them by the search before" in text
     assert "6 cells of ulm+domain : extended: its score is of the search before." in text
 
@@ -178,37 +180,38 @@ def test_a_reader_is_told_that_parallel_trials_give_up_the_same_table():
 
 
 def test_a_sweep_with_nothing_finished_has_a_report_without_figure(paths):
-    files = write_report(paths, replayed(SPEC, ()))
-    assert files.figure is None
+    report = write_report(paths, replayed(SPEC, ()))
+    assert report.files == (paths.report_html, paths.report_md, paths.results_csv)
     assert not paths.accuracy_png.exists()
-    assert files.answer == ("No answer yet. None of 18 cells is finished yet.",)
-    assert Page(files.html.read_text()).images == []
+    assert report.answer == ("No answer yet. None of 18 cells is finished yet.",)
+    assert Page(paths.report_html.read_text()).images == []
 
 
 def test_a_lost_and_a_running_trial_do_not_stop_the_report(paths):
     first, second = example_records(SPEC, limit=2)
     running = replace(second, state=TrialState.RUNNING, outcome=None, ended_at=None)
-    files = write_report(paths, replayed(SPEC, [replace(first, state=TrialState.LOST), running]))
-    assert not any(row.is_finished for row in files.rows)
+    write_report(paths, replayed(SPEC, [replace(first, state=TrialState.LOST), running]))
+    assert not any(row.is_finished for row in read_csv(paths.results_csv))
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path):
     ledger = replayed(SPEC, example_records(SPEC))
     first, second = (
-        write_report(SweepPaths(storage=str(tmp_path), name=name), ledger, environment={})
-        for name in ("a", "b")
+        write_report(SweepPaths(storage=str(tmp_path), name=name), ledger) for name in ("a", "b")
     )
-    for one, other in zip(first.paths, second.paths, strict=True):
+    for one, other in zip(first.files, second.files, strict=True):
         assert one.read_bytes() == other.read_bytes()
 
 
 def test_environment_and_the_runs_summary_are_shown_and_escaped(paths):
     paths.folder.mkdir(parents=True)
-    paths.summary_json.write_text(json.dumps({"peak_gib": 3.21987, "nested": {"a": 1}}))
-    files = write_report(paths, replayed(SPEC, ()), environment={"command": "sweep run <a>&b"})
-    assert "sweep run &lt;a&gt;&amp;b" in files.html.read_text()
-    assert "3.22" in Page(files.html.read_text()).text
-    assert "nested" not in files.markdown.read_text()
+    paths.summary_json.write_text(
+        json.dumps({"command": "sweep run <a>&b", "peak_gib": 3.21987, "nested": {"a": 1}})
+    )
+    write_report(paths, replayed(SPEC, ()))
+    assert "sweep run &lt;a&gt;&amp;b" in paths.report_html.read_text()
+    assert "3.22" in Page(paths.report_html.read_text()).text
+    assert "nested" not in paths.report_md.read_text()
 
 
 @pytest.mark.parametrize("num_sampled", [None, 1000])
@@ -226,8 +229,8 @@ def test_per_document_predictions_enter_the_intervals_when_every_cell_has_them(p
             labels=hits.astype(int),
             probabilities=np.tile(np.float32([0.2, 0.8]), (1000, 1)),
         )
-    files = write_report(paths, replayed(spec, records))
-    assert "over 2 seeds and the choice of test documents" in files.markdown.read_text()
+    write_report(paths, replayed(spec, records))
+    assert "over 2 seeds and the choice of test documents" in paths.report_md.read_text()
 
 
 def rows_of(table):
@@ -471,9 +474,11 @@ def test_an_attempt_that_was_lost_is_paid_for_and_wasted():
 def test_the_cost_table_has_money_only_where_its_price_is_known(paths):
     records = example_records(SPEC)
     header = "| CPU hours | of these wasted |"
-    assert f"{header}\n" in write_report(paths, replayed(SPEC, records)).markdown.read_text()
+    write_report(paths, replayed(SPEC, records))
+    assert f"{header}\n" in paths.report_md.read_text()
     priced = replace(SPEC, budget=BudgetSpec(price_per_accelerator_hour=2.0))
-    markdown = write_report(paths, replayed(priced, records)).markdown.read_text()
+    write_report(paths, replayed(priced, records))
+    markdown = paths.report_md.read_text()
     assert f"{header} money |\n" in markdown
     assert "One CPU hour is counted as 2." in markdown
 

@@ -36,7 +36,7 @@ RECORDS = example_records(SPEC)
 
 def gathered(folder, spec=SPEC, records=RECORDS):
     paths = SweepPaths(storage=str(folder), name=spec.name)
-    return Evidence.gather(paths, replayed(spec, records), {})
+    return Evidence.gather(paths, replayed(spec, records))
 
 
 @pytest.fixture(scope="module")

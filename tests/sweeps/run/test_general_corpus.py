@@ -1,5 +1,6 @@
 """No test document of the domain is in the text of the general model."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -93,12 +94,13 @@ def test_what_general_text_shares_with_the_domain_is_in_the_report(tmp_path, cor
     _, tokens = prepare_context(spec, paths, Listener())
     session = RunSession(spec, paths, Listener(), tokens=tokens)
     session.control.num_trained = 1
-    facts = session.keep_facts(1.0, MemoryPeak())
+    session.keep_facts(1.0, MemoryPeak())
     session.close()
+    facts = json.loads(paths.summary_json.read_text())
     tests = int((tokens[0].parts[:50] == Part.TEST).sum())
     assert facts["test_documents_left_out_of_general_text"] == tests > 0
     assert facts["share_of_domain_in_general_text"] == pytest.approx((50 - tests) / 80)
-    evidence = Evidence.gather(paths, session.control.ledger, {})
+    evidence = Evidence.gather(paths, session.control.ledger)
     notes = caveats(spec, evidence.rows, share_in_general=evidence.share_in_general)
     share = f"{100 * (50 - tests) / 80:.1f} %"
     assert any(f"pretrained on {share} of the domain's own documents" in note for note in notes)

@@ -111,7 +111,8 @@ def run_session(spec):
 
     try:
         session.train(train)
-        session.answer(session.keep_facts(1.0, MemoryPeak()))
+        session.keep_facts(1.0, MemoryPeak())
+        session.answer()
     finally:
         session.close()
     return session
