@@ -8,11 +8,15 @@ A worker that goes on to its next trial may be lost on the way. Tune hears of th
 worker and from the call that hands the trial over. The first time it lets the trial wait for
 another worker; the second time it gives a waiting trial up.
 
+Tune keeps one worker for a next trial, if there is any. While the last trials of a sweep train,
+none follows for hours, and its machine would be paid for: that worker is given back.
+
 Tune gives its workers environment variables, and for a worker that has its own Ray starts a process
 anew, seconds, beside those that it has started ahead and that then stay idle. On a Ray of our own
 they have the driver's environment as it is.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +33,8 @@ from ray.tune.experiment import Trial
 from sweeps.run.nodes import alive_nodes, label_of
 from sweeps.search.places import Place
 
+IDLE_SECONDS = 60.0  # a trial of the same cell follows at once
+
 
 class ActorManager(RayActorManager):
     """Takes whatever Ray says of a lost worker for the loss of that worker."""
@@ -41,7 +47,19 @@ class ActorManager(RayActorManager):
 
 
 class Controller(TuneController):
-    """Hears once that a worker was lost on the way to its next trial."""
+    """Hears once that a worker was lost on the way to its next trial; keeps none for long."""
+
+    _idle_since: float | None = None
+
+    def _cleanup_cached_actors(self, force_all: bool = False) -> None:
+        cache = self._actor_cache
+        if cache.num_cached_objects == 0 or cache.total_max_objects > 0:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = time.monotonic()
+        elif time.monotonic() - self._idle_since >= IDLE_SECONDS:
+            force_all = True
+        super()._cleanup_cached_actors(force_all=force_all)
 
     def _trial_task_failure(self, trial: Trial, exception: Exception) -> None:
         is_told_again = trial in self._resetting_trials and trial.status != Trial.RUNNING

@@ -9,6 +9,7 @@ checkpoint.
 
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import lru_cache
@@ -39,6 +40,7 @@ from sweeps.search.records import Outcome
 from sweeps.storage import check_place
 from ulm.regimes import Regime
 
+PAUSES_SECONDS = (2.0, 8.0, 30.0)
 NODE_LABEL = "ray.io/node-id"  # every node has it
 
 Trainable = Callable[[dict[str, Any]], None]
@@ -83,19 +85,27 @@ def find_misfit(versions: Versions, place: str) -> str | None:
         return None
     from ray.util import get_node_ip_address
 
-    return (
-        f"{socket.gethostname()} ({get_node_ip_address()}): {reason}; no trial was started since, "
-        "run again to go on"
-    )
+    return f"{socket.gethostname()} ({get_node_ip_address()}): {reason}"
+
+
+def _storage_error(place: str) -> str | None:
+    """Why a place can not be written, also not a little later: a bucket may be busy for a while."""
+    error = None
+    for pause_seconds in (0.0, *PAUSES_SECONDS):
+        time.sleep(pause_seconds)
+        try:
+            _check_once(place)
+        except StorageError as found:
+            error = str(found)
+        else:
+            return None
+    return error
 
 
 @lru_cache(maxsize=1)
-def _storage_error(place: str) -> str | None:
-    try:
-        check_place(place)
-    except StorageError as error:
-        return str(error)
-    return None
+def _check_once(place: str) -> None:
+    """Once in a process where it succeeds."""
+    check_place(place)
 
 
 @lru_cache(maxsize=1)

@@ -90,17 +90,16 @@ class Bridge:
         self.places.left(trial_id)
         return self.keys.pop(trial_id, None)
 
-    def put_out(self, place: Place, reason: str) -> None:
-        """No trial that is asked or repeated from now on is put on a node.
+    def put_out(self, place: Place, why: str) -> None:
+        """No trial that is asked or repeated from now on is put on a node; why is told.
 
         Those that are there go on; Ray has been asked already for the workers of those that wait
         for a first one, and may still start them there.
         """
         self.places.put_out(place)
         self.tell(
-            f"{place.name} gets no trial that this run asks or repeats from now on: those of "
-            "several cells broke there, none ended there, and others go on elsewhere; the last one "
-            f"with: {reason}"
+            f"{place.name} gets no trial that this run asks or repeats from now on, others go on "
+            f"elsewhere: {why}"
         )
 
     def guarded(self, act: Callable[[], Any], otherwise: Any) -> Any:

@@ -1,11 +1,13 @@
 """Places: on which node each trial is, and which nodes are put out (pure).
 
 A node with a fault breaks a trial in seconds and is free again at once: it would draw every trial
-of the sweep. It is put out in two cases. `broke`: trials of several cells that broke there ended
+of the sweep. It is put out in three cases. `broke`: trials of several cells that broke there ended
 elsewhere, and none ended there meanwhile; what breaks every trial, as a storage that does not
 answer, or always the same, as a mistake in one regime, gives no such evidence. `suspects`: trials
 of several cells in a row broke for good, some of them there, where nothing else is at work, while
 another node is at work; that is weaker, but waiting for more would cost the sweep its trials.
+`unfit`: a trial found that its node must not train, by its versions, its GPU or the storage, and
+another is at work.
 """
 
 import math
@@ -14,6 +16,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from sweeps.search.breaks import CELLS_IN_A_ROW, TOO_LARGE
+
+MOST_UNFIT = 2
+"""Nodes that are put out because they are not fit: of more it is likely that all are not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +62,7 @@ class Places:
         self._rows: dict[str, _Row] = {}
         self._broken_on: dict[str, dict[str, Place]] = {}  # trial → nodes
         self._out: dict[str, Place] = {}
+        self._unfit: set[str] = set()
 
     @property
     def avoided(self) -> str:
@@ -123,6 +129,23 @@ class Places:
             nodes |= self._broken_on.get(trial_id, {})
         spared = at_work | self._out.keys()
         return tuple(place for node, place in nodes.items() if node not in spared)
+
+    def unfit(self, trial_id: str) -> Place | None:
+        """A trial found that its node must not train. Returns that node where it is to be put out.
+
+        Never where no other has a trial of its kind, and not the third.
+        """
+        stay = self._stays.pop(trial_id, None)
+        if stay is None:
+            return None
+        node = stay.place.node
+        self._unfit.add(node)
+        is_last = not self._at_work(holds_gpu=stay.holds_gpu) - {node}
+        return None if is_last or len(self._unfit) > MOST_UNFIT else stay.place
+
+    def is_out(self, place: Place) -> bool:
+        """Whether a node is put out already."""
+        return place.node in self._out
 
     def put_out(self, place: Place) -> None:
         """No trial that is asked or repeated from now on is put on a node."""

@@ -46,11 +46,13 @@ from sweeps.search.messages import (
     load_outcome,
     load_progress,
 )
+from sweeps.search.places import Place
 from sweeps.search.records import TrialKey
 from ulm.regimes import Regime
 
 SPENT_MEANWHILE = "the budget was spent while it waited for a node"
 LOW_ON_MEMORY = "low on memory"  # of Ray's memory monitor, when it has ended a worker
+BROKE_THERE = "trials of several cells broke there and none ended there; the last one with: {}"
 POLL_SECONDS = 0.1  # where nothing runs, Tune asks as often as it can
 
 
@@ -123,6 +125,8 @@ class SweepSearcher(Searcher):
             bridge.breaks.ended()
             bridge.places.ended(trial_id, bridge.keys[trial_id].study.cell_id)
         holds_gpu = trial_id in bridge.neural
+        is_misfit = MISFIT in result and LOST_ENCODER not in result
+        place = bridge.places.unfit(trial_id) if is_misfit else None
         key = bridge.forget(trial_id)
         if key is None:
             return
@@ -140,10 +144,19 @@ class SweepSearcher(Searcher):
         elif MISFIT in result:
             reason, encoder = result[MISFIT], result.get(LOST_ENCODER)
             if encoder is None:
-                bridge.unfit = ClusterError(reason)
+                self._misfit(place, reason)
             elif not bridge.control.encoder_lost(encoder, reason):
                 bridge.unfit = ClusterError(f"{reason}: run again, it is then put there anew")
             bridge.control.lose(key, reason)
+
+    def _misfit(self, place: Place | None, reason: str) -> None:
+        """Put out a node that is not fit, or end the run where there is none to put out."""
+        if place is None:
+            self._bridge.unfit = ClusterError(
+                f"{reason}; no trial was started since, run again to go on"
+            )
+        elif not self._bridge.places.is_out(place):
+            self._bridge.put_out(place, f"it is not fit, {reason}")
 
     def _blame(self, trial_id: str, reason: str, *, holds_gpu: bool) -> None:
         """Put out nodes on which trials break, or end the run where none is at work on others."""
@@ -153,7 +166,7 @@ class SweepSearcher(Searcher):
         )
         if suspects is not None:
             for place in suspects:
-                bridge.put_out(place, reason)
+                bridge.put_out(place, BROKE_THERE.format(reason))
             breaks.ended()
             return
         names = bridge.places.names(trial_id)
@@ -309,7 +322,7 @@ class SweepScheduler(FIFOScheduler):
         broken = self._bridge.reasons.get(trial.trial_id, VANISHED)
         place = self._bridge.places.broke(trial.trial_id, broken)
         if place is not None:
-            self._bridge.put_out(place, broken)
+            self._bridge.put_out(place, BROKE_THERE.format(broken))
 
 
 def _error_text(trial: Trial) -> str | None:

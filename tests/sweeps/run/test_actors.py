@@ -9,6 +9,7 @@ from ray.tune.execution import tune_controller
 from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.experiment import Trial
 
+from sweeps.run import actors
 from sweeps.run.actors import ActorManager, ActorsAsStarted, Controller, place_of, tune_of_ours
 from sweeps.run.trial import resources_of
 from sweeps.search.messages import AVOIDED, CPUS
@@ -44,15 +45,15 @@ def test_a_fault_of_tune_itself_is_still_raised():
         ActorManager.__new__(ActorManager)._actor_task_failed(task, ValueError("no word"))
 
 
-@pytest.mark.parametrize(("is_alone", "actors"), [(True, ActorsAsStarted), (False, None)])
-def test_tune_has_its_own_parts_again_after_the_block(is_alone, actors):
+@pytest.mark.parametrize(("is_alone", "made_by"), [(True, ActorsAsStarted), (False, None)])
+def test_tune_has_its_own_parts_again_after_the_block(is_alone, made_by):
     def parts():
         of_controller = tune_controller.RayActorManager, tune_controller._ActorClassCache
         return *of_controller, tune.TuneController
 
     theirs = parts()
     with tune_of_ours(is_alone=is_alone):
-        assert parts() == (ActorManager, actors or theirs[1], Controller)
+        assert parts() == (ActorManager, made_by or theirs[1], Controller)
     assert parts() == theirs
 
 
@@ -80,6 +81,31 @@ def test_a_worker_lost_on_the_way_to_a_trial_is_heard_of_once(monkeypatch):
     assert not controller._resetting_trials, "another worker may get it"
     controller._trial_task_failure(trial, RayActorError())
     assert len(heard) == 2, "a later loss is another one"
+
+
+def test_a_worker_that_nothing_follows_for_a_while_is_given_back(monkeypatch):
+    asked, now = [], [0.0]
+    monkeypatch.setattr(actors, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(
+        tune_controller.TuneController,
+        "_cleanup_cached_actors",
+        lambda controller, force_all: asked.append(force_all),
+    )
+    controller = Controller.__new__(Controller)
+    cache = controller._actor_cache = SimpleNamespace(num_cached_objects=1, total_max_objects=0)
+
+    def after(seconds):
+        now[0] += seconds
+        controller._cleanup_cached_actors()
+        return asked[-1]
+
+    assert not after(0)
+    assert not after(actors.IDLE_SECONDS - 1)
+    cache.total_max_objects = 1  # a trial is about to have it
+    assert not after(2)
+    cache.total_max_objects = 0
+    assert not after(actors.IDLE_SECONDS)
+    assert after(actors.IDLE_SECONDS)
 
 
 def test_a_trial_is_placed_on_no_node_that_is_out():

@@ -131,3 +131,23 @@ def test_a_trial_whose_node_is_not_known_is_held_against_none(places):
     assert places.names("a") == ""
     breaks(places, "b")
     assert places.names("b") == "bad (10.0.0.1)"
+
+
+def test_a_node_that_is_not_fit_is_put_out_unless_it_is_the_last_or_the_third(places):
+    nodes = {name: Place(node=name, name=name) for name in "abcd"}
+    for name, place in nodes.items():
+        places.began(name, place, holds_gpu=True)
+    for name in "ab":
+        assert places.unfit(name) is nodes[name]
+        places.put_out(nodes[name])
+    assert places.is_out(nodes["a"])
+    assert places.unfit("c") is None, "all that come may be like these"
+
+    assert places.unfit("unknown") is None
+
+
+def test_a_node_that_is_not_fit_is_kept_where_no_other_of_its_kind_is_at_work(places):
+    places.began("bow", GOOD, holds_gpu=False)
+    places.began("a", BAD, holds_gpu=True)
+    places.began("b", BAD, holds_gpu=True)
+    assert places.unfit("a") is None

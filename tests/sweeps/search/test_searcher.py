@@ -341,9 +341,9 @@ def test_a_node_with_a_fault_is_told_and_what_broke_there_goes_on_elsewhere(make
     searcher.on_trial_complete("c", error=True)
     assert bridge.unfit is None, "another node is at work"
     assert told == [
-        "bad gets no trial that this run asks or repeats from now on: those of several cells broke "
-        "there, none ended there, and others go on elsewhere; the last one with: ValueError: ECC "
-        "error"
+        "bad gets no trial that this run asks or repeats from now on, others go on elsewhere: "
+        "trials of several cells broke there and none ended there; the last one with: ValueError: "
+        "ECC error"
     ]
     assert searcher.suggest("e")[AVOIDED] == "bad"
     asked = []
@@ -494,12 +494,43 @@ def test_a_node_that_is_not_fit_costs_its_trial_nothing_and_ends_the_run_once_ot
     for name in "ac":
         record = control.ledger.latest(keys[name])
         assert (record.state, record.state.counts) == (TrialState.LOST, False)
-        assert record.failure == "worker (10.0.0.2): torch is 2.11.0"
+        assert record.failure.startswith("worker (10.0.0.2): torch is 2.11.0")
     assert searcher.suggest("d") == "FINISHED"
     assert bridge.error is None, "an error would stop the trial that runs"
     searcher.on_trial_complete("b", result={OUTCOME: dump(Outcome(value=0.5))})
     assert control.ledger.latest(keys["b"]).state is TrialState.FINISHED
-    assert str(bridge.unfit) == "worker (10.0.0.2): torch is 2.11.0"
+    assert str(bridge.unfit) == (
+        "worker (10.0.0.2): torch is 2.11.0; no trial was started since, run again to go on"
+    )
+
+
+def test_a_node_that_is_not_fit_is_put_out_where_another_is_at_work(make, listen):
+    from sweeps.search.places import Place
+
+    bad, good, worse = (Place(node=name, name=name) for name in ("bad", "good", "worse"))
+    where, told = {"a": bad, "b": good, "c": bad, "d": worse}, []
+    spec = tiny_spec(regimes=(Regime.SCRATCH,), sizes=(10,), seeds=(0, 1, 2, 3, 4, 5))
+    control, searcher, _, bridge = make(spec, max_total=6, max_neural=6)
+    bridge.place_of, bridge.tell = lambda trial: where[trial.trial_id], told.append
+    for name in "abcd":
+        searcher.suggest(name)
+        listen(bridge).on_trial_start(1, [], FakeTrial(name))
+    keys, misfit = dict(bridge.keys), {MISFIT: "bad (10.0.0.2): torch is 2.11.0"}
+    for name in "ac":
+        searcher.on_trial_complete(name, result=misfit)
+        assert control.ledger.latest(keys[name]).state is TrialState.LOST
+    assert (bridge.unfit, bridge.places.avoided) == (None, "bad")
+    assert told == [
+        "bad gets no trial that this run asks or repeats from now on, others go on elsewhere: it "
+        "is not fit, bad (10.0.0.2): torch is 2.11.0"
+    ]
+    again = searcher.suggest("e")
+    assert again[AVOIDED] == "bad"
+    assert bridge.keys["e"].study == keys["a"].study, "what was lost is asked again"
+    searcher.on_trial_complete("d", result={MISFIT: "worse: no GPU"})
+    assert (bridge.unfit, bridge.places.avoided) == (None, "bad,worse")
+    searcher.on_trial_complete("b", result={MISFIT: "good: no GPU"})
+    assert "good: no GPU; no trial was started since" in str(bridge.unfit), "none is left"
 
 
 def test_an_error_of_ours_stops_everything_and_is_kept_for_the_launcher(make):
