@@ -2,8 +2,8 @@
 
 The head ends idle workers. A head that is lost ends none: a minute later their Ray nodes end by
 themselves, and the machines go on. This looks at the processes of its own machine; when none of
-them has been a Ray node for some minutes, the machine is shut down. `worker_start_ray_commands`
-runs it beside spot_notice.py and keeps it single; stdlib alone.
+them has been a Ray node for some minutes, the machine is shut down. A worker's first setup command
+starts it, before anything is installed, and keeps it single; stdlib alone.
 
 A decision worth knowing: any Ray node on the machine counts, so a `ray up` that restarts Ray here
 within those minutes, with whatever it installs before, starts the count anew.

@@ -141,6 +141,12 @@ write_environment() { # one block, replaced as a whole
   rm "$profile.ulm-sweeps"
 }
 
+tell_tmux() { # a server that runs gives new sessions the environment it was started in
+  [ -z "${SWEEP_STORAGE:-}" ] || tmux set-environment -g SWEEP_STORAGE "$SWEEP_STORAGE" 2>/dev/null || true
+  tmux set-environment -g MLFLOW_TRACKING_URI "${MLFLOW_TRACKING_URI:-http://127.0.0.1:5000}" \
+    2>/dev/null || true
+}
+
 link_runs() { # sweeps on a shared folder are found at ~/runs, where those of a bucket have their local copy
   case "${SWEEP_STORAGE:-}" in
     /*) [ -e "$HOME/runs" ] || ln -sfn "$SWEEP_STORAGE" "$HOME/runs" ;;
@@ -165,6 +171,7 @@ the cluster file" ;;
   fi
   install_packages "$python"
   write_environment
+  tell_tmux
   link_runs
   echo "setup_node: ready, $("$python" --version), storage ${SWEEP_STORAGE:-not set}"
 }

@@ -26,9 +26,9 @@ def filled_in():
     """The shipped file for a bucket, with machines that lend one CPU each."""
     config = yaml.safe_load((ROOT / "cluster" / "cluster.yaml").read_text(encoding="utf-8"))
     config |= {"max_workers": MOST_WORKERS, "idle_timeout_minutes": 0.5}
-    config["setup_commands"] = [c.replace("FILL-IN", BUCKET) for c in config["setup_commands"]]
-    starts = config["worker_start_ray_commands"]  # the hosts share a kernel: nobody shuts it down
-    config["worker_start_ray_commands"] = [c for c in starts if "orphan.py" not in c]
+    setup = [c.replace("FILL-IN", BUCKET) for c in config["setup_commands"]]
+    # the hosts share a kernel: nobody shuts it down
+    config["setup_commands"] = [c for c in setup if "orphan.py" not in c]
     for kind in config["available_node_types"].values():
         kind["resources"] = {"CPU": 1, "GPU": 0}
         kind["max_workers"] = min(kind["max_workers"], MOST_WORKERS)

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -186,12 +187,23 @@ def test_spot_workers_watch_for_the_notice_of_their_own_cloud(file):
 
 
 @pytest.mark.parametrize("file", CLOUD, ids=name_of)
-def test_workers_alone_stop_when_ray_is_gone_and_later_than_a_restart_takes(file):
-    config = read(file)
-    (watcher,) = [c for c in config["worker_start_ray_commands"] if "orphan" in c]
-    assert int(re.search(r"--stop-after-minutes (\d+)", watcher).group(1)) >= 20
-    elsewhere = [c for key in COMMANDS[:2] for c in config[key]]
-    assert not any("orphan" in c for c in elsewhere)
+def test_workers_alone_stop_when_ray_is_gone_and_later_than_their_setup_takes(file, tmp_path):
+    watcher = read(file)["setup_commands"][0]
+    assert int(re.search(r"--stop-after-minutes (\d+)", watcher).group(1)) >= 30
+    (tmp_path / "setsid").write_text('#!/bin/sh\necho "$@" >> "$HOME/started"\n')
+    (tmp_path / "setsid").chmod(0o755)
+    for head in ({}, {"RAY_HEAD_IP": "10.0.0.1"}):
+        paths = {"HOME": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin"}
+        subprocess.run(["bash", "-c", f"{watcher}; wait"], env=paths | head, check=True)
+        assert (tmp_path / ".ulm-sweeps").is_dir() is bool(head)
+    for _ in range(100):
+        if (tmp_path / "orphan.log").exists() and (tmp_path / "started").exists():
+            break
+        time.sleep(0.05)
+    (started,) = (tmp_path / "started").read_text().splitlines()
+    assert started.endswith(
+        f"python3 {tmp_path}/ulm-sweeps/cluster/orphan.py --stop-after-minutes 30"
+    )
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

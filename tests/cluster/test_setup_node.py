@@ -126,6 +126,15 @@ def test_a_changed_pin_or_source_is_installed_again(home, name):
     assert len(pip_calls(home)) == 4
 
 
+def test_sessions_of_a_tmux_that_runs_already_get_the_new_storage(home):
+    write_tool(home.parent / "bin" / "tmux", '#!/bin/bash\necho "$@" >> "$HOME/tmux.log"\nexit 1\n')
+    set_up(home, SWEEP_STORAGE="s3://bucket/a b")
+    assert (home / "tmux.log").read_text().splitlines() == [
+        "set-environment -g SWEEP_STORAGE s3://bucket/a b",
+        "set-environment -g MLFLOW_TRACKING_URI http://127.0.0.1:5000",
+    ]
+
+
 def test_the_environment_of_a_node_is_written_once_and_replaced_when_it_changes(home):
     (home / ".bashrc").write_text("export MINE=1\n", encoding="utf-8")
     set_up(home, SWEEP_STORAGE="s3://bucket/a b")

@@ -37,9 +37,11 @@ def check_device(device: torch.device, precision: str) -> None:
         DeviceError: It is not there, has no bf16, or is another GPU than the current one.
     """
     if device.type == "cuda" and not torch.cuda.is_available():
+        build = torch.version.cuda
+        made = "without CUDA" if build is None else f"for CUDA {build}"
         raise DeviceError(
-            "a GPU must be usable by torch, found none: look at `nvidia-smi` and the driver, or "
-            "set resources.gpus to 0"
+            f"a GPU must be usable by torch, found none; this torch is built {made}: look at "
+            "`nvidia-smi` and whether the driver is new enough, or set resources.gpus to 0"
         )
     is_named = device.type == "cuda" and device.index is not None
     if is_named and device.index != torch.cuda.current_device():
