@@ -19,7 +19,8 @@ def _gpu(monkeypatch):
 def test_a_gpu_that_torch_can_not_use_is_refused_with_a_remedy(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(
-        UlmError, match=r"found none; this torch is built (without|for) CUDA.*: look at `nvidia-smi`"
+        UlmError,
+        match=r"found none; this torch is built (without|for) CUDA.*: look at `nvidia-smi`",
     ):
         check_device(GPU, "fp32")
 
