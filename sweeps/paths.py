@@ -121,6 +121,11 @@ class SweepPaths:
         return self.folder / "summary.json"
 
     @property
+    def run_log(self) -> Path:
+        """What its runs told, and why each ended."""
+        return self.folder / "run.log"
+
+    @property
     def driver_lock(self) -> Path:
         """Held by the one driver of the sweep."""
         return self.folder / "driver.lock"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.disk import told_when_full
 from sweeps.errors import OutageError
 from sweeps.live.progress import RunListener
+from sweeps.live.run_log import RunLog
 from sweeps.paths import SweepPaths
 from sweeps.record.tracking import check_tracking
 from sweeps.run.absent import absent_workers
@@ -106,6 +107,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener, own_ray: OwnRay | None = N
         check_storage(paths)
         standing = Standing()
         presence = stack.enter_context(Presence(paths, listener.message, standing))
+        listener = stack.enter_context(RunLog(paths, spec, listener))
         take_back(paths, listener.message)
         seems_unfinished = check_ledger(paths, spec)
         if own_ray is not None and not seems_unfinished:

@@ -1,5 +1,6 @@
 import operator
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -149,6 +150,9 @@ def test_a_driver_killed_in_the_middle_goes_on_and_ends_with_the_table_of_an_unb
     assert {row.status for row in rows} == {"finished"}
     assert comparable(rows) == comparable(unbroken(small, tmp_path))
 
+    log = SweepPaths.of(small).run_log.read_text()
+    assert log.count("run begins") == 3
+    assert re.findall(r" (run ends.*)", log) == ["run ends: interrupted", "run ends"]
     begin, drawn = time.time(), SweepPaths.of(small).report_html.stat().st_mtime_ns
     assert finish(drive(small))[0] == f"trained 0 of {len(after)}\n"
     assert all(record.ended_at < begin for record in counted(small))

@@ -1,0 +1,107 @@
+"""What is left to read of a run whose terminal is gone."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from sweeps.errors import StorageError
+from sweeps.live.progress import QuietProgress
+from sweeps.live.run_log import RunLog
+from sweeps.paths import SweepPaths
+from sweeps.search.records import StudyKey, TrialKey, TrialRecord, TrialState
+from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.load import load_spec
+from sweeps.storage import read_bytes
+
+SPEC = load_spec("demo")
+CELL = next(cell for cell in make_cells(SPEC) if cell.regime == "domain")
+STARTED = TrialRecord(
+    key=TrialKey(study=StudyKey(cell_id=CELL.id, stage=Stage.CLASSIFIER), number=1, attempt=1),
+    params={"learning_rate": 0.01},
+)
+
+
+class Heard(QuietProgress):
+    def __init__(self):
+        self.messages = []
+
+    def message(self, text):
+        self.messages.append(text)
+
+
+def lines_of(text):
+    stamp = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d{4} "
+    return [re.sub(stamp, "", line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return SweepPaths(storage=str(tmp_path), name=SPEC.name)
+
+
+def log_of(paths, listener=None):
+    return RunLog(paths, SPEC, listener or QuietProgress(), clock=lambda: 1e9)
+
+
+def run_until_it_is_full(paths, listener):
+    with log_of(paths, listener) as log:
+        log.preparing("tokens", 5, 10)
+        log.preparing("tokens", 10, 10)
+        paths.folder.mkdir()
+        log.trial_started(STARTED)
+        log.trial_ended(replace(STARTED, state=TrialState.FAILED, failure="diverged"))
+        log.message("postgresql://me:secret@host is away")
+        raise StorageError("the bucket is full")
+
+
+def test_a_log_has_what_runs_told_and_why_each_ended(paths):
+    heard = Heard()
+    with pytest.raises(StorageError):
+        run_until_it_is_full(paths, heard)
+    with log_of(paths):
+        pass
+    assert lines_of(paths.run_log.read_text()) == [
+        "run begins",
+        "prepared tokens: 10",
+        f"{CELL.label}, classifier 1 (attempt 2): started, learning_rate 0.01",
+        f"{CELL.label}, classifier 1 (attempt 2): failed: diverged",
+        "postgresql://***@host is away",
+        "run ends: the bucket is full",
+        "run begins",
+        "run ends",
+    ]
+    assert heard.messages == ["postgresql://me:secret@host is away"]
+
+
+def test_an_error_that_is_ours_says_where_it_came_from(paths):
+    paths.folder.mkdir()
+    with pytest.raises(ZeroDivisionError), log_of(paths):
+        _ = 1 / 0
+    assert "test_run_log.py" in paths.run_log.read_text()
+    assert lines_of(paths.run_log.read_text())[-1] == "ZeroDivisionError: division by zero"
+
+
+def test_a_mistake_before_there_is_a_folder_leaves_none(paths):
+    with pytest.raises(StorageError), log_of(paths):
+        raise StorageError("no such corpus")
+    assert not paths.folder.exists()
+
+
+def test_a_log_that_can_not_be_written_ends_nothing(paths):
+    paths.run_log.mkdir(parents=True)
+    with log_of(paths) as log:
+        log.message("on")
+
+
+@pytest.mark.parametrize("has_folder", [True, False])
+def test_the_log_of_a_sweep_in_a_bucket_goes_there(tmp_path, monkeypatch, has_folder):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bucket").mkdir()
+    paths = SweepPaths(storage=f"file://{tmp_path}/bucket", name=SPEC.name)
+    if has_folder:
+        paths.folder.mkdir(parents=True)
+    with pytest.raises(StorageError), log_of(paths):
+        raise StorageError("no such corpus")
+    told = read_bytes(paths.shared(paths.run_log)).decode()
+    assert lines_of(told) == ["run begins", "run ends: no such corpus"]
