@@ -94,10 +94,11 @@ def _wanted_at(spec: SweepSpec, size: int, question: Question) -> Wanted:
 
 def _outlook_text(outlook: Outlook, regime: str) -> str:
     low, high = outlook.accuracy.low, outlook.accuracy.high
-    what = f"extrapolated by {forms_used(outlook.num_forms)}" if outlook.num_forms else "95 %"
+    forms = f"extrapolated by {forms_used(outlook.num_forms)}, or it levels off"
+    what = forms if outlook.num_forms else "95 %"
     text = (
         f"{number(outlook.size)} documents: `{regime}` should score {percent(low)} to "
-        f"{percent(high)} ({what})"
+        f"{percent(high)} on average over label sets ({what})"
     )
     gain = outlook.gain
     if gain is not None:

@@ -11,7 +11,7 @@ from math import log
 
 import numpy as np
 
-from sweeps.answer.extrapolation import ALL_REFUTED, Extrapolation, range_of, why_not
+from sweeps.answer.extrapolation import ALL_REFUTED, Extrapolation, why_not
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Interval, Scores
 
@@ -68,14 +68,11 @@ def outlook_at(
             f"it is more than four times the largest measured size, {known[-1]:,}: no form is "
             "trusted that far"
         )
-    gain = range_of(model.gain_at(size))
-    if not any(found.form.is_floor_positive for found in model.fitted):
-        gain = Interval(low=min(gain.low, 0.0), high=gain.high)  # it may level off here
     return Outlook(
         size=size,
         start=model.sizes[-1],
-        accuracy=range_of(model.accuracy_at(size)),
-        gain=gain,
+        accuracy=model.accuracy_range(size),
+        gain=model.gain_range(size),
         num_forms=len(model.trusted),
         accelerator_hours=hours,
     )

@@ -79,9 +79,9 @@ def _reached(name: str, way: Passage) -> Advice:
         return said(f"{name}: {smallest} documents, the smallest size, reach it with `{regime}`.")
     if crossing.is_bracketed:
         return said(
-            f"{name}: `{regime}` reaches it from about {rounded(crossing.documents)} documents "
-            f"(95 %: {span(crossing.interval)}); collect {safe} to be on the safe side, and no "
-            "more for this target."
+            f"{name}: `{regime}` reaches it, on average over label sets, from about "
+            f"{rounded(crossing.documents)} documents (95 %: {span(crossing.interval)}); collect "
+            f"{safe} to be on the safe side, and no more for this target."
         )
     return said(
         f"{name}: `{regime}` surely reaches it from {safe} documents on, perhaps from {smallest}, "
@@ -111,13 +111,18 @@ def _beyond(
             "or a larger model might."
         )
     forms = joined(f"{p.form} {_documents(p.value, largest, model.limit)}" for p in predictions)
-    needed = dict.fromkeys(_documents(end, largest, model.limit) for end in (ends.low, ends.high))
     return said(
-        f"{begin}; extrapolated `{way.regime}` needs {' to '.join(needed)} documents "
-        f"({forms}): a range by {forms_used(len(predictions))}, not a number; measure a larger "
-        "size before paying for all of it.",
+        f"{begin}; extrapolated `{way.regime}` needs {_at_least(ends.low, largest)} ({forms}), by "
+        f"{forms_used(len(predictions))}, unless it levels off before, which no measured size "
+        "rules out; measure a larger size before paying for all of it.",
         wanted=wanted_sizes(spec, question.most_documents),
     )
+
+
+def _at_least(value: float, largest: int) -> str:
+    if value > largest:
+        return f"{rounded(value)} documents or more"
+    return f"more than {number(largest)} documents"
 
 
 def _documents(value: float, largest: int, limit: float) -> str:

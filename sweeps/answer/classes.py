@@ -79,8 +79,10 @@ class Classes:
 
         Empty where some finished cell has no predictions.
         """
-        if scores.hits is None or not all(seed in self.labels for seed in scores.seeds):
+        is_whole = scores.hits is not None and scores.has_hits is None
+        if not is_whole or not all(seed in self.labels for seed in scores.seeds):
             return {}
+        assert scores.hits is not None, "it is whole"
         labels = np.stack([self.labels[seed] for seed in scores.seeds])
         if scores.seen is not None:
             placed = np.full(scores.seen.shape, UNSEEN)

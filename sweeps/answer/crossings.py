@@ -55,7 +55,8 @@ class Crossing:
             None where it is below at the largest.
         is_at_most: The balance is above at every size: `documents` is an upper limit.
         interval: Of that size: 0 where no size is surely below, infinite where the largest is not
-            surely above, so that it may not be passed within the measured sizes at all.
+            surely above, so that it may not be passed within the measured sizes at all; None with
+            one seed.
         begins_below: At the smallest size the whole interval of the balance is below zero.
         above: Sizes at which the mean of the balance is above.
         num_seeds: Fewest seeds of any part of the curve.
@@ -191,7 +192,7 @@ def _crossing(trace: _Trace, above: tuple[int, ...]) -> Crossing:
     highest, lowest = trace.values + halves, trace.values - halves
     documents = _stays_above(trace.sizes, trace.values)
     interval = None
-    if np.isfinite(halves).all():
+    if trace.num_seeds > 1 and np.isfinite(halves).all():
         interval = Interval(
             low=min(_stays_above(trace.sizes, highest), float(largest)),
             high=max(_stays_above(trace.sizes, lowest), float(smallest)),

@@ -2,7 +2,9 @@
 
 Scores of one regime come in; per form a fit, its error on a size it did not see, and accuracies or
 documents with intervals go out. No single form is trusted: what is said is the range over all forms
-that the held-out size does not refute (Mahmood et al. 2022).
+that the held-out size does not refute (Mahmood et al. 2022), and over a curve that levels off at
+the largest size. Three sizes allow forms alone that rise for ever, and with more the one that
+levels off is often refuted by its own miss (docs/statistics.md).
 """
 
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ NUM_DRAWS = 1000
 REACH = 4.0  # nothing is said beyond this multiple of the largest measured size
 TOLERANCE = 0.01  # a miss of up to a point of accuracy refutes no form
 FEWEST_SIZES, FEWEST_SEEDS = 3, 2
+LEVEL = "levels off"
 ALL_REFUTED = "no form predicts its largest size from the smaller ones"
 
 
@@ -104,6 +107,16 @@ class Extrapolation:
             )
             for found in self.trusted
         )
+
+    def accuracy_range(self, size: float) -> Interval:
+        """What the accuracy at a size lies in, by these forms or where nothing more is gained."""
+        level = Prediction(form=LEVEL, value=self.last_mean, interval=_middle(self.last_draws))
+        return range_of([*self.accuracy_at(size), level])
+
+    def gain_range(self, size: float) -> Interval:
+        """The same of what is gained beyond the largest size: nothing is always possible."""
+        level = Prediction(form=LEVEL, value=0.0, interval=Interval(low=0.0, high=0.0))
+        return range_of([*self.gain_at(size), level])
 
     def documents_for(self, target: float) -> tuple[Prediction, ...]:
         """Documents that a target accuracy needs, by every form that is not refuted."""

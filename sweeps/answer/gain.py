@@ -63,7 +63,7 @@ def is_asked(spec: SweepSpec) -> bool:
 
 
 def _why_undefined(total: Estimate) -> str | None:
-    if total.interval is None:
+    if total.num_seeds < 2 or total.interval is None:
         return "one seed shows no spread, so nothing says whether the gain differs from 0"
     if total.interval.low <= 0:
         low, high = 100 * total.interval.low, 100 * total.interval.high

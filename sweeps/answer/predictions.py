@@ -91,6 +91,10 @@ def load_hits(paths: SweepPaths, rows: Sequence[ResultRow]) -> dict[str, NDArray
 
 def load_samples(paths: SweepPaths, rows: Sequence[ResultRow]) -> dict[int, NDArray[np.int64]]:
     """Seed → the test documents, ascending, that its cells were scored on; as `load_hits`."""
-    one_each = {row.seed: paths.predictions(row.cell) for row in rows if row.is_finished}
-    found = {seed: read_predictions(file) for seed, file in one_each.items()}
-    return {seed: one.documents for seed, one in found.items() if one is not None}
+    found: dict[int, NDArray[np.int64]] = {}
+    for row in rows:
+        if row.is_finished and row.seed not in found:
+            one = read_predictions(paths.predictions(row.cell))
+            if one is not None:
+                found[row.seed] = one.documents
+    return found

@@ -6,6 +6,7 @@ documents, because a percentile bootstrap of two to five seeds holds the truth f
 statistics.md). Legend: P points, S seeds, D documents, K contrasts, R draws.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -57,6 +58,7 @@ class Spread:
         documents: float64 [P, P], what the choice of test documents adds to it.
         least: float64 [P, P], what documents bring at these very seeds: no less is counted in all.
         is_known: Whether anything says how much the means vary.
+        is_bound: Whether `documents` is the most that they may add, not what they do.
     """
 
     num_seeds: int
@@ -64,6 +66,7 @@ class Spread:
     documents: Floats
     least: Floats
     is_known: bool
+    is_bound: bool = False
 
     def half_widths(self, weights: Floats, level: float = LEVEL) -> Floats:
         """Half of the interval of each contrast, see `_quantile`.
@@ -77,6 +80,12 @@ class Spread:
         """
         if not self.is_known:
             return np.full(len(weights), np.inf)
+        if self.is_bound:  # of few seeds' intervals documents make some narrower
+            told = replace(self, is_bound=False)
+            nothing = np.zeros_like(self.documents)
+            without = replace(told, documents=nothing, least=nothing)
+            both = (spread.half_widths(weights, level) for spread in (told, without))
+            return np.maximum(*both)
         parts = (self.seeds, self.documents, self.least)
         seeds, documents, least = (
             np.maximum(((weights @ part) * weights).sum(axis=1), 0.0) for part in parts
@@ -209,8 +218,9 @@ class Scores:
         points: The P points, in the order of the rows.
         seeds: The S seeds.
         values: float64 [P, S]; NaN where a cell is not finished.
-        hits: bool [P, S, D], which test documents were classified correctly; None where some
-            finished cell has none.
+        hits: bool [P, S, D], which test documents were classified correctly; None where no cell
+            says.
+        has_hits: bool [P, S], which cells say; None for all that are finished.
         seen: bool [S, D], which of them each seed was scored on; None for all.
     """
 
@@ -219,6 +229,7 @@ class Scores:
     values: Floats
     hits: NDArray[np.bool_] | None = None
     seen: NDArray[np.bool_] | None = None
+    has_hits: NDArray[np.bool_] | None = None
     _rows: Mapping[Point, int] = field(init=False, repr=False)
     _finished: NDArray[np.bool_] = field(init=False, repr=False)
 
@@ -260,6 +271,7 @@ class Scores:
             points=tuple(kept),
             values=self.values[rows],
             hits=None if self.hits is None else self.hits[rows],
+            has_hits=None if self.has_hits is None else self.has_hits[rows],
         )
 
     def by_seed(self, point: Point) -> tuple[tuple[int, float], ...]:
@@ -274,11 +286,10 @@ class Scores:
         return self.values[rows][:, self._common(points)]
 
     def paired_hits(self, *points: Point) -> NDArray[np.bool_] | None:
-        """Bool [points, seeds, D] at the seeds that have all these points; None without hits."""
-        if self.hits is None:
-            return None
-        rows = [self._rows[point] for point in points]
-        return self.hits[rows][:, self._common(points)]
+        """Bool [points, seeds, D] at the seeds that have all these points; None if one has none."""
+        rows, seeds = [self._rows[point] for point in points], self._common(points)
+        is_missing = self.has_hits is not None and not self.has_hits[rows][:, seeds].all()
+        return None if self.hits is None or is_missing else self.hits[rows][:, seeds]
 
     def means(self, *points: Point) -> Floats:
         """float64 [points]: means over the seeds that have all these points."""
@@ -287,7 +298,20 @@ class Scores:
     def spread(self, *points: Point) -> Spread:
         """How much these means vary."""
         seen = None if self.seen is None else self.seen[self._common(points)]
-        return make_spread(self.paired(*points), self.paired_hits(*points), seen)
+        hits = self.paired_hits(*points)
+        found = make_spread(self.paired(*points), hits, seen)
+        if hits is None and self.hits is not None:
+            found = self._without_hits(found, points)
+        # beside points of several seeds documents alone would look like the surest of all
+        is_known = found.is_known and (found.num_seeds > 1 or len(self.seeds) == 1)
+        return replace(found, is_known=is_known)
+
+    def _without_hits(self, spread: Spread, points: Sequence[Point]) -> Spread:
+        """With what as many documents as other cells were scored on may add at most."""
+        assert self.hits is not None, "other cells have theirs"
+        number = self.hits.shape[2] if self.seen is None else int(self.seen.sum(axis=1).max())
+        most = np.diag(smoothed_variance(self.means(*points) * number, number))
+        return replace(spread, documents=most, least=most, is_known=True, is_bound=True)
 
     def contrast(
         self, points: Sequence[Point], weights: Sequence[float], level: float = LEVEL
@@ -352,8 +376,8 @@ def make_scores(
     Args:
         rows: Rows of one sweep; unfinished ones leave a gap.
         hits: Cell id → bool [D], whether each test document was classified correctly, in an order
-            of documents that all cells of a seed share. Used only where every finished cell has
-            them, in equal number.
+            of documents that all cells of a seed share. Where a cell has none, or another number
+            of them than most, its intervals count what documents may add at most.
         samples: Seed → int64 [D], the documents of its hits, ascending; None where all seeds
             share them.
     """
@@ -364,16 +388,32 @@ def make_scores(
     places = [(points.index((row.regime, row.size)), seeds.index(row.seed)) for row in finished]
     for place, row in zip(places, finished, strict=True):
         values[place] = row.test_accuracy
-    known = [hits[row.cell] for row in finished if row.cell in hits] if hits else []
-    is_whole = len(known) == len(finished) > 0 and len({hit.shape for hit in known}) == 1
-    arranged, seen = None, None
-    if is_whole:
-        everything = np.arange(len(known[0]))
-        drawn = [samples[seed] if samples else everything for seed in seeds]
-        documents = np.unique(np.concatenate(drawn))
-        seen = np.stack([np.isin(documents, sample) for sample in drawn])
-        arranged = np.zeros((*values.shape, len(documents)), dtype=np.bool_)
-        for place, hit in zip(places, known, strict=True):
-            arranged[place][seen[place[1]]] = hit
-        seen = None if seen.all() else seen
-    return Scores(points=points, seeds=seeds, values=values, hits=arranged, seen=seen)
+    known = _of_one_length(
+        {row.cell: hits[row.cell] for row in finished if row.cell in hits} if hits else {}
+    )
+    if not known:
+        return Scores(points=points, seeds=seeds, values=values)
+    everything = np.arange(len(next(iter(known.values()))))
+    drawn = [samples.get(seed, everything[:0]) if samples else everything for seed in seeds]
+    documents = np.unique(np.concatenate(drawn))
+    seen = np.stack([np.isin(documents, sample) for sample in drawn])
+    arranged = np.zeros((*values.shape, len(documents)), dtype=np.bool_)
+    has_hits = np.zeros(values.shape, dtype=np.bool_)
+    for place, row in zip(places, finished, strict=True):
+        if row.cell in known:
+            arranged[place][seen[place[1]]] = known[row.cell]
+            has_hits[place] = True
+    return Scores(
+        points=points,
+        seeds=seeds,
+        values=values,
+        hits=arranged,
+        seen=None if seen.all() else seen,
+        has_hits=None if len(known) == len(finished) else has_hits,
+    )
+
+
+def _of_one_length(hits: Mapping[str, NDArray[np.bool_]]) -> Mapping[str, NDArray[np.bool_]]:
+    """Those of the length that most have."""
+    lengths = Counter(len(hit) for hit in hits.values())
+    return {cell: hit for cell, hit in hits.items() if len(hit) == lengths.most_common(1)[0][0]}

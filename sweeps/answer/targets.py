@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from math import inf
 
 from sweeps.answer.crossings import Crossing, find_crossing, reaching
-from sweeps.answer.scores import Estimate, Scores
+from sweeps.answer.scores import Estimate, Point, Scores
+from sweeps.answer.statistics import ERROR
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +29,7 @@ class Reach:
     Args:
         target: The accuracy.
         without_text: Regimes without a size axis whose whole interval, over two seeds or more, is
-            above it, with what they score.
+            above it, 95 % for all of them together, with what they score.
         shortest: The regime with one that surely passes it first, else in the mean, else is
             highest; None where no size is finished.
     """
@@ -46,17 +47,19 @@ def reach(scores: Scores, sizes: Sequence[int], target: float) -> Reach:
         sizes: Sizes of the spec, ascending.
         target: The accuracy, in [0, 1].
     """
-    points = (point for point in scores.points if point[1] is None and scores.count(point) > 1)
-    accuracies = ((point[0], scores.contrast([point], [1.0])) for point in points)
+    points = [point for point in scores.points if point[1] is None and scores.count(point) > 1]
+    level = 1 - ERROR / 2 / max(1, len(points))  # any of them will do
+    reaching_it = (point for point in points if _is_surely_above(scores, point, target, level))
     return Reach(
         target=target,
-        without_text=tuple(
-            (regime, accuracy)
-            for regime, accuracy in accuracies
-            if accuracy.interval is not None and accuracy.interval.low > target
-        ),
+        without_text=tuple((p[0], scores.contrast([p], [1.0])) for p in reaching_it),
         shortest=_shortest(scores, sizes, target),
     )
+
+
+def _is_surely_above(scores: Scores, point: Point, target: float, level: float) -> bool:
+    interval = scores.contrast([point], [1.0], level).interval
+    return interval is not None and interval.low > target
 
 
 def _shortest(scores: Scores, sizes: Sequence[int], target: float) -> Passage | None:

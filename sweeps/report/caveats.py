@@ -31,6 +31,7 @@ def caveats_of(evidence: Evidence) -> tuple[str, ...]:
         evidence.classes,
         evidence.spent_hours,
         evidence.share_in_general,
+        evidence.unpredicted,
     )
 
 
@@ -42,6 +43,7 @@ def caveats(
     classes: Classes | None = None,
     spent_hours: float | None = None,
     share_in_general: float | None = None,
+    unpredicted: Sequence[ResultRow] = (),
 ) -> tuple[str, ...]:
     """What a reader must know: few seeds, gaps, failures, the search, precision.
 
@@ -54,12 +56,14 @@ def caveats(
         spent_hours: Wall hours that the last run ended by; None where it ended otherwise.
         share_in_general: Share of the domain's documents, those for testing left out, that the
             general model was pretrained on; None where unknown.
+        unpredicted: Finished rows without predictions, where others have them.
     """
     return (
         *blind_spots(spec, rows, classes),
         *_seeds(rows),
         *_not_drawn(rows, pool_documents),
         *_missing(spec, rows, spent_hours),
+        *_unpredicted(unpredicted),
         *_edges(spec, rows),
         *_leanings(curves),
         *_short_searches(curves),
@@ -70,9 +74,11 @@ def caveats(
 
 def _seeds(rows: Sequence[ResultRow]) -> list[str]:
     finished = [row for row in rows if row.is_finished]
-    by_regime: dict[str, int] = {}
+    counts: dict[str, list[int]] = {}
     for (regime, _), seeds in Counter((row.regime, row.size) for row in finished).items():
-        by_regime[regime] = max(seeds, by_regime.get(regime, 0))
+        counts.setdefault(regime, []).append(seeds)
+    # a size that one seed has, where another has more, is not spoken of
+    by_regime = {r: min([n for n in own if n > 1] or own) for r, own in counts.items()}
     num_seeds = min(by_regime.values(), default=0)
     fewest = fewest_seeds(num_comparisons((row.regime, row.size) for row in finished))
     if num_seeds == 0 or num_seeds >= fewest:
@@ -145,6 +151,15 @@ def _missing(spec: SweepSpec, rows: Sequence[ResultRow], spent_hours: float | No
     elif hours is not None:
         notes.append(f"A run starts no trial after {hours:g} h (`budget.hours`); the next goes on.")
     return notes
+
+
+def _unpredicted(rows: Sequence[ResultRow]) -> list[str]:
+    if not rows:
+        return []
+    return [
+        f"No predictions are kept of {named_cells(rows)}: intervals that rest on them count what "
+        "test documents may add at most, and are rather too wide."
+    ]
 
 
 def _edges(spec: SweepSpec, rows: Sequence[ResultRow]) -> list[str]:

@@ -40,6 +40,7 @@ class Evidence:
         panels: What the searches tried.
         classes: What each cell makes of the classes of its test documents; None without
             predictions.
+        unpredicted: Finished rows without predictions, where others have them.
         search_curves: What one more trial would have brought, one curve per panel that tells.
         pool_documents: Documents that language models may see, by what was recorded; None where
             unknown.
@@ -54,6 +55,7 @@ class Evidence:
     model: Extrapolation | None
     panels: tuple[SearchPanel, ...]
     classes: Classes | None
+    unpredicted: tuple[ResultRow, ...]
     search_curves: tuple[SearchCurve, ...]
     pool_documents: int | None
     summary: Mapping[str, Any]
@@ -77,6 +79,7 @@ class Evidence:
             model=None if lead is None else extrapolate(scores.settled(), lead.regime, spec.sizes),
             panels=panels,
             classes=classes,
+            unpredicted=tuple(r for r in rows if hits and r.is_finished and r.cell not in hits),
             search_curves=tuple(c for panel in panels if (c := search_curve(panel)) is not None),
             pool_documents=_pool_documents(paths, spec),
             summary=read_object(paths.summary_json),

@@ -6,7 +6,7 @@ Evidence comes in; two sections go out.
 from collections.abc import Iterator
 
 from sweeps.answer.crossings import Crossing
-from sweeps.answer.extrapolation import ALL_REFUTED, Extrapolation, FittedForm, range_of, why_not
+from sweeps.answer.extrapolation import ALL_REFUTED, Extrapolation, FittedForm, why_not
 from sweeps.answer.findings import Findings, Growth
 from sweeps.answer.gain import is_asked
 from sweeps.report.blocks import Block, Bullets, Section, Table, Text
@@ -145,10 +145,11 @@ def _beyond(model: Extrapolation) -> tuple[Block, ...]:
     if not said:
         text = f"The curve of `{model.regime}` is not extrapolated: {ALL_REFUTED}."
     else:
-        ends = range_of(said)
+        ends = model.accuracy_range(twice)
         text = (
             f"At {number(twice)} documents, twice the largest measured size, `{model.regime}` "
-            f"should score {percent(ends.low)} to {percent(ends.high)}: {_rests_on(len(said))}."
+            f"should score {percent(ends.low)} to {percent(ends.high)} on average over label sets: "
+            f"{_rests_on(len(said))}."
         )
     return (
         Text(text=text),
@@ -165,8 +166,11 @@ def _beyond(model: Extrapolation) -> tuple[Block, ...]:
 
 def _rests_on(num_forms: int) -> str:
     if num_forms == 1:
-        return "the interval of the one form below that is used; it rests on that form alone"
-    return f"the range over the {num_forms} forms below that are used, with their intervals"
+        return "the range from a curve that levels off to the one form below that is used"
+    return (
+        f"the range over a curve that levels off and the {num_forms} forms below that are used, "
+        "with their intervals"
+    )
 
 
 def _form_line(found: FittedForm, size: int) -> tuple[str, ...]:

@@ -105,9 +105,11 @@ def over_bow(findings: Findings, lead: Growth) -> list[str]:
         return []
     passed = crossing.documents if crossing.ends_above else None
     sooner = _above_before(findings, lead, inf if passed is None else passed)
-    if not sooner and passed is not None and crossing.is_bracketed and crossing.begins_below:
+    others_are_below = not _may_be_above(findings, lead, inf if passed is None else passed)
+    is_passed_once = passed is not None and crossing.is_bracketed and crossing.begins_below
+    if others_are_below and passed is not None and is_passed_once:
         return [f"below {rounded(passed)} documents{_sure(crossing.interval)} use TF-IDF"]
-    if not sooner and all(found.is_below for found in sized):
+    if others_are_below and all(found.is_below for found in sized):
         return [f"up to {number(crossing.largest)} documents use TF-IDF"]
     own = _stays_above(lead.regime, crossing) or _and_from_where(sized[-1], crossing)
     named: dict[str, Difference] = {}
@@ -122,6 +124,22 @@ def over_bow(findings: Findings, lead: Growth) -> list[str]:
     return [*clauses, own, *(_over_ulm(findings, lead) if over_ulm else [])]
 
 
+def _may_be_above(findings: Findings, lead: Growth, documents: float) -> bool:
+    """Whether another regime's mean is above TF-IDF with fewer documents: TF-IDF is not advised."""
+    others = (found for found in findings.against_bow if found.first[0] != lead.regime)
+    return any(
+        found.accuracy.value > 0 and _begins(findings, found) < documents for found in others
+    )
+
+
+def _begins(findings: Findings, found: Difference) -> float:
+    """From which size on a regime may be above TF-IDF that is above it at a point."""
+    crossing, start = findings.over_bow.get(found.first[0]), float(found.first[1] or 0)
+    if crossing is None or not crossing.ends_above or crossing.documents is None:
+        return start
+    return min(start, crossing.documents)
+
+
 def _of(found: Sequence[Difference], regime: str) -> list[Difference]:
     """The differences of a regime with a size axis, over two seeds or more, ascending."""
     own = [d for d in found if d.first[0] == regime and d.num_seeds > 1]
@@ -133,15 +151,12 @@ def _above_before(findings: Findings, lead: Growth, documents: float) -> list[Di
 
     Enough not to advise TF-IDF there; named is what is above among all that were compared.
     """
-    above = []
-    for found in sorted(findings.against_bow, key=lambda difference: difference.first[1] or 0):
-        regime, start = found.first[0], float(found.first[1] or 0)
-        crossing = findings.over_bow.get(regime)
-        if crossing is not None and crossing.ends_above and crossing.documents is not None:
-            start = min(start, crossing.documents)
-        if regime != lead.regime and found.is_above and start < documents:
-            above.append(found)
-    return above
+    ascending = sorted(findings.against_bow, key=lambda difference: difference.first[1] or 0)
+    return [
+        found
+        for found in ascending
+        if found.first[0] != lead.regime and found.is_above and _begins(findings, found) < documents
+    ]
 
 
 def _stays_above(regime: str, crossing: Crossing | None) -> str | None:

@@ -68,9 +68,10 @@ def needed_rates(evidence: Evidence) -> str | None:
     if lead is None:
         return None
     panels = [p for p in evidence.panels if p.regime == lead.regime]
+    finished = {row.size for row in evidence.rows if row.regime == lead.regime and row.is_finished}
     by_size = [{r.size: r for r in rate_sensitivities(evidence.spec, [p])} for p in panels]
     common = {size for sizes in by_size for size in sizes if all(size in s for s in by_size)}
-    largest = max((size for size in common if size is not None), default=None)
+    largest = max((size for size in common & finished if size is not None), default=None)
     if largest is None:
         return None
     rates = joined(

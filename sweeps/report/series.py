@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from sweeps.answer.extrapolation import Extrapolation, range_of
+from sweeps.answer.extrapolation import Extrapolation
 from sweeps.answer.findings import Findings
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Interval
@@ -66,7 +66,7 @@ class Region:
     Args:
         regime: The regime.
         sizes: From the largest measured size on.
-        lows: Lowest end of the intervals of all forms at each size.
+        lows: Lowest end of the intervals of all forms at each size, and of one that levels off.
         highs: Highest likewise.
         forms: Name and curve of each form.
     """
@@ -148,16 +148,17 @@ def _level(point: CurvePoint) -> Level:
 
 
 def region_of(model: Extrapolation | None) -> Region | None:
-    """The region of a regime's trusted forms, up to twice the largest measured size."""
+    """What a regime's trusted forms allow, or none, up to twice the largest measured size."""
     if model is None or not model.trusted:
         return None
     sizes = tuple(float(n) for n in np.geomspace(model.sizes[-1], 2 * model.sizes[-1], _STEPS))
     said = [model.accuracy_at(size) for size in sizes]
+    ends = [model.accuracy_range(size) for size in sizes]
     return Region(
         regime=model.regime,
         sizes=sizes,
-        lows=tuple(_percent(range_of(at).low) for at in said),
-        highs=tuple(_percent(range_of(at).high) for at in said),
+        lows=tuple(_percent(end.low) for end in ends),
+        highs=tuple(_percent(end.high) for end in ends),
         forms=tuple(
             (form.form.name, tuple(_percent(at[index].value) for at in said))
             for index, form in enumerate(model.trusted)

@@ -333,7 +333,8 @@ def test_a_changed_meaning_is_refused_with_the_key_and_the_record_left_alone():
     assert "give the sweep another name, or put the recorded values back" in result.stderr
     assert paths.spec_json.read_bytes() == before
     files = sorted(path.name for path in paths.folder.iterdir())
-    assert files == ["ledger.db", "spec.json"], "neither a record nor a report was begun"
+    assert files == ["ledger.db", "run.log", "spec.json"], "neither record nor report was begun"
+    assert "model.hidden: recorded 1152, now 20" in paths.run_log.read_text()
 
 
 def test_a_corpus_that_was_edited_after_cells_were_recorded_is_refused():
@@ -399,7 +400,8 @@ def test_a_ledger_file_that_is_no_database_is_refused(verb):
     result = sweep(verb, "mine.yaml" if verb == "run" else folder)
     assert result.exit_code == 2
     assert "ledger.db (file is not a database): check `ledger.url`" in result.stderr
-    assert sorted(path.name for path in folder.iterdir()) == ["ledger.db", "spec.json"]
+    left = {path.name for path in folder.iterdir()}
+    assert left - {"run.log"} == {"ledger.db", "spec.json"}
 
 
 def test_a_general_encoder_that_is_none_is_refused():

@@ -77,7 +77,7 @@ def test_a_regime_that_one_seed_has_does_not_answer_where_another_has_more():
     rows = rows_of({**SOONER, **table})
     hits = {row.cell: np.arange(4000) < round(4000 * row.test_accuracy) for row in rows}
     lines = advise(evidence_of(EIGHT, rows, hits), Question(target=0.85)).lines
-    assert lines[0].startswith("Target 85 %: `ulm+domain` reaches it from about")
+    assert lines[0].startswith("Target 85 %: `ulm+domain` reaches it, on average over")
 
 
 @pytest.mark.parametrize("documents", [7.2, 94.2, 400, 999, 2638, 6409.7])

@@ -53,6 +53,7 @@ def evidence_of(spec, rows, hits=None, panels=(), classes=None):
         model=None if lead is None else extrapolate(scores.settled(), lead.regime, spec.sizes),
         panels=panels,
         classes=classes,
+        unpredicted=(),
         search_curves=tuple(filter(None, map(search_curve, panels))),
         pool_documents=None,
         summary={},

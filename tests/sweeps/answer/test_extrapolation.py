@@ -100,13 +100,15 @@ def test_a_gain_is_against_the_measured_accuracy_not_against_that_of_the_form():
         assert gain.interval.low < gain.value < gain.interval.high
 
 
-def test_three_sizes_do_not_tell_whether_a_curve_levels_off():
-    def gain(sizes):
-        scores = scores_of(curve("domain", {n: 0.5 + 0.03 * np.log(n) for n in sizes}))
-        model = extrapolate(scores, "domain", sizes)
-        return outlook_at((), scores, "domain", sizes, 2 * sizes[-1], model).gain
-
-    assert gain(SIZES[:3]).low == 0.0 < gain(SIZES).low
+@pytest.mark.parametrize("sizes", [SIZES[:3], SIZES])
+def test_no_measured_size_tells_that_a_curve_does_not_level_off_next(sizes):
+    scores = scores_of(curve("domain", {n: 0.5 + 0.03 * np.log(n) for n in sizes}))
+    model = extrapolate(scores, "domain", sizes)
+    found = outlook_at((), scores, "domain", sizes, 2 * sizes[-1], model)
+    last = scores.means(("domain", sizes[-1]))[0]
+    assert found.gain.low == 0.0 < found.gain.high
+    assert found.accuracy.low <= last < found.accuracy.high
+    assert found.accuracy.high == range_of(model.accuracy_at(2 * sizes[-1])).high
 
 
 def test_three_sizes_allow_two_parameters_and_two_sizes_nothing():

@@ -446,9 +446,40 @@ def test_where_seeds_and_documents_both_count_the_interval_holds_what_it_claims(
     assert 0.93 < held < (0.985 if num_seeds == 2 else 0.97)
 
 
-def test_hits_of_some_cells_only_are_not_used():
-    rows = rows_of({BOW: (0.8,), ULM: (0.7,)})
-    assert not make_scores(rows, {rows[0].cell: np.ones(10, dtype=bool)}).draws_documents
+@pytest.mark.parametrize(
+    "accuracies",
+    [
+        ((0.8, 0.79), (0.7, 0.72), (0.6, 0.62)),
+        ((0.8, 0.79, 0.8, 0.81), (0.7, 0.72, 0.7, 0.71), (0.6, 0.62, 0.61, 0.6)),
+    ],
+)
+def test_a_cell_without_hits_widens_the_intervals_of_its_own_comparisons(accuracies):
+    scratch = ("scratch", None)
+    rows = rows_of({BOW: accuracies[0], ULM: accuracies[1], scratch: accuracies[2]})
+    rng = np.random.default_rng(0)
+    hits = {row.cell: rng.random(400) < row.test_accuracy for row in rows}
+    whole = make_scores(rows, hits)
+    partial = make_scores(rows, {cell: h for cell, h in hits.items() if cell != rows[-1].cell})
+    assert partial.draws_documents
+    kept, lost = ([BOW, ULM], [1.0, -1.0]), ([BOW, scratch], [1.0, -1.0])
+    assert partial.contrast(*kept) == whole.contrast(*kept)
+    unknown = make_scores(rows).contrast(*lost).interval
+    found, known = partial.contrast(*lost).interval, whole.contrast(*lost).interval
+    assert found.low <= min(known.low, unknown.low), "documents count, rather too much"
+    other = {**hits, rows[-1].cell: hits[rows[-1].cell][:200]}
+    assert make_scores(rows, other).contrast(*lost) == partial.contrast(*lost)
+
+
+def test_one_seed_of_several_shows_no_spread():
+    rng, rows = np.random.default_rng(0), rows_of({BOW: (0.8, 0.79), ULM: (0.7,)})
+    hits = {row.cell: rng.random(400) < row.test_accuracy for row in rows}
+    scores = make_scores(rows, hits)
+    assert scores.contrast([ULM], [1.0]).interval is None
+    assert scores.contrast([BOW, ULM], [1.0, -1.0]).interval is None
+    assert scores.contrast([BOW], [1.0]).interval is not None
+    alone = rows_of({BOW: (0.8,), ULM: (0.7,)})
+    hits = {row.cell: rng.random(400) < row.test_accuracy for row in alone}
+    assert make_scores(alone, hits).contrast([ULM], [1.0]).interval is not None
 
 
 def test_hits_are_read_in_the_order_of_the_documents(tmp_path):

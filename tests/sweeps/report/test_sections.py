@@ -386,10 +386,11 @@ def test_an_extrapolation_by_one_form_is_said_to_rest_on_it_alone(evidence):
     several = text_of(beyond_section(evidence))
     num_used = len(evidence.model.trusted)
     assert num_used > 1
-    assert f"the range over the {num_used} forms below that are used" in several
+    assert f"a curve that levels off and the {num_used} forms below that are used" in several
     last, *_ = evidence.model.trusted
     single = replace(evidence.model, fitted=(last,))
-    assert "rests on that form alone" in text_of(beyond_section(replace(evidence, model=single)))
+    alone = text_of(beyond_section(replace(evidence, model=single)))
+    assert "from a curve that levels off to the one form below that is used" in alone
 
 
 def test_labels_are_said_to_be_counted_in_the_documents_under_the_figure(evidence):

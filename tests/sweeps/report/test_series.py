@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.answer.extrapolation import extrapolate, range_of
+from sweeps.answer.extrapolation import extrapolate
 from sweeps.answer.results import make_rows
 from sweeps.answer.tried import search_panels
 from sweeps.report.series import accuracy_figure, loss_figure, region_of, spread
@@ -112,7 +112,7 @@ def test_what_is_extrapolated_begins_where_the_line_ends_and_holds_every_form():
 
 def test_the_region_is_the_range_that_the_page_states_over_two_seeds_too():
     model = curve_over((0, 1))
-    region, said = region_of(model), range_of(model.accuracy_at(3200))
+    region, said = region_of(model), model.accuracy_range(3200)
     assert region.lows[-1] == pytest.approx(100 * said.low)
     assert region.highs[-1] == pytest.approx(100 * said.high)
     assert region_of(None) is None
