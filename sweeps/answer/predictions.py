@@ -1,8 +1,8 @@
 """Predictions: what each cell said of every test document, from the files that `final` leaves.
 
 A sweep's paths and rows come in; predictions, or hits by cell, go out. Where workers left the files
-in a bucket they are fetched first. A cell without a readable file has none: the statistics then
-rest on the seeds alone, and say so.
+in a bucket they are fetched first. A cell without a readable file has none: what the statistics do
+then is in docs/statistics.md, and the report names it.
 """
 
 from collections.abc import Sequence

@@ -58,7 +58,8 @@ class Spread:
         documents: float64 [P, P], what the choice of test documents adds to it.
         least: float64 [P, P], what documents bring at these very seeds: no less is counted in all.
         is_known: Whether anything says how much the means vary.
-        is_bound: Whether `documents` is the most that they may add, not what they do.
+        is_bound: Whether `documents` is the most that they may add: points of weights with one
+            sign vary together, those with the other by themselves.
     """
 
     num_seeds: int
@@ -80,21 +81,20 @@ class Spread:
         """
         if not self.is_known:
             return np.full(len(weights), np.inf)
-        if self.is_bound:  # of few seeds' intervals documents make some narrower
-            told = replace(self, is_bound=False)
-            nothing = np.zeros_like(self.documents)
-            without = replace(told, documents=nothing, least=nothing)
-            both = (spread.half_widths(weights, level) for spread in (told, without))
-            return np.maximum(*both)
+        if self.is_bound:
+            most = np.sqrt(np.diag(self.documents))
+            above, below = (np.maximum(sign * weights, 0.0) @ most for sign in (1, -1))
+            documents = above**2 + below**2
+            seeds = _variances(weights, self.seeds)
+            # of few seeds' intervals documents make some narrower
+            with_them = _half_widths(seeds, documents, self.num_seeds, level)
+            without = _half_widths(seeds, np.zeros_like(seeds), self.num_seeds, level)
+            return np.asarray(np.maximum(with_them, without))
         parts = (self.seeds, self.documents, self.least)
-        seeds, documents, least = (
-            np.maximum(((weights @ part) * weights).sum(axis=1), 0.0) for part in parts
-        )
+        seeds, documents, least = (_variances(weights, part) for part in parts)
         # seeds that agree by chance say nothing of the documents
         documents = np.maximum(documents, least - seeds)
-        total = seeds + documents
-        share = np.divide(seeds, total, out=np.zeros_like(total), where=total > 0)
-        return np.asarray(_quantile(share, self.num_seeds, level) * np.sqrt(total))
+        return _half_widths(seeds, documents, self.num_seeds, level)
 
     def with_seeds(self, num_seeds: int) -> "Spread":
         """What it would be with so many seeds that vary as these; documents stay what they are."""
@@ -105,6 +105,17 @@ class Spread:
             seeds=self.seeds * part,
             least=self.documents + (self.least - self.documents) * part,
         )
+
+
+def _variances(weights: Floats, part: Floats) -> Floats:
+    """float64 [K], of contrasts [K, P] of means with covariances [P, P]."""
+    return np.asarray(np.maximum(((weights @ part) * weights).sum(axis=1), 0.0))
+
+
+def _half_widths(seeds: Floats, documents: Floats, num_seeds: int, level: float) -> Floats:
+    total = seeds + documents
+    share = np.divide(seeds, total, out=np.zeros_like(total), where=total > 0)
+    return np.asarray(_quantile(share, num_seeds, level) * np.sqrt(total))
 
 
 def _quantile(share: Floats, num_seeds: int, level: float) -> Floats:
@@ -274,6 +285,11 @@ class Scores:
             has_hits=None if self.has_hits is None else self.has_hits[rows],
         )
 
+    def lacks_hits(self, point: Point, seed: int) -> bool:
+        """Whether a finished cell does not say which documents it had right, where others do."""
+        place = self._rows[point], self.seeds.index(seed)
+        return self.has_hits is not None and not self.has_hits[place]
+
     def by_seed(self, point: Point) -> tuple[tuple[int, float], ...]:
         """(seed, accuracy) of one point, finished seeds only."""
         values = self.values[self._rows[point]]
@@ -309,8 +325,9 @@ class Scores:
     def _without_hits(self, spread: Spread, points: Sequence[Point]) -> Spread:
         """With what as many documents as other cells were scored on may add at most."""
         assert self.hits is not None, "other cells have theirs"
-        number = self.hits.shape[2] if self.seen is None else int(self.seen.sum(axis=1).max())
-        most = np.diag(smoothed_variance(self.means(*points) * number, number))
+        number = self.hits.shape[2] if self.seen is None else int(self.seen.sum(axis=1).min())
+        deviations = np.sqrt(smoothed_variance(self.means(*points) * number, number))
+        most = np.outer(deviations, deviations)
         return replace(spread, documents=most, least=most, is_known=True, is_bound=True)
 
     def contrast(
@@ -388,15 +405,21 @@ def make_scores(
     places = [(points.index((row.regime, row.size)), seeds.index(row.seed)) for row in finished]
     for place, row in zip(places, finished, strict=True):
         values[place] = row.test_accuracy
-    known = _of_one_length(
-        {row.cell: hits[row.cell] for row in finished if row.cell in hits} if hits else {}
-    )
+    hits = {row.cell: hits[row.cell] for row in finished if row.cell in hits} if hits else {}
+    known = _of_one_length(hits)
+    seed_of = {row.cell: row.seed for row in finished}
+    if samples:  # that of a seed may be of the one file that is of another length
+        known = {
+            cell: hit
+            for cell, hit in known.items()
+            if len(samples.get(seed_of[cell], ())) == len(hit)
+        }
     if not known:
         return Scores(points=points, seeds=seeds, values=values)
-    everything = np.arange(len(next(iter(known.values()))))
-    drawn = [samples.get(seed, everything[:0]) if samples else everything for seed in seeds]
-    documents = np.unique(np.concatenate(drawn))
-    seen = np.stack([np.isin(documents, sample) for sample in drawn])
+    number = len(next(iter(known.values())))
+    drawn = {seed_of[cell]: samples[seed_of[cell]] for cell in known} if samples else {}
+    documents = np.unique(np.concatenate([np.arange(0 if drawn else number), *drawn.values()]))
+    seen = np.stack([np.isin(documents, drawn.get(seed, documents)) for seed in seeds])
     arranged = np.zeros((*values.shape, len(documents)), dtype=np.bool_)
     has_hits = np.zeros(values.shape, dtype=np.bool_)
     for place, row in zip(places, finished, strict=True):

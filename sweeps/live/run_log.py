@@ -3,9 +3,11 @@
 A listener passes on what it hears and writes it down, trials and messages with their time, and at
 the end why the run ended: a terminal may be gone by then, and its machine. Nothing is written where
 the sweep has no folder yet, and a disk that is full ends no run by this. Of a sweep in a bucket a
-copy is put there when the run ends.
+copy goes there with the ledger's (`sweeps.run.backup`), and once more when the run has ended, also
+one that was refused, for its machine may be gone soon.
 """
 
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -36,6 +38,7 @@ class RunLog:
         paths: Of the sweep.
         spec: The sweep.
         listener: Hears everything too.
+        is_alone: Whether this is still the one driver; a bucket's copy of another's is left.
         clock: Unix seconds.
     """
 
@@ -44,13 +47,16 @@ class RunLog:
         paths: SweepPaths,
         spec: SweepSpec,
         listener: RunListener,
+        is_alone: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._paths = paths
         self._labels = {cell.id: cell.label for cell in make_cells(spec)}
         self._listener = listener
+        self._is_alone = is_alone
         self._clock = clock
         self._unwritten = ""
+        self._lock = threading.Lock()  # messages come from other threads too
 
     def __enter__(self) -> Self:
         self._write("run begins")
@@ -63,11 +69,11 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         self._write("run ends" if error is None else f"run ends: {_reason(error)}")
-        if self._paths.is_remote:
+        if self._paths.is_remote and self._is_alone():
             with suppress(OSError, ArrowException):
                 file = self._paths.run_log
-                told = file.read_bytes() if file.is_file() else self._unwritten.encode()
-                put_bytes(told, self._paths.shared(file))
+                told = file.read_bytes() if file.is_file() else b""
+                put_bytes(told + self._unwritten.encode(), self._paths.shared(file))
 
     def preparing(self, what: str, done: int, total: int) -> None:
         """Write that a preparation is done."""
@@ -112,12 +118,12 @@ class RunLog:
 
     def _write(self, text: str) -> None:
         now = datetime.fromtimestamp(self._clock()).astimezone()
-        self._unwritten += f"{now:%Y-%m-%d %H:%M:%S%z} {redact_uri(text)}\n"
-        if not self._paths.folder.is_dir():
-            return
-        with suppress(OSError), self._paths.run_log.open("a", encoding="utf-8") as file:
-            file.write(self._unwritten)
-            self._unwritten = ""
+        with self._lock, suppress(OSError):
+            self._unwritten += f"{now:%Y-%m-%d %H:%M:%S%z} {redact_uri(text)}\n"
+            if self._paths.folder.is_dir():
+                with self._paths.run_log.open("a", encoding="utf-8") as file:
+                    file.write(self._unwritten)
+                self._unwritten = ""
 
 
 def _reason(error: BaseException) -> str:

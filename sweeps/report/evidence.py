@@ -79,7 +79,9 @@ class Evidence:
             model=None if lead is None else extrapolate(scores.settled(), lead.regime, spec.sizes),
             panels=panels,
             classes=classes,
-            unpredicted=tuple(r for r in rows if hits and r.is_finished and r.cell not in hits),
+            unpredicted=tuple(
+                r for r in rows if r.is_finished and scores.lacks_hits((r.regime, r.size), r.seed)
+            ),
             search_curves=tuple(c for panel in panels if (c := search_curve(panel)) is not None),
             pool_documents=_pool_documents(paths, spec),
             summary=read_object(paths.summary_json),

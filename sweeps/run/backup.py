@@ -103,7 +103,8 @@ class Backup:
         return () if info is None else ((info.mtime_ns or 0, info.size or 0),)
 
     def _running_files(self) -> tuple[Path, ...]:
-        return self._paths.spec_json, self._paths.summary_json, self._paths.ledger_db
+        paths = self._paths
+        return paths.spec_json, paths.summary_json, paths.run_log, paths.ledger_db
 
     def _last_files(self) -> Iterator[Path]:
         if self._paths.report.is_dir():

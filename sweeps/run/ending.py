@@ -16,7 +16,16 @@ from collections.abc import Callable, Sequence
 from sweeps import garbage
 from sweeps.disk import full_disk, is_full
 from sweeps.errors import LostEncoderError
-from sweeps.search.messages import BROKEN, FAILURE, HALVES, LOST_ENCODER, MISFIT, OUTCOME, dump
+from sweeps.search.messages import (
+    BROKEN,
+    FAILURE,
+    HALVES,
+    LOST_ENCODER,
+    MISFIT,
+    NODE,
+    OUTCOME,
+    dump,
+)
 from sweeps.search.records import Outcome
 from ulm.errors import DeviceError, TokenError, UlmError
 
@@ -49,7 +58,7 @@ def ending_of(
     except TokenError as damaged:
         return {MISFIT: str(damaged)}
     except DeviceError as unable:
-        return {MISFIT: f"{socket.gethostname()}: {unable}"}
+        return {MISFIT: f"{socket.gethostname()}: {unable}", NODE: "this"}
     except Exception as error:
         if not is_full(error):
             raise

@@ -99,15 +99,15 @@ def run_sweep(spec: SweepSpec, listener: RunListener, own_ray: OwnRay | None = N
     begin = time.perf_counter()
     paths = SweepPaths.of(spec)
     with ExitStack() as stack:
-        databases = (spec.ledger.url, spec.tracking.uri)
-        stack.enter_context(told_when_full(str(paths.root), *filter(None, databases)))
-        stack.enter_context(told_when_gone(spec.ledger.url or paths.ledger_url))
+        _tell_outages(stack, spec, paths)
         stack.enter_context(terminated_like_interrupt())
         watch = stack.enter_context(MemoryWatch())
         check_storage(paths)
         standing = Standing()
         presence = stack.enter_context(Presence(paths, listener.message, standing))
-        listener = stack.enter_context(RunLog(paths, spec, listener))
+        log = RunLog(paths, spec, listener, lambda: not standing.is_lost)
+        listener = stack.enter_context(log)
+        _tell_outages(stack, spec, paths)  # the log has their words
         take_back(paths, listener.message)
         seems_unfinished = check_ledger(paths, spec)
         if own_ray is not None and not seems_unfinished:
@@ -141,6 +141,13 @@ def run_sweep(spec: SweepSpec, listener: RunListener, own_ray: OwnRay | None = N
         answer=answer,
         tokenising=tuple(f"{t.name}: {cost_of(t)}" for t in tokens),
     )
+
+
+def _tell_outages(stack: ExitStack, spec: SweepSpec, paths: SweepPaths) -> None:
+    """What a full disk or a database that is gone raises becomes its message."""
+    databases = (spec.ledger.url, spec.tracking.uri)
+    stack.enter_context(told_when_full(str(paths.root), *filter(None, databases)))
+    stack.enter_context(told_when_gone(spec.ledger.url or paths.ledger_url))
 
 
 def _check_tracking(spec: SweepSpec, paths: SweepPaths, listener: RunListener) -> None:

@@ -120,6 +120,8 @@ def _take_small_files(paths: SweepPaths) -> None:
     for file in (paths.summary_json, paths.report_stamp, paths.spec_json):
         if info_of(paths.shared(file)) is not None:
             get_file(paths.shared(file), file)
+    if not paths.run_log.is_file() and info_of(paths.shared(paths.run_log)) is not None:
+        get_file(paths.shared(paths.run_log), paths.run_log)
     for info in list_files(paths.shared(paths.report)):
         file = paths.report / info.base_name
         get_file(paths.shared(file), file)

@@ -193,7 +193,7 @@ class RunSession:
         try:
             fetch_predictions(self._paths)
         except StorageError as error:
-            self._listener.message(f"the report rests on the seeds alone: {error}")
+            self._listener.message(f"the report lacks predictions of test documents: {error}")
 
     def _remove_trial_folders(self) -> None:
         shutil.rmtree(self._paths.ray, ignore_errors=True)

@@ -32,6 +32,7 @@ from sweeps.search.messages import (
     CPUS,
     GPUS,
     MISFIT,
+    NODE,
     PARTS,
     REQUEST,
     load_request,
@@ -65,7 +66,7 @@ def make_trainable(context: TrialContext, versions: Versions | None = None) -> T
         if misfit is not None:
             from ray import tune
 
-            tune.report({MISFIT: misfit})
+            tune.report({MISFIT: misfit, NODE: "this"})
             return
         run_on_worker(config, context)
 

@@ -243,7 +243,7 @@ class Control:
             self._keep_end(key)
 
     def lose(self, key: TrialKey, reason: str) -> None:
-        """The run ends before a trial does; the next run asks it again."""
+        """A trial does not end, by no fault of its own: this run asks it again, or the next."""
         if self.ledger.lost(key, reason, self._clock()):
             self._keep_end(key)
 

@@ -27,6 +27,8 @@ SAVED = "saved"
 """Beside PROGRESS: whether the trial can go on from this epoch."""
 INHERITED = "inherited"
 """Beside PROGRESS: seconds of work of earlier attempts that the trial goes on from."""
+NODE = "node"
+"""Beside MISFIT: only this node is in the way, as far as is known."""
 LOST_ENCODER = "lost_encoder"
 """Beside MISFIT: the store key of what the trial starts from; only that is in the way."""
 

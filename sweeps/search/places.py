@@ -131,7 +131,7 @@ class Places:
         return tuple(place for node, place in nodes.items() if node not in spared)
 
     def unfit(self, trial_id: str) -> Place | None:
-        """A trial found that its node must not train. Returns that node where it is to be put out.
+        """A trial found that its node must not train. Returns that node where it is or goes out.
 
         Never where no other has a trial of its kind, and not the third.
         """
@@ -139,6 +139,8 @@ class Places:
         if stay is None:
             return None
         node = stay.place.node
+        if node in self._out:  # it was handed out before
+            return stay.place
         self._unfit.add(node)
         is_last = not self._at_work(holds_gpu=stay.holds_gpu) - {node}
         return None if is_last or len(self._unfit) > MOST_UNFIT else stay.place

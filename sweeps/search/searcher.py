@@ -37,6 +37,7 @@ from sweeps.search.messages import (
     INHERITED,
     LOST_ENCODER,
     MISFIT,
+    NODE,
     OUTCOME,
     PARTS,
     PROGRESS,
@@ -125,8 +126,7 @@ class SweepSearcher(Searcher):
             bridge.breaks.ended()
             bridge.places.ended(trial_id, bridge.keys[trial_id].study.cell_id)
         holds_gpu = trial_id in bridge.neural
-        is_misfit = MISFIT in result and LOST_ENCODER not in result
-        place = bridge.places.unfit(trial_id) if is_misfit else None
+        place = bridge.places.unfit(trial_id) if NODE in result else None
         key = bridge.forget(trial_id)
         if key is None:
             return

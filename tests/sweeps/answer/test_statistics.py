@@ -470,6 +470,30 @@ def test_a_cell_without_hits_widens_the_intervals_of_its_own_comparisons(accurac
     assert make_scores(rows, other).contrast(*lost) == partial.contrast(*lost)
 
 
+def test_what_documents_may_add_is_no_less_for_points_that_are_right_on_the_same_ones():
+    rng, sizes = np.random.default_rng(0), (500, 1000)
+    ease = rng.random(500)
+    rows = rows_of({("domain", n): (0.8, 0.81, 0.79, 0.8, 0.8) for n in sizes})
+    hits = {row.cell: ease + rng.normal(0, 0.05, 500) < 0.8 for row in rows}
+    points, weights = [("domain", n) for n in sizes], [0.5, 0.5]
+    whole = make_scores(rows, hits).contrast(points, weights).interval
+    partial = make_scores(rows, {c: h for c, h in hits.items() if c != rows[0].cell})
+    found = partial.contrast(points, weights).interval
+    assert found.high - found.low >= whole.high - whole.low
+
+
+def test_a_sample_of_another_length_costs_its_seed_the_hits_and_no_report():
+    rows = rows_of({BOW: (0.8, 0.7), ULM: (0.7, 0.6)})
+    hits = {row.cell: np.arange(100) < 100 * row.test_accuracy for row in rows}
+    hits[rows[1].cell] = hits[rows[1].cell][:90]
+    samples = {rows[0].seed: np.arange(100), rows[1].seed: np.arange(90)}
+    scores = make_scores(rows, hits, samples)
+    assert [scores.lacks_hits((row.regime, row.size), row.seed) for row in rows] == [
+        row.seed == rows[1].seed for row in rows
+    ]
+    assert scores.shares_documents
+
+
 def test_one_seed_of_several_shows_no_spread():
     rng, rows = np.random.default_rng(0), rows_of({BOW: (0.8, 0.79), ULM: (0.7,)})
     hits = {row.cell: rng.random(400) < row.test_accuracy for row in rows}

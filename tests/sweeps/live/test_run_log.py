@@ -88,10 +88,22 @@ def test_a_mistake_before_there_is_a_folder_leaves_none(paths):
     assert not paths.folder.exists()
 
 
-def test_a_log_that_can_not_be_written_ends_nothing(paths):
-    paths.run_log.mkdir(parents=True)
+def test_a_log_that_can_not_be_written_ends_nothing_and_keeps_its_lines(paths):
+    paths.folder.mkdir()
+    paths.run_log.symlink_to("/dev/full")  # takes what is written, and fails when it is closed
     with log_of(paths) as log:
         log.message("on")
+        paths.run_log.unlink()
+    assert lines_of(paths.run_log.read_text()) == ["run begins", "on", "run ends"]
+
+
+def test_a_driver_whose_place_was_taken_leaves_the_log_of_the_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bucket").mkdir()
+    paths = SweepPaths(storage=f"file://{tmp_path}/bucket", name=SPEC.name)
+    with RunLog(paths, SPEC, QuietProgress(), is_alone=lambda: False):
+        pass
+    assert list((tmp_path / "bucket").iterdir()) == []
 
 
 @pytest.mark.parametrize("has_folder", [True, False])

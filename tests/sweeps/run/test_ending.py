@@ -14,7 +14,15 @@ from sweeps.errors import LostEncoderError
 from sweeps.run.encoders import InMemoryEncoders
 from sweeps.run.ending import ending_of
 from sweeps.run.stages import run_trial
-from sweeps.search.messages import BROKEN, FAILURE, LOST_ENCODER, MISFIT, OUTCOME, load_outcome
+from sweeps.search.messages import (
+    BROKEN,
+    FAILURE,
+    LOST_ENCODER,
+    MISFIT,
+    NODE,
+    OUTCOME,
+    load_outcome,
+)
 from sweeps.search.records import Outcome, StudyKey, TrialKey, TrialRequest
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import ClassifierSpec, LanguageModelSpec
@@ -99,7 +107,8 @@ def test_what_another_attempt_would_not_mend_is_a_failure_at_once(error, reason)
 def test_what_this_machine_can_not_do_is_no_fault_of_the_trial():
     training = FakeTraining(DeviceError("precision bf16 needs another GPU"))
     ending = ending_of(training, place=PLACE)
-    assert ending == {MISFIT: f"{socket.gethostname()}: precision bf16 needs another GPU"}
+    misfit = f"{socket.gethostname()}: precision bf16 needs another GPU"
+    assert ending == {MISFIT: misfit, NODE: "this"}
     assert training.parts == [1]
 
 

@@ -142,8 +142,16 @@ def test_a_node_that_is_not_fit_is_put_out_unless_it_is_the_last_or_the_third(pl
         places.put_out(nodes[name])
     assert places.is_out(nodes["a"])
     assert places.unfit("c") is None, "all that come may be like these"
-
     assert places.unfit("unknown") is None
+
+
+def test_a_trial_handed_out_before_its_node_went_out_ends_nothing(places):
+    for trial, place in (("a", BAD), ("b", BAD), ("c", GOOD)):
+        places.began(trial, place, holds_gpu=True)
+    assert places.unfit("a") is BAD
+    places.put_out(BAD)
+    places.left("c")  # between two trials
+    assert places.unfit("b") is BAD
 
 
 def test_a_node_that_is_not_fit_is_kept_where_no_other_of_its_kind_is_at_work(places):

@@ -20,6 +20,7 @@ from sweeps.search.messages import (
     GPUS,
     LOST_ENCODER,
     MISFIT,
+    NODE,
     OUTCOME,
     PARTS,
     PROGRESS,
@@ -487,7 +488,8 @@ def test_a_node_that_is_not_fit_costs_its_trial_nothing_and_ends_the_run_once_ot
     for trial in trials[:2]:
         listen(bridge).on_trial_start(1, trials, trial)
     keys = dict(bridge.keys)
-    searcher.on_trial_complete("a", result={MISFIT: "worker (10.0.0.2): torch is 2.11.0"})
+    misfit = {MISFIT: "worker (10.0.0.2): torch is 2.11.0", NODE: "this"}
+    searcher.on_trial_complete("a", result=misfit)
     tune = FakeTune(searcher, trials)
     scheduler.choose_trial_to_run(tune)
     assert tune.stopped == ["c"], "what waits would land on that node"
@@ -515,7 +517,7 @@ def test_a_node_that_is_not_fit_is_put_out_where_another_is_at_work(make, listen
     for name in "abcd":
         searcher.suggest(name)
         listen(bridge).on_trial_start(1, [], FakeTrial(name))
-    keys, misfit = dict(bridge.keys), {MISFIT: "bad (10.0.0.2): torch is 2.11.0"}
+    keys, misfit = dict(bridge.keys), {MISFIT: "bad (10.0.0.2): torch is 2.11.0", NODE: "this"}
     for name in "ac":
         searcher.on_trial_complete(name, result=misfit)
         assert control.ledger.latest(keys[name]).state is TrialState.LOST
@@ -527,10 +529,24 @@ def test_a_node_that_is_not_fit_is_put_out_where_another_is_at_work(make, listen
     again = searcher.suggest("e")
     assert again[AVOIDED] == "bad"
     assert bridge.keys["e"].study == keys["a"].study, "what was lost is asked again"
-    searcher.on_trial_complete("d", result={MISFIT: "worse: no GPU"})
+    searcher.on_trial_complete("d", result={MISFIT: "worse: no GPU", NODE: "this"})
     assert (bridge.unfit, bridge.places.avoided) == (None, "bad,worse")
-    searcher.on_trial_complete("b", result={MISFIT: "good: no GPU"})
+    searcher.on_trial_complete("b", result={MISFIT: "good: no GPU", NODE: "this"})
     assert "good: no GPU; no trial was started since" in str(bridge.unfit), "none is left"
+
+
+def test_what_is_in_the_way_of_all_puts_no_node_out(make, listen):
+    from sweeps.search.places import Place
+
+    spec = tiny_spec(regimes=(Regime.SCRATCH,), sizes=(10,), seeds=(0, 1))
+    _, searcher, _, bridge = make(spec)
+    bridge.place_of = lambda trial: Place(node=trial.trial_id, name=trial.trial_id)
+    for name in "ab":
+        searcher.suggest(name)
+        listen(bridge).on_trial_start(1, [], FakeTrial(name))
+    searcher.on_trial_complete("a", result={MISFIT: "the shared folder is full"})
+    assert bridge.places.avoided == ""
+    assert "the shared folder is full" in str(bridge.unfit)
 
 
 def test_an_error_of_ours_stops_everything_and_is_kept_for_the_launcher(make):
