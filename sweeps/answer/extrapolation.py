@@ -196,7 +196,7 @@ def extrapolate(
         num_seeds=num_seeds,
         fitted=tuple(_judged(found, fitted) for found in fitted),
         last_mean=1 - float(mean[0, -1]),
-        last_draws=1 - draws[:, -1],
+        last_draws=np.clip(1 - draws[:, -1], 0.0, 1.0),
     )
 
 

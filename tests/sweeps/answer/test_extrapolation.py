@@ -111,6 +111,16 @@ def test_no_measured_size_tells_that_a_curve_does_not_level_off_next(sizes):
     assert found.accuracy.high == range_of(model.accuracy_at(2 * sizes[-1])).high
 
 
+def test_no_accuracy_beyond_the_sizes_is_above_1():
+    scores = scores_of(
+        curve("domain", {n: 0.9 + 0.02 * k for k, n in enumerate(SIZES[:4])}, (0.03, -0.03))
+    )
+    model = extrapolate(scores, "domain", SIZES[:4])
+    found = model.accuracy_range(2 * SIZES[3])
+    assert 0.0 <= found.low < found.high <= 1.0
+    assert model.gain_range(2 * SIZES[3]).high <= 1.0 - found.low
+
+
 def test_three_sizes_allow_two_parameters_and_two_sizes_nothing():
     table = curve("domain", {n: power(n) for n in SIZES[:3]})
     model = extrapolate(scores_of(table), "domain", SIZES, num_draws=50)
