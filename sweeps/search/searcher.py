@@ -143,14 +143,16 @@ class SweepSearcher(Searcher):
             bridge.control.give_up(key, result[BROKEN])
         elif MISFIT in result:
             reason, encoder = result[MISFIT], result.get(LOST_ENCODER)
-            if encoder is None:
-                self._misfit(place, reason)
+            if NODE in result:
+                self._unfit_node(place, reason)
+            elif encoder is None:
+                bridge.unfit = ClusterError(reason)
             elif not bridge.control.encoder_lost(encoder, reason):
                 bridge.unfit = ClusterError(f"{reason}: run again, it is then put there anew")
             bridge.control.lose(key, reason)
 
-    def _misfit(self, place: Place | None, reason: str) -> None:
-        """Put out a node that is not fit, or end the run where there is none to put out."""
+    def _unfit_node(self, place: Place | None, reason: str) -> None:
+        """Put out a node that is not fit; where it is not to be put out, the run ends."""
         if place is None:
             self._bridge.unfit = ClusterError(
                 f"{reason}; no trial was started since, run again to go on"
