@@ -36,7 +36,7 @@ from ulm.training.memory import keep_freed_memory
 
 BATCH, BPTT, SCORING_BATCH = 32, 70, 64
 TRAINED = {"small": 128, "large": 32}
-SCORED = {"small": 1024, "large": 64}
+SCORED = {"small": 512, "large": 64}
 ROUNDS = 5
 SETTINGS = ClassifierSettings(
     batch=BATCH, bptt=BPTT, dropout=DROPOUT, learning_rate=RATE, gradual=False

@@ -91,7 +91,7 @@ CASES = (
         reach=2.0,
         windows=2,
         bf16_reach=3.5,
-        loss_steps=1000,
+        loss_steps=500,
     ),
     Case(
         name="large",

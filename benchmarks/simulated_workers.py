@@ -210,7 +210,8 @@ class Simulation:
         return _Served(kind, self._clock, self.measured, self._tune_seconds)
 
     def _note_busy(self) -> None:
-        self.measured.busy.append((self._clock.now - BEGIN, len(self._bridge.neural)))
+        busy = sum(slot.holds_gpu for slot in self._bridge.slots.values())
+        self.measured.busy.append((self._clock.now - BEGIN, busy))
 
     def _note_rate(self) -> None:
         ended = self.measured.counts["end"]

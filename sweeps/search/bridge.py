@@ -1,17 +1,17 @@
 """Bridge: what Tune's plug-ins share of a run.
 
-Trials by Tune's id, which slots they hold, which wait for a node, which nodes break them, and the
-first error of ours.
+A slot for every trial that Tune has, which nodes break trials, and the first error of ours.
 """
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ray.tune.experiment import Trial
 
 from sweeps.errors import ClusterError
-from sweeps.search.breaks import Breaks
+from sweeps.search.breaks import VANISHED, Breaks
 from sweeps.search.control import Control
 from sweeps.search.places import Place, Places
 from sweeps.search.records import TrialKey
@@ -22,14 +22,35 @@ from ulm.regimes import Regime
 NOTHING_LEFT: Mapping[str, str] = {}
 
 
+@dataclass(slots=True)
+class Slot:
+    """A trial that Tune has.
+
+    Args:
+        key: The same trial in the sweep.
+        holds_gpu: Whether it holds one where the spec asks for one: all but `bow`.
+        is_waiting: Whether no worker has it.
+        returning: Tune's trial from the loss of its worker until another has it.
+        is_overdue: Whether its worker was ended because it took too long.
+        reason: Why it last broke.
+    """
+
+    key: TrialKey
+    holds_gpu: bool
+    is_waiting: bool = True
+    returning: Trial | None = None
+    is_overdue: bool = False
+    reason: str = VANISHED
+
+
 class Bridge:
-    """What Tune's plug-ins share: the control, trials by Tune's id, the first error.
+    """What Tune's plug-ins share: the control, slots by Tune's id of a trial, the first error.
 
     Args:
         control: The run.
         spec: The sweep, for the resources of a trial.
         max_total: Trials that may be handed out at once.
-        max_neural: How many of them may hold a GPU where the spec asks for one: all but `bow`.
+        max_neural: How many of them may be of another regime than `bow`, which holds no GPU.
         left: Places of checkpoints that earlier runs left, by `TrialKey.place`.
         check: Raises what must end the run at once; asked at every step.
         place_of: The node on which a trial is; None where there is one alone.
@@ -60,35 +81,33 @@ class Bridge:
         self.tell = tell
         self.error: Exception | None = None
         self.unfit: ClusterError | None = None
-        self.keys: dict[str, TrialKey] = {}
-        self.neural: set[str] = set()
-        self.waiting: set[str] = set()
-        self.returning: dict[str, Trial] = {}
-        self.reasons: dict[str, str] = {}
-        self.overdue: set[str] = set()
+        self.slots: dict[str, Slot] = {}
         self.breaks = Breaks(clock)
         self.places = Places(clock)
 
     @property
     def is_full(self) -> bool:
         """Whether every slot is taken; a trial that is held back has left its own."""
-        return len(self.keys) - len(self.breaks.held) >= self.max_total
+        return len(self.slots) - len(self.breaks.held) >= self.max_total
+
+    @property
+    def returning(self) -> tuple[Trial, ...]:
+        """Trials whose worker was lost, until another has them."""
+        return tuple(slot.returning for slot in self.slots.values() if slot.returning is not None)
 
     def fits(self, cell: Cell) -> bool:
         """Whether one more trial of a cell has a slot."""
         if self.is_full:
             return False
-        return cell.regime == Regime.BOW or len(self.neural - self.breaks.held) < self.max_neural
+        held = self.breaks.held
+        neural = sum(slot.holds_gpu for id_, slot in self.slots.items() if id_ not in held)
+        return cell.regime == Regime.BOW or neural < self.max_neural
 
-    def forget(self, trial_id: str) -> TrialKey | None:
-        """A trial is over for Tune and leaves its slot. Returns its key, where it had one."""
-        self.neural.discard(trial_id)
-        self.waiting.discard(trial_id)
-        self.returning.pop(trial_id, None)
-        self.overdue.discard(trial_id)
+    def forget(self, trial_id: str) -> Slot | None:
+        """A trial is over for Tune. Returns the slot that it leaves, where it had one."""
         self.breaks.release(trial_id)
         self.places.left(trial_id)
-        return self.keys.pop(trial_id, None)
+        return self.slots.pop(trial_id, None)
 
     def put_out(self, place: Place, why: str) -> None:
         """No trial that is asked or repeated from now on is put on a node; why is told.

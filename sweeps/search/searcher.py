@@ -13,7 +13,7 @@ Tune's calls for one trial, in order: `suggest`, `on_trial_start` when a worker 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from ray.tune.search import Searcher
 
 from sweeps.errors import ClusterError
 from sweeps.search.breaks import BOW_OUT_OF_MEMORY, OUT_OF_MEMORY, TOO_LONG, VANISHED
-from sweeps.search.bridge import Bridge
+from sweeps.search.bridge import Bridge, Slot
 from sweeps.search.control import NoRequest
 from sweeps.search.messages import (
     AVOIDED,
@@ -106,35 +106,32 @@ class SweepSearcher(Searcher):
         request = bridge.control.next_request(fits=bridge.fits, waits=True)
         if isinstance(request, NoRequest):
             return Searcher.FINISHED if request is NoRequest.DONE else None
-        bridge.keys[trial_id] = request.key
-        bridge.waiting.add(trial_id)
-        holds_gpus = request.cell.regime != Regime.BOW
-        if holds_gpus:
-            bridge.neural.add(trial_id)
+        slot = Slot(key=request.key, holds_gpu=request.cell.regime != Regime.BOW)
+        bridge.slots[trial_id] = slot
         avoided = bridge.places.avoided
         return {
             **({AVOIDED: avoided} if avoided else {}),
             REQUEST: dump_request(request),
             CPUS: bridge.spec.resources.cpus,
-            GPUS: bridge.spec.resources.gpus if holds_gpus else 0.0,
+            GPUS: bridge.spec.resources.gpus if slot.holds_gpu else 0.0,
             CHECKPOINT: bridge.left.get(request.key.place),
         }
 
     def _complete(self, trial_id: str, result: dict[str, Any], error: bool) -> None:
         bridge = self._bridge
-        if trial_id in bridge.keys and {OUTCOME, FAILURE, PROGRESS} & result.keys():
-            bridge.breaks.ended()
-            bridge.places.ended(trial_id, bridge.keys[trial_id].study.cell_id)
-        holds_gpu = trial_id in bridge.neural
-        place = bridge.places.unfit(trial_id) if NODE in result else None
-        key = bridge.forget(trial_id)
-        if key is None:
+        slot = bridge.slots.get(trial_id)
+        if slot is None:
             return
+        key = slot.key
+        if {OUTCOME, FAILURE, PROGRESS} & result.keys():
+            bridge.breaks.ended()
+            bridge.places.ended(trial_id, key.study.cell_id)
+        place = bridge.places.unfit(trial_id) if NODE in result else None
+        bridge.forget(trial_id)
         if error:
-            reason = bridge.reasons.pop(trial_id, VANISHED)
-            bridge.control.give_up(key, reason)
-            if bridge.breaks.gave_up(trial_id, key.study.cell_id, reason):
-                self._blame(trial_id, reason, holds_gpu=holds_gpu)
+            bridge.control.give_up(key, slot.reason)
+            if bridge.breaks.gave_up(trial_id, key.study.cell_id, slot.reason):
+                self._blame(trial_id, slot)
         elif OUTCOME in result:
             bridge.control.finish(key, load_outcome(result[OUTCOME]))
         elif FAILURE in result:
@@ -160,23 +157,23 @@ class SweepSearcher(Searcher):
         elif not self._bridge.places.is_out(place):
             self._bridge.put_out(place, f"it is not fit, {reason}")
 
-    def _blame(self, trial_id: str, reason: str, *, holds_gpu: bool) -> None:
+    def _blame(self, trial_id: str, slot: Slot) -> None:
         """Put out nodes on which trials break, or end the run where none is at work on others."""
         bridge, breaks = self._bridge, self._bridge.breaks
         suspects = bridge.places.suspects(
-            breaks.given_up.values(), holds_gpu=holds_gpu, since=breaks.given_up_since
+            breaks.given_up.values(), holds_gpu=slot.holds_gpu, since=breaks.given_up_since
         )
         if suspects is not None:
             for place in suspects:
-                bridge.put_out(place, BROKE_THERE.format(reason))
+                bridge.put_out(place, BROKE_THERE.format(slot.reason))
             breaks.ended()
             return
         names = bridge.places.names(trial_id)
         bridge.unfit = ClusterError(
             f"trials must end somewhere, found {len(breaks.given_up)} of different cells in a row "
             f"that broke at every attempt, the last one{f' on {names}' if names else ''} with: "
-            f"{reason}; mend that and run again: what is recorded stays, and the trials that broke "
-            "are asked again"
+            f"{slot.reason}; mend that and run again: what is recorded stays, and the trials that "
+            "broke are asked again"
         )
 
 
@@ -197,32 +194,27 @@ class SweepCallback(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """A worker has it, for the first time or again."""
-        self._bridge.waiting.discard(trial.trial_id)
-        self._bridge.returning.pop(trial.trial_id, None)
-        self._tell(trial, lambda key: self._begins(trial, key))
+        slot = self._bridge.slots.get(trial.trial_id)
+        if slot is not None:
+            slot.is_waiting, slot.returning = False, None
+            self._bridge.guarded(lambda: self._begins(trial, slot), None)
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """Its worker vanished; it goes on where there is room."""
-        bridge = self._bridge
-        if trial.trial_id in bridge.keys:
-            bridge.waiting.add(trial.trial_id)
-            bridge.returning[trial.trial_id] = trial
-        reason = bridge.reasons.get(trial.trial_id, VANISHED)
-        self._tell(trial, lambda key: bridge.control.waits(key, reason))
+        slot = self._bridge.slots.get(trial.trial_id)
+        if slot is not None:
+            slot.is_waiting, slot.returning = True, trial
+            waits = self._bridge.control.waits
+            self._bridge.guarded(lambda: waits(slot.key, slot.reason), None)
 
-    def _begins(self, trial: Trial, key: TrialKey) -> None:
+    def _begins(self, trial: Trial, slot: Slot) -> None:
         bridge = self._bridge
-        bridge.control.begins(key)
+        bridge.control.begins(slot.key)
         if bridge.place_of is not None:
-            place, holds_gpu = bridge.place_of(trial), trial.trial_id in bridge.neural
-            bridge.places.began(trial.trial_id, place, holds_gpu=holds_gpu)
-
-    def _tell(self, trial: Trial, event: Callable[[TrialKey], None]) -> None:
-        key = self._bridge.keys.get(trial.trial_id)
-        if key is not None:
-            self._bridge.guarded(lambda: event(key), None)
+            place = bridge.place_of(trial)
+            bridge.places.began(trial.trial_id, place, holds_gpu=slot.holds_gpu)
 
 
 class SweepScheduler(FIFOScheduler):
@@ -245,10 +237,10 @@ class SweepScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """CONTINUE or STOP."""
-        key = self._bridge.keys.get(trial.trial_id)
-        if key is None or PROGRESS not in result:
+        slot = self._bridge.slots.get(trial.trial_id)
+        if slot is None or PROGRESS not in result:
             return str(self.CONTINUE)
-        goes_on = self._bridge.guarded(lambda: self._report(key, result), False)
+        goes_on = self._bridge.guarded(lambda: self._report(slot.key, result), False)
         return str(self.CONTINUE if goes_on else self.STOP)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
@@ -256,32 +248,33 @@ class SweepScheduler(FIFOScheduler):
 
         What waits ends where nothing may start; after an error of ours its end is not recorded.
         """
-        if self._bridge.guarded(self._nothing_may_start, True):
-            waiting = set(self._bridge.waiting)
-            self._bridge.guarded(lambda: self._withdraw(waiting), None)
-            self._bridge.waiting.clear()
+        bridge = self._bridge
+        if bridge.guarded(self._nothing_may_start, True):
+            waiting = {id_: slot for id_, slot in bridge.slots.items() if slot.is_waiting}
+            for trial_id in waiting:
+                bridge.forget(trial_id)
+            bridge.guarded(lambda: self._withdraw(waiting.values()), None)
             for trial in tune_controller.get_trials():
                 if trial.trial_id in waiting:
                     tune_controller.stop_trial(trial)
         self._release(tune_controller)
-        pending = (t for t in self._bridge.returning.values() if t.status == Trial.PENDING)
-        return next(pending, None)
+        return next((t for t in bridge.returning if t.status == Trial.PENDING), None)
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """One that broke comes back: for Tune it is paused until it may go on."""
-        bridge, reason = self._bridge, self._bridge.reasons.get(trial.trial_id, VANISHED)
-        if trial.num_failures and trial.trial_id in bridge.keys:
-            bridge.breaks.hold(trial.trial_id, trial.num_failures, reason)
+        slot = self._bridge.slots.get(trial.trial_id)
+        if trial.num_failures and slot is not None:
+            self._bridge.breaks.hold(trial.trial_id, trial.num_failures, slot.reason)
             tune_controller._set_trial_status(trial, Trial.PAUSED)
 
     def _release(self, tune_controller: Any) -> None:
         """Let go on what was held back for long enough, where it may go."""
         bridge = self._bridge
-        if bridge.breaks.held and bridge.breaks.held == bridge.keys.keys():
+        if bridge.breaks.held and bridge.breaks.held == bridge.slots.keys():
             time.sleep(POLL_SECONDS)
-        for trial_id, trial in bridge.returning.items():
-            if trial.status == Trial.PAUSED and bridge.breaks.is_due(trial_id):
-                bridge.breaks.release(trial_id)
+        for trial in bridge.returning:
+            if trial.status == Trial.PAUSED and bridge.breaks.is_due(trial.trial_id):
+                bridge.breaks.release(trial.trial_id)
                 if trial.config.get(AVOIDED, "") != bridge.places.avoided:
                     trial.config[AVOIDED] = bridge.places.avoided
                     resources = trial.get_trainable_cls().default_resource_request(trial.config)
@@ -297,34 +290,32 @@ class SweepScheduler(FIFOScheduler):
     def _nothing_may_start(self) -> bool:
         self._bridge.check()
         is_over = self._bridge.unfit is not None or self._bridge.control.is_over_budget
-        return bool(self._bridge.waiting) and is_over
+        return is_over and any(slot.is_waiting for slot in self._bridge.slots.values())
 
-    def _withdraw(self, trial_ids: set[str]) -> None:
+    def _withdraw(self, slots: Iterable[Slot]) -> None:
         reason = SPENT_MEANWHILE if self._bridge.unfit is None else str(self._bridge.unfit)
-        for trial_id in trial_ids:
-            key = self._bridge.forget(trial_id)
-            if key is not None:
-                self._bridge.control.lose(key, reason)
+        for slot in slots:
+            self._bridge.control.lose(slot.key, reason)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Keep the reason; the searcher hears of the end next.
 
         Where memory did not suffice, half a batch at a time is tried from now on; `bow` has none.
         """
-        error = _error_text(trial)
-        is_overdue = trial.trial_id in self._bridge.overdue
-        self._bridge.overdue.discard(trial.trial_id)
+        slot = self._bridge.slots.get(trial.trial_id)
+        if slot is None:
+            return
+        error, is_overdue = _error_text(trial), slot.is_overdue
+        slot.is_overdue = False
         if is_overdue or error is not None:
-            reason = TOO_LONG if is_overdue else _reason(error or "")
-            if reason == OUT_OF_MEMORY and trial.trial_id in self._bridge.neural:
-                trial.config[PARTS] = HALVES
-            elif reason == OUT_OF_MEMORY:
-                reason = BOW_OUT_OF_MEMORY
-            self._bridge.reasons[trial.trial_id] = reason
-        broken = self._bridge.reasons.get(trial.trial_id, VANISHED)
-        place = self._bridge.places.broke(trial.trial_id, broken)
+            slot.reason = TOO_LONG if is_overdue else _reason(error or "")
+        if slot.reason == OUT_OF_MEMORY and slot.holds_gpu:
+            trial.config[PARTS] = HALVES
+        elif slot.reason == OUT_OF_MEMORY:
+            slot.reason = BOW_OUT_OF_MEMORY
+        place = self._bridge.places.broke(trial.trial_id, slot.reason)
         if place is not None:
-            self._bridge.put_out(place, BROKE_THERE.format(broken))
+            self._bridge.put_out(place, BROKE_THERE.format(slot.reason))
 
 
 def _error_text(trial: Trial) -> str | None:

@@ -47,8 +47,8 @@ class WaitCallback(Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Look whether anything has a worker."""
-        bridge, now = self._bridge, self._clock()
-        if not bridge.keys or len(bridge.waiting) < len(bridge.keys):
+        slots, now = self._bridge.slots.values(), self._clock()
+        if not slots or not all(slot.is_waiting for slot in slots):
             self._since = self._told_at = now
         elif now - self._told_at >= MINUTES * 60:
             self._told_at = now
