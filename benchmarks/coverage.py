@@ -23,9 +23,10 @@ from scipy.special import ndtri, stdtrit
 
 from sweeps.advice.collecting import outlook_at
 from sweeps.answer.crossings import find_crossing, overtaking, reaching
+from sweeps.answer.estimates import LEVEL, NORMAL_QUANTILE, Interval
 from sweeps.answer.extrapolation import extrapolate
 from sweeps.answer.gain import share_of_gain
-from sweeps.answer.scores import LEVEL, NORMAL_QUANTILE, Interval, Point, Scores
+from sweeps.answer.scores import Point, Scores
 from sweeps.answer.statistics import difference
 
 SIZES = tuple(500 * 2**k for k in range(8))

@@ -11,9 +11,10 @@ from math import log
 
 import numpy as np
 
+from sweeps.answer.estimates import Interval
 from sweeps.answer.extrapolation import ALL_REFUTED, Extrapolation, why_not
 from sweeps.answer.results import ResultRow
-from sweeps.answer.scores import Interval, Scores
+from sweeps.answer.scores import Scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from sweeps.answer.scores import Floats, Spread
+from sweeps.answer.estimates import Floats
+from sweeps.answer.spread import Spread
 from sweeps.errors import QuestionError
 from sweeps.spec.load import spec_to_json
 from sweeps.spec.values import SweepSpec

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from sweeps.answer.scores import Floats, Scores
+from sweeps.answer.estimates import Floats
+from sweeps.answer.scores import Scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,19 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from sweeps.answer.estimates import LEVEL, NORMAL_QUANTILE, Estimate, Interval
 from sweeps.answer.predictions import read_predictions
 from sweeps.answer.results import ResultRow
-from sweeps.answer.scores import (
-    LEVEL,
-    NORMAL_QUANTILE,
-    Estimate,
-    Interval,
-    Point,
-    Scores,
-    document_spread,
-    make_spread,
-    smoothed_variance,
-)
+from sweeps.answer.scores import Point, Scores
+from sweeps.answer.spread import document_spread, make_spread, smoothed_variance
 from sweeps.paths import SweepPaths
 
 UNEVEN = 0.05  # above an equal share of every class

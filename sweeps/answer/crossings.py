@@ -16,7 +16,8 @@ from math import inf
 
 import numpy as np
 
-from sweeps.answer.scores import EQUAL, Floats, Interval, Point, Scores
+from sweeps.answer.estimates import Floats, Interval
+from sweeps.answer.scores import EQUAL, Point, Scores
 
 _STEPS = 64  # positions tested between two measured sizes
 _LEAST_WIDTH = 0.125  # quantile of the widths along the curve below which none counts

@@ -13,8 +13,9 @@ from math import ceil, isfinite
 
 import numpy as np
 
+from sweeps.answer.estimates import Estimate, Floats, Interval
 from sweeps.answer.forms import FORMS, Fit, Form, fit_form
-from sweeps.answer.scores import Estimate, Floats, Interval, Point, Scores
+from sweeps.answer.scores import Point, Scores
 
 NUM_DRAWS = 1000
 REACH = 4.0  # nothing is said beyond this multiple of the largest measured size

@@ -12,7 +12,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.answer.scores import Floats
+from sweeps.answer.estimates import Floats
 
 _FIRST, _SECOND = 60, 31  # values tried of the non-linear parameter, then between the best two
 

@@ -11,7 +11,9 @@ from math import inf
 import numpy as np
 
 from sweeps.answer.crossings import Crossing, find_crossing, sharing
-from sweeps.answer.scores import Estimate, Floats, Interval, Point, Scores, Spread
+from sweeps.answer.estimates import Estimate, Floats, Interval
+from sweeps.answer.scores import Point, Scores
+from sweeps.answer.spread import Spread
 from sweeps.answer.statistics import difference
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime

@@ -12,8 +12,8 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeps.answer.estimates import Floats
 from sweeps.answer.predictions import Predicted
-from sweeps.answer.scores import Floats
 
 SHOWN = 6
 

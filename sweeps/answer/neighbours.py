@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.answer.scores import Floats
+from sweeps.answer.estimates import Floats
 from ulm.text.vocabulary import SPECIAL_WORDS
 
 COMPARED = 2000  # most frequent words that both know

@@ -1,9 +1,7 @@
 """Scores: test accuracies arranged by point and seed, and how sure their contrasts are (numpy).
 
 Result rows come in, and per-document hits where they are kept; weighted sums of means go out with
-95 % intervals. The interval is Student's t over paired seeds plus a part for the choice of test
-documents, because a percentile bootstrap of two to five seeds holds the truth far too rarely (docs/
-statistics.md). Legend: P points, S seeds, D documents, K contrasts, R draws.
+95 % intervals. Legend: P points, S seeds, D documents, R draws.
 """
 
 from collections import Counter
@@ -13,212 +11,15 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
 
+from sweeps.answer.estimates import LEVEL, Estimate, Floats, Interval
 from sweeps.answer.results import ResultRow
+from sweeps.answer.spread import Spread, make_spread, smoothed_variance
 
-Floats: TypeAlias = NDArray[np.float64]
 Point: TypeAlias = tuple[str, int | None]
 """Regime and size; size None where the regime has no size axis."""
 
-LEVEL = 0.975  # two-sided 95 %
 EQUAL = 1e-9  # means of the same counts may differ by rounding
-NORMAL_QUANTILE = 1.959963984540054
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Interval:
-    """A 95 % interval; an end may be infinite where the data set no limit."""
-
-    low: float
-    high: float
-
-    @property
-    def includes_zero(self) -> bool:
-        """Whether zero is inside or on its edge."""
-        return self.low <= 0 <= self.high
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
-    """A value with its interval; None with one seed and no per-document hits."""
-
-    value: float
-    interval: Interval | None
-    num_seeds: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Spread:
-    """Variance of the means of P points over S seeds, split by its source.
-
-    Args:
-        num_seeds: S.
-        seeds: float64 [P, P], sample covariance over seeds divided by S; zero with one seed.
-        documents: float64 [P, P], what the choice of test documents adds to it.
-        least: float64 [P, P], what documents bring at these very seeds: no less is counted in all.
-        is_known: Whether anything says how much the means vary.
-        is_bound: Whether `documents` is the most that they may add: points of weights with one
-            sign vary together, those with the other by themselves.
-    """
-
-    num_seeds: int
-    seeds: Floats
-    documents: Floats
-    least: Floats
-    is_known: bool
-    is_bound: bool = False
-
-    def half_widths(self, weights: Floats, level: float = LEVEL) -> Floats:
-        """Half of the interval of each contrast, see `_quantile`.
-
-        Args:
-            weights: float64 [K, P].
-            level: Of the quantile; two-sided 95 % where nothing else is asked for.
-
-        Returns:
-            float64 [K]; infinite where nothing is known.
-        """
-        if not self.is_known:
-            return np.full(len(weights), np.inf)
-        if self.is_bound:
-            most = np.sqrt(np.diag(self.documents))
-            above, below = (np.maximum(sign * weights, 0.0) @ most for sign in (1, -1))
-            documents = above**2 + below**2
-            seeds = _variances(weights, self.seeds)
-            # of few seeds' intervals documents make some narrower
-            with_them = _half_widths(seeds, documents, self.num_seeds, level)
-            without = _half_widths(seeds, np.zeros_like(seeds), self.num_seeds, level)
-            return np.asarray(np.maximum(with_them, without))
-        parts = (self.seeds, self.documents, self.least)
-        seeds, documents, least = (_variances(weights, part) for part in parts)
-        # seeds that agree by chance say nothing of the documents
-        documents = np.maximum(documents, least - seeds)
-        return _half_widths(seeds, documents, self.num_seeds, level)
-
-    def with_seeds(self, num_seeds: int) -> "Spread":
-        """What it would be with so many seeds that vary as these; documents stay what they are."""
-        part = self.num_seeds / num_seeds
-        return replace(
-            self,
-            num_seeds=num_seeds,
-            seeds=self.seeds * part,
-            least=self.documents + (self.least - self.documents) * part,
-        )
-
-
-def _variances(weights: Floats, part: Floats) -> Floats:
-    """float64 [K], of contrasts [K, P] of means with covariances [P, P]."""
-    return np.asarray(np.maximum(((weights @ part) * weights).sum(axis=1), 0.0))
-
-
-def _half_widths(seeds: Floats, documents: Floats, num_seeds: int, level: float) -> Floats:
-    total = seeds + documents
-    share = np.divide(seeds, total, out=np.zeros_like(total), where=total > 0)
-    return np.asarray(_quantile(share, num_seeds, level) * np.sqrt(total))
-
-
-def _quantile(share: Floats, num_seeds: int, level: float) -> Floats:
-    """A quantile where seeds, with S - 1 degrees of freedom, bring a share of the variance.
-
-    The average of Student's quantile and the normal one with the variances as weights (Cochran &
-    Cox 1957, section 4.14) is too wide where documents matter; Student's with the degrees of
-    freedom of Satterthwaite (1946) is too narrow. From three seeds on their mean holds what it
-    claims (docs/statistics.md); with two only the wider one comes near.
-
-    Args:
-        share: float64 [K], in [0, 1].
-        num_seeds: S.
-        level: Of the quantile.
-    """
-    normal = ndtri(level)
-    if num_seeds == 1:
-        return np.full_like(share, normal)
-    freedom = num_seeds - 1
-    wide = share * stdtrit(freedom, level) + (1 - share) * normal
-    if num_seeds == 2:
-        return np.asarray(wide)
-    narrow = stdtrit(freedom / np.maximum(share, 1e-6) ** 2, level)
-    return np.asarray((wide + narrow) / 2)
-
-
-def make_spread(
-    values: Floats, hits: NDArray[np.bool_] | None, seen: NDArray[np.bool_] | None = None
-) -> Spread:
-    """The spread of paired points.
-
-    Args:
-        values: float64 [P, S], accuracies.
-        hits: bool [P, S, D], the documents behind them; None where they are unknown.
-        seen: bool [S, D], those that each seed was scored on; None for all.
-    """
-    num_points, num_seeds = values.shape
-    nothing = np.zeros((num_points, num_points))
-    seeds = _covariance(values) / num_seeds if num_seeds > 1 else nothing
-    documents, least = nothing, nothing
-    if hits is not None:
-        floor = _unseen_errors(hits, seen)
-        documents, least = (np.maximum(part, floor) for part in document_spread(hits, seen))
-    return Spread(
-        num_seeds=num_seeds,
-        seeds=seeds,
-        documents=documents,
-        least=least,
-        is_known=num_seeds > 1 or hits is not None,
-    )
-
-
-def _covariance(columns: Floats) -> Floats:
-    centred = columns - columns.mean(axis=1, keepdims=True)
-    return np.asarray(centred @ centred.T / (columns.shape[1] - 1))
-
-
-def document_spread(
-    hits: NDArray[np.bool_], seen: NDArray[np.bool_] | None
-) -> tuple[Floats, Floats]:
-    """Variance that documents add without what they add by seed, which is in the seeds' part; all.
-
-    The first is the mean covariance of two seeds' accuracies: only documents that both were scored
-    on bring any. Where all share theirs that is the mean square of documents minus that of the
-    interaction in a crossed design without replication (Brennan 2001, chapter 2).
-    """
-    num_points, num_seeds, _ = hits.shape
-    seen = np.ones(hits.shape[1:], dtype=np.bool_) if seen is None else seen
-    count = seen.sum(axis=1, keepdims=True)
-    # one document differs from itself by nothing: 0 / 1
-    scale = seen / np.sqrt(np.maximum(count * (count - 1), 1))
-    centred = (hits - hits.sum(axis=2, keepdims=True) / np.maximum(count, 1)) * scale
-    by_document = centred.sum(axis=1)
-    whole = by_document @ by_document.T
-    if num_seeds == 1:
-        return whole, whole
-    flat = centred.reshape(num_points, -1)
-    own = flat @ flat.T
-    return (whole - own) / (num_seeds * (num_seeds - 1)), whole / num_seeds**2
-
-
-def smoothed_variance(right: Floats, num_documents: int) -> Floats:
-    """Agresti & Coull's variance (1998) of a share: of two right and two wrong documents more."""
-    share = (right + 2) / (num_documents + 4)
-    return share * (1 - share) / (num_documents + 4)
-
-
-def _unseen_errors(hits: NDArray[np.bool_], seen: NDArray[np.bool_] | None) -> Floats:
-    """What to count at least where next to no document is wrong, or right, and none can vary.
-
-    The smoothed variance, for each point that on average over seeds has less than one document
-    wrong, or right.
-
-    Returns:
-        float64 [P, P], minus infinity off the diagonal and for other points.
-    """
-    num_documents = hits.shape[2] if seen is None else int(seen.any(axis=0).sum())
-    scored = hits[0].size if seen is None else int(seen.sum())
-    right = hits.sum(axis=(1, 2)) / scored * num_documents
-    is_near = np.minimum(right, num_documents - right) < 1
-    floor = np.full((len(hits), len(hits)), -np.inf)
-    np.fill_diagonal(floor, np.where(is_near, smoothed_variance(right, num_documents), -np.inf))
-    return floor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -353,7 +154,7 @@ class Scores:
         """Means drawn around those found, for what is not a weighted sum of them.
 
         Seeds' residuals get random weights whose sum follows Student's t, documents a normal part.
-        Together they would be as much too wide as the wider quantile of `_quantile`, so all are
+        Together they would be as much too wide as the wider quantile of `Spread`, so all are
         drawn in until the mean over the points is spread as its interval says.
 
         Returns:

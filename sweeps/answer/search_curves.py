@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 from scipy.special import stdtrit
 
-from sweeps.answer.scores import LEVEL, Estimate, Interval
+from sweeps.answer.estimates import LEVEL, Estimate, Interval
 from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.spec.cells import Stage
 from sweeps.spec.searches import Range

@@ -13,7 +13,8 @@ from math import log2
 import numpy as np
 from scipy.special import betaincinv
 
-from sweeps.answer.scores import Estimate, Floats, Interval, Point, Scores
+from sweeps.answer.estimates import Estimate, Floats, Interval
+from sweeps.answer.scores import Point, Scores
 
 ERROR = 0.05  # chance that any comparison of a sweep is called a claim where nothing differs
 

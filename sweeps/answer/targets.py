@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from math import inf
 
 from sweeps.answer.crossings import Crossing, find_crossing, reaching
-from sweeps.answer.scores import Estimate, Point, Scores
+from sweeps.answer.estimates import Estimate
+from sweeps.answer.scores import Point, Scores
 from sweeps.answer.statistics import ERROR
 
 

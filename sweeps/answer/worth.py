@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
+from sweeps.answer.estimates import Interval
 from sweeps.answer.results import ResultRow
-from sweeps.answer.scores import Interval, Point, Scores
+from sweeps.answer.scores import Point, Scores
 from sweeps.answer.statistics import Difference, difference
 
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from math import inf
 
 from sweeps.answer.crossings import Crossing
+from sweeps.answer.estimates import Interval
 from sweeps.answer.findings import Findings, Growth
-from sweeps.answer.scores import Interval
 from sweeps.answer.statistics import Difference
 from sweeps.report.phrases import number, plus, reached_without_text, rounded, span
 from sweeps.spec.values import SweepSpec

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from math import ceil, inf, isinf
 
 from sweeps.answer.crossings import Crossing
+from sweeps.answer.estimates import Estimate, Interval
 from sweeps.answer.gain import Needed
-from sweeps.answer.scores import Estimate, Interval, Point
+from sweeps.answer.scores import Point
 from sweeps.answer.statistics import ERROR, Difference
 from sweeps.answer.targets import Reach
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from sweeps.answer.estimates import Interval
 from sweeps.answer.extrapolation import Extrapolation
 from sweeps.answer.findings import Findings
 from sweeps.answer.results import ResultRow
-from sweeps.answer.scores import Interval
 from sweeps.answer.statistics import CurvePoint
 from sweeps.spec.values import SweepSpec
 

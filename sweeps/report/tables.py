@@ -6,9 +6,10 @@ Rows and findings come in; a header and lines of text go out. A missing number i
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sweeps.answer.classes import Classes
+from sweeps.answer.estimates import Estimate
 from sweeps.answer.findings import Findings
 from sweeps.answer.results import ResultRow
-from sweeps.answer.scores import Estimate, Point
+from sweeps.answer.scores import Point
 from sweeps.report.blocks import Table
 from sweeps.report.phrases import (
     NONE,

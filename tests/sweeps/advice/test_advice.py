@@ -12,7 +12,8 @@ from sweeps.advice.wanted import (
     wanted_sizes,
     write_spec,
 )
-from sweeps.answer.scores import Interval, make_spread
+from sweeps.answer.estimates import Interval
+from sweeps.answer.spread import make_spread
 from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.errors import QuestionError
 from sweeps.report.headline import headline, over_bow

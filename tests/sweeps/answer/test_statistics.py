@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from sweeps.answer.estimates import Interval
 from sweeps.answer.findings import make_sweep_scores
 from sweeps.answer.gain import share_of_gain
 from sweeps.answer.predictions import load_hits, load_samples, read_hits
 from sweeps.answer.results import ResultRow
-from sweeps.answer.scores import Interval, Spread, make_scores, make_spread
+from sweeps.answer.scores import make_scores
+from sweeps.answer.spread import Spread, make_spread
 from sweeps.answer.statistics import (
     curve_points,
     difference,

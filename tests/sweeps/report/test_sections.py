@@ -7,8 +7,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from sweeps.answer import sources
+from sweeps.answer.estimates import Estimate, Interval
 from sweeps.answer.results import make_rows
-from sweeps.answer.scores import Estimate, Interval
 from sweeps.paths import SweepPaths
 from sweeps.report import mistaken, sections
 from sweeps.report.blocks import Bullets, Fold, Quote, Table, Text
