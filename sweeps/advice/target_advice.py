@@ -5,9 +5,11 @@ what every part of `sweep advise` returns.
 """
 
 from dataclasses import dataclass
+from math import inf
 
 from sweeps.advice.question import Question
 from sweeps.advice.wanted import Wanted, wanted_sizes
+from sweeps.answer.crossings import Crossing
 from sweeps.answer.extrapolation import ALL_REFUTED, extrapolate, range_of, why_not
 from sweeps.answer.scores import Scores
 from sweeps.answer.targets import Passage, reach
@@ -74,19 +76,36 @@ def _reached(name: str, way: Passage) -> Advice:
     crossing, regime = way.crossing, way.regime
     assert crossing.interval is not None, "it ends above"
     assert crossing.documents is not None, "it ends above"
-    smallest, safe = number(crossing.smallest), rounded_up(crossing.interval.high)
+    smallest = number(crossing.smallest)
     if crossing.is_throughout:
-        return said(f"{name}: {smallest} documents, the smallest size, reach it with `{regime}`.")
+        return said(
+            f"{name}: {smallest} documents, the smallest size, reach it with `{regime}` on average "
+            f"over label sets; {_to_collect(crossing)}."
+        )
     if crossing.is_bracketed:
         return said(
             f"{name}: `{regime}` reaches it, on average over label sets, from about "
-            f"{rounded(crossing.documents)} documents (95 %: {span(crossing.interval)}); collect "
-            f"{safe} to be on the safe side, and no more for this target."
+            f"{rounded(crossing.documents)} documents (95 %: {span(crossing.interval)}); "
+            f"{_to_collect(crossing)}."
         )
     return said(
-        f"{name}: `{regime}` surely reaches it from {safe} documents on, perhaps from {smallest}, "
-        f"the smallest size: collect {safe}; more seeds or a smaller size may show that fewer do.",
+        f"{name}: `{regime}` surely reaches it, on average over label sets, from "
+        f"{rounded_up(crossing.interval.high)} documents on, perhaps from {smallest}, the smallest "
+        f"size; {_to_collect(crossing)}. More seeds or a smaller size may show that fewer do.",
         wanted=Wanted(num_seeds=crossing.num_seeds + 2),
+    )
+
+
+def _to_collect(crossing: Crossing) -> str:
+    """How many the one run needs that its reader will make; the mean is reached by fewer."""
+    assert crossing.interval is not None, "it ends above"
+    assert crossing.new_seed is not None, "it has an interval"
+    if crossing.new_seed < inf:
+        enough = rounded_up(crossing.new_seed)
+        return f"collect {enough} for one run with labels of its own, and no more"
+    return (
+        f"collect {rounded_up(crossing.interval.high)} for that; one run with labels of its own "
+        f"may miss it even with {number(crossing.largest)}, the largest size"
     )
 
 

@@ -58,6 +58,8 @@ class Crossing:
         interval: Of that size: 0 where no size is surely below, infinite where the largest is not
             surely above, so that it may not be passed within the measured sizes at all; None with
             one seed.
+        new_seed: The size from which on a seed to come is surely above too: infinite where it is
+            not at the largest, None with one seed.
         begins_below: At the smallest size the whole interval of the balance is below zero.
         above: Sizes at which the mean of the balance is above.
         num_seeds: Fewest seeds of any part of the curve.
@@ -68,6 +70,7 @@ class Crossing:
     documents: float | None
     is_at_most: bool
     interval: Interval | None
+    new_seed: float | None
     begins_below: bool
     above: tuple[int, ...]
     num_seeds: int
@@ -105,12 +108,14 @@ class _Trace:
         sizes: float64 [K], ascending.
         values: float64 [K], the balance.
         halves: float64 [K], half widths of its intervals.
+        new_halves: float64 [K], those around it that hold a seed to come.
         num_seeds: Seeds that have all of it.
     """
 
     sizes: Floats
     values: Floats
     halves: Floats
+    new_halves: Floats
     num_seeds: int
 
 
@@ -158,6 +163,7 @@ def find_crossing(scores: Scores, sizes: Sequence[int], balance: Balance) -> Cro
         sizes=np.concatenate([trace.sizes for trace in traces]),
         values=np.concatenate([trace.values for trace in traces]),
         halves=np.concatenate([trace.halves for trace in traces]),
+        new_halves=np.concatenate([trace.new_halves for trace in traces]),
         num_seeds=min(trace.num_seeds for trace in traces),
     )
     ends = [
@@ -183,17 +189,19 @@ def _trace(scores: Scores, balance: Balance, low: int, high: int) -> _Trace:
         sizes=np.geomspace(low, high, _STEPS + 1),
         values=np.where(np.abs(values) <= EQUAL, 0.0, values),
         halves=spread.half_widths(weights),
+        new_halves=spread.around_new_seed().half_widths(weights),
         num_seeds=spread.num_seeds,
     )
 
 
 def _crossing(trace: _Trace, above: tuple[int, ...]) -> Crossing:
     smallest, largest = round(trace.sizes[0]), round(trace.sizes[-1])
-    halves = np.maximum(trace.halves, np.quantile(trace.halves, _LEAST_WIDTH, method="lower"))
+    halves, new_halves = _not_by_chance(trace.halves), _not_by_chance(trace.new_halves)
     highest, lowest = trace.values + halves, trace.values - halves
     documents = _stays_above(trace.sizes, trace.values)
-    interval = None
+    interval, new_seed = None, None
     if trace.num_seeds > 1 and np.isfinite(halves).all():
+        new_seed = max(_stays_above(trace.sizes, trace.values - new_halves), float(smallest))
         interval = Interval(
             low=min(_stays_above(trace.sizes, highest), float(largest)),
             high=max(_stays_above(trace.sizes, lowest), float(smallest)),
@@ -202,12 +210,17 @@ def _crossing(trace: _Trace, above: tuple[int, ...]) -> Crossing:
         documents=None if documents == inf else max(documents, float(smallest)),
         is_at_most=documents == 0,
         interval=interval,
+        new_seed=new_seed,
         begins_below=bool(highest[0] < 0),
         above=above,
         num_seeds=trace.num_seeds,
         smallest=smallest,
         largest=largest,
     )
+
+
+def _not_by_chance(halves: Floats) -> Floats:
+    return np.asarray(np.maximum(halves, np.quantile(halves, _LEAST_WIDTH, method="lower")))
 
 
 def _stays_above(sizes: Floats, values: Floats) -> float:

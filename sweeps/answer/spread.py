@@ -65,13 +65,16 @@ class Spread:
 
     def with_seeds(self, num_seeds: int) -> "Spread":
         """What it would be with so many seeds that vary as these; documents stay what they are."""
-        part = self.num_seeds / num_seeds
-        return replace(
-            self,
-            num_seeds=num_seeds,
-            seeds=self.seeds * part,
-            least=self.documents + (self.least - self.documents) * part,
-        )
+        return replace(self._scaled(self.num_seeds / num_seeds), num_seeds=num_seeds)
+
+    def around_new_seed(self) -> "Spread":
+        """Of the distance between these means and a seed to come, which varies as these."""
+        return self._scaled(self.num_seeds + 1)
+
+    def _scaled(self, part: float) -> "Spread":
+        """With so much of what seeds bring, documents at single seeds included."""
+        by_seed = self.least - self.documents
+        return replace(self, seeds=self.seeds * part, least=self.documents + by_seed * part)
 
 
 def _variances(weights: Floats, part: Floats) -> Floats:

@@ -21,12 +21,19 @@ ERROR = 0.05  # chance that any comparison of a sweep is called a claim where no
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CurvePoint:
-    """Mean accuracy of one point, and every seed of it as (seed, accuracy)."""
+    """Mean accuracy of one point.
+
+    Args:
+        accuracy: The mean over seeds.
+        by_seed: (seed, accuracy) of every finished seed.
+        new_seed: Where a seed to come is; None with one.
+    """
 
     regime: str
     size: int | None
     accuracy: Estimate
     by_seed: tuple[tuple[int, float], ...]
+    new_seed: Interval | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +138,7 @@ def curve_points(scores: Scores) -> tuple[CurvePoint, ...]:
             size=point[1],
             accuracy=scores.contrast([point], [1.0]),
             by_seed=scores.by_seed(point),
+            new_seed=scores.new_seed(point),
         )
         for point in scores.points
     )

@@ -174,6 +174,11 @@ def _scores(evidence: Evidence) -> Section | None:
         return None
     shown = band(findings)
     note = f"Mean test accuracy in percent{', with the ' + shown if shown else ''}."
+    if any(point.new_seed is not None for point in findings.curves):
+        note += (
+            " A new seed: where one run with other labels and other documents of the same source "
+            "would score, with 95 %."
+        )
     blocks: list[Block] = [Text(text=note, is_soft=True), means_table(evidence.spec, findings)]
     blocks += _recalls(evidence)
     losses = series.loss_figure(evidence.spec, evidence.rows)

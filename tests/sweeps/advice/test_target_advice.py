@@ -27,12 +27,27 @@ def advice_for(table, spec=EIGHT, **question):
 
 def test_a_target_is_collected_for_by_the_regime_that_needs_least_text():
     _, text = advice_for(SOONER, target=0.85)
-    ends = {
-        r: crossing_of(SOONER, reaching(r, 0.85)).interval.high for r in ("domain", "ulm+domain")
-    }
-    assert ends["domain"] < ends["ulm+domain"]
+    found = {r: crossing_of(SOONER, reaching(r, 0.85)) for r in ("domain", "ulm+domain")}
+    assert found["domain"].interval.high < found["ulm+domain"].interval.high
     assert "Target 85 %: `domain` reaches it" in text
-    assert f"collect {rounded_up(ends['domain'])} to be on the safe side" in text
+    enough = rounded_up(found["domain"].new_seed)
+    assert f"collect {enough} for one run with labels of its own, and no more." in text
+
+
+@pytest.mark.parametrize(("scatter", "is_enough"), [(0.004, True), (0.012, False)])
+def test_one_run_needs_more_than_the_mean_does_where_label_sets_differ(scatter, is_enough):
+    table = sweep_of(bow=0.79, ulm=0.80, both=(0.82, 0.84, 0.86, 0.87), scatter=scatter)
+    crossing = crossing_of(table, reaching("ulm+domain", 0.85))
+    _, text = advice_for(table, target=0.85)
+    if is_enough:
+        assert crossing.interval.high < crossing.new_seed < GRID[-1]
+        enough = rounded_up(crossing.new_seed)
+        assert f"collect {enough} for one run with labels of its own, and no more." in text
+    else:
+        assert crossing.new_seed == np.inf
+        for_mean = rounded_up(crossing.interval.high)
+        assert f"collect {for_mean} for that; one run with labels of its own may miss it" in text
+        assert "no more" not in text.splitlines()[0]
 
 
 def test_a_target_that_is_reached_without_domain_text_asks_for_none():
@@ -67,8 +82,8 @@ def test_a_target_that_the_smallest_size_may_have_is_collected_for_up_to_where_i
     assert (crossing.interval.low, crossing.ends_above) == (0, True)
     safe = rounded_up(crossing.interval.high)
     found, text = advice_for(table, target=0.85)
-    assert f"surely reaches it from {safe} documents on, perhaps from 500" in text
-    assert f"collect {safe};" in text
+    assert f"on average over label sets, from {safe} documents on, perhaps from 500" in text
+    assert f"collect {rounded_up(crossing.new_seed)} for one run" in text
     assert found.wanted.num_seeds == 10
 
 

@@ -23,6 +23,9 @@ def test_a_target_is_reached_log_linear_between_sizes_with_the_inverted_t_interv
         assert at == pytest.approx(0.75, abs=1e-4)
     assert found.is_bracketed
     assert (found.smallest, found.largest, found.num_seeds) == (100, 1600, 4)
+    ahead = stats.t(3).ppf(0.975) * around.std(ddof=1) * math.sqrt(1 + 1 / 4)
+    at = mean + 0.1 * math.log(found.new_seed / 100) / math.log(4)
+    assert at - ahead == pytest.approx(0.75, abs=1e-4)
 
 
 def test_a_target_above_the_curve_is_not_reached_and_open_to_the_right():
@@ -30,6 +33,7 @@ def test_a_target_above_the_curve_is_not_reached_and_open_to_the_right():
     found = find_crossing(scores, SIZES, reaching(BOTH, 0.9))
     assert found.documents is None
     assert (found.interval.low, found.interval.high) == (1600, math.inf)
+    assert found.new_seed == math.inf
     assert not found.is_bracketed
 
 
@@ -38,6 +42,7 @@ def test_a_target_that_the_smallest_size_has_is_open_to_the_left():
     found = find_crossing(scores, SIZES, reaching(BOTH, 0.6))
     assert found.is_at_most
     assert (found.documents, found.interval.low, found.interval.high) == (100, 0, 100)
+    assert found.new_seed == 100
 
 
 def differing(*leads, around=(0.0, 0.002, -0.002)):
