@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeAlias
 
 from sweeps.errors import StorageError
@@ -62,12 +61,7 @@ class Backup:
             self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if not self._paths.is_remote:
             return
         self._stop.set()

@@ -6,7 +6,6 @@ Pages that processes share are counted for each, so the sum is an upper bound.
 
 import threading
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 import psutil
@@ -83,12 +82,7 @@ class MemoryWatch:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._ended.set()
         self._thread.join()
         self._sample()

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from types import TracebackType
 from typing import IO, Any, Self
 
 from sweeps.errors import ClusterError, describe_error
@@ -61,12 +60,7 @@ class OwnRay:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         with self._process:  # closes its pipes
             self.release()
             if self._is_up:

@@ -12,7 +12,6 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from pyarrow import ArrowException
@@ -70,12 +69,7 @@ class Presence:
             self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if not self._is_remote:
             return
         self._stop.set()
