@@ -210,7 +210,7 @@ class Simulation:
         return _Served(kind, self._clock, self.measured, self._tune_seconds)
 
     def _note_busy(self) -> None:
-        busy = sum(slot.holds_gpu for slot in self._bridge.slots.values())
+        busy = sum(each.holds_gpu for each in self._bridge.handed_out.values())
         self.measured.busy.append((self._clock.now - BEGIN, busy))
 
     def _note_rate(self) -> None:

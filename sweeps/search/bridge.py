@@ -1,6 +1,6 @@
 """Bridge: what Tune's plug-ins share of a run.
 
-A slot for every trial that Tune has, which nodes break trials, and the first error of ours.
+The trials that Tune has, which nodes break trials, and the first error of ours.
 """
 
 import time
@@ -23,14 +23,14 @@ NOTHING_LEFT: Mapping[str, str] = {}
 
 
 @dataclass(slots=True)
-class Slot:
+class HandedOut:
     """A trial that Tune has.
 
     Args:
         key: The same trial in the sweep.
         holds_gpu: Whether it holds one where the spec asks for one: all but `bow`.
         is_waiting: Whether no worker has it.
-        returning: Tune's trial from the loss of its worker until another has it.
+        lost: Tune's trial from the loss of its worker until another has it.
         is_overdue: Whether its worker was ended because it took too long.
         reason: Why it last broke.
     """
@@ -38,13 +38,13 @@ class Slot:
     key: TrialKey
     holds_gpu: bool
     is_waiting: bool = True
-    returning: Trial | None = None
+    lost: Trial | None = None
     is_overdue: bool = False
     reason: str = VANISHED
 
 
 class Bridge:
-    """What Tune's plug-ins share: the control, slots by Tune's id of a trial, the first error.
+    """What Tune's plug-ins share: the control, trials by Tune's id, the first error.
 
     Args:
         control: The run.
@@ -81,33 +81,43 @@ class Bridge:
         self.tell = tell
         self.error: Exception | None = None
         self.unfit: ClusterError | None = None
-        self.slots: dict[str, Slot] = {}
+        self.handed_out: dict[str, HandedOut] = {}
         self.breaks = Breaks(clock)
         self.places = Places(clock)
 
     @property
     def is_full(self) -> bool:
         """Whether every slot is taken; a trial that is held back has left its own."""
-        return len(self.slots) - len(self.breaks.held) >= self.max_total
+        return len(self.handed_out) - len(self.breaks.held) >= self.max_total
 
     @property
-    def returning(self) -> tuple[Trial, ...]:
-        """Trials whose worker was lost, until another has them."""
-        return tuple(slot.returning for slot in self.slots.values() if slot.returning is not None)
+    def lost(self) -> tuple[Trial, ...]:
+        """Trials whose worker was lost, in that order, until another has them."""
+        return tuple(each.lost for each in self.handed_out.values() if each.lost is not None)
 
-    def fits(self, cell: Cell) -> bool:
-        """Whether one more trial of a cell has a slot."""
-        if self.is_full:
-            return False
+    def room(self) -> Callable[[Cell], bool]:
+        """Says of which cells one more trial has a slot, as long as no other is handed out."""
         held = self.breaks.held
-        neural = sum(slot.holds_gpu for id_, slot in self.slots.items() if id_ not in held)
-        return cell.regime == Regime.BOW or neural < self.max_neural
+        neural = sum(each.holds_gpu for id_, each in self.handed_out.items() if id_ not in held)
+        is_full, has_gpu = self.is_full, neural < self.max_neural
+        return lambda cell: not is_full and (has_gpu or cell.regime == Regime.BOW)
 
-    def forget(self, trial_id: str) -> Slot | None:
-        """A trial is over for Tune. Returns the slot that it leaves, where it had one."""
+    def started(self, trial_id: str) -> None:
+        """A worker has a trial."""
+        each = self.handed_out[trial_id]
+        each.is_waiting, each.lost = False, None
+
+    def came_back(self, trial: Trial) -> None:
+        """A trial has lost its worker: of those that are lost it is the last."""
+        each = self.handed_out.pop(trial.trial_id)
+        each.is_waiting, each.lost = True, trial
+        self.handed_out[trial.trial_id] = each
+
+    def forget(self, trial_id: str) -> None:
+        """A trial is over for Tune, and leaves its slot."""
         self.breaks.release(trial_id)
         self.places.left(trial_id)
-        return self.slots.pop(trial_id, None)
+        self.handed_out.pop(trial_id, None)
 
     def put_out(self, place: Place, why: str) -> None:
         """No trial that is asked or repeated from now on is put on a node; why is told.

@@ -56,7 +56,7 @@ class HangCallback(Callback):
         for trial in (trial for trial in trials if late and trial.trial_id in late):
             del self._begun[trial.trial_id]
             if trial.status == Trial.RUNNING and trial.temporary_state.ray_actor is not None:
-                slot = self._bridge.slots.get(trial.trial_id)
-                if slot is not None:
-                    slot.is_overdue = True
+                handed = self._bridge.handed_out.get(trial.trial_id)
+                if handed is not None:
+                    handed.is_overdue = True
                 self._kill(trial.temporary_state.ray_actor)

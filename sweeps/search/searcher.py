@@ -13,7 +13,7 @@ Tune's calls for one trial, in order: `suggest`, `on_trial_start` when a worker 
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from ray.tune.search import Searcher
 
 from sweeps.errors import ClusterError
 from sweeps.search.breaks import BOW_OUT_OF_MEMORY, OUT_OF_MEMORY, TOO_LONG, VANISHED
-from sweeps.search.bridge import Bridge, Slot
+from sweeps.search.bridge import Bridge, HandedOut
 from sweeps.search.control import NoRequest
 from sweeps.search.messages import (
     AVOIDED,
@@ -103,35 +103,35 @@ class SweepSearcher(Searcher):
             return str(Searcher.FINISHED)
         if bridge.is_full:
             return None
-        request = bridge.control.next_request(fits=bridge.fits, waits=True)
+        request = bridge.control.next_request(fits=bridge.room(), waits=True)
         if isinstance(request, NoRequest):
             return Searcher.FINISHED if request is NoRequest.DONE else None
-        slot = Slot(key=request.key, holds_gpu=request.cell.regime != Regime.BOW)
-        bridge.slots[trial_id] = slot
+        holds_gpu = request.cell.regime != Regime.BOW
+        bridge.handed_out[trial_id] = HandedOut(key=request.key, holds_gpu=holds_gpu)
         avoided = bridge.places.avoided
         return {
             **({AVOIDED: avoided} if avoided else {}),
             REQUEST: dump_request(request),
             CPUS: bridge.spec.resources.cpus,
-            GPUS: bridge.spec.resources.gpus if slot.holds_gpu else 0.0,
+            GPUS: bridge.spec.resources.gpus if holds_gpu else 0.0,
             CHECKPOINT: bridge.left.get(request.key.place),
         }
 
     def _complete(self, trial_id: str, result: dict[str, Any], error: bool) -> None:
         bridge = self._bridge
-        slot = bridge.slots.get(trial_id)
-        if slot is None:
+        handed = bridge.handed_out.get(trial_id)
+        if handed is None:
             return
-        key = slot.key
+        key = handed.key
         if {OUTCOME, FAILURE, PROGRESS} & result.keys():
             bridge.breaks.ended()
             bridge.places.ended(trial_id, key.study.cell_id)
         place = bridge.places.unfit(trial_id) if NODE in result else None
         bridge.forget(trial_id)
         if error:
-            bridge.control.give_up(key, slot.reason)
-            if bridge.breaks.gave_up(trial_id, key.study.cell_id, slot.reason):
-                self._blame(trial_id, slot)
+            bridge.control.give_up(key, handed.reason)
+            if bridge.breaks.gave_up(trial_id, key.study.cell_id, handed.reason):
+                self._blame(trial_id, handed)
         elif OUTCOME in result:
             bridge.control.finish(key, load_outcome(result[OUTCOME]))
         elif FAILURE in result:
@@ -157,23 +157,23 @@ class SweepSearcher(Searcher):
         elif not self._bridge.places.is_out(place):
             self._bridge.put_out(place, f"it is not fit, {reason}")
 
-    def _blame(self, trial_id: str, slot: Slot) -> None:
+    def _blame(self, trial_id: str, handed: HandedOut) -> None:
         """Put out nodes on which trials break, or end the run where none is at work on others."""
         bridge, breaks = self._bridge, self._bridge.breaks
         suspects = bridge.places.suspects(
-            breaks.given_up.values(), holds_gpu=slot.holds_gpu, since=breaks.given_up_since
+            breaks.given_up.values(), holds_gpu=handed.holds_gpu, since=breaks.given_up_since
         )
         if suspects is not None:
             for place in suspects:
-                bridge.put_out(place, BROKE_THERE.format(slot.reason))
+                bridge.put_out(place, BROKE_THERE.format(handed.reason))
             breaks.ended()
             return
         names = bridge.places.names(trial_id)
         bridge.unfit = ClusterError(
             f"trials must end somewhere, found {len(breaks.given_up)} of different cells in a row "
             f"that broke at every attempt, the last one{f' on {names}' if names else ''} with: "
-            f"{slot.reason}; mend that and run again: what is recorded stays, and the trials that "
-            "broke are asked again"
+            f"{handed.reason}; mend that and run again: what is recorded stays, and the trials "
+            "that broke are asked again"
         )
 
 
@@ -194,27 +194,27 @@ class SweepCallback(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """A worker has it, for the first time or again."""
-        slot = self._bridge.slots.get(trial.trial_id)
-        if slot is not None:
-            slot.is_waiting, slot.returning = False, None
-            self._bridge.guarded(lambda: self._begins(trial, slot), None)
+        bridge = self._bridge
+        if trial.trial_id in bridge.handed_out:
+            bridge.started(trial.trial_id)
+            bridge.guarded(lambda: self._begins(trial), None)
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """Its worker vanished; it goes on where there is room."""
-        slot = self._bridge.slots.get(trial.trial_id)
-        if slot is not None:
-            slot.is_waiting, slot.returning = True, trial
-            waits = self._bridge.control.waits
-            self._bridge.guarded(lambda: waits(slot.key, slot.reason), None)
-
-    def _begins(self, trial: Trial, slot: Slot) -> None:
         bridge = self._bridge
-        bridge.control.begins(slot.key)
+        if trial.trial_id in bridge.handed_out:
+            bridge.came_back(trial)
+            handed = bridge.handed_out[trial.trial_id]
+            bridge.guarded(lambda: bridge.control.waits(handed.key, handed.reason), None)
+
+    def _begins(self, trial: Trial) -> None:
+        bridge, handed = self._bridge, self._bridge.handed_out[trial.trial_id]
+        bridge.control.begins(handed.key)
         if bridge.place_of is not None:
             place = bridge.place_of(trial)
-            bridge.places.began(trial.trial_id, place, holds_gpu=slot.holds_gpu)
+            bridge.places.began(trial.trial_id, place, holds_gpu=handed.holds_gpu)
 
 
 class SweepScheduler(FIFOScheduler):
@@ -237,42 +237,32 @@ class SweepScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """CONTINUE or STOP."""
-        slot = self._bridge.slots.get(trial.trial_id)
-        if slot is None or PROGRESS not in result:
+        handed = self._bridge.handed_out.get(trial.trial_id)
+        if handed is None or PROGRESS not in result:
             return str(self.CONTINUE)
-        goes_on = self._bridge.guarded(lambda: self._report(slot.key, result), False)
+        goes_on = self._bridge.guarded(lambda: self._report(handed.key, result), False)
         return str(self.CONTINUE if goes_on else self.STOP)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """The first trial to return; else None, and Tune starts what it can, in its order.
-
-        What waits ends where nothing may start; after an error of ours its end is not recorded.
-        """
-        bridge = self._bridge
-        if bridge.guarded(self._nothing_may_start, True):
-            waiting = {id_: slot for id_, slot in bridge.slots.items() if slot.is_waiting}
-            for trial_id in waiting:
-                bridge.forget(trial_id)
-            bridge.guarded(lambda: self._withdraw(waiting.values()), None)
-            for trial in tune_controller.get_trials():
-                if trial.trial_id in waiting:
-                    tune_controller.stop_trial(trial)
+        """The first trial that was lost; else None, and Tune starts what it can, in its order."""
+        if self._bridge.guarded(self._nothing_may_start, True):
+            self._end_what_waits(tune_controller)
         self._release(tune_controller)
-        return next((t for t in bridge.returning if t.status == Trial.PENDING), None)
+        return next((t for t in self._bridge.lost if t.status == Trial.PENDING), None)
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """One that broke comes back: for Tune it is paused until it may go on."""
-        slot = self._bridge.slots.get(trial.trial_id)
-        if trial.num_failures and slot is not None:
-            self._bridge.breaks.hold(trial.trial_id, trial.num_failures, slot.reason)
+        handed = self._bridge.handed_out.get(trial.trial_id)
+        if trial.num_failures and handed is not None:
+            self._bridge.breaks.hold(trial.trial_id, trial.num_failures, handed.reason)
             tune_controller._set_trial_status(trial, Trial.PAUSED)
 
     def _release(self, tune_controller: Any) -> None:
         """Let go on what was held back for long enough, where it may go."""
         bridge = self._bridge
-        if bridge.breaks.held and bridge.breaks.held == bridge.slots.keys():
+        if bridge.breaks.held and bridge.breaks.held == bridge.handed_out.keys():
             time.sleep(POLL_SECONDS)
-        for trial in bridge.returning:
+        for trial in bridge.lost:
             if trial.status == Trial.PAUSED and bridge.breaks.is_due(trial.trial_id):
                 bridge.breaks.release(trial.trial_id)
                 if trial.config.get(AVOIDED, "") != bridge.places.avoided:
@@ -290,32 +280,45 @@ class SweepScheduler(FIFOScheduler):
     def _nothing_may_start(self) -> bool:
         self._bridge.check()
         is_over = self._bridge.unfit is not None or self._bridge.control.is_over_budget
-        return is_over and any(slot.is_waiting for slot in self._bridge.slots.values())
+        return is_over and any(each.is_waiting for each in self._bridge.handed_out.values())
 
-    def _withdraw(self, slots: Iterable[Slot]) -> None:
+    def _end_what_waits(self, tune_controller: Any) -> None:
+        """Ask Tune once to end each; after an error of ours that is not recorded."""
+        handed_out = self._bridge.handed_out
+        waiting = {id_: each for id_, each in handed_out.items() if each.is_waiting}
+        self._bridge.guarded(lambda: self._withdraw(waiting), None)
+        for each in waiting.values():
+            each.is_waiting = False
+        for trial in tune_controller.get_trials():
+            if trial.trial_id in waiting:
+                tune_controller.stop_trial(trial)
+
+    def _withdraw(self, waiting: Mapping[str, HandedOut]) -> None:
         reason = SPENT_MEANWHILE if self._bridge.unfit is None else str(self._bridge.unfit)
-        for slot in slots:
-            self._bridge.control.lose(slot.key, reason)
+        for trial_id, each in waiting.items():
+            self._bridge.forget(trial_id)
+            self._bridge.control.lose(each.key, reason)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Keep the reason; the searcher hears of the end next.
 
         Where memory did not suffice, half a batch at a time is tried from now on; `bow` has none.
         """
-        slot = self._bridge.slots.get(trial.trial_id)
-        if slot is None:
+        bridge = self._bridge
+        handed = bridge.handed_out.get(trial.trial_id)
+        if handed is None:
             return
-        error, is_overdue = _error_text(trial), slot.is_overdue
-        slot.is_overdue = False
-        if is_overdue or error is not None:
-            slot.reason = TOO_LONG if is_overdue else _reason(error or "")
-        if slot.reason == OUT_OF_MEMORY and slot.holds_gpu:
-            trial.config[PARTS] = HALVES
-        elif slot.reason == OUT_OF_MEMORY:
-            slot.reason = BOW_OUT_OF_MEMORY
-        place = self._bridge.places.broke(trial.trial_id, slot.reason)
+        errors = _error_text(trial)
+        if handed.is_overdue:
+            handed.reason = TOO_LONG
+        elif errors is not None:
+            handed.reason = _reason(errors, holds_gpu=handed.holds_gpu)
+            if handed.reason == OUT_OF_MEMORY:
+                trial.config[PARTS] = HALVES
+        handed.is_overdue = False
+        place = bridge.places.broke(trial.trial_id, handed.reason)
         if place is not None:
-            self._bridge.put_out(place, BROKE_THERE.format(slot.reason))
+            bridge.put_out(place, BROKE_THERE.format(handed.reason))
 
 
 def _error_text(trial: Trial) -> str | None:
@@ -324,11 +327,11 @@ def _error_text(trial: Trial) -> str | None:
     return None if file is None else Path(file).read_text(encoding="utf-8")
 
 
-def _reason(errors: str) -> str:
+def _reason(errors: str, *, holds_gpu: bool) -> str:
     """The cause of the last error where it is known, else that the worker vanished."""
     last = errors.rpartition("Failure # ")[2]
     if LOW_ON_MEMORY in last:
-        return OUT_OF_MEMORY
+        return OUT_OF_MEMORY if holds_gpu else BOW_OUT_OF_MEMORY
     lines = last.splitlines()
     is_raised = len(lines) > 2 and "ray::" in lines[1]
     return lines[-1].strip() if is_raised else VANISHED

@@ -47,8 +47,8 @@ class WaitCallback(Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Look whether anything has a worker."""
-        slots, now = self._bridge.slots.values(), self._clock()
-        if not slots or not all(slot.is_waiting for slot in slots):
+        handed_out, now = self._bridge.handed_out.values(), self._clock()
+        if not handed_out or not all(each.is_waiting for each in handed_out):
             self._since = self._told_at = now
         elif now - self._told_at >= MINUTES * 60:
             self._told_at = now

@@ -201,7 +201,7 @@ def test_trials_that_wait_when_the_budget_is_spent_are_withdrawn_and_asked_by_th
     trials = [FakeTrial(name) for name in "ab"]
     for trial in trials:
         searcher.suggest(trial.trial_id)
-    waiting = bridge.slots["b"].key
+    waiting = bridge.handed_out["b"].key
     listen(bridge).on_trial_start(1, trials, trials[0])
     tune = FakeTune(searcher, trials)
     assert scheduler.choose_trial_to_run(tune) is None
@@ -219,7 +219,7 @@ def test_after_an_error_of_ours_no_trial_that_waits_is_started(make, listen, mon
     trials = [FakeTrial(name) for name in "ab"]
     for trial in trials:
         searcher.suggest(trial.trial_id)
-    callback, waiting = listen(bridge), bridge.slots["b"].key
+    callback, waiting = listen(bridge), bridge.handed_out["b"].key
     monkeypatch.setattr(control, "begins", lambda key: 1 / 0)
     callback.on_trial_start(1, trials, trials[0])
     assert isinstance(bridge.error, ZeroDivisionError)
@@ -234,7 +234,7 @@ def test_after_an_error_of_ours_no_trial_that_waits_is_started(make, listen, mon
 def test_what_one_machine_could_not_do_the_next_run_asks_again(make):
     control, searcher, _, bridge = make(tiny_spec(**SMALL))
     searcher.suggest("a")
-    key = bridge.slots["a"].key
+    key = bridge.handed_out["a"].key
     searcher.on_trial_complete("a", result={BROKEN: "out of memory: no room"})
     record = control.ledger.latest(key)
     assert (record.state, record.failure) == (TrialState.FAILED, "out of memory: no room")
@@ -252,7 +252,7 @@ def test_a_trial_whose_end_could_not_be_kept_has_not_ended(make, monkeypatch):
 
     monkeypatch.setattr(control._studies, "end", end)
     searcher.suggest("a")
-    key = bridge.slots["a"].key
+    key = bridge.handed_out["a"].key
     searcher.on_trial_complete("a", result={OUTCOME: dump(Outcome(value=0.8))})
     assert (bridge.error, [record.key for record in ends]) == (full, [key])
     assert not control.has_ended(key), "its checkpoint stays"
@@ -271,7 +271,11 @@ def test_a_trial_whose_worker_vanished_is_started_before_new_ones(make, listen):
     trials[1].status = "RUNNING"
     assert scheduler.choose_trial_to_run(tune) is None
     trials[1].status = "PENDING"
-    callback.on_trial_start(3, trials, trials[1])
+    callback.on_trial_recover(3, trials, trials[0])
+    assert scheduler.choose_trial_to_run(tune) is trials[1], "it was lost first"
+    callback.on_trial_start(4, trials, trials[1])
+    assert scheduler.choose_trial_to_run(tune) is trials[0]
+    callback.on_trial_start(5, trials, trials[0])
     assert scheduler.choose_trial_to_run(tune) is None
 
 
@@ -303,7 +307,7 @@ def test_a_trial_that_raised_is_held_back_longer_each_time_and_others_take_its_s
         clock.now += 5.0
         assert scheduler.choose_trial_to_run(tune) is trial
         callback.on_trial_start(3, [trial], trial)
-    assert "b" in bridge.slots, "its slot was free meanwhile"
+    assert "b" in bridge.handed_out, "its slot was free meanwhile"
 
 
 def test_trials_of_three_cells_that_broke_for_good_in_a_row_end_the_run_with_the_reason(
@@ -400,7 +404,7 @@ def test_an_error_in_a_trial_is_told_once_with_the_trial_and_its_cause(
     for _ in range(2):
         SweepScheduler(bridge).on_trial_error(None, trial)
         listen(bridge).on_trial_recover(2, [], trial)
-    key = bridge.slots["a"].key
+    key = bridge.handed_out["a"].key
     label = {cell.id: cell.label for cell in make_cells(spec)}[key.study.cell_id]
     assert listener.messages == [
         f"{label}, classifier 0: goes on from its last checkpoint; {reason}"
@@ -418,7 +422,7 @@ def test_bow_asks_for_no_gpu(make):
 def test_a_crash_that_tune_gave_up_on_keeps_its_cause_and_may_be_asked_again(make, failing):
     control, searcher, scheduler, bridge = make(tiny_spec(**SMALL))
     searcher.suggest("a")
-    key = bridge.slots["a"].key
+    key = bridge.handed_out["a"].key
     scheduler.on_trial_error(None, failing("a", RAISED.format(1, "no word")))
     searcher.on_trial_complete("a", error=True)
     record = control.ledger.latest(key)
@@ -430,7 +434,7 @@ def test_a_worker_that_ray_ended_for_memory_makes_the_trial_halve_its_batches(ma
     spec = tiny_spec(**{**SMALL, "regimes": (Regime.SCRATCH,)})
     control, searcher, scheduler, bridge = make(spec)
     searcher.suggest("a")
-    key = bridge.slots["a"].key
+    key = bridge.handed_out["a"].key
     trial = failing("a", DIED.format(1))
     scheduler.on_trial_error(None, trial)
     assert PARTS not in trial.config, "why that one died is not known"
@@ -448,7 +452,7 @@ def test_a_worker_that_ray_ended_for_memory_makes_the_trial_halve_its_batches(ma
 def test_bow_is_not_said_to_have_a_batch(make, failing):
     control, searcher, scheduler, bridge = make(tiny_spec(**{**SMALL, "regimes": (Regime.BOW,)}))
     searcher.suggest("a")
-    key = bridge.slots["a"].key
+    key = bridge.handed_out["a"].key
     trial = failing("a", STARVED.format(1))
     scheduler.on_trial_error(None, trial)
     assert PARTS not in trial.config
@@ -461,7 +465,7 @@ def test_bow_is_not_said_to_have_a_batch(make, failing):
 def test_a_failure_told_as_a_value_is_for_good(make):
     control, searcher, _, bridge = make(tiny_spec(**SMALL))
     searcher.suggest("a")
-    key = bridge.slots["a"].key
+    key = bridge.handed_out["a"].key
     searcher.on_trial_complete("a", result={FAILURE: "diverged: loss nan"})
     record = control.ledger.latest(key)
     assert (record.state, record.retryable) == (TrialState.FAILED, False)
@@ -470,7 +474,7 @@ def test_a_failure_told_as_a_value_is_for_good(make):
 def test_a_trial_that_a_stop_ended_is_left_to_be_asked_again(make):
     control, searcher, _, bridge = make(tiny_spec(**SMALL))
     searcher.suggest("a")
-    key = bridge.slots["a"].key
+    key = bridge.handed_out["a"].key
     searcher.on_trial_complete("a", result={PROGRESS: "{}"})
     assert control.ledger.latest(key).state is TrialState.RUNNING
     control.close()
@@ -487,7 +491,7 @@ def test_a_node_that_is_not_fit_costs_its_trial_nothing_and_ends_the_run_once_ot
         searcher.suggest(trial.trial_id)
     for trial in trials[:2]:
         listen(bridge).on_trial_start(1, trials, trial)
-    keys = {name: slot.key for name, slot in bridge.slots.items()}
+    keys = {name: each.key for name, each in bridge.handed_out.items()}
     misfit = {MISFIT: "worker (10.0.0.2): torch is 2.11.0", NODE: "this"}
     searcher.on_trial_complete("a", result=misfit)
     tune = FakeTune(searcher, trials)
@@ -518,7 +522,7 @@ def test_a_node_that_is_not_fit_is_put_out_where_another_is_at_work(make, listen
         searcher.suggest(name)
         listen(bridge).on_trial_start(1, [], FakeTrial(name))
     keys, misfit = (
-        {name: slot.key for name, slot in bridge.slots.items()},
+        {name: each.key for name, each in bridge.handed_out.items()},
         {MISFIT: "bad (10.0.0.2): torch is 2.11.0", NODE: "this"},
     )
     for name in "ac":
@@ -531,7 +535,7 @@ def test_a_node_that_is_not_fit_is_put_out_where_another_is_at_work(make, listen
     ]
     again = searcher.suggest("e")
     assert again[AVOIDED] == "bad"
-    assert bridge.slots["e"].key.study == keys["a"].study, "what was lost is asked again"
+    assert bridge.handed_out["e"].key.study == keys["a"].study, "what was lost is asked again"
     searcher.on_trial_complete("d", result={MISFIT: "worse: no GPU", NODE: "this"})
     assert (bridge.unfit, bridge.places.avoided) == (None, "bad,worse")
     searcher.on_trial_complete("b", result={MISFIT: "good: no GPU", NODE: "this"})
@@ -628,7 +632,7 @@ def test_a_worker_that_takes_too_long_is_killed_once_and_its_trial_goes_on(make,
     assert killed == ["actor a"]
     for trial in trials:
         scheduler.on_trial_error(None, trial)
-    assert {name: slot.reason for name, slot in bridge.slots.items()} == {
+    assert {name: each.reason for name, each in bridge.handed_out.items()} == {
         "a": "its worker held it for longer than budget.trial_hours",
         "b": "ValueError: no word",
     }
@@ -642,7 +646,7 @@ def test_half_an_hour_in_which_no_machine_takes_a_trial_is_told():
     from sweeps.search.waits import WaitCallback
 
     now, heard = [0.0], []
-    bridge = SimpleNamespace(slots={})
+    bridge = SimpleNamespace(handed_out={})
     waits = WaitCallback(bridge, heard.append, clock=lambda: now[0])
 
     def at(minutes):
@@ -651,10 +655,10 @@ def test_half_an_hour_in_which_no_machine_takes_a_trial_is_told():
         return len(heard)
 
     assert at(40) == 0, "nothing was handed out"
-    bridge.slots |= {name: SimpleNamespace(is_waiting=True) for name in "ab"}
+    bridge.handed_out |= {name: SimpleNamespace(is_waiting=True) for name in "ab"}
     assert [at(m) for m in (69, 70, 99, 100)] == [0, 1, 1, 2]
     assert heard[1].startswith("no machine has taken a trial for 60 minutes: `ray status`")
-    bridge.slots["a"].is_waiting = False
+    bridge.handed_out["a"].is_waiting = False
     assert at(140) == 2, "one has a worker"
-    bridge.slots["a"].is_waiting = True
+    bridge.handed_out["a"].is_waiting = True
     assert [at(m) for m in (169, 170)] == [2, 3]
