@@ -98,7 +98,7 @@ def _outlook_text(outlook: Outlook, regime: str) -> str:
     what = forms if outlook.num_forms else "95 %"
     text = (
         f"{number(outlook.size)} documents: `{regime}` should score {percent(low)} to "
-        f"{percent(high)} on average over label sets ({what})"
+        f"{percent(high)} on average over seeds ({what})"
     )
     gain = outlook.gain
     if gain is not None:

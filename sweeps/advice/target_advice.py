@@ -5,14 +5,14 @@ what every part of `sweep advise` returns.
 """
 
 from dataclasses import dataclass
-from math import inf
+
+import numpy as np
 
 from sweeps.advice.question import Question
-from sweeps.advice.wanted import Wanted, wanted_sizes
-from sweeps.answer.crossings import Crossing
+from sweeps.advice.wanted import Wanted, wanted_sizes, wanted_to_decide
 from sweeps.answer.extrapolation import ALL_REFUTED, extrapolate, range_of, why_not
 from sweeps.answer.scores import Scores
-from sweeps.answer.targets import Passage, reach
+from sweeps.answer.targets import Passage, Reach, reach
 from sweeps.report.phrases import (
     counted,
     forms_used,
@@ -55,7 +55,7 @@ def target_advice(spec: SweepSpec, scores: Scores, question: Question) -> Advice
     name = f"Target {100 * target:g} %"
     found = reach(scores, spec.sizes, target)
     if found.without_text:
-        return said(f"{name}: {reached_without_text(found)}.")
+        return said(f"{name}: {reached_without_text(found)}; {_of_one_run(found)}.")
     way = found.shortest
     if way is None:
         return said()
@@ -66,47 +66,66 @@ def target_advice(spec: SweepSpec, scores: Scores, question: Question) -> Advice
             wanted=Wanted(num_seeds=3),
         )
     if crossing.ends_above:
-        return _reached(name, way)
+        return _reached(name, way, scores, found)
     if crossing.interval is not None and crossing.interval.low >= crossing.largest:
         return _beyond(spec, scores, name, question, way, target)
     return _unresolved(spec, name, question, way)
 
 
-def _reached(name: str, way: Passage) -> Advice:
+def _reached(name: str, way: Passage, scores: Scores, found: Reach) -> Advice:
     crossing, regime = way.crossing, way.regime
     assert crossing.interval is not None, "it ends above"
     assert crossing.documents is not None, "it ends above"
-    smallest = number(crossing.smallest)
+    smallest, safe = number(crossing.smallest), rounded_up(crossing.interval.high)
+    one, wanted = _of_one_run(found), Wanted()
+    if found.one_run is None:
+        collect, wanted = _no_one_run(way, scores)
+        one = f"collect {safe} for that; {collect}"
     if crossing.is_throughout:
-        return said(
-            f"{name}: {smallest} documents, the smallest size, reach it with `{regime}` on average "
-            f"over label sets; {_to_collect(crossing)}."
+        text = (
+            f"{smallest} documents, the smallest size, reach it with `{regime}` on average over "
+            "seeds"
         )
-    if crossing.is_bracketed:
-        return said(
-            f"{name}: `{regime}` reaches it, on average over label sets, from about "
-            f"{rounded(crossing.documents)} documents (95 %: {span(crossing.interval)}); "
-            f"{_to_collect(crossing)}."
+    elif crossing.is_bracketed:
+        text = (
+            f"`{regime}` reaches it, on average over seeds, from about "
+            f"{rounded(crossing.documents)} documents (95 %: {span(crossing.interval)})"
         )
-    return said(
-        f"{name}: `{regime}` surely reaches it, on average over label sets, from "
-        f"{rounded_up(crossing.interval.high)} documents on, perhaps from {smallest}, the smallest "
-        f"size; {_to_collect(crossing)}. More seeds or a smaller size may show that fewer do.",
-        wanted=Wanted(num_seeds=crossing.num_seeds + 2),
-    )
+    else:
+        one += "; more seeds or a smaller size may show that fewer do"
+        wanted = wanted.joined(Wanted(num_seeds=crossing.num_seeds + 2))
+        text = (
+            f"`{regime}` surely reaches it, on average over seeds, from {safe} documents on, "
+            f"perhaps from {smallest}, the smallest size"
+        )
+    return said(f"{name}: {text}; {one}.", wanted=wanted)
 
 
-def _to_collect(crossing: Crossing) -> str:
-    """How many the one run needs that its reader will make; the mean is reached by fewer."""
-    assert crossing.interval is not None, "it ends above"
-    assert crossing.new_seed is not None, "it has an interval"
-    if crossing.new_seed < inf:
-        enough = rounded_up(crossing.new_seed)
-        return f"collect {enough} for one run with labels of its own, and no more"
+def _of_one_run(found: Reach) -> str:
+    """What the one run needs that the reader will make, where the mean needs less."""
+    one = found.one_run
+    if one is None:
+        return "one run may miss it at every size"
+    if one.documents == 0:
+        return f"one run of `{one.regime}` does with 97.5 %"
+    enough = rounded_up(one.documents)
     return (
-        f"collect {rounded_up(crossing.interval.high)} for that; one run with labels of its own "
-        f"may miss it even with {number(crossing.largest)}, the largest size"
+        f"one run of `{one.regime}` does with 97.5 % from {enough} documents on: collect {enough}"
     )
+
+
+def _no_one_run(way: Passage, scores: Scores) -> tuple[str, Wanted]:
+    """Why no size is enough for one run: for few seeds, or because runs differ."""
+    largest, num_seeds = way.crossing.largest, way.crossing.num_seeds
+    top = (way.regime, largest)
+    distance = float(scores.means(top)[0]) - way.target
+    wanted = wanted_to_decide(scores.spread(top), np.ones(1), distance, of_one_run=True)
+    if wanted is None:
+        return f"one run may miss it even with {number(largest)}, so much do runs differ", Wanted()
+    return (
+        f"of one run {counted(num_seeds, 'seed')} can not say it, {wanted.num_seeds} that went as "
+        "these would"
+    ), wanted
 
 
 def _beyond(

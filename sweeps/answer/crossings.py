@@ -58,8 +58,8 @@ class Crossing:
         interval: Of that size: 0 where no size is surely below, infinite where the largest is not
             surely above, so that it may not be passed within the measured sizes at all; None with
             one seed.
-        new_seed: The size from which on a seed to come is surely above too: infinite where it is
-            not at the largest, None with one seed.
+        for_one_run: The size from which on one run more is above with 97.5 %: infinite where it is
+            not at the largest; None where there is no interval.
         begins_below: At the smallest size the whole interval of the balance is below zero.
         above: Sizes at which the mean of the balance is above.
         num_seeds: Fewest seeds of any part of the curve.
@@ -70,7 +70,7 @@ class Crossing:
     documents: float | None
     is_at_most: bool
     interval: Interval | None
-    new_seed: float | None
+    for_one_run: float | None
     begins_below: bool
     above: tuple[int, ...]
     num_seeds: int
@@ -108,14 +108,14 @@ class _Trace:
         sizes: float64 [K], ascending.
         values: float64 [K], the balance.
         halves: float64 [K], half widths of its intervals.
-        new_halves: float64 [K], those around it that hold a seed to come.
+        run_halves: float64 [K], those around it that hold one run more.
         num_seeds: Seeds that have all of it.
     """
 
     sizes: Floats
     values: Floats
     halves: Floats
-    new_halves: Floats
+    run_halves: Floats
     num_seeds: int
 
 
@@ -163,7 +163,7 @@ def find_crossing(scores: Scores, sizes: Sequence[int], balance: Balance) -> Cro
         sizes=np.concatenate([trace.sizes for trace in traces]),
         values=np.concatenate([trace.values for trace in traces]),
         halves=np.concatenate([trace.halves for trace in traces]),
-        new_halves=np.concatenate([trace.new_halves for trace in traces]),
+        run_halves=np.concatenate([trace.run_halves for trace in traces]),
         num_seeds=min(trace.num_seeds for trace in traces),
     )
     ends = [
@@ -183,25 +183,26 @@ def _trace(scores: Scores, balance: Balance, low: int, high: int) -> _Trace:
     weights = np.concatenate(
         [(1 - part) * growing, part * growing, np.ones_like(part) * fixed], axis=1
     )
-    spread = scores.spread(*points)
+    spread, at = scores.spread(*points), part[:, 0]
+    run = spread.run_variances(weights[[0, -1]])  # a run is at one size and no mixture of two
     values = weights @ scores.means(*points) + balance.constant
     return _Trace(
         sizes=np.geomspace(low, high, _STEPS + 1),
         values=np.where(np.abs(values) <= EQUAL, 0.0, values),
         halves=spread.half_widths(weights),
-        new_halves=spread.around_new_seed().half_widths(weights),
+        run_halves=spread.half_widths(weights, run=(1 - at) * run[0] + at * run[1]),
         num_seeds=spread.num_seeds,
     )
 
 
 def _crossing(trace: _Trace, above: tuple[int, ...]) -> Crossing:
     smallest, largest = round(trace.sizes[0]), round(trace.sizes[-1])
-    halves, new_halves = _not_by_chance(trace.halves), _not_by_chance(trace.new_halves)
+    halves, run_halves = _not_by_chance(trace.halves), _not_by_chance(trace.run_halves)
     highest, lowest = trace.values + halves, trace.values - halves
     documents = _stays_above(trace.sizes, trace.values)
-    interval, new_seed = None, None
+    interval, for_one_run = None, None
     if trace.num_seeds > 1 and np.isfinite(halves).all():
-        new_seed = max(_stays_above(trace.sizes, trace.values - new_halves), float(smallest))
+        for_one_run = max(_stays_above(trace.sizes, trace.values - run_halves), float(smallest))
         interval = Interval(
             low=min(_stays_above(trace.sizes, highest), float(largest)),
             high=max(_stays_above(trace.sizes, lowest), float(smallest)),
@@ -210,7 +211,7 @@ def _crossing(trace: _Trace, above: tuple[int, ...]) -> Crossing:
         documents=None if documents == inf else max(documents, float(smallest)),
         is_at_most=documents == 0,
         interval=interval,
-        new_seed=new_seed,
+        for_one_run=for_one_run,
         begins_below=bool(highest[0] < 0),
         above=above,
         num_seeds=trace.num_seeds,

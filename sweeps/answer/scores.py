@@ -150,15 +150,17 @@ class Scores:
             interval = Interval(low=max(value - half, least), high=min(value + half, most))
         return Estimate(value=value, interval=interval, num_seeds=spread.num_seeds)
 
-    def new_seed(self, point: Point) -> Interval | None:
-        """Where the accuracy of a seed to come is, with 95 %: a prediction interval.
+    def one_run(self, point: Point) -> Interval | None:
+        """Where the accuracy of one run more is, with 95 %: a prediction interval.
 
-        It is of as many test documents as these, from the same source; None with one seed.
+        On documents of the same source at large, or on these where intervals know nothing of test
+        documents; None with one seed.
         """
         spread, mean = self.spread(point), float(self.means(point)[0])
         if spread.num_seeds == 1:
             return None
-        half = float(spread.around_new_seed().half_widths(np.ones((1, 1)))[0])
+        whole = np.ones((1, 1))
+        half = float(spread.half_widths(whole, run=spread.run_variances(whole))[0])
         return Interval(low=max(mean - half, 0.0), high=min(mean + half, 1.0))
 
     def draws(self, points: Sequence[Point], num_draws: int) -> Floats:

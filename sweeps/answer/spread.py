@@ -36,23 +36,28 @@ class Spread:
     is_known: bool
     is_bound: bool = False
 
-    def half_widths(self, weights: Floats, level: float = LEVEL) -> Floats:
+    def half_widths(
+        self, weights: Floats, level: float = LEVEL, *, run: Floats | None = None
+    ) -> Floats:
         """Half of the interval of each contrast, see `_quantile`.
 
         Args:
             weights: float64 [K, P].
             level: Of the quantile; two-sided 95 % where nothing else is asked for.
+            run: float64 [K], variance of one run more around the contrast, where the interval is
+                to hold that run; see `run_variances`.
 
         Returns:
             float64 [K]; infinite where nothing is known.
         """
         if not self.is_known:
             return np.full(len(weights), np.inf)
+        run = np.zeros(len(weights)) if run is None else run
         if self.is_bound:
             most = np.sqrt(np.diag(self.documents))
             above, below = (np.maximum(sign * weights, 0.0) @ most for sign in (1, -1))
             documents = above**2 + below**2
-            seeds = _variances(weights, self.seeds)
+            seeds = _variances(weights, self.seeds) + run
             # of few seeds' intervals documents make some narrower
             with_them = _half_widths(seeds, documents, self.num_seeds, level)
             without = _half_widths(seeds, np.zeros_like(seeds), self.num_seeds, level)
@@ -61,20 +66,21 @@ class Spread:
         seeds, documents, least = (_variances(weights, part) for part in parts)
         # seeds that agree by chance say nothing of the documents
         documents = np.maximum(documents, least - seeds)
-        return _half_widths(seeds, documents, self.num_seeds, level)
+        return _half_widths(seeds + run, documents, self.num_seeds, level)
+
+    def run_variances(self, weights: Floats) -> Floats:
+        """float64 [K]: how much one run, which varies as these seeds, scatters around contrasts."""
+        return self.num_seeds * _variances(weights, self.seeds)
 
     def with_seeds(self, num_seeds: int) -> "Spread":
         """What it would be with so many seeds that vary as these; documents stay what they are."""
-        return replace(self._scaled(self.num_seeds / num_seeds), num_seeds=num_seeds)
-
-    def around_new_seed(self) -> "Spread":
-        """Of the distance between these means and a seed to come, which varies as these."""
-        return self._scaled(self.num_seeds + 1)
-
-    def _scaled(self, part: float) -> "Spread":
-        """With so much of what seeds bring, documents at single seeds included."""
-        by_seed = self.least - self.documents
-        return replace(self, seeds=self.seeds * part, least=self.documents + by_seed * part)
+        part = self.num_seeds / num_seeds
+        return replace(
+            self,
+            num_seeds=num_seeds,
+            seeds=self.seeds * part,
+            least=self.documents + (self.least - self.documents) * part,
+        )
 
 
 def _variances(weights: Floats, part: Floats) -> Floats:

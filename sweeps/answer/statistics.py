@@ -26,14 +26,14 @@ class CurvePoint:
     Args:
         accuracy: The mean over seeds.
         by_seed: (seed, accuracy) of every finished seed.
-        new_seed: Where a seed to come is; None with one.
+        one_run: Where one run more is; None with one seed.
     """
 
     regime: str
     size: int | None
     accuracy: Estimate
     by_seed: tuple[tuple[int, float], ...]
-    new_seed: Interval | None
+    one_run: Interval | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,7 +138,7 @@ def curve_points(scores: Scores) -> tuple[CurvePoint, ...]:
             size=point[1],
             accuracy=scores.contrast([point], [1.0]),
             by_seed=scores.by_seed(point),
-            new_seed=scores.new_seed(point),
+            one_run=scores.one_run(point),
         )
         for point in scores.points
     )

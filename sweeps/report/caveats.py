@@ -28,6 +28,7 @@ def caveats_of(evidence: Evidence) -> tuple[str, ...]:
         evidence.rows,
         evidence.search_curves,
         evidence.pool_documents,
+        evidence.pool_labels,
         evidence.classes,
         evidence.spent_hours,
         evidence.share_in_general,
@@ -40,6 +41,7 @@ def caveats(
     rows: Sequence[ResultRow],
     curves: Sequence[SearchCurve] = (),
     pool_documents: int | None = None,
+    pool_labels: int | None = None,
     classes: Classes | None = None,
     spent_hours: float | None = None,
     share_in_general: float | None = None,
@@ -52,6 +54,7 @@ def caveats(
         rows: One row per cell.
         curves: What one more trial of each search would have brought.
         pool_documents: Documents that language models may see; None where unknown.
+        pool_labels: Documents of which labels are drawn; None where unknown.
         classes: Of the test documents, and what cells make of them; None where unknown.
         spent_hours: Wall hours that the last run ended by; None where it ended otherwise.
         share_in_general: Share of the domain's documents, those for testing left out, that the
@@ -61,7 +64,7 @@ def caveats(
     return (
         *blind_spots(spec, rows, classes),
         *_seeds(rows),
-        *_not_drawn(rows, pool_documents),
+        *_not_drawn(spec, rows, pool_documents, pool_labels),
         *_missing(spec, rows, spent_hours),
         *_unpredicted(unpredicted),
         *_edges(spec, rows),
@@ -100,7 +103,12 @@ def _seeds(rows: Sequence[ResultRow]) -> list[str]:
     return [text]
 
 
-def _not_drawn(rows: Sequence[ResultRow], pool_documents: int | None) -> list[str]:
+def _not_drawn(
+    spec: SweepSpec,
+    rows: Sequence[ResultRow],
+    pool_documents: int | None,
+    pool_labels: int | None,
+) -> list[str]:
     """What is the same at every seed, or nearly, so that seeds do not show how it varies."""
     finished = [row for row in rows if row.is_finished]
     if len({row.seed for row in finished}) < 2:
@@ -108,6 +116,12 @@ def _not_drawn(rows: Sequence[ResultRow], pool_documents: int | None) -> list[st
     fixed = []
     if any(Regime(row.regime).starts_from_general for row in finished):
         fixed.append("of the general model, which was made once")
+    labels = spec.labels.train
+    if labels == pool_labels:
+        fixed.append(f"of the {number(labels)} labels, which are the same at every seed")
+    elif pool_labels is not None and labels > pool_labels / 2:
+        shared = f"{100 * labels / pool_labels:.0f} %"
+        fixed.append(f"of the {number(labels)} labels, of which two seeds share {shared}")
     largest = max((row.size for row in finished if row.size is not None), default=0)
     if pool_documents is not None and largest > pool_documents / 2:
         shared = f"{100 * largest / pool_documents:.0f} %"

@@ -22,7 +22,7 @@ from sweeps.record.environment import describe_environment
 from sweeps.search.ledger import Ledger
 from sweeps.spec.meaning import CONTENT
 from sweeps.spec.values import SweepSpec
-from sweeps.spec.volume import recorded_pool
+from sweeps.spec.volume import recorded_labels, recorded_pool
 from sweeps.storage import read_object
 
 
@@ -44,6 +44,7 @@ class Evidence:
         search_curves: What one more trial would have brought, one curve per panel that tells.
         pool_documents: Documents that language models may see, by what was recorded; None where
             unknown.
+        pool_labels: Documents of which labels are drawn; None where unknown.
         summary: What the last run left of its environment, memory and time; empty before its end.
     """
 
@@ -58,6 +59,7 @@ class Evidence:
     unpredicted: tuple[ResultRow, ...]
     search_curves: tuple[SearchCurve, ...]
     pool_documents: int | None
+    pool_labels: int | None
     summary: Mapping[str, Any]
 
     @classmethod
@@ -69,6 +71,7 @@ class Evidence:
         texts = read_texts(paths, spec, ())
         classes = find_classes(paths, rows, () if texts is None else texts.label_names)
         findings = find(spec, scores, None if classes is None else classes.share)
+        recorded = spec.corpus, paths.tokens, _content(paths, spec)
         lead, panels = findings.lead, search_panels(ledger)
         return cls(
             paths=paths,
@@ -83,7 +86,8 @@ class Evidence:
                 r for r in rows if r.is_finished and scores.lacks_hits((r.regime, r.size), r.seed)
             ),
             search_curves=tuple(c for panel in panels if (c := search_curve(panel)) is not None),
-            pool_documents=_pool_documents(paths, spec),
+            pool_documents=recorded_pool(*recorded),
+            pool_labels=recorded_labels(*recorded),
             summary=read_object(paths.summary_json),
         )
 
@@ -121,8 +125,7 @@ class Evidence:
         return lead.regime, max(sizes)
 
 
-def _pool_documents(paths: SweepPaths, spec: SweepSpec) -> int | None:
+def _content(paths: SweepPaths, spec: SweepSpec) -> object:
     from sweeps.search.studies import read_meaning
 
-    content = read_meaning(paths, spec).get(CONTENT[0])
-    return recorded_pool(spec.corpus, paths.tokens, content)
+    return read_meaning(paths, spec).get(CONTENT[0])

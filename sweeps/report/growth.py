@@ -148,7 +148,7 @@ def _beyond(model: Extrapolation) -> tuple[Block, ...]:
         ends = model.accuracy_range(twice)
         text = (
             f"At {number(twice)} documents, twice the largest measured size, `{model.regime}` "
-            f"should score {percent(ends.low)} to {percent(ends.high)} on average over label sets: "
+            f"should score {percent(ends.low)} to {percent(ends.high)} on average over seeds: "
             f"{_rests_on(len(said))}."
         )
     return (

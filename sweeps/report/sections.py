@@ -174,11 +174,9 @@ def _scores(evidence: Evidence) -> Section | None:
         return None
     shown = band(findings)
     note = f"Mean test accuracy in percent{', with the ' + shown if shown else ''}."
-    if any(point.new_seed is not None for point in findings.curves):
-        note += (
-            " A new seed: where one run with other labels and other documents of the same source "
-            "would score, with 95 %."
-        )
+    if any(point.one_run is not None for point in findings.curves):
+        where = "documents of this source at large" if findings.draws_documents else "these tests"
+        note += f" One run more: where another seed would score on {where}, with 95 %."
     blocks: list[Block] = [Text(text=note, is_soft=True), means_table(evidence.spec, findings)]
     blocks += _recalls(evidence)
     losses = series.loss_figure(evidence.spec, evidence.rows)

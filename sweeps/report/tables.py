@@ -63,10 +63,10 @@ def means_table(spec: SweepSpec, findings: Findings) -> Table:
         found = findings.curve_point(*point)
         seeds = NONE if found is None else ", ".join(percent(v) for _, v in found.by_seed)
         mean = _mean(found.accuracy if found else None, len(spec.seeds))
-        new = found.new_seed if found else None
-        ahead = NONE if new is None else f"{percent(new.low)} to {percent(new.high)}"
+        one = found.one_run if found else None
+        ahead = NONE if one is None else f"{100 * one.low:.1f} to {100 * one.high:.1f}"
         lines.append((point_name(point), mean, ahead, seeds))
-    header = ("regime and domain documents", "mean, %", "a new seed", "each seed")
+    header = ("regime and domain documents", "mean, %", "one run more, %", "each seed")
     return Table(header=header, lines=tuple(lines))
 
 

@@ -10,11 +10,12 @@ import json
 import math
 import os
 import platform
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -41,6 +42,8 @@ ROUNDS = 3
 LONG_SECONDS = 10.0  # beside which a stall is little
 RATE = 1e-3  # small enough for any model; how fast one trains does not depend on it
 BASIS = "measured on this machine"
+Training: TypeAlias = Callable[[int], tuple[float, float]]
+"""Of some steps; gives FLOP and seconds."""
 
 
 def calibrated(spec: SweepSpec, volumes: Volumes, paths: SweepPaths) -> Rates | None:
@@ -142,7 +145,7 @@ def _classifier_rate(spec: SweepSpec, encoder: "Encoder", volumes: Volumes) -> f
     return _rate(train, on_gpu=spec.resources.gpus > 0)
 
 
-def _rate(train: Any, *, on_gpu: bool) -> float:
+def _rate(train: Training, *, on_gpu: bool) -> float:
     """FLOP per second of `train(steps)`, with as many steps as fill the time in a few rounds.
 
     A first training loads libraries, which does not count. A GPU's builds kernels too, and each one
@@ -160,7 +163,7 @@ def _rate(train: Any, *, on_gpu: bool) -> float:
         steps = math.ceil(steps * min(10.0, SECONDS / ROUNDS / max(seconds, 1e-3)))
 
 
-def _typical(train: Any, steps: int) -> tuple[float, float]:
+def _typical(train: Training, steps: int) -> tuple[float, float]:
     """The median of a few trainings: a machine may stall for a second. Of a long one, the first."""
     rounds = [train(steps)]
     if rounds[0][1] < LONG_SECONDS:

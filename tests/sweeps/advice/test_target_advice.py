@@ -30,24 +30,57 @@ def test_a_target_is_collected_for_by_the_regime_that_needs_least_text():
     found = {r: crossing_of(SOONER, reaching(r, 0.85)) for r in ("domain", "ulm+domain")}
     assert found["domain"].interval.high < found["ulm+domain"].interval.high
     assert "Target 85 %: `domain` reaches it" in text
-    enough = rounded_up(found["domain"].new_seed)
-    assert f"collect {enough} for one run with labels of its own, and no more." in text
+    enough = rounded_up(found["domain"].for_one_run)
+    said = f"one run of `domain` does with 97.5 % from {enough} documents on: collect {enough}."
+    assert said in text
 
 
-@pytest.mark.parametrize(("scatter", "is_enough"), [(0.004, True), (0.012, False)])
-def test_one_run_needs_more_than_the_mean_does_where_label_sets_differ(scatter, is_enough):
-    table = sweep_of(bow=0.79, ulm=0.80, both=(0.82, 0.84, 0.86, 0.87), scatter=scatter)
+def level(around, *means, regime="ulm+domain"):
+    """A regime's means at the sizes of the grid, its seeds around them, the same at each."""
+    around = np.asarray(around)
+    return {(regime, size): mean + around for size, mean in zip(GRID, means, strict=True)}
+
+
+STEADY, UNSTEADY = 0.0016 * np.array([1, -1] * 4), 0.012 * np.array([1, -1] * 4)
+
+
+def test_one_run_is_advised_by_the_regime_that_needs_least_text_for_it():
+    """Whose mean reaches it first scatters too much."""
+    means = (0.80, 0.865, 0.868, 0.87)
+    table = level(UNSTEADY, *means, regime="domain") | level(STEADY, 0.80, 0.84, 0.865, 0.88)
     crossing = crossing_of(table, reaching("ulm+domain", 0.85))
     _, text = advice_for(table, target=0.85)
-    if is_enough:
-        assert crossing.interval.high < crossing.new_seed < GRID[-1]
-        enough = rounded_up(crossing.new_seed)
-        assert f"collect {enough} for one run with labels of its own, and no more." in text
-    else:
-        assert crossing.new_seed == np.inf
-        for_mean = rounded_up(crossing.interval.high)
-        assert f"collect {for_mean} for that; one run with labels of its own may miss it" in text
-        assert "no more" not in text.splitlines()[0]
+    assert text.startswith("Target 85 %: `domain` reaches it, on average over seeds, from about")
+    assert (
+        f"one run of `ulm+domain` does with 97.5 % from {rounded_up(crossing.for_one_run)}" in text
+    )
+
+
+def test_where_runs_differ_too_much_no_number_is_advised_for_one():
+    table = level(UNSTEADY, 0.80, 0.865, 0.868, 0.87)
+    crossing = crossing_of(table, reaching("ulm+domain", 0.85))
+    assert crossing.for_one_run == np.inf
+    _, text = advice_for(table, target=0.85)
+    enough = f"collect {rounded_up(crossing.interval.high)} for that"
+    assert f"{enough}; one run may miss it even with 32,000, so much do runs differ." in text
+
+
+def test_where_seeds_are_too_few_for_one_run_more_are_asked_for():
+    table = level((0.006, -0.006, 0.0), 0.80, 0.85, 0.86, 0.87)
+    found, text = advice_for(table, spec=example_spec(sizes=GRID, seeds=(0, 1, 2)), target=0.85)
+    assert "of one run 3 seeds can not say it, 5 that went as these would." in text
+    assert found.wanted.num_seeds >= 5
+
+
+def test_a_regime_without_domain_text_may_be_enough_for_the_mean_and_not_for_one_run():
+    ulm = {("ulm", None): 0.856 + UNSTEADY / 3}
+    table = ulm | level(STEADY, 0.80, 0.84, 0.865, 0.88)
+    _, text = advice_for(table, target=0.85)
+    assert "reached without domain text, by `ulm` with 85.6 %" in text
+    assert "; one run of `ulm+domain` does with 97.5 % from" in text
+    table["ulm", None] = 0.88 + STEADY
+    _, text = advice_for(table, target=0.85)
+    assert "; one run of `ulm` does with 97.5 %." in text
 
 
 def test_a_target_that_is_reached_without_domain_text_asks_for_none():
@@ -82,8 +115,8 @@ def test_a_target_that_the_smallest_size_may_have_is_collected_for_up_to_where_i
     assert (crossing.interval.low, crossing.ends_above) == (0, True)
     safe = rounded_up(crossing.interval.high)
     found, text = advice_for(table, target=0.85)
-    assert f"on average over label sets, from {safe} documents on, perhaps from 500" in text
-    assert f"collect {rounded_up(crossing.new_seed)} for one run" in text
+    assert f"on average over seeds, from {safe} documents on, perhaps from 500" in text
+    assert f"collect {rounded_up(crossing.for_one_run)}; more seeds or a smaller size" in text
     assert found.wanted.num_seeds == 10
 
 

@@ -56,6 +56,7 @@ def evidence_of(spec, rows, hits=None, panels=(), classes=None):
         unpredicted=(),
         search_curves=tuple(filter(None, map(search_curve, panels))),
         pool_documents=None,
+        pool_labels=None,
         summary={},
     )
 

@@ -24,7 +24,7 @@ def test_a_target_is_reached_log_linear_between_sizes_with_the_inverted_t_interv
     assert found.is_bracketed
     assert (found.smallest, found.largest, found.num_seeds) == (100, 1600, 4)
     ahead = stats.t(3).ppf(0.975) * around.std(ddof=1) * math.sqrt(1 + 1 / 4)
-    at = mean + 0.1 * math.log(found.new_seed / 100) / math.log(4)
+    at = mean + 0.1 * math.log(found.for_one_run / 100) / math.log(4)
     assert at - ahead == pytest.approx(0.75, abs=1e-4)
 
 
@@ -33,7 +33,7 @@ def test_a_target_above_the_curve_is_not_reached_and_open_to_the_right():
     found = find_crossing(scores, SIZES, reaching(BOTH, 0.9))
     assert found.documents is None
     assert (found.interval.low, found.interval.high) == (1600, math.inf)
-    assert found.new_seed == math.inf
+    assert found.for_one_run == math.inf
     assert not found.is_bracketed
 
 
@@ -42,7 +42,17 @@ def test_a_target_that_the_smallest_size_has_is_open_to_the_left():
     found = find_crossing(scores, SIZES, reaching(BOTH, 0.6))
     assert found.is_at_most
     assert (found.documents, found.interval.low, found.interval.high) == (100, 0, 100)
-    assert found.new_seed == 100
+    assert found.for_one_run == 100
+
+
+def test_one_run_between_two_sizes_scatters_as_one_at_a_size_does():
+    """The sum of two cells that scatter by themselves scatters less than either."""
+    around = np.array([0.01, -0.01] * 4)
+    table = {(BOTH, n): m + around * s for n, m, s in ((100, 0.7, 1), (1600, 0.9, -1))}
+    found = find_crossing(scores_of(table), (100, 1600), reaching(BOTH, 0.8))
+    assert found.interval.high == pytest.approx(400, rel=0.1)
+    at = 0.7 + 0.2 * math.log(found.for_one_run / 100) / math.log(16)
+    assert at > 0.8 + stats.t(7).ppf(0.975) * around.std(ddof=1)
 
 
 def differing(*leads, around=(0.0, 0.002, -0.002)):

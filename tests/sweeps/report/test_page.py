@@ -386,8 +386,9 @@ def test_few_seeds_are_a_caveat_and_six_are_not():
 
 
 def test_what_is_the_same_at_every_seed_is_a_caveat_where_it_is_so():
-    def said(table, pool=None):
-        return [n for n in caveats(SPEC, rows_of(table), (), pool) if n.startswith("No interval")]
+    def said(table, pool=None, labels=None):
+        notes = caveats(SPEC, rows_of(table), (), pool, labels)
+        return [note for note in notes if note.startswith("No interval")]
 
     general, domain = {("ulm", None): (0.8, 0.7)}, {("domain", 1600): (0.8, 0.7)}
     (both,) = said({**general, **domain}, 2000)
@@ -400,6 +401,13 @@ def test_what_is_the_same_at_every_seed_is_a_caveat_where_it_is_so():
     ]
     (documents,) = said(domain, 2000)
     assert documents.startswith("No interval contains the draw of the domain documents at 1,600")
+    drawn = SPEC.labels.train
+    for pool, text in (
+        (drawn, f"of the {drawn} labels, which are the same at every seed"),
+        (drawn * 5 // 4, f"of the {drawn} labels, of which two seeds share 80 %"),
+    ):
+        assert said(domain, labels=pool) == [f"No interval contains the draw {text}."]
+    assert said(domain, labels=2 * drawn) == []
     assert said(domain, 4000) == said(domain) == said({("ulm", None): (0.8,)}) == []
 
 
