@@ -115,17 +115,17 @@ def _of_one_run(found: Reach) -> str:
 
 
 def _no_one_run(way: Passage, scores: Scores) -> tuple[str, Wanted]:
-    """Why no size is enough for one run: for few seeds, or because runs differ."""
-    largest, num_seeds = way.crossing.largest, way.crossing.num_seeds
-    top = (way.regime, largest)
+    """Why no size is enough for one run, and the seeds that would tell where seeds are too few."""
+    top, num_seeds = (way.regime, way.crossing.largest), way.crossing.num_seeds
     distance = float(scores.means(top)[0]) - way.target
     wanted = wanted_to_decide(scores.spread(top), np.ones(1), distance, of_one_run=True)
     if wanted is None:
-        return f"one run may miss it even with {number(largest)}, so much do runs differ", Wanted()
-    return (
-        f"of one run {counted(num_seeds, 'seed')} can not say it, {wanted.num_seeds} that went as "
-        "these would"
-    ), wanted
+        most = number(way.crossing.largest)
+        text = f"one run may miss it even with {most}, and more seeds would not change that"
+        return text, Wanted()
+    seeds = counted(num_seeds, "seed")
+    text = f"of one run {seeds} can not say it, {wanted.num_seeds} that went as these would"
+    return text, wanted
 
 
 def _beyond(
