@@ -2,7 +2,7 @@
 # make test    everything for a developer: environment, all tests that can run here but those of cluster-test
 # make faults  what may happen to a sweep happens to one: a table of what came of it; half an hour
 # make cluster-test   a sweep on several hosts made on this machine; needs root, sshd, rsync, tmux
-# make bench   what is fast and how fast, measured against fastai and plain Ray: under 40 minutes
+# make bench   what is fast and how fast, measured against fastai and plain Ray: 35 to 55 minutes
 # make lint check coverage clean
 
 PYTHON ?= python3

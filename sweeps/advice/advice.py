@@ -26,6 +26,7 @@ from sweeps.answer.paired import MOST_MORE, POWER, more_seeds_to_claim
 from sweeps.answer.scores import Scores
 from sweeps.answer.search_curves import SearchCurve, Verdict
 from sweeps.answer.statistics import Doubling
+from sweeps.report.caveats import not_drawn
 from sweeps.report.evidence import Evidence
 from sweeps.report.headline import WORTHWHILE, over_bow
 from sweeps.report.phrases import (
@@ -62,7 +63,9 @@ def advise(evidence: Evidence, question: Question) -> Advice:
     ):
         lines += part.lines
         wanted = wanted.joined(part.wanted)
-    lines += [*_forms(evidence.model), *_searches(evidence.search_curves), _counting(spec)]
+    lines += [*_forms(evidence.model), *_searches(evidence.search_curves)]
+    lines += not_drawn(spec, evidence.rows, evidence.pool_documents, evidence.pool_labels)
+    lines.append(_counting(spec))
     return Advice(lines=tuple(lines), wanted=wanted.beyond(spec))
 
 

@@ -6,10 +6,8 @@ what every part of `sweep advise` returns.
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from sweeps.advice.question import Question
-from sweeps.advice.wanted import Wanted, wanted_sizes, wanted_to_decide
+from sweeps.advice.wanted import Wanted, wanted_sizes
 from sweeps.answer.extrapolation import ALL_REFUTED, extrapolate, range_of, why_not
 from sweeps.answer.scores import Scores
 from sweeps.answer.targets import Passage, Reach, reach
@@ -55,7 +53,7 @@ def target_advice(spec: SweepSpec, scores: Scores, question: Question) -> Advice
     name = f"Target {100 * target:g} %"
     found = reach(scores, spec.sizes, target)
     if found.without_text:
-        return said(f"{name}: {reached_without_text(found)}; {_of_one_run(found)}.")
+        return said(f"{name}: {reached_without_text(found)}; {_of_one_run(spec, found)}.")
     way = found.shortest
     if way is None:
         return said()
@@ -66,66 +64,52 @@ def target_advice(spec: SweepSpec, scores: Scores, question: Question) -> Advice
             wanted=Wanted(num_seeds=3),
         )
     if crossing.ends_above:
-        return _reached(name, way, scores, found)
+        return _reached(spec, name, way, found)
     if crossing.interval is not None and crossing.interval.low >= crossing.largest:
         return _beyond(spec, scores, name, question, way, target)
     return _unresolved(spec, name, question, way)
 
 
-def _reached(name: str, way: Passage, scores: Scores, found: Reach) -> Advice:
-    crossing, regime = way.crossing, way.regime
+def _reached(spec: SweepSpec, name: str, way: Passage, found: Reach) -> Advice:
+    crossing, regime, wanted = way.crossing, way.regime, Wanted()
     assert crossing.interval is not None, "it ends above"
     assert crossing.documents is not None, "it ends above"
-    smallest, safe = number(crossing.smallest), rounded_up(crossing.interval.high)
-    one, wanted = _of_one_run(found), Wanted()
-    if found.one_run is None:
-        collect, wanted = _no_one_run(way, scores)
-        one = f"collect {safe} for that; {collect}"
+    smallest, safe = number(crossing.smallest), rounded_up(crossing.interval.high, spec.sizes[-1])
     if crossing.is_throughout:
-        text = (
-            f"{smallest} documents, the smallest size, reach it with `{regime}` on average over "
-            "seeds"
-        )
+        text = f"{smallest} documents, the smallest size, reach it with `{regime}`"
     elif crossing.is_bracketed:
         text = (
-            f"`{regime}` reaches it, on average over seeds, from about "
-            f"{rounded(crossing.documents)} documents (95 %: {span(crossing.interval)})"
+            f"`{regime}` reaches it from about {rounded(crossing.documents)} documents (95 %: "
+            f"{span(crossing.interval)}), so surely with {safe}"
         )
     else:
-        one += "; more seeds or a smaller size may show that fewer do"
-        wanted = wanted.joined(Wanted(num_seeds=crossing.num_seeds + 2))
+        wanted = Wanted(num_seeds=crossing.num_seeds + 2)
         text = (
-            f"`{regime}` surely reaches it, on average over seeds, from {safe} documents on, "
-            f"perhaps from {smallest}, the smallest size"
+            f"`{regime}` surely reaches it from {safe} documents on, perhaps from {smallest}, the "
+            "smallest size (more seeds or a smaller one may show it)"
         )
-    return said(f"{name}: {text}; {one}.", wanted=wanted)
+    return said(f"{name}: on average over seeds {text}; {_of_one_run(spec, found)}.", wanted=wanted)
 
 
-def _of_one_run(found: Reach) -> str:
+def _of_one_run(spec: SweepSpec, found: Reach) -> str:
     """What the one run needs that the reader will make, where the mean needs less."""
+    if found.alone_without_text:
+        named = joined(f"`{regime}`" for regime in found.alone_without_text)
+        return f"one run of {named} reaches it too, with a probability of 97.5 %"
     one = found.one_run
     if one is None:
-        return "one run may miss it at every size"
-    if one.documents == 0:
-        return f"one run of `{one.regime}` does with 97.5 %"
-    enough = rounded_up(one.documents)
-    return (
-        f"one run of `{one.regime}` does with 97.5 % from {enough} documents on: collect {enough}"
+        return (
+            "for one run no measured size is surely enough: where that counts, add seeds, larger "
+            "sizes or test documents"
+        )
+    is_measured = one.documents in spec.sizes
+    enough = (
+        number(one.documents) if is_measured else rounded_up(one.documents, most=spec.sizes[-1])
     )
-
-
-def _no_one_run(way: Passage, scores: Scores) -> tuple[str, Wanted]:
-    """Why no size is enough for one run, and the seeds that would tell where seeds are too few."""
-    top, num_seeds = (way.regime, way.crossing.largest), way.crossing.num_seeds
-    distance = float(scores.means(top)[0]) - way.target
-    wanted = wanted_to_decide(scores.spread(top), np.ones(1), distance, of_one_run=True)
-    if wanted is None:
-        most = number(way.crossing.largest)
-        text = f"one run may miss it even with {most}, and more seeds would not change that"
-        return text, Wanted()
-    seeds = counted(num_seeds, "seed")
-    text = f"of one run {seeds} can not say it, {wanted.num_seeds} that went as these would"
-    return text, wanted
+    return (
+        f"one run of `{one.regime}` does from {enough} documents on, with a probability of 97.5 %: "
+        f"collect {enough}"
+    )
 
 
 def _beyond(

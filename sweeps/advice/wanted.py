@@ -61,23 +61,19 @@ class Wanted:
         return " and ".join(parts) or "nothing added"
 
 
-def wanted_to_decide(
-    spread: Spread, weights: Floats, distance: float, *, of_one_run: bool = False
-) -> Wanted | None:
+def wanted_to_decide(spread: Spread, weights: Floats, distance: float) -> Wanted | None:
     """Seeds for an interval that leaves out a line, if they vary as those there are.
 
     Args:
         spread: That of the points, over two seeds or more.
         weights: float64 [P], of the points.
         distance: From the weighted sum of their means to the line.
-        of_one_run: Whether the interval is to hold one run more, and not the mean alone.
 
     Returns:
         None where more than `MOST_SEEDS` would be needed.
     """
     counts = range(spread.num_seeds + 1, MOST_SEEDS + 1)
-    run = spread.run_variances(weights[None, :]) if of_one_run else None
-    found = (n for n in counts if _half_width(spread.with_seeds(n), weights, run) < distance)
+    found = (n for n in counts if _half_width(spread.with_seeds(n), weights) < distance)
     return next((Wanted(num_seeds=count) for count in found), None)
 
 
@@ -86,8 +82,8 @@ def asks_for_documents(spread: Spread, weights: Floats, distance: float) -> bool
     return _half_width(spread.with_seeds(_ENDLESS), weights) >= distance > 0
 
 
-def _half_width(spread: Spread, weights: Floats, run: Floats | None = None) -> float:
-    return float(spread.half_widths(weights[None, :], run=run)[0])
+def _half_width(spread: Spread, weights: Floats) -> float:
+    return float(spread.half_widths(weights[None, :])[0])
 
 
 def wanted_sizes(spec: SweepSpec, most_documents: int | None) -> Wanted:

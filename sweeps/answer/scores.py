@@ -150,7 +150,7 @@ class Scores:
             interval = Interval(low=max(value - half, least), high=min(value + half, most))
         return Estimate(value=value, interval=interval, num_seeds=spread.num_seeds)
 
-    def one_run(self, point: Point) -> Interval | None:
+    def one_run(self, point: Point, level: float = LEVEL) -> Interval | None:
         """Where the accuracy of one run more is, with 95 %: a prediction interval.
 
         On documents of the same source at large, or on these where intervals know nothing of test
@@ -160,7 +160,7 @@ class Scores:
         if spread.num_seeds == 1:
             return None
         whole = np.ones((1, 1))
-        half = float(spread.half_widths(whole, run=spread.run_variances(whole))[0])
+        half = float(spread.half_widths(whole, level, run=spread.run_variances(whole))[0])
         return Interval(low=max(mean - half, 0.0), high=min(mean + half, 1.0))
 
     def draws(self, points: Sequence[Point], num_draws: int) -> Floats:

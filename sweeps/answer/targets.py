@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import inf
 
 from sweeps.answer.crossings import Crossing, find_crossing, reaching
-from sweeps.answer.estimates import Estimate
-from sweeps.answer.scores import Point, Scores
+from sweeps.answer.estimates import Estimate, Interval
+from sweeps.answer.scores import Scores
 from sweeps.answer.statistics import ERROR
 
 
@@ -25,7 +25,7 @@ class Passage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OneRun:
-    """With how many documents one run more passes an accuracy with 97.5 %; 0 is no domain text."""
+    """The size from which on one run more of a regime passes an accuracy with 97.5 %."""
 
     regime: str
     documents: float
@@ -39,13 +39,15 @@ class Reach:
         target: The accuracy.
         without_text: Regimes without a size axis whose whole interval, over two seeds or more, is
             above it, 95 % for all of them together, with what they score.
+        alone_without_text: Those of them of which one run is above it too, with 97.5 % or more.
         shortest: The regime with one that surely passes it first, else in the mean, else is
             highest; None where no size is finished.
-        one_run: The regime of which one run passes it with least text; None where none does.
+        one_run: The regime of which one run passes it with least domain text; None where none does.
     """
 
     target: float
     without_text: tuple[tuple[str, Estimate], ...]
+    alone_without_text: tuple[str, ...]
     shortest: Passage | None
     one_run: OneRun | None
 
@@ -60,18 +62,18 @@ def reach(scores: Scores, sizes: Sequence[int], target: float) -> Reach:
     """
     points = [point for point in scores.points if point[1] is None and scores.count(point) > 1]
     level = 1 - ERROR / 2 / max(1, len(points))  # any of them will do
-    reaching_it = (point for point in points if _is_surely_above(scores, point, target, level))
+    sure = [p for p in points if _is_above(scores.contrast([p], [1.0], level).interval, target)]
     passages = _passages(scores, sizes, target)
     return Reach(
         target=target,
-        without_text=tuple((p[0], scores.contrast([p], [1.0])) for p in reaching_it),
+        without_text=tuple((p[0], scores.contrast([p], [1.0])) for p in sure),
+        alone_without_text=tuple(p[0] for p in sure if _is_above(scores.one_run(p, level), target)),
         shortest=_shortest(scores, passages),
-        one_run=_one_run(scores, points, passages, target),
+        one_run=_one_run(passages),
     )
 
 
-def _is_surely_above(scores: Scores, point: Point, target: float, level: float) -> bool:
-    interval = scores.contrast([point], [1.0], level).interval
+def _is_above(interval: Interval | None, target: float) -> bool:
     return interval is not None and interval.low > target
 
 
@@ -83,19 +85,12 @@ def _passages(scores: Scores, sizes: Sequence[int], target: float) -> list[Passa
     ]
 
 
-def _one_run(
-    scores: Scores, points: Iterable[Point], passages: Iterable[Passage], target: float
-) -> OneRun | None:
-    ways = [
-        OneRun(regime=point[0], documents=0.0)
-        for point in points
-        if (interval := scores.one_run(point)) is not None and interval.low > target
-    ]
-    ways += [
+def _one_run(passages: Iterable[Passage]) -> OneRun | None:
+    ways = (
         OneRun(regime=way.regime, documents=way.crossing.for_one_run)
         for way in passages
         if way.crossing.for_one_run is not None and way.crossing.for_one_run < inf
-    ]
+    )
     return min(ways, key=lambda way: way.documents, default=None)
 
 

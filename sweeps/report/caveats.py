@@ -64,7 +64,7 @@ def caveats(
     return (
         *blind_spots(spec, rows, classes),
         *_seeds(rows),
-        *_not_drawn(spec, rows, pool_documents, pool_labels),
+        *not_drawn(spec, rows, pool_documents, pool_labels),
         *_missing(spec, rows, spent_hours),
         *_unpredicted(unpredicted),
         *_edges(spec, rows),
@@ -103,7 +103,7 @@ def _seeds(rows: Sequence[ResultRow]) -> list[str]:
     return [text]
 
 
-def _not_drawn(
+def not_drawn(
     spec: SweepSpec,
     rows: Sequence[ResultRow],
     pool_documents: int | None,
@@ -120,15 +120,20 @@ def _not_drawn(
     if labels == pool_labels:
         fixed.append(f"of the {number(labels)} labels, which are the same at every seed")
     elif pool_labels is not None and labels > pool_labels / 2:
-        shared = f"{100 * labels / pool_labels:.0f} %"
+        shared = _share(labels, pool_labels)
         fixed.append(f"of the {number(labels)} labels, of which two seeds share {shared}")
     largest = max((row.size for row in finished if row.size is not None), default=0)
     if pool_documents is not None and largest > pool_documents / 2:
-        shared = f"{100 * largest / pool_documents:.0f} %"
+        shared = _share(largest, pool_documents)
         fixed.append(
             f"of the domain documents at {number(largest)}, of which two seeds share {shared}"
         )
     return [f"No interval contains the draw {', nor that '.join(fixed)}."] if fixed else []
+
+
+def _share(part: int, whole: int) -> str:
+    percent_shared = f"{100 * part / whole:.0f} %"
+    return "nearly all" if percent_shared == "100 %" else percent_shared
 
 
 def _general(spec: SweepSpec, rows: Sequence[ResultRow], share: float | None) -> list[str]:

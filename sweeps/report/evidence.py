@@ -17,12 +17,12 @@ from sweeps.answer.scores import Point, Scores
 from sweeps.answer.search_curves import SearchCurve, search_curve
 from sweeps.answer.sources import read_texts
 from sweeps.answer.tried import SearchPanel, search_panels
-from sweeps.paths import SHARED_TEXT, SPENT_HOURS, SweepPaths
+from sweeps.paths import LABEL_POOL, SHARED_TEXT, SPENT_HOURS, SweepPaths
 from sweeps.record.environment import describe_environment
 from sweeps.search.ledger import Ledger
 from sweeps.spec.meaning import CONTENT
 from sweeps.spec.values import SweepSpec
-from sweeps.spec.volume import recorded_labels, recorded_pool
+from sweeps.spec.volume import recorded_pool
 from sweeps.storage import read_object
 
 
@@ -44,7 +44,6 @@ class Evidence:
         search_curves: What one more trial would have brought, one curve per panel that tells.
         pool_documents: Documents that language models may see, by what was recorded; None where
             unknown.
-        pool_labels: Documents of which labels are drawn; None where unknown.
         summary: What the last run left of its environment, memory and time; empty before its end.
     """
 
@@ -59,7 +58,6 @@ class Evidence:
     unpredicted: tuple[ResultRow, ...]
     search_curves: tuple[SearchCurve, ...]
     pool_documents: int | None
-    pool_labels: int | None
     summary: Mapping[str, Any]
 
     @classmethod
@@ -71,7 +69,6 @@ class Evidence:
         texts = read_texts(paths, spec, ())
         classes = find_classes(paths, rows, () if texts is None else texts.label_names)
         findings = find(spec, scores, None if classes is None else classes.share)
-        recorded = spec.corpus, paths.tokens, _content(paths, spec)
         lead, panels = findings.lead, search_panels(ledger)
         return cls(
             paths=paths,
@@ -86,8 +83,7 @@ class Evidence:
                 r for r in rows if r.is_finished and scores.lacks_hits((r.regime, r.size), r.seed)
             ),
             search_curves=tuple(c for panel in panels if (c := search_curve(panel)) is not None),
-            pool_documents=recorded_pool(*recorded),
-            pool_labels=recorded_labels(*recorded),
+            pool_documents=_pool_documents(paths, spec),
             summary=read_object(paths.summary_json),
         )
 
@@ -116,6 +112,12 @@ class Evidence:
         return None if found is None else float(found)
 
     @property
+    def pool_labels(self) -> int | None:
+        """Documents of which labels are drawn, if recorded."""
+        found = self.summary.get(LABEL_POOL)
+        return None if found is None else int(found)
+
+    @property
     def top(self) -> Point | None:
         """The leading regime at its largest finished size; None where none is finished."""
         lead = self.findings.lead
@@ -125,7 +127,8 @@ class Evidence:
         return lead.regime, max(sizes)
 
 
-def _content(paths: SweepPaths, spec: SweepSpec) -> object:
+def _pool_documents(paths: SweepPaths, spec: SweepSpec) -> int | None:
     from sweeps.search.studies import read_meaning
 
-    return read_meaning(paths, spec).get(CONTENT[0])
+    content = read_meaning(paths, spec).get(CONTENT[0])
+    return recorded_pool(spec.corpus, paths.tokens, content)

@@ -143,10 +143,10 @@ def rounded(documents: float) -> str:
     return number(round(documents / step) * step)
 
 
-def rounded_up(documents: float) -> str:
-    """No fewer documents, in two digits: 2,638 is 2,700."""
+def rounded_up(documents: float, most: float = inf) -> str:
+    """No fewer documents, in two digits: 2,638 is 2,700; or the most that there are."""
     step = _step(documents)
-    return number(ceil(documents / step - 1e-9) * step)
+    return number(min(ceil(documents / step - 1e-9) * step, most))
 
 
 def _step(documents: float) -> float:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 SECONDS = 2.0  # for each of the two models
 ROUNDS = 3
-LONG_SECONDS = 10.0  # beside which a stall is little
+LONG_SECONDS = 3.0  # of a training that is not repeated
 RATE = 1e-3  # small enough for any model; how fast one trains does not depend on it
 BASIS = "measured on this machine"
 Training: TypeAlias = Callable[[int], tuple[float, float]]
@@ -148,27 +148,24 @@ def _classifier_rate(spec: SweepSpec, encoder: "Encoder", volumes: Volumes) -> f
 def _rate(train: Training, *, on_gpu: bool) -> float:
     """FLOP per second of `train(steps)`, with as many steps as fill the time in a few rounds.
 
-    A first training loads libraries, which does not count. A GPU's builds kernels too, and each one
-    records graphs, which takes as long as a hundred steps: neither counts.
+    A first training loads libraries, which does not count; where it is long, one more tells enough.
+    A GPU's builds kernels too, and each one records graphs, which takes as long as a hundred steps:
+    neither counts.
     """
-    train(2)
-    started = train(2) if on_gpu else (0.0, 0.0)
-    steps = 20 if on_gpu else 2
+    is_slow = train(2)[1] >= LONG_SECONDS and not on_gpu
+    started = _typical(train, 2) if on_gpu else (0.0, 0.0)
+    steps, wanted = (20, SECONDS) if on_gpu else (2, SECONDS / ROUNDS)
     while True:
-        flop, seconds = (
-            of - less for of, less in zip(_typical(train, steps), started, strict=True)
-        )
-        if seconds >= SECONDS / ROUNDS / 2:
+        found = train(steps) if is_slow else _typical(train, steps)
+        flop, seconds = (of - less for of, less in zip(found, started, strict=True))
+        if seconds >= wanted / 2:
             return float(flop / seconds)
-        steps = math.ceil(steps * min(10.0, SECONDS / ROUNDS / max(seconds, 1e-3)))
+        steps = math.ceil(steps * min(10.0, wanted / max(seconds, 1e-3)))
 
 
 def _typical(train: Training, steps: int) -> tuple[float, float]:
-    """The median of a few trainings: a machine may stall for a second. Of a long one, the first."""
-    rounds = [train(steps)]
-    if rounds[0][1] < LONG_SECONDS:
-        rounds += [train(steps) for _ in range(ROUNDS - 1)]
-    return sorted(rounds, key=lambda found: found[1])[len(rounds) // 2]
+    """The median of a few trainings: a machine may stall for a moment."""
+    return sorted((train(steps) for _ in range(ROUNDS)), key=lambda found: found[1])[ROUNDS // 2]
 
 
 def _random(words: int, documents: int, length: int) -> "Documents":

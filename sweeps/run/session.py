@@ -18,7 +18,7 @@ from sweeps.answer.predictions import fetch_predictions
 from sweeps.answer.results import ResultRow, make_rows
 from sweeps.errors import StorageError
 from sweeps.live.progress import RunListener
-from sweeps.paths import SHARED_TEXT, SPENT_HOURS, TESTS_LEFT_OUT, SweepPaths
+from sweeps.paths import LABEL_POOL, SHARED_TEXT, SPENT_HOURS, TESTS_LEFT_OUT, SweepPaths
 from sweeps.record.datasets import dataset_of
 from sweeps.record.environment import describe_environment
 from sweeps.record.late_recorder import LateRecorder
@@ -42,6 +42,7 @@ from sweeps.spec.load import spec_to_json
 from sweeps.spec.meaning import CONTENT
 from sweeps.spec.values import SweepSpec
 from sweeps.storage import read_object, remove_folder, write_whole
+from ulm.text.listing import NO_LABEL, Part
 from ulm.text.tokens import TokenArray
 
 LOADING_SECONDS = 5.0  # of workers, while what records to MLflow would load as well
@@ -80,7 +81,7 @@ class RunSession:
             **{f"fingerprint {t.name}": t.fingerprint for t in tokens},
             **{f"tokenising {t.name}": cost_of(t) for t in tokens},
         }
-        self._general = _general_facts(tokens)
+        self._facts = _facts(tokens)
         fingerprints = [t.fingerprint for t in tokens] + ([] if general is None else [general])
         studies = OptunaStudies(spec.ledger.url or paths.ledger_url, spec.name)
         self._recorder = LateRecorder(
@@ -131,7 +132,7 @@ class RunSession:
         peak = MemoryPeak(**earlier["peak"]).larger(memory) if "peak" in earlier else memory
         facts: dict[str, Any] = {
             **self._environment,
-            **self._general,
+            **self._facts,
             "wall_seconds": round(wall_seconds + float(earlier.get("wall_seconds", 0.0)), 1),
             "runs": int(earlier.get("runs", 0)) + 1,
             "peak_memory": str(peak),
@@ -219,14 +220,18 @@ class RunSession:
             confirm_record(self._paths, self._record)
 
 
-def _general_facts(tokens: Sequence[TokenArray]) -> dict[str, float]:
-    """What the general corpus shares with the domain; empty where none is trained on."""
-    if len(tokens) < 2:
+def _facts(tokens: Sequence[TokenArray]) -> dict[str, float]:
+    """Of how many documents labels are drawn; what general text shares with the domain."""
+    if not tokens:
         return {}
-    domain, general = tokens
-    found = general_text(general, domain)
-    share = round(found.share_of_domain, 4)
-    return {TESTS_LEFT_OUT: found.num_left_out, SHARED_TEXT: share}
+    domain, *others = tokens
+    has_label = (domain.parts == Part.LABELLED) & (domain.labels != NO_LABEL)
+    facts: dict[str, float] = {LABEL_POOL: int(has_label.sum())}
+    for general in others:
+        found = general_text(general, domain)
+        share = round(found.share_of_domain, 4)
+        facts |= {TESTS_LEFT_OUT: found.num_left_out, SHARED_TEXT: share}
+    return facts
 
 
 def cost_of(tokens: TokenArray) -> str:

@@ -136,26 +136,13 @@ def recorded_pool(source: CorpusSource, cache: Path, content: object) -> int | N
     Returns:
         The pool of its token array, else the published one; None where neither is known.
     """
-    array = _recorded(source, cache, content)
+    from ulm.text.token_folder import folder_name
+
+    folder = cache / folder_name(source.name, str(content))
+    array = _array_in(folder)
     if array is None:
         return published_volume(source).pool_documents
     return array.num_documents - _num_test(array)
-
-
-def recorded_labels(source: CorpusSource, cache: Path, content: object) -> int | None:
-    """Documents of which a recorded sweep draws its labels; None without its token array."""
-    from ulm.text.corpora import NO_LABEL, Part
-
-    array = _recorded(source, cache, content)
-    if array is None:
-        return None
-    return int(((array.parts == Part.LABELLED) & (array.labels != NO_LABEL)).sum())
-
-
-def _recorded(source: CorpusSource, cache: Path, content: object) -> "TokenArray | None":
-    from ulm.text.token_folder import folder_name
-
-    return _array_in(cache / folder_name(source.name, str(content)))
 
 
 def size_mistake(spec: SweepSpec, volumes: Volumes) -> str | None:

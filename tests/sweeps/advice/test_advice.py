@@ -130,7 +130,7 @@ def test_open_ends_are_said_in_words(low, high, text):
 
 def test_a_target_within_the_measured_sizes_is_answered_with_its_interval():
     found, text = advice_for(TABLE, target=0.85)
-    assert "Target 85 %: `ulm+domain` reaches it, on average over seeds, from about 40" in text
+    assert "Target 85 %: on average over seeds `ulm+domain` reaches it from about 40" in text
     assert "collect " in text
     assert found.wanted.sizes == ()
 

@@ -56,7 +56,6 @@ def evidence_of(spec, rows, hits=None, panels=(), classes=None):
         unpredicted=(),
         search_curves=tuple(filter(None, map(search_curve, panels))),
         pool_documents=None,
-        pool_labels=None,
         summary={},
     )
 

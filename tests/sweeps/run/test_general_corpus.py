@@ -98,9 +98,12 @@ def test_what_general_text_shares_with_the_domain_is_in_the_report(tmp_path, cor
     session.close()
     facts = json.loads(paths.summary_json.read_text())
     tests = int((tokens[0].parts[:50] == Part.TEST).sum())
+    labelled = (tokens[0].parts == Part.LABELLED) & (tokens[0].labels >= 0)
+    assert facts["documents_to_draw_labels_from"] == labelled.sum() > 0
     assert facts["test_documents_left_out_of_general_text"] == tests > 0
     assert facts["share_of_domain_in_general_text"] == pytest.approx((50 - tests) / 80)
     evidence = Evidence.gather(paths, session.control.ledger)
+    assert evidence.pool_labels == labelled.sum()
     notes = caveats(spec, evidence.rows, share_in_general=evidence.share_in_general)
     share = f"{100 * (50 - tests) / 80:.1f} %"
     assert any(f"pretrained on {share} of the domain's own documents" in note for note in notes)
