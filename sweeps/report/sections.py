@@ -175,7 +175,9 @@ def _scores(evidence: Evidence) -> Section | None:
     shown = band(findings)
     note = f"Mean test accuracy in percent{', with the ' + shown if shown else ''}."
     if any(point.one_run is not None for point in findings.curves):
-        where = "documents of this source at large" if findings.draws_documents else "these tests"
+        where = "documents of this source at large"
+        if not findings.draws_documents:
+            where = "these test documents"
         note += f" One run more: where another seed would score on {where}, with 95 %."
     blocks: list[Block] = [Text(text=note, is_soft=True), means_table(evidence.spec, findings)]
     blocks += _recalls(evidence)
