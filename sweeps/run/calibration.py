@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 SECONDS = 2.0  # for each of the two models
 ROUNDS = 3
 LONG_SECONDS = 3.0  # of a training that is not repeated
+LENGTHS = 0.4, 1.6  # of documents, as shares of their mean
 RATE = 1e-3  # small enough for any model; how fast one trains does not depend on it
 BASIS = "measured on this machine"
 Training: TypeAlias = Callable[[int], tuple[float, float]]
@@ -169,12 +170,19 @@ def _typical(train: Training, steps: int) -> tuple[float, float]:
 
 
 def _random(words: int, documents: int, length: int) -> "Documents":
+    """Random words; one document of a length, or several that differ as real ones do.
+
+    Classifiers pay for that: windows are of the longest document of a batch (plan_truth.py).
+    """
     from ulm.text.tokens import Documents
     from ulm.text.vocabulary import SPECIAL_WORDS
 
-    draws = np.random.default_rng(0).integers(len(SPECIAL_WORDS), words, documents * length)
-    offsets = np.arange(documents + 1, dtype=np.int64) * length
-    return Documents(ids=draws.astype(np.int32), offsets=offsets)
+    draws = np.random.default_rng(0)
+    parts = draws.uniform(*LENGTHS, documents) if documents > 1 else np.ones(1)
+    lengths = np.maximum(1, np.round(length * parts)).astype(np.int64)
+    offsets = np.concatenate([[0], lengths.cumsum()])
+    ids = draws.integers(len(SPECIAL_WORDS), words, offsets[-1])
+    return Documents(ids=ids.astype(np.int32), offsets=offsets)
 
 
 def _words(spec: SweepSpec, volumes: Volumes) -> int:
