@@ -134,7 +134,7 @@ def _classifier_rate(spec: SweepSpec, encoder: "Encoder", volumes: Volumes) -> f
         documents = shape.batch * max(1, steps // epochs)
         done = train_classifier(
             encoder,
-            _random(len(encoder.vocabulary), documents, length),
+            _random(len(encoder.vocabulary), documents, length, shape.maximum_tokens),
             np.arange(documents) % 2,
             replace(settings, epochs=epochs),
             num_classes=2,
@@ -169,7 +169,7 @@ def _typical(train: Training, steps: int) -> tuple[float, float]:
     return sorted((train(steps) for _ in range(ROUNDS)), key=lambda found: found[1])[ROUNDS // 2]
 
 
-def _random(words: int, documents: int, length: int) -> "Documents":
+def _random(words: int, documents: int, length: int, longest: float = math.inf) -> "Documents":
     """Random words; one document of a length, or several that differ as real ones do.
 
     Classifiers pay for that: windows are of the longest document of a batch (plan_truth.py).
@@ -179,7 +179,7 @@ def _random(words: int, documents: int, length: int) -> "Documents":
 
     draws = np.random.default_rng(0)
     parts = draws.uniform(*LENGTHS, documents) if documents > 1 else np.ones(1)
-    lengths = np.maximum(1, np.round(length * parts)).astype(np.int64)
+    lengths = np.clip(np.round(length * parts), 1, longest).astype(np.int64)
     offsets = np.concatenate([[0], lengths.cumsum()])
     ids = draws.integers(len(SPECIAL_WORDS), words, offsets[-1])
     return Documents(ids=ids.astype(np.int32), offsets=offsets)

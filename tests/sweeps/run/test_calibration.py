@@ -109,3 +109,10 @@ def test_a_training_that_is_long_is_not_repeated():
 
     assert calibration._rate(train, on_gpu=False) == pytest.approx(5e7)
     assert calls == [2, 2]
+
+
+def test_documents_that_are_measured_differ_in_length_and_are_cut_as_those_of_a_sweep_are():
+    free, cut = (calibration._random(50, 200, 100, longest).lengths for longest in (1000, 110))
+    assert (min(free), max(free)) == pytest.approx((40, 160), abs=3)
+    assert (min(cut), max(cut)) == (min(free), 110)
+    assert list(calibration._random(50, 1, 100).lengths) == [100]
