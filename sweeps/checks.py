@@ -7,6 +7,7 @@ storage; the corpus is opened for real, because a missing column is best found n
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import astuple
 from statistics import median
 from typing import Literal
 
@@ -175,18 +176,13 @@ def _check_general(
 
 
 def _check_encoder(spec: SweepSpec) -> Finding:
+    from sweeps.run.settings import check_architecture
     from ulm.model.encoder import Encoder
 
     assert spec.general.path is not None, "kind encoder has a path"
     found = Encoder.load(spec.general.path).architecture
-    sizes = (found.embedding, found.hidden, found.layers)
-    asked = (spec.model.embedding, spec.model.hidden, spec.model.layers)
-    if sizes != asked:
-        raise SweepError(
-            f"model must have the sizes of the encoder, embedding, hidden and layers {sizes}, "
-            f"found {asked}; change model or general.path"
-        )
-    return Finding(what="general", result="ok", detail=f"an encoder of {sizes}")
+    check_architecture(spec, found)
+    return Finding(what="general", result="ok", detail=f"an encoder of {astuple(found)}")
 
 
 def _check_search(spec: SweepSpec) -> Finding:

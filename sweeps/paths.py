@@ -23,7 +23,6 @@ SPENT_HOURS = "spent_budget_hours"  # in the summary of a run that ended by them
 TESTS_LEFT_OUT = "test_documents_left_out_of_general_text"  # in one that has general text
 SHARED_TEXT = "share_of_domain_in_general_text"  # test documents aside
 LABEL_POOL = "documents_to_draw_labels_from"
-LABEL_POOL = "documents_to_draw_labels_from"
 
 
 def is_uri(place: str) -> bool:

@@ -21,7 +21,7 @@ from sweeps.advice.wanted import (
     wanted_to_decide,
 )
 from sweeps.answer.extrapolation import REACH, Extrapolation
-from sweeps.answer.findings import Findings, Growth
+from sweeps.answer.findings import Findings, Lead
 from sweeps.answer.paired import MOST_MORE, POWER, more_seeds_to_claim
 from sweeps.answer.scores import Scores
 from sweeps.answer.search_curves import SearchCurve, Verdict
@@ -59,7 +59,7 @@ def advise(evidence: Evidence, question: Question) -> Advice:
         _stop(spec, scores, lead, question),
         _pool(spec, question),
         _reference(findings, lead),
-        _sureness(spec, scores, findings, lead),
+        _sureness(findings),
     ):
         lines += part.lines
         wanted = wanted.joined(part.wanted)
@@ -73,7 +73,7 @@ def _counting(spec: SweepSpec) -> str:
     return f"Documents are counted in all, your {number(spec.labels.train)} labelled ones included."
 
 
-def _next_text(evidence: Evidence, lead: Growth, question: Question) -> Advice:
+def _next_text(evidence: Evidence, lead: Lead, question: Question) -> Advice:
     spec, scores = evidence.spec, evidence.scores
     known = [size for size in spec.sizes if scores.has((lead.regime, size))]
     size = question.budget_documents or 2 * known[-1]
@@ -134,7 +134,7 @@ def _money_text(outlook: Outlook, question: Question) -> str | None:
     return f"{text}: {cheapest:,.2f} to {most} a point of accuracy."
 
 
-def _stop(spec: SweepSpec, scores: Scores, lead: Growth, question: Question) -> Advice:
+def _stop(spec: SweepSpec, scores: Scores, lead: Lead, question: Question) -> Advice:
     stretch = lead.enough_from(WORTHWHILE)
     if stretch is not None:
         return said(
@@ -187,7 +187,7 @@ def _doubling_text(found: Doubling) -> str:
     )
 
 
-def _flat(lead: Growth) -> Doubling | None:
+def _flat(lead: Lead) -> Doubling | None:
     """All sizes, where a doubling over them surely brings little and no rise is sure."""
     risen = any(doubling.is_rising for doubling in lead.from_the_start)
     whole = lead.from_the_start[-1:]
@@ -206,13 +206,13 @@ def _pool(spec: SweepSpec, question: Question) -> Advice:
     )
 
 
-def _reference(findings: Findings, lead: Growth) -> Advice:
+def _reference(findings: Findings, lead: Lead) -> Advice:
     """Where TF-IDF is passed, in the words of the headline."""
     text = "; ".join(over_bow(findings, lead))
     return said(f"{text[:1].upper()}{text[1:]}.") if text else said()
 
 
-def _sureness(spec: SweepSpec, scores: Scores, findings: Findings, lead: Growth) -> Advice:
+def _sureness(findings: Findings) -> Advice:
     """Seeds that a claim about the leader still needs."""
     if findings.num_seeds < 3:
         return said(

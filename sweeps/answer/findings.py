@@ -65,7 +65,7 @@ class Leader:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Growth:
+class Lead:
     """What more text does for the regime that the answer is about.
 
     Args:
@@ -146,7 +146,7 @@ class Findings:
     pretraining: tuple[Difference, ...]
     domain_text: tuple[Difference, ...]
     gain: Gain
-    lead: Growth | None
+    lead: Lead | None
     overtaking: Crossing | None
     agreement: Agreement | None
     num_seeds: int
@@ -162,7 +162,7 @@ def _present(differences: Sequence[Difference | None]) -> tuple[Difference, ...]
     return tuple(found for found in differences if found is not None)
 
 
-def leading_regime(spec: SweepSpec, scores: Scores) -> str | None:
+def leading_regime(scores: Scores) -> str | None:
     """The regime that the answer is about: `ulm+domain`, else the best at the largest size."""
     sized = [point for point in scores.points if point[1] is not None]
     if any(regime == Regime.ULM_DOMAIN for regime, _ in sized):
@@ -185,14 +185,14 @@ def _passage(
     return None
 
 
-def _growth(spec: SweepSpec, scores: Scores, chance: float | None) -> Growth | None:
-    regime = leading_regime(spec, scores)
+def _lead(spec: SweepSpec, scores: Scores, chance: float | None) -> Lead | None:
+    regime = leading_regime(scores)
     if regime is None:
         return None
     known = [size for size in spec.sizes if scores.has((regime, size))]
     means = [float(scores.means((regime, size))[0]) for size in known]
     passage = _passage(scores, regime, spec.sizes, means, chance or 0.0)
-    return Growth(
+    return Lead(
         regime=regime,
         passage=passage,
         chance=chance,
@@ -292,7 +292,7 @@ def find(spec: SweepSpec, scores: Scores, chance: float | None = None) -> Findin
         ),
         domain_text=_present([difference(scores, both(n), ulm) for n in sizes]),
         gain=share_of_gain(scores, sizes),
-        lead=_growth(spec, scores, chance),
+        lead=_lead(spec, scores, chance),
         overtaking=find_crossing(
             scores, sizes, overtaking(Regime.DOMAIN.value, Regime.ULM_DOMAIN.value)
         ),

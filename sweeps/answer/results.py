@@ -18,7 +18,6 @@ from sweeps.search.records import StudyKey, TrialRecord, TrialState
 from sweeps.spec.cells import Cell, Stage
 
 FINISHED = "finished"
-RUNNING = "running"
 UNSTARTED = "unstarted"
 INCOMPLETE = "incomplete"
 EXTENDED = "extended"

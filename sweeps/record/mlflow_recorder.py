@@ -19,7 +19,7 @@ from sweeps.record.book import RunBook
 from sweeps.record.datasets import Dataset
 from sweeps.record.environment import user_name
 from sweeps.record.mlflow_client import dataset_input, open_client
-from sweeps.record.mlflow_models import log_model
+from sweeps.record.mlflow_models import DIGEST_TAG, log_model
 from sweeps.record.models import FittedModel
 from sweeps.record.notes import NOTE, experiment_note
 from sweeps.record.queued_recorder import QueuedRecorder, RunStore
@@ -32,7 +32,6 @@ from sweeps.spec.values import SweepSpec
 SWEEP_TAG = "ulm.sweep"
 KEY_TAG = "ulm.key"
 PARENT_TAG = "mlflow.parentRunId"
-DIGEST_TAG = "ulm.digest"
 _MAX_METRICS, _MAX_PARAMS, _PAGE = 800, 90, 1000  # MLflow takes 1,000, 100 and 1,000 in all
 
 

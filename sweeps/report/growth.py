@@ -1,4 +1,4 @@
-"""Growth: what more domain text brings, where curves meet, and what lies beyond (pure).
+"""Lead: what more domain text brings, where curves meet, and what lies beyond (pure).
 
 Evidence comes in; two sections go out.
 """
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from sweeps.answer.crossings import Crossing
 from sweeps.answer.extrapolation import ALL_REFUTED, Extrapolation, FittedForm, why_not
-from sweeps.answer.findings import Findings, Growth
+from sweeps.answer.findings import Findings, Lead
 from sweeps.answer.gain import is_asked
 from sweeps.report.blocks import Block, Bullets, Section, Table, Text
 from sweeps.report.evidence import Evidence
@@ -54,7 +54,7 @@ def _gain(findings: Findings) -> list[Block]:
     return [Text(text=text), _gain_table(findings), *_needed(findings)]
 
 
-def _doublings(lead: Growth) -> list[Block]:
+def _doublings(lead: Lead) -> list[Block]:
     if not lead.by_step:
         return []
     lines = tuple((number(d.start), number(d.end), with_interval(d.accuracy)) for d in lead.by_step)

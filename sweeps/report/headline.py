@@ -11,7 +11,7 @@ from math import inf
 
 from sweeps.answer.crossings import Crossing
 from sweeps.answer.estimates import Interval
-from sweeps.answer.findings import Findings, Growth
+from sweeps.answer.findings import Findings, Lead
 from sweeps.answer.statistics import Difference
 from sweeps.report.phrases import number, plus, reached_without_text, rounded, span
 from sweeps.spec.values import SweepSpec
@@ -40,7 +40,7 @@ def headline(spec: SweepSpec, findings: Findings) -> str | None:
     return f"With {number(spec.labels.train)} labels, {'; '.join(clauses)}."
 
 
-def _chance(lead: Growth) -> str:
+def _chance(lead: Lead) -> str:
     assert lead.chance is not None, "it is known to be no more"
     line = f"{100 * lead.chance:.1f} %, what always saying one class scores"
     return f"`{lead.regime}` is at no size above {line}"
@@ -50,7 +50,7 @@ def _sure(interval: Interval | None) -> str:
     return "" if interval is None else f" (95 %: {span(interval)})"
 
 
-def _passing(lead: Growth) -> list[str]:
+def _passing(lead: Lead) -> list[str]:
     """How the accuracy is reached that the lead passes: as `sweep advise` answers that target."""
     if lead.reach is None:
         return []
@@ -83,7 +83,7 @@ def _share(findings: Findings) -> list[str]:
     ]
 
 
-def _enough(lead: Growth) -> list[str]:
+def _enough(lead: Lead) -> list[str]:
     stretch = lead.enough_from(WORTHWHILE)
     if stretch is None:
         return []
@@ -93,7 +93,7 @@ def _enough(lead: Growth) -> list[str]:
     ]
 
 
-def over_bow(findings: Findings, lead: Growth) -> list[str]:
+def over_bow(findings: Findings, lead: Lead) -> list[str]:
     """How the bag of words is passed, and which regimes pass it with less text than the lead.
 
     Returns:
@@ -124,7 +124,7 @@ def over_bow(findings: Findings, lead: Growth) -> list[str]:
     return [*clauses, own, *(_over_ulm(findings, lead) if over_ulm else [])]
 
 
-def _may_be_above(findings: Findings, lead: Growth, documents: float) -> bool:
+def _may_be_above(findings: Findings, lead: Lead, documents: float) -> bool:
     """Whether another regime's mean is above TF-IDF with fewer documents: TF-IDF is not advised."""
     others = (found for found in findings.against_bow if found.first[0] != lead.regime)
     return any(
@@ -146,7 +146,7 @@ def _of(found: Sequence[Difference], regime: str) -> list[Difference]:
     return sorted(own, key=lambda difference: difference.first[1] or 0)
 
 
-def _above_before(findings: Findings, lead: Growth, documents: float) -> list[Difference]:
+def _above_before(findings: Findings, lead: Lead, documents: float) -> list[Difference]:
     """Points of other regimes above TF-IDF, each by itself, that pass it below a size; ascending.
 
     Enough not to advise TF-IDF there; named is what is above among all that were compared.
@@ -180,7 +180,7 @@ def _and_from_where(found: Difference, crossing: Crossing) -> str:
     return f"{text}; from how many on it pays {told} not tell"
 
 
-def _over_ulm(findings: Findings, lead: Growth) -> list[str]:
+def _over_ulm(findings: Findings, lead: Lead) -> list[str]:
     """What the largest size adds to no domain text at all."""
     sized = _of(findings.domain_text, lead.regime)
     return [_compared(sized[-1], "`ulm`")] if sized else []

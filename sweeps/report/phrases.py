@@ -27,9 +27,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def digits(value: float, count: int = 2) -> str:
-    """A value with some significant digits and no exponent, e.g. `0.0043`, `130`."""
-    return f"{float(f'{value:.{count}g}'):,.12g}"
+def digits(value: float) -> str:
+    """A value with two significant digits and no exponent, e.g. `0.0043`, `130`."""
+    return f"{float(f'{value:.2g}'):,.12g}"
 
 
 def plain(name: str) -> str:

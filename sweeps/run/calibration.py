@@ -72,16 +72,15 @@ def measure(spec: SweepSpec, volumes: Volumes) -> Rates:
     """Train both models for a moment."""
     import torch
 
-    from ulm.model.architecture import Architecture
+    from sweeps.run.settings import architecture
     from ulm.model.encoder import random_encoder
     from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary
 
     torch.set_num_threads(spec.resources.cpus)
     size = max(len(SPECIAL_WORDS) + 1, _words(spec, volumes))
     numbers = range(size - len(SPECIAL_WORDS))
-    model = spec.model
     encoder = random_encoder(
-        Architecture(embedding=model.embedding, hidden=model.hidden, layers=model.layers),
+        architecture(spec),
         Vocabulary(words=(*SPECIAL_WORDS, *(f"w{number}" for number in numbers))),
         seed=0,
     )
@@ -93,7 +92,7 @@ def measure(spec: SweepSpec, volumes: Volumes) -> Rates:
 
 
 def _language_model_rate(spec: SweepSpec, encoder: "Encoder") -> float:
-    from sweeps.run.settings import language_model_settings
+    from sweeps.run.settings import device, language_model_settings
     from ulm.training.language_model import train_language_model
 
     shape, size = spec.language_model, len(encoder.vocabulary)
@@ -113,7 +112,7 @@ def _language_model_rate(spec: SweepSpec, encoder: "Encoder") -> float:
             _random(size, 1, validation),
             settings,
             seed=0,
-            device=_device(spec),
+            device=device(spec),
         )
         flop = per_token * (done.summary.tokens + validation * FORWARD_SHARE)
         return flop, done.summary.seconds
@@ -122,7 +121,7 @@ def _language_model_rate(spec: SweepSpec, encoder: "Encoder") -> float:
 
 
 def _classifier_rate(spec: SweepSpec, encoder: "Encoder", volumes: Volumes) -> float:
-    from sweeps.run.settings import classifier_settings
+    from sweeps.run.settings import classifier_settings, device
     from ulm.training.classifier import train_classifier
 
     shape = spec.classifier
@@ -139,7 +138,7 @@ def _classifier_rate(spec: SweepSpec, encoder: "Encoder", volumes: Volumes) -> f
             replace(settings, epochs=epochs),
             num_classes=2,
             seed=0,
-            device=_device(spec),
+            device=device(spec),
         )
         return 6.0 * lstm_weights(spec) * done.summary.tokens, done.summary.seconds
 
@@ -190,10 +189,6 @@ def _words(spec: SweepSpec, volumes: Volumes) -> int:
     size = spec.sizes[len(spec.sizes) // 2]
     tokens = int(size * volumes.domain.tokens_per_document)
     return vocabulary_size(spec, volumes.domain, tokens)
-
-
-def _device(spec: SweepSpec) -> str:
-    return "cuda" if spec.resources.gpus > 0 else "cpu"
 
 
 def _shape(spec: SweepSpec, volumes: Volumes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from sweeps.run.context import Materials, TrialContext
 from sweeps.run.draws import Indices
 from sweeps.run.encoders import Encoders
+from sweeps.run.settings import architecture, device
 from sweeps.search.records import Progress, TrialRequest
 from ulm.model.architecture import Architecture
 from ulm.model.encoder import Encoder, adapt_encoder, random_encoder
@@ -49,13 +50,12 @@ class Job:
     @property
     def device(self) -> str:
         """The torch device the spec's resources stand for."""
-        return "cuda" if self.context.spec.resources.gpus > 0 else "cpu"
+        return device(self.context.spec)
 
     @property
     def architecture(self) -> Architecture:
         """Sizes of the sweep's encoders."""
-        model = self.context.spec.model
-        return Architecture(embedding=model.embedding, hidden=model.hidden, layers=model.layers)
+        return architecture(self.context.spec)
 
     def starting_encoder(self, documents: Indices) -> Encoder:
         """The general encoder, or random weights, with rows for the words of documents.

@@ -114,7 +114,6 @@ def probe_nodes(
     fully: bool,
     tried: StorageTry | None = None,
     tokens: Sequence[str] = (),
-    timeout_seconds: float = ANSWER_SECONDS,
 ) -> tuple[NodeProbe, ...]:
     """Ask every node that is alive.
 
@@ -123,7 +122,6 @@ def probe_nodes(
         fully: Everything the doctor shows, or what a run asks before it begins.
         tried: Files on the storage to read and write; None to leave it alone.
         tokens: Names of token arrays that a node's cache may hold.
-        timeout_seconds: A node that has not answered by then is reported as silent.
 
     Returns:
         One probe per node, those left out that went away meanwhile.
@@ -133,7 +131,7 @@ def probe_nodes(
         nodes = alive_nodes(ray)
         act = probe.probe_fully if fully else probe.probe_quickly
         asked = {_on(ray, node, act).remote(_request(node, tried, tokens)): node for node in nodes}
-        answers = ask(ray, asked, timeout_seconds)
+        answers = ask(ray, asked, ANSWER_SECONDS)
         left = {node["NodeID"] for node in alive_nodes(ray)}
         return tuple(
             _probe_of(ray, node, answers[node["NodeID"]], tried, with_clock=fully)

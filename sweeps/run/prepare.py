@@ -7,9 +7,8 @@ pretrained general model goes into the encoder store, under the key of its conte
 """
 
 import hashlib
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sweeps.errors import SweepError
 from sweeps.live.progress import RunListener
@@ -23,9 +22,6 @@ from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import size_mistake, stored_volumes
 from ulm.text.corpora import CorpusSource
 from ulm.text.tokens import TokenArray, prepare_tokens
-
-if TYPE_CHECKING:
-    from ulm.model.architecture import Architecture
 
 
 def prepare_context(
@@ -83,6 +79,7 @@ def pretrained_general(spec: SweepSpec, paths: SweepPaths, listener: RunListener
     if not (spec.general.is_pretrained and needed):
         return None
     from sweeps.run.encoders import EncoderStore, key_for  # torch: seconds to load
+    from sweeps.run.settings import check_architecture
     from ulm.model.encoder import Encoder
     from ulm.model.fastai_format import load_wikitext103
 
@@ -94,18 +91,8 @@ def pretrained_general(spec: SweepSpec, paths: SweepPaths, listener: RunListener
         listener.preparing("the general model", 0, 1)
         store.save(key, load_wikitext103() if folder is None else Encoder.load(folder), {})
         listener.preparing("the general model", 1, 1)
-    _check_sizes(spec, store.architecture(key))
+    check_architecture(spec, store.architecture(key))
     return key
-
-
-def _check_sizes(spec: SweepSpec, architecture: "Architecture") -> None:
-    found, asked = asdict(architecture), asdict(spec.model)
-    differing = {name: size for name, size in found.items() if asked[name] != size}
-    if differing:
-        raise SweepError(
-            f"model must have the sizes of the general encoder, {differing} differ from the spec: "
-            "change model, or general.path"
-        )
 
 
 def _tokens(source: CorpusSource, paths: SweepPaths, listener: RunListener) -> TokenArray:

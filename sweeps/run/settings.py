@@ -5,11 +5,39 @@ out.
 """
 
 from collections.abc import Mapping
+from dataclasses import astuple
 
+from sweeps.errors import SweepError
 from sweeps.spec.cost import classifier_epochs
 from sweeps.spec.values import SweepSpec
+from ulm.model.architecture import Architecture
 from ulm.training.classifier import ClassifierSettings
 from ulm.training.language_model import LanguageModelSettings
+
+
+def device(spec: SweepSpec) -> str:
+    """The torch device that the spec's resources stand for."""
+    return "cuda" if spec.resources.gpus > 0 else "cpu"
+
+
+def architecture(spec: SweepSpec) -> Architecture:
+    """Sizes of the sweep's encoders."""
+    model = spec.model
+    return Architecture(embedding=model.embedding, hidden=model.hidden, layers=model.layers)
+
+
+def check_architecture(spec: SweepSpec, general: Architecture) -> None:
+    """Check that a general encoder has the sizes of the sweep's.
+
+    Raises:
+        SweepError: It has others.
+    """
+    found, asked = astuple(general), astuple(architecture(spec))
+    if found != asked:
+        raise SweepError(
+            "model must have the sizes of the general encoder, embedding, hidden and layers "
+            f"{found}, found {asked}; change model or general.path"
+        )
 
 
 def language_model_settings(

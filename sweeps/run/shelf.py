@@ -9,7 +9,7 @@ and removed first.
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +22,7 @@ from sweeps.disk import is_full
 from sweeps.errors import StorageError, describe_error
 from sweeps.paths import below, is_uri
 from sweeps.record.models import Card, FittedModel
-from sweeps.run.job import Job
+from sweeps.run.job import Job, Save
 from sweeps.run.shared_folder import find_contents, get_folder, put_folder
 from sweeps.storage import (
     list_files,
@@ -35,7 +35,6 @@ from sweeps.storage import (
 from ulm.text.vocabulary import Vocabulary
 
 CARD = ".json"
-Save = Callable[[Path], None]
 
 
 class ModelShelf:

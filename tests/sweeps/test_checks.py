@@ -225,7 +225,7 @@ def test_an_encoder_that_cannot_be_loaded_or_does_not_fit_is_found(monkeypatch):
 
     monkeypatch.setattr("ulm.model.encoder.Encoder.load", lambda folder: FakeEncoder())
     finding = findings_of(general=general)["general"]
-    assert "sizes of the encoder, embedding, hidden and layers (8, 8, 2)" in finding.detail
+    assert "sizes of the general encoder, embedding, hidden and layers (8, 8, 2)" in finding.detail
     fitting = "{embedding: 8, hidden: 8, layers: 2}"
     assert findings_of(general=general, model=fitting)["general"].result == "ok"
 
