@@ -177,12 +177,16 @@ def status(
 
         watch(spec, lambda: opening.look(paths, spec), _console())
         return
+    from sweeps.live.board import Board
+
     ledger = opening.ledger_of(paths, spec)
+    board = Board(spec, ledger.records, keep_running=True)
+    board.spent = ledger.spent()
     console = _console()
-    console.print(status_table(spec, ledger.records))
-    for line in failure_lines(spec, ledger.records):
+    console.print(status_table(board))
+    for line in failure_lines(board):
         console.print(line, markup=False, highlight=False)
-    console.print(status_line(spec, ledger.records, ledger.spent()))
+    console.print(status_line(board))
 
 
 @app.command()
@@ -220,7 +224,7 @@ def advise(
     budget_documents: Annotated[int | None, typer.Option(help="Documents in all.")] = None,
     price_per_document: Annotated[float | None, typer.Option(help="Money for one more.")] = None,
     price_per_gpu_hour: Annotated[
-        float | None, typer.Option(min=0.0, help="Money for one accelerator hour.")
+        float | None, typer.Option(help="Money for one accelerator hour.")
     ] = None,
     emit_spec: Annotated[
         Path | None, typer.Option(help="New file for a spec with more cells.")
@@ -228,11 +232,16 @@ def advise(
 ) -> None:
     """Say what to collect next, what it should bring, how sure that is, and when to stop."""
     from sweeps.advice.consult import advice_lines
+    from sweeps.advice.question import Question
 
+    question = Question(
+        target=target,
+        budget_documents=budget_documents,
+        price_per_document=price_per_document,
+        price_per_gpu_hour=price_per_gpu_hour,
+    )
     paths, spec = opening.open_sweep(folder)
-    asked = {"target": target, "budget_documents": budget_documents}
-    asked |= {"price_per_document": price_per_document, "price_per_gpu_hour": price_per_gpu_hour}
-    for line in advice_lines(paths, opening.ledger_of(paths, spec), asked, emit_spec):
+    for line in advice_lines(paths, opening.ledger_of(paths, spec), question, emit_spec):
         typer.echo(line)
 
 

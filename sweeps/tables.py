@@ -15,8 +15,7 @@ from sweeps.finding import Finding
 from sweeps.live import words
 from sweeps.live.board import Board, StudyState
 from sweeps.programs import typed
-from sweeps.search.records import TrialRecord, TrialState
-from sweeps.search.spending import Spent
+from sweeps.search.records import TrialState
 from sweeps.spec.bill import Bill, NodeBill
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.fleet import PRICE_LABEL
@@ -146,10 +145,10 @@ def bill_lines(bill: Bill) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def status_table(spec: SweepSpec, records: Sequence[TrialRecord]) -> Table:
+def status_table(board: Board) -> Table:
     """One row per cell, its stages with trials ended of trials wanted and the best score."""
-    board = Board(spec, records, keep_running=True)
-    table = Table("regime", "size", "seed", title=f"{spec.name}: cells", title_justify="left")
+    title = f"{board.spec.name}: cells"
+    table = Table("regime", "size", "seed", title=title, title_justify="left")
     for stage in Stage:
         table.add_column(str(stage))
     for cell in board.cells.values():
@@ -176,9 +175,8 @@ def _study(state: StudyState, stage: Stage) -> str:
     return ", ".join(parts)
 
 
-def failure_lines(spec: SweepSpec, records: Sequence[TrialRecord]) -> tuple[str, ...]:
+def failure_lines(board: Board) -> tuple[str, ...]:
     """Why trials failed, the newest first, so many that the screen holds them."""
-    board = Board(spec, records)
     failed = [record for record in board.records if record.state is TrialState.FAILED]
     failed.sort(key=lambda record: record.ended_at or 0.0, reverse=True)
     lines = [
@@ -190,12 +188,11 @@ def failure_lines(spec: SweepSpec, records: Sequence[TrialRecord]) -> tuple[str,
     return tuple(lines)
 
 
-def status_line(spec: SweepSpec, records: Sequence[TrialRecord], spent: Spent | None = None) -> str:
+def status_line(board: Board) -> str:
     """How many cells are done, how much of the planned work is behind, what was spent."""
-    board = Board(spec, records, keep_running=True)
     share = f"{100 * board.share_done:.0f} % of the planned work"
     finished = f"{board.num_finished} of {len(board.cells)} cells finished, {share}"
-    return "; ".join(filter(None, (finished, words.spending(spec, spent or Spent()))))
+    return "; ".join(filter(None, (finished, words.spending(board.spec, board.spent))))
 
 
 def findings_table(findings: Iterable[Finding]) -> Table:

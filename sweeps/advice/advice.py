@@ -64,7 +64,7 @@ def advise(evidence: Evidence, question: Question) -> Advice:
         lines += part.lines
         wanted = wanted.joined(part.wanted)
     lines += [*_forms(evidence.model), *_searches(evidence.search_curves)]
-    lines += not_drawn(spec, evidence.rows, evidence.pool_documents, evidence.pool_labels)
+    lines += not_drawn(evidence)
     lines.append(_counting(spec))
     return Advice(lines=tuple(lines), wanted=wanted.beyond(spec))
 

@@ -1,15 +1,14 @@
 """Caveats: what a reader must know before believing the numbers (pure).
 
-The spec and the rows come in; sentences go out, with regime names between backticks: gaps and
-failures, chosen settings at the edge of their range, what limits the precision of a score and what
-no interval contains.
+Evidence comes in; sentences go out, with regime names between backticks: gaps and failures, chosen
+settings at the edge of their range, what limits the precision of a score and what no interval
+contains.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from sweeps.answer.classes import Classes
 from sweeps.answer.results import ResultRow
 from sweeps.answer.search_curves import SearchCurve, Verdict, at_edge
 from sweeps.answer.statistics import fewest_seeds, num_comparisons
@@ -21,56 +20,19 @@ from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
 
-def caveats_of(evidence: Evidence) -> tuple[str, ...]:
-    """What a reader of this sweep must know."""
-    return caveats(
-        evidence.spec,
-        evidence.rows,
-        evidence.search_curves,
-        evidence.pool_documents,
-        evidence.pool_labels,
-        evidence.classes,
-        evidence.spent_hours,
-        evidence.share_in_general,
-        evidence.unpredicted,
-    )
-
-
-def caveats(
-    spec: SweepSpec,
-    rows: Sequence[ResultRow],
-    curves: Sequence[SearchCurve] = (),
-    pool_documents: int | None = None,
-    pool_labels: int | None = None,
-    classes: Classes | None = None,
-    spent_hours: float | None = None,
-    share_in_general: float | None = None,
-    unpredicted: Sequence[ResultRow] = (),
-) -> tuple[str, ...]:
-    """What a reader must know: few seeds, gaps, failures, the search, precision.
-
-    Args:
-        spec: The sweep.
-        rows: One row per cell.
-        curves: What one more trial of each search would have brought.
-        pool_documents: Documents that language models may see; None where unknown.
-        pool_labels: Documents of which labels are drawn; None where unknown.
-        classes: Of the test documents, and what cells make of them; None where unknown.
-        spent_hours: Wall hours that the last run ended by; None where it ended otherwise.
-        share_in_general: Share of the domain's documents, those for testing left out, that the
-            general model was pretrained on; None where unknown.
-        unpredicted: Finished rows without predictions, where others have them.
-    """
+def caveats(evidence: Evidence) -> tuple[str, ...]:
+    """What a reader must know: few seeds, gaps, failures, the search, precision."""
+    spec, rows = evidence.spec, evidence.rows
     return (
-        *blind_spots(spec, rows, classes),
+        *blind_spots(spec, rows, evidence.classes),
         *_seeds(rows),
-        *not_drawn(spec, rows, pool_documents, pool_labels),
-        *_missing(spec, rows, spent_hours),
-        *_unpredicted(unpredicted),
+        *not_drawn(evidence),
+        *_missing(spec, rows, evidence.spent_hours),
+        *_unpredicted(evidence.unpredicted),
         *_edges(spec, rows),
-        *_leanings(curves),
-        *_short_searches(curves),
-        *_general(spec, rows, share_in_general),
+        *_leanings(evidence.search_curves),
+        *_short_searches(evidence.search_curves),
+        *_general(spec, rows, evidence.share_in_general),
         *_always(spec, rows),
     )
 
@@ -103,26 +65,22 @@ def _seeds(rows: Sequence[ResultRow]) -> list[str]:
     return [text]
 
 
-def not_drawn(
-    spec: SweepSpec,
-    rows: Sequence[ResultRow],
-    pool_documents: int | None,
-    pool_labels: int | None,
-) -> list[str]:
+def not_drawn(evidence: Evidence) -> list[str]:
     """What is the same at every seed, or nearly, so that seeds do not show how it varies."""
-    finished = [row for row in rows if row.is_finished]
+    finished = [row for row in evidence.rows if row.is_finished]
     if len({row.seed for row in finished}) < 2:
         return []
     fixed = []
     if any(Regime(row.regime).starts_from_general for row in finished):
         fixed.append("of the general model, which was made once")
-    labels = spec.labels.train
+    labels, pool_labels = evidence.spec.labels.train, evidence.pool_labels
     if labels == pool_labels:
         fixed.append(f"of the {number(labels)} labels, which are the same at every seed")
     elif pool_labels is not None and labels > pool_labels / 2:
         shared = _share(labels, pool_labels)
         fixed.append(f"of the {number(labels)} labels, of which two seeds share {shared}")
     largest = max((row.size for row in finished if row.size is not None), default=0)
+    pool_documents = evidence.pool_documents
     if pool_documents is not None and largest > pool_documents / 2:
         shared = _share(largest, pool_documents)
         fixed.append(

@@ -19,7 +19,7 @@ from sweeps.answer.scores import Point
 from sweeps.paths import SweepPaths
 from sweeps.report.blocks import Block, Bullets, Fold, Gallery, Page, Plot, Section, Table, Text
 from sweeps.report.canvas import to_svg
-from sweeps.report.caveats import caveats_of
+from sweeps.report.caveats import caveats
 from sweeps.report.curve_plots import MARKS, NARROW, draw_curves, view_of
 from sweeps.report.evidence import Evidence
 from sweeps.report.page import render_html
@@ -242,6 +242,6 @@ def _caveats(sweeps: Sequence[Named]) -> Iterator[Block]:
         "name was compared seed by seed."
     )
     for sweep in sweeps:
-        notes = caveats_of(sweep.evidence)
+        notes = caveats(sweep.evidence)
         if notes:
             yield Fold(title=sweep.name, blocks=(Bullets(items=notes),))

@@ -10,7 +10,7 @@ from sweeps.report import series
 from sweeps.report.blocks import Block, Bullets, Fold, Page, Plot, Section, Text
 from sweeps.report.by_size import by_size_section
 from sweeps.report.canvas import to_png, to_svg
-from sweeps.report.caveats import caveats_of
+from sweeps.report.caveats import caveats
 from sweeps.report.certainty import certainty_section
 from sweeps.report.curve_plots import MARKS, NARROW, WIDE, draw_curves
 from sweeps.report.evidence import Evidence
@@ -47,7 +47,7 @@ def make_page(evidence: Evidence) -> Page:
         answer_section(evidence),
         Section(
             title="Before you believe it",
-            blocks=(Bullets(items=caveats_of(evidence)),),
+            blocks=(Bullets(items=caveats(evidence)),),
         ),
         by_size_section(evidence.findings),
         _scores(evidence),

@@ -1,5 +1,7 @@
 """Scores from a table, for tests: {(regime, size): accuracies by seed}."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from sweeps.answer.crossings import find_crossing
@@ -9,6 +11,7 @@ from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import make_scores
 from sweeps.answer.search_curves import search_curve
 from sweeps.paths import SweepPaths
+from sweeps.report.caveats import caveats
 from sweeps.report.evidence import Evidence
 from tests.sweeps.example_sweep import replayed
 
@@ -39,12 +42,12 @@ def findings_of(spec, rows):
     return find(spec, make_sweep_scores(spec, rows))
 
 
-def evidence_of(spec, rows, hits=None, panels=(), classes=None):
-    """All that is known where nothing but these rows is."""
+def evidence_of(spec, rows, hits=None, panels=(), **known):
+    """All that is known where nothing but these rows is, and what is given by name."""
     scores = make_sweep_scores(spec, rows, hits)
     findings = find(spec, scores)
     lead = findings.lead
-    return Evidence(
+    evidence = Evidence(
         paths=SweepPaths(storage="nowhere", name=spec.name),
         ledger=replayed(spec, ()),
         rows=tuple(rows),
@@ -52,12 +55,18 @@ def evidence_of(spec, rows, hits=None, panels=(), classes=None):
         findings=findings,
         model=None if lead is None else extrapolate(scores.settled(), lead.regime, spec.sizes),
         panels=panels,
-        classes=classes,
+        classes=None,
         unpredicted=(),
         search_curves=tuple(filter(None, map(search_curve, panels))),
         pool_documents=None,
         summary={},
     )
+    return replace(evidence, **known)
+
+
+def notes_of(spec, rows, **known):
+    """What a reader of such a sweep is told to know."""
+    return caveats(evidence_of(spec, rows, **known))
 
 
 def curve(regime, accuracies, around=(0.0, 0.002, -0.002)):

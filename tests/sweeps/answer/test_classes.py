@@ -5,8 +5,7 @@ from sweeps.answer.classes import Classes, find_classes
 from sweeps.answer.predictions import load_hits
 from sweeps.answer.scores import Scores, make_scores
 from sweeps.paths import SweepPaths
-from sweeps.report.caveats import caveats
-from tests.sweeps.answer.sweep_scores import rows_of, scores_of
+from tests.sweeps.answer.sweep_scores import notes_of, rows_of, scores_of
 from tests.sweeps.example_sweep import example_spec
 
 TABLE = {("bow", None): (0.9, 0.9), ("scratch", None): (0.8, 0.9)}
@@ -28,7 +27,7 @@ def test_the_share_of_the_most_frequent_class_and_cells_that_say_no_other_are_to
     found = find_classes(paths, rows)
     assert found.share == pytest.approx(0.9)
     assert {row.cell for row in rows if row.cell in found.constant} == set(found.constant)
-    text = " ".join(caveats(example_spec(), rows, classes=found))
+    text = " ".join(notes_of(example_spec(), rows, classes=found))
     assert "Always saying the most frequent class scores 90.0 %" in text
     assert (
         "`bow` seed 0, `bow` seed 1 and `scratch` seed 0 said one class for every test document."
@@ -40,7 +39,7 @@ def test_even_classes_and_cells_that_tell_them_apart_are_no_caveat(tmp_path):
     found = find_classes(*swept(tmp_path, np.repeat([0, 1, 2], [34, 33, 33]), set()))
     assert not found.is_uneven
     assert not found.constant
-    assert not any("class" in note for note in caveats(example_spec(), [], classes=found))
+    assert not any("class" in note for note in notes_of(example_spec(), [], classes=found))
 
 
 def test_without_predictions_nothing_is_known(tmp_path):
@@ -56,7 +55,7 @@ def test_recall_counts_every_class_the_same_and_says_which_are_never_said(tmp_pa
     assert recalls["bow", None].interval.low < 1 / 3 < recalls["bow", None].interval.high
     assert recalls["scratch", None].value == pytest.approx(1)
     assert found.num_unsaid(rows) == (2, 2, 0, 0)
-    text = " ".join(caveats(example_spec(), rows, classes=found))
+    text = " ".join(notes_of(example_spec(), rows, classes=found))
     assert "Of 3 classes some are never said of any test document" in text
     assert "by `bow` 2. The mean recall" in text
     assert "Classes with fewer than 5 test documents: `rarely` (4)." in text

@@ -4,7 +4,6 @@ import numpy as np
 
 from sweeps.answer.crossings import passing, reaching
 from sweeps.answer.findings import find, make_sweep_scores
-from sweeps.report.caveats import caveats
 from sweeps.report.headline import headline
 from sweeps.report.phrases import rounded
 from sweeps.report.sentences import answer
@@ -16,6 +15,7 @@ from tests.sweeps.answer.sweep_scores import (
     crossing_of,
     evidence_of,
     findings_of,
+    notes_of,
     rows_of,
     sweep_of,
 )
@@ -138,11 +138,11 @@ def test_a_cell_that_is_finished_early_contradicts_no_sentence():
 def test_the_regime_with_the_fewest_seeds_tells_what_they_allow():
     spec = example_spec(sizes=GRID, seeds=tuple(range(8)))
     table = sweep_of(num_seeds=8, bow=0.80, ulm=0.78, both=(0.79, 0.83, 0.85, 0.86))
-    assert not any("fewest" in note for note in caveats(spec, rows_of(table)))
+    assert not any("fewest" in note for note in notes_of(spec, rows_of(table)))
     for point in table:
         if point[0] == "ulm+domain":
             table[point] = [*table[point][:2], *[None] * 6]
-    assert any("with 2 of `ulm+domain`" in note for note in caveats(spec, rows_of(table)))
+    assert any("with 2 of `ulm+domain`" in note for note in notes_of(spec, rows_of(table)))
 
 
 def test_what_always_saying_one_class_scores_is_nothing_to_pass():

@@ -11,8 +11,7 @@ from sweeps.answer.costs import costs
 from sweeps.answer.results import ResultRow, make_rows
 from sweeps.answer.search_curves import search_curve
 from sweeps.answer.tried import SearchPanel, Tried
-from sweeps.paths import SweepPaths
-from sweeps.report.caveats import caveats
+from sweeps.paths import LABEL_POOL, SPENT_HOURS, SweepPaths
 from sweeps.report.headline import headline
 from sweeps.report.page import words, write_report
 from sweeps.report.phrases import joined
@@ -22,7 +21,7 @@ from sweeps.spec.cells import Stage
 from sweeps.spec.general import GeneralSpec
 from sweeps.spec.searches import Range
 from sweeps.spec.values import BudgetSpec, TestSpec
-from tests.sweeps.answer.sweep_scores import curve, findings_of
+from tests.sweeps.answer.sweep_scores import curve, findings_of, notes_of
 from tests.sweeps.example_sweep import example_records, example_spec, longer, replayed, study_of
 from tests.sweeps.results_table import read_csv
 from ulm.regimes import Regime
@@ -148,33 +147,35 @@ def test_a_sweep_that_is_asked_for_more_trials_keeps_its_report_and_says_so(path
 def test_why_cells_are_unfinished_stands_in_the_report():
     spec = replace(SPEC, budget=BudgetSpec(accelerator_hours=1e-4, hours=2.0))
     rows = make_rows(replayed(spec, example_records(SPEC, limit=2)))
-    notes = caveats(spec, rows)
+    notes = notes_of(spec, rows)
     assert any(note.endswith(": incomplete: budget spent after 1 of 5 trials.") for note in notes)
     assert any(note.endswith(": unstarted: budget spent.") for note in notes)
     assert "A run starts no trial after 2 h (`budget.hours`); the next goes on." in notes
-    spent = caveats(spec, rows, spent_hours=2.0)
+    spent = notes_of(spec, rows, summary={SPENT_HOURS: 2.0})
     assert (
         "The last run started no further trial because its 2 h (`budget.hours`) were spent; "
         "the next goes on."
     ) in spent
     assert not any("A run starts no trial" in note for note in spent)
     finished = make_rows(replayed(spec, example_records(SPEC)))
-    assert not any("budget" in note for note in caveats(spec, finished, spent_hours=2.0))
+    assert not any(
+        "budget" in note for note in notes_of(spec, finished, summary={SPENT_HOURS: 2.0})
+    )
 
 
 def test_a_reader_is_told_that_the_general_model_knows_the_domain():
     rows = make_rows(replayed(SPEC, example_records(SPEC)))
     same = replace(SPEC, general=GeneralSpec(kind=SPEC.corpus.kind))
-    (note,) = set(caveats(same, rows)) - set(caveats(SPEC, rows))
+    (note,) = set(notes_of(same, rows)) - set(notes_of(SPEC, rows))
     assert note.startswith("The general model was pretrained on the domain's own documents")
     without = [row for row in rows if row.regime in ("bow", "scratch", "domain")]
-    assert not any("own documents" in note for note in caveats(same, without))
+    assert not any("own documents" in note for note in notes_of(same, without))
 
 
 def test_a_reader_is_told_that_parallel_trials_give_up_the_same_table():
     rows = make_rows(replayed(SPEC, example_records(SPEC)))
     parallel = replace(SPEC, search=replace(SPEC.search, parallel_trials=2))
-    (note,) = set(caveats(parallel, rows)) - set(caveats(SPEC, rows))
+    (note,) = set(notes_of(parallel, rows)) - set(notes_of(SPEC, rows))
     assert note.startswith("2 trials of a study may run at once (`search.parallel_trials`)")
     assert note.endswith("need not give the same table.")
 
@@ -380,14 +381,14 @@ def test_a_sweep_without_bow_still_has_an_answer():
 
 def test_few_seeds_are_a_caveat_and_six_are_not():
     for num_seeds, text in ((1, "There is one seed"), (2, "one degree of freedom"), (5, "with 5")):
-        notes = caveats(SPEC, rows_of({("bow", None): (0.8,) * num_seeds}))
+        notes = notes_of(SPEC, rows_of({("bow", None): (0.8,) * num_seeds}))
         assert text in notes[0]
-    assert not any("claim" in note for note in caveats(SPEC, rows_of({("bow", None): (0.8,) * 6})))
+    assert not any("claim" in note for note in notes_of(SPEC, rows_of({("bow", None): (0.8,) * 6})))
 
 
 def test_what_is_the_same_at_every_seed_is_a_caveat_where_it_is_so():
     def said(table, pool=None, labels=None):
-        notes = caveats(SPEC, rows_of(table), (), pool, labels)
+        notes = notes_of(SPEC, rows_of(table), pool_documents=pool, summary={LABEL_POOL: labels})
         return [note for note in notes if note.startswith("No interval")]
 
     general, domain = {("ulm", None): (0.8, 0.7)}, {("domain", 1600): (0.8, 0.7)}
@@ -423,7 +424,7 @@ def test_a_search_whose_last_trial_helped_is_a_caveat():
         num_held_out=1000,
         studies=(tried, tried),
     )
-    text = " ".join(caveats(SPEC, [], [search_curve(panel)]))
+    text = " ".join(notes_of(SPEC, [], search_curves=(search_curve(panel),)))
     assert "The last trial of the search still brought a gain for `domain` (classifier)" in text
 
 
@@ -436,7 +437,7 @@ def test_settings_at_the_edge_of_their_range_are_a_caveat():
         lm_learning_rate=0.0199,
         classifier_learning_rate=0.005,
     )
-    text = " ".join(caveats(SPEC, [row]))
+    text = " ".join(notes_of(SPEC, [row]))
     assert (
         "language model learning rate lies at the edge of its range [0.001, 0.02] in 1 of" in text
     )
@@ -445,8 +446,8 @@ def test_settings_at_the_edge_of_their_range_are_a_caveat():
 
 def test_many_missing_cells_are_counted_and_few_are_named():
     rows = make_rows(replayed(SPEC, ()))
-    assert "6 cells of `domain` and 6 cells of `ulm+domain`: unstarted." in caveats(SPEC, rows)[0]
-    assert caveats(SPEC, rows[:2])[0] == "`bow` seed 0 and `bow` seed 1: unstarted."
+    assert "6 cells of `domain` and 6 cells of `ulm+domain`: unstarted." in notes_of(SPEC, rows)[0]
+    assert notes_of(SPEC, rows[:2])[0] == "`bow` seed 0 and `bow` seed 1: unstarted."
 
 
 def test_costs_count_every_trial_and_sum_to_the_total():
@@ -537,7 +538,7 @@ def test_where_bow_knows_no_word_of_many_documents_its_line_is_called_no_referen
 
     def notes(unseen):
         one = replace(row, test_documents=200, unseen_documents=unseen)
-        return [note for note in caveats(SPEC, [one]) if "knows no word" in note]
+        return [note for note in notes_of(SPEC, [one]) if "knows no word" in note]
 
     assert notes(None) == notes(20) == []
     assert notes(30)[0].startswith("`bow` knows no word in 15.0 % of the test documents")
@@ -549,7 +550,7 @@ def test_a_reader_is_told_where_vocabularies_know_few_of_the_tokens():
     def notes(coverage, general):
         found = [replace(row, coverage=coverage, general_coverage=general) for row in rows]
         found[1] = replace(found[1], coverage=0.1)
-        return [note for note in caveats(SPEC, found) if "tokens" in note]
+        return [note for note in notes_of(SPEC, found) if "tokens" in note]
 
     assert notes(None, None) == notes(0.8, 0.6) == []
     vocabulary, general = notes(0.45, 0.25)

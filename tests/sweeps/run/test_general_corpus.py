@@ -1,12 +1,13 @@
 """No test document of the domain is in the text of the general model."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiny import Silence, tiny_spec
 
-from sweeps.paths import SweepPaths
+from sweeps.paths import SHARED_TEXT, SweepPaths
 from sweeps.report.caveats import caveats
 from sweeps.report.evidence import Evidence
 from sweeps.run.context import Materials
@@ -104,9 +105,9 @@ def test_what_general_text_shares_with_the_domain_is_in_the_report(tmp_path, cor
     assert facts["share_of_domain_in_general_text"] == pytest.approx((50 - tests) / 80)
     evidence = Evidence.gather(paths, session.control.ledger)
     assert evidence.pool_labels == labelled.sum()
-    notes = caveats(spec, evidence.rows, share_in_general=evidence.share_in_general)
+    notes = caveats(evidence)
     share = f"{100 * (50 - tests) / 80:.1f} %"
     assert any(f"pretrained on {share} of the domain's own documents" in note for note in notes)
     assert not any(
-        "own documents" in n for n in caveats(spec, evidence.rows, share_in_general=0.05)
+        "own documents" in n for n in caveats(replace(evidence, summary={SHARED_TEXT: 0.05}))
     )
