@@ -1,7 +1,8 @@
 """The decoder's loss on a GPU: three matrix products, and one pass over the scores between them.
 
 N tokens, E units, V words; F inputs: the units, a 1 whose weight is the bias, and zeros up to a
-multiple of 8, which tensor cores need; W words, likewise.
+multiple of 8, which tensor cores need; W words, up to a multiple of 16, by which Triton knows that
+it may read and write 16 bytes at once.
 
 Written with torch's own operations, scores [N, V] cross the memory a dozen times, half of them in
 fp32, which takes longer than the products. A Triton kernel reads a row of scores twice (the second
@@ -16,12 +17,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ulm.model.kernels import can_build, tl, triton
-from ulm.model.precision import ALIGNED, aligned
+from ulm.model.precision import aligned
 from ulm.model.products import add_product, product_in_fp32
 
 ROOM_BYTES = 3 * 2**28
 """Scores held at a time; products of more tokens at once are not faster."""
 
+ROW = 16
 BLOCK = 8192
 WARPS = 16
 
@@ -43,7 +45,8 @@ if triton is not None:
         beaten = tl.zeros([BLOCK], tl.int32)
         for begin in range(0, words, BLOCK):
             columns = begin + lanes
-            x = tl.load(scores + columns, mask=columns < words, other=float("-inf")).to(tl.float32)
+            x = tl.load(scores + columns, mask=columns < width, other=0.0).to(tl.float32)
+            x = tl.where(columns < words, x, float("-inf"))
             bits = x * LOG2_E
             largest = tl.maximum(shift, tl.max(bits, 0))
             total = total * tl.exp2(shift - largest) + tl.exp2(bits - largest)
@@ -59,9 +62,10 @@ if triton is not None:
         else:
             for begin in range(0, width, BLOCK):
                 columns = begin + lanes
-                inside = columns < words
-                x = tl.load(scores + columns, mask=inside, other=float("-inf")).to(tl.float32)
-                tl.store(scores + columns, tl.exp2(x * LOG2_E - norm), mask=columns < width)
+                inside = columns < width
+                x = tl.load(scores + columns, mask=inside, other=0.0).to(tl.float32)
+                x = tl.where(columns < words, x, float("-inf"))
+                tl.store(scores + columns, tl.exp2(x * LOG2_E - norm), mask=inside)
             tl.debug_barrier()  # the next number goes where one of these has gone
             tl.store(scores + target, tl.exp2(right * LOG2_E - norm) - 1.0)
 
@@ -81,8 +85,8 @@ if triton is not None:
 
 def _on_little(device: str = "cuda") -> None:
     """Runs the kernels for one token and one word."""
-    row, target = torch.zeros(1, ALIGNED, device=device), torch.zeros(1, device=device).long()
-    _run_finish_rows(row, target, row.new_zeros(1), None, ALIGNED)
+    row, target = torch.zeros(1, ROW, device=device), torch.zeros(1, device=device).long()
+    _run_finish_rows(row, target, row.new_zeros(1), None, ROW)
     _run_finish_weight(row, row.new_zeros(1), row.new_ones(()))
 
 
@@ -172,8 +176,8 @@ class _Scored:
     ) -> None:
         self.words, self.units = weight_VE.shape
         self.x_NF = _with_bias(x_NE, 1.0, len(x_NE), dtype)
-        self.weight_WF = _with_bias(weight_VE, bias_V, aligned(self.words), dtype)
-        self.targets_N = targets_N
+        self.weight_WF = _with_bias(weight_VE, bias_V, aligned(self.words, ROW), dtype)
+        self.targets_N = targets_N.contiguous()  # a column of a batch of streams is not
         self.losses_N = torch.empty(len(x_NE), device=x_NE.device)
 
     def parts(self, correct_N: Tensor | None) -> Iterator[_Part]:

@@ -63,6 +63,6 @@ def check_device(device: torch.device, precision: str) -> None:
         )
 
 
-def aligned(number: int) -> int:
-    """The next multiple of `ALIGNED`."""
-    return -(-number // ALIGNED) * ALIGNED
+def aligned(number: int, to: int = ALIGNED) -> int:
+    """The next multiple of `to`."""
+    return -(-number // to) * to

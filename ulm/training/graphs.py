@@ -62,17 +62,17 @@ class _Graph:
         self._arguments = [argument.clone() for argument in arguments]
         parameters = list(model.parameters())
         device = arguments[0].device
-        stream = _warm_up_stream(device)
+        warm_up, record = _streams(device)
         with torch.random.fork_rng(devices=[device]):
-            stream.wait_stream(torch.cuda.current_stream(device))
-            with torch.cuda.stream(stream):
+            warm_up.wait_stream(torch.cuda.current_stream(device))
+            with torch.cuda.stream(warm_up):
                 for _ in range(WARM_UPS):
                     run(*self._arguments)
-            torch.cuda.current_stream(device).wait_stream(stream)
+            torch.cuda.current_stream(device).wait_stream(warm_up)
             _forget_gradients(parameters)
             self._graph = torch.cuda.CUDAGraph()
             # other threads of the process (Ray's) may use CUDA meanwhile
-            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+            with torch.cuda.graph(self._graph, stream=record, capture_error_mode="thread_local"):
                 self._results = run(*self._arguments)
         self._gradients = [(p, p.grad) for p in parameters if p.grad is not None]
         _forget_gradients(parameters)
@@ -87,9 +87,13 @@ class _Graph:
 
 
 @cache
-def _warm_up_stream(device: torch.device) -> torch.cuda.Stream:
-    """One for all: libraries keep work space for every stream they have seen."""
-    return torch.cuda.Stream(device)
+def _streams(device: torch.device) -> tuple[torch.cuda.Stream, torch.cuda.Stream]:
+    """To warm up on and to record on, for all graphs of a GPU.
+
+    Libraries keep work space for every stream they have seen. torch's own to record on stays on the
+    GPU of the process's first graph.
+    """
+    return torch.cuda.Stream(device), torch.cuda.Stream(device)
 
 
 def _forget_gradients(parameters: list[nn.Parameter]) -> None:

@@ -85,6 +85,14 @@ def test_what_tells_states_apart_that_are_nearly_alike_arrives_in_16_bits_too(de
     assert float(apart(found - right).norm() / apart(right).norm()) < 0.02
 
 
+def test_targets_may_be_a_column_of_a_batch(problem):
+    """As those of a last window of one token are."""
+    inputs, targets = problem
+    column = torch.stack([targets.flip(0), targets], 1)[:, -1:].flatten()
+    assert column.stride() == (2,)
+    torch.testing.assert_close(ours((inputs, column)), exact(problem), atol=1e-4, rtol=1e-4)
+
+
 def test_a_score_that_is_not_a_number_is_a_loss_that_is_not(problem):
     with torch.no_grad():
         problem[0][0][7, 3] = torch.nan

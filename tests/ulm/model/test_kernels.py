@@ -1,6 +1,7 @@
 """Kernels for GPUs: whether they can be built, and what they read and write of a CPU's memory."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from tests.ulm.kernels import Builds, interpret, needs_triton
 from ulm.model import gpu_decoder, gpu_lstm
 from ulm.model.kernels import can_build, triton
+from ulm.model.precision import aligned
 
 pytestmark = [pytest.mark.torch, needs_triton]
 
@@ -47,6 +49,20 @@ def test_all_kernels_can_be_built_and_no_number_is_spilled(builds, tmp_path):
             step(64, 1152, parts, mask)
     assert len(builds.kernels) == len(names) + 4 + 1 + 2 * 2 * 2
     assert builds.spilled(tmp_path) == [0] * len(builds.kernels)
+
+
+@pytest.mark.parametrize("dtype", [BF16, FP32])
+@pytest.mark.parametrize("is_scored", [False, True])
+def test_scores_are_read_and_written_sixteen_bytes_at_a_time(builds, dtype, is_scored):
+    """Whatever the number of words; alone go a target, its score and what there is of a row."""
+    words = 59_993
+    scores, targets = torch.empty(2, aligned(words, gpu_decoder.ROW), dtype=dtype), torch.zeros(2)
+    correct = torch.empty(2, dtype=torch.bool) if is_scored else None
+    gpu_decoder._run_finish_rows(scores, targets.long(), torch.empty(2), correct, words)
+    moves = re.findall(r"(ld|st)\.global\.(v4)?", builds.kernels[-1].asm["ptx"])
+    assert moves.count(("ld", "")) == moves.count(("st", "")) == 2
+    assert ("ld", "v4") in moves
+    assert is_scored or ("st", "v4") in moves
 
 
 def test_what_is_spilled_is_seen(builds, tmp_path, monkeypatch):
