@@ -6,6 +6,7 @@ that admits plain lists of strings: neither runs anything a file holds.
 
 import io
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from torch import Tensor
 from ulm.model.architecture import Architecture
 from ulm.model.encoder import BIAS, EMBEDDING, Encoder, EncoderError, brief
 from ulm.text.downloads import unpacked
-from ulm.text.vocabulary import Vocabulary
+from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary
+
+FILLING = "xxfake"
 
 
 def _fastai_names(layers: int) -> dict[str, str]:
@@ -83,7 +86,7 @@ class _ListUnpickler(pickle.Unpickler):
         )
 
 
-def _read_vocabulary(path: Path) -> Vocabulary:
+def _read_vocabulary(path: Path) -> list[str]:
     try:
         words = _ListUnpickler(io.BytesIO(path.read_bytes())).load()
     except EncoderError:
@@ -94,19 +97,38 @@ def _read_vocabulary(path: Path) -> Vocabulary:
         ) from error
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise EncoderError(f"a fastai vocabulary is a pickled list of strings, {path} is not")
-    return Vocabulary(words=tuple(words))
+    return words
+
+
+def _rows(words: Sequence[str]) -> list[int]:
+    """The rows to keep, those of the special words first and in our order.
+
+    fastai 1, which made the WikiText-103 model, had another order; fastai 2 fills its vocabularies
+    up to a multiple of 8.
+    """
+    missing = sorted(set(SPECIAL_WORDS) - set(words))
+    if missing:
+        raise EncoderError(
+            f"a fastai vocabulary must hold its special words, {missing} are missing; give the one "
+            "that the weights were trained with"
+        )
+    special = [words.index(word) for word in SPECIAL_WORDS]
+    first = set(special)
+    return special + [row for row, word in enumerate(words) if row not in first and word != FILLING]
 
 
 def import_fastai(weights: str | Path, vocabulary: str | Path) -> Encoder:
     """Reads a fastai language model: `.pth` weights and `.pkl` vocabulary.
 
-    Sizes are read from the weights. Older files that hold the recurrent weights twice are accepted.
+    Sizes are read from the weights. Older files that hold the recurrent weights twice are accepted,
+    and those of fastai 1, whose special words have another order.
 
     Raises:
         EncoderError: The files are not a fastai AWD-LSTM language model, or would run code.
     """
     weights = Path(weights)
     words = _read_vocabulary(Path(vocabulary))
+    rows = _rows(words)
     try:
         ours = _fastai_weights(weights)
     except EncoderError:
@@ -114,17 +136,25 @@ def import_fastai(weights: str | Path, vocabulary: str | Path) -> Encoder:
     except pickle.UnpicklingError as error:  # torch's text says how to load it nevertheless
         raise EncoderError(
             f"{weights} could not be read as plain weights: it was not loaded, because it is "
-            "damaged or could run code"
+            "damaged or could run code; a file with an optimizer's state is of that kind, save the "
+            "model with Learner.save(..., with_opt=False)"
         ) from error
     except Exception as error:  # of a damaged file torch raises errors of every kind
         raise EncoderError(
             f"{weights} could not be read as plain weights ({brief(error)})"
         ) from error
+    for name in (EMBEDDING, BIAS):
+        if len(ours[name]) != len(words):
+            raise EncoderError(
+                f"{weights} must have a row per word, {len(words):,} here, found "
+                f"{len(ours[name]):,}: give the vocabulary it was trained with"
+            )
+        ours[name] = ours[name][rows]
     hidden = ours["encoder.layers.0.weight_hh_l0"].shape[1]
     layers = (len(ours) - 2) // 4
     return Encoder(
         architecture=Architecture(embedding=ours[EMBEDDING].shape[1], hidden=hidden, layers=layers),
-        vocabulary=words,
+        vocabulary=Vocabulary(words=tuple(words[row] for row in rows)),
         weights=ours,
         provenance={"kind": "fastai", "weights": weights.name},
     )
@@ -140,7 +170,8 @@ def _fastai_weights(file: Path) -> dict[str, Tensor]:
     if missing or not layers:
         raise EncoderError(
             f"{file} is not a fastai AWD-LSTM language model: it lacks {missing[:3]}; "
-            "a file from save_encoder has no decoder, give the one saved with Learner.save"
+            "a file from save_encoder has no decoder, give the one saved with "
+            "Learner.save(..., with_opt=False)"
         )
     ours = {name: state[theirs].float().contiguous() for name, theirs in names.items()}
     dims = {tensor.dim() for tensor in (ours[EMBEDDING], ours["encoder.layers.0.weight_hh_l0"])}

@@ -1,4 +1,5 @@
 import pickle
+from collections import Counter
 
 import pytest
 import torch
@@ -52,6 +53,48 @@ def test_older_fastai_files_that_hold_recurrent_weights_twice_are_read(tmp_path)
         state[f"0.rnns.{layer}.module.weight_hh_l0"] = raw.clone()
     torch.save({"model": state, "opt": {}}, weights)
     _same(import_fastai(weights, vocabulary), small_encoder())
+
+
+def test_files_of_fastai_1_have_another_order_of_special_words(tmp_path):
+    """As the published WikiText-103 model has it."""
+    first = ["xxunk", "xxpad", "xxbos", "xxeos", "xxfld", "xxmaj", "xxup", "xxrep", "xxwrep"]
+    words = [*first, *WORDS.words[9:]]
+    _, weights, vocabulary = export_fastai(small_encoder(), tmp_path)
+    state = torch.load(weights, weights_only=True)
+    numbers = list(map(WORDS.words.index, words))
+    for name in ("0.encoder.weight", "0.encoder_dp.emb.weight", "1.decoder.weight"):
+        state[name] = state[name][numbers]
+    state["1.decoder.bias"] = state["1.decoder.bias"][numbers]
+    torch.save(state, weights)
+    vocabulary.write_bytes(pickle.dumps(words))
+    _same(import_fastai(weights, vocabulary), small_encoder())
+
+
+def test_words_that_fastai_fills_a_vocabulary_up_with_are_left_out(tmp_path):
+    from fastai.text.data import make_vocab
+
+    counts = Counter({word: len(WORDS.words) - row for row, word in enumerate(WORDS.words)})
+    filled = make_vocab(counts, min_freq=1)
+    assert filled[:60] == list(WORDS.words)
+    assert filled.count("xxfake") == len(filled) - 60 > 1
+    _, weights, vocabulary = export_fastai(small_encoder(), tmp_path)
+    state = torch.load(weights, weights_only=True)
+    for name in ("0.encoder.weight", "1.decoder.bias"):
+        more = torch.ones(len(filled) - 60, *state[name].shape[1:])
+        state[name] = torch.cat([state[name], more])
+    torch.save(state, weights)
+    vocabulary.write_bytes(pickle.dumps(filled))
+    _same(import_fastai(weights, vocabulary), small_encoder())
+
+
+def test_what_a_learner_saves_with_its_optimizer_is_refused_with_the_remedy(tmp_path):
+    from fastcore.foundation import L
+
+    _, weights, vocabulary = export_fastai(small_encoder(), tmp_path)
+    state = {"model": torch.load(weights, weights_only=True), "opt": {"hypers": L({"lr": 1.0})}}
+    torch.save(state, weights)
+    with pytest.raises(EncoderError, match="with_opt=False"):
+        import_fastai(weights, vocabulary)
 
 
 def test_known_words_keep_their_rows_and_unknown_words_get_the_mean():
