@@ -7,6 +7,7 @@ nothing. The folder holds all that is needed: tokens are made by the tokeniser t
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ulm.errors import UlmError
-from ulm.files import part_of
-from ulm.text.tokeniser import tokenise
+from ulm.files import write_model
+from ulm.text.texts import with_line_feeds
+from ulm.text.tokeniser import tokenise_all
 from ulm.text.tokens import Documents
 from ulm.text.vocabulary import Vocabulary, lookup
 
@@ -31,15 +33,17 @@ class LabellerError(UlmError):
 
 
 def encode_texts(texts: Sequence[str], vocabulary: Vocabulary) -> Documents:
-    """Texts in the numbers of a vocabulary.
+    """Texts in the numbers of a vocabulary, read as the texts of a corpus are.
 
     Args:
         texts: At least one.
         vocabulary: The words.
     """
-    chunk = tokenise(texts)
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(chunk.lengths, dtype=np.int64)])
-    return Documents(ids=lookup(vocabulary, chunk.types)[chunk.ids], offsets=offsets)
+    ids, lengths = [], [np.zeros(1, np.int64)]
+    for chunk in tokenise_all(map(with_line_feeds, texts), processes=1):
+        ids.append(lookup(vocabulary, chunk.types)[chunk.ids])
+        lengths.append(chunk.lengths)
+    return Documents(ids=np.concatenate(ids), offsets=np.cumsum(np.concatenate(lengths)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -107,14 +111,11 @@ def save_classifiers(
     """
     from safetensors.torch import save_file  # torch: seconds to load
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     weights = {
         f"{number}.{name}": tensor.detach().cpu().contiguous()
         for number, model in enumerate(models)
         for name, tensor in model.state_dict().items()
     }
-    save_file(weights, folder / WEIGHTS_FILE)
     first = models[0]
     shape = {
         "architecture": asdict(first.encoder.architecture),
@@ -122,7 +123,8 @@ def save_classifiers(
         "maximum_tokens": first.maximum_tokens,
         "members": len(models),
     }
-    _write_manifest(folder, NEURAL, shape, vocabulary, labels, provenance)
+    manifest = _manifest(NEURAL, shape, vocabulary, labels, provenance)
+    _write(folder, partial(save_file, weights), manifest)
 
 
 def save_bag_of_words(
@@ -136,12 +138,9 @@ def save_bag_of_words(
     """Write a `BagOfWords`; for the arguments see `save_classifiers`."""
     from safetensors.numpy import save_file
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {k: np.ascontiguousarray(v) for k, v in model.arrays().items()}, folder / WEIGHTS_FILE
-    )
-    _write_manifest(folder, BAG_OF_WORDS, {}, vocabulary, labels, provenance)
+    weights = {k: np.ascontiguousarray(v) for k, v in model.arrays().items()}
+    manifest = _manifest(BAG_OF_WORDS, {}, vocabulary, labels, provenance)
+    _write(folder, partial(save_file, weights), manifest)
 
 
 def load_labeller(folder: str | Path) -> Labeller:
@@ -211,15 +210,14 @@ def _bag_of_words(
     return from_arrays(load_file(file), vocabulary).predict
 
 
-def _write_manifest(
-    folder: Path,
+def _manifest(
     kind: str,
     shape: Mapping[str, Any],
     vocabulary: Vocabulary,
     labels: Sequence[str],
     provenance: Mapping[str, Any],
-) -> None:
-    manifest = {
+) -> dict[str, Any]:
+    return {
         "format": 1,
         "kind": kind,
         "shape": dict(shape),
@@ -227,5 +225,8 @@ def _write_manifest(
         "vocabulary": list(vocabulary.words),
         "provenance": dict(provenance),
     }
-    with part_of(folder / MANIFEST_FILE) as part:
-        part.write_text(json.dumps(manifest, ensure_ascii=False), encoding="utf-8")
+
+
+def _write(folder: str | Path, save: Callable[[Path], object], manifest: dict[str, Any]) -> None:
+    folder = Path(folder)
+    write_model(folder / WEIGHTS_FILE, save, folder / MANIFEST_FILE, manifest)

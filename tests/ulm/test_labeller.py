@@ -13,6 +13,7 @@ from ulm.labeller import (
     save_classifiers,
 )
 from ulm.serving import _load_pyfunc
+from ulm.text import tokeniser
 from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary
 from ulm.training.bag_of_words import train_bag_of_words
 from ulm.training.classifier import ClassifierSettings, train_classifier
@@ -31,6 +32,28 @@ def trained(seed):
     settings = ClassifierSettings(epochs=1, batch=3, bptt=5)
     trained = train_classifier(encoder, documents, LABELS, settings, num_classes=2, seed=seed)
     return trained, encoder.vocabulary, documents
+
+
+def test_texts_are_read_as_a_corpus_is_and_some_at_a_time(monkeypatch):
+    texts = ["a good\r\n\r\nfilm", "a bad\rfilm", *TEXTS]
+    words = Vocabulary(words=(*WORDS_OF_TEXTS.words, "\n", "\n\n"))
+    documents = encode_texts(texts, words)
+    plain = encode_texts(["a good\n\nfilm", "a bad\nfilm", *TEXTS], words)
+    np.testing.assert_array_equal(documents.ids, plain.ids)
+    assert {len(words) - 1, len(words) - 2} < set(documents.ids.tolist())
+    monkeypatch.setattr(tokeniser, "CHUNK_DOCUMENTS", 3)
+    again = encode_texts(texts, words)
+    np.testing.assert_array_equal(again.ids, documents.ids)
+    np.testing.assert_array_equal(again.offsets, documents.offsets)
+
+
+def test_whoever_may_read_the_folder_may_read_the_weights(tmp_path):
+    (first, vocabulary, _) = trained(0)
+    save_classifiers(tmp_path, [first.model], vocabulary=vocabulary, **ABOUT)
+    small_encoder().save(tmp_path)
+    modes = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 4
+    assert len(set(modes.values())) == 1
 
 
 def test_classifiers_read_back_give_the_mean_of_what_they_gave(tmp_path):

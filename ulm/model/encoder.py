@@ -7,6 +7,7 @@ is held against its weights before anything is built of it.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ulm.errors import UlmError
-from ulm.files import part_of
+from ulm.files import write_model
 from ulm.model.architecture import NO_DROPOUT, Architecture, AwdLstm, Dropouts, LanguageModel
 from ulm.text.vocabulary import Vocabulary, source_rows
 
@@ -85,16 +86,16 @@ class Encoder:
     def save(self, folder: str | Path) -> None:
         """Writes the encoder into a folder; the manifest appears last."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         manifest = {
             "format": 1,
             "architecture": asdict(self.architecture),
             "vocabulary": list(self.vocabulary.words),
             "provenance": dict(self.provenance),
         }
-        save_file({name: t.contiguous() for name, t in self.weights.items()}, folder / WEIGHTS_FILE)
-        with part_of(folder / MANIFEST_FILE) as part:
-            part.write_text(json.dumps(manifest, ensure_ascii=False), encoding="utf-8")
+        weights = {name: t.contiguous() for name, t in self.weights.items()}
+        write_model(
+            folder / WEIGHTS_FILE, partial(save_file, weights), folder / MANIFEST_FILE, manifest
+        )
 
     @classmethod
     def load(cls, folder: str | Path) -> "Encoder":

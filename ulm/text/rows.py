@@ -11,13 +11,13 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ulm.errors import CorpusError
 from ulm.text.compressed import opened
-from ulm.text.texts import decode, is_container, not_utf8
+from ulm.text.texts import decode, is_container, not_utf8, with_line_feeds
 
 SHOWN = 20  # columns in a message
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -97,7 +97,7 @@ def _row(path: Path, number: int, record: dict[str, Any], columns: Columns) -> R
             f"found {type(text).__name__} {repr(text)[:40]}; name another text column"
         )
     label, part = (_field(path, number, record, name) for name in (columns.label, columns.part))
-    return Row(text=text, label=label, part=part)
+    return Row(text=with_line_feeds(text), label=label, part=part)
 
 
 @contextmanager
@@ -211,15 +211,18 @@ def _json_record(path: Path, number: int, line: str) -> dict[str, Any]:
 
 
 def _jsonl_rows(path: Path, columns: Columns) -> Iterator[Row]:
-    number = 0
+    number, found = 0, dict[str, None]()
     for line in _decoded_lines(path):
         if not line.strip():
             continue
         number += 1
         record = _json_record(path, number, line)
         if number == 1:
-            _check_columns(path, list(record), columns)
+            _check_columns(path, list(record), replace(columns, label=None, part=None))
+        found |= dict.fromkeys(record)
         yield _row(path, number, record, columns)
+    if number:  # what is empty may be left out of a row, and not out of all
+        _check_columns(path, list(found), columns)
 
 
 def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:

@@ -63,6 +63,11 @@ def not_utf8(data: bytes, index: int, path: Path, *, offset_bytes: int = 0) -> C
     )
 
 
+def with_line_feeds(text: str) -> str:
+    """A text with newlines as line feeds, whatever system wrote it."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def decode(data: bytes, path: Path, *, offset_bytes: int = 0) -> str:
     """Decode UTF-8 strictly, without a leading byte order mark and with newlines as line feeds.
 
@@ -78,7 +83,7 @@ def decode(data: bytes, path: Path, *, offset_bytes: int = 0) -> str:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise not_utf8(data, error.start, path, offset_bytes=offset_bytes) from error
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return with_line_feeds(text.removeprefix("\ufeff"))
 
 
 class LazyTexts(Sequence[str]):

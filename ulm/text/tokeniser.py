@@ -32,6 +32,7 @@ CHUNK_DOCUMENTS = 20_000
 MINIMUM_POOL_CHUNKS = 6
 # A worker with fastai and spaCy holds half a GiB; three stay below 2 GiB.
 DEFAULT_PROCESSES = 3
+_TURN = threading.Lock()
 NO_GUARD = "the calling script has no `if __name__ == '__main__':` guard"
 
 
@@ -87,11 +88,14 @@ def _fastai() -> tuple[
 def tokenise(texts: Sequence[str]) -> TokenChunk:
     """Tokenise documents as `fastai.text.core.tokenize_texts` does, ``xxbos`` included.
 
+    Threads take turns, as those of a server: what was read is remembered for all.
+
     Args:
         texts: at least one document.
     """
-    to_hashes, apply_rules, finish, strings = _fastai()
-    hashes = to_hashes(apply_rules(texts))
+    with _TURN:
+        to_hashes, apply_rules, finish, strings = _fastai()
+        hashes = to_hashes(apply_rules(texts))
     distinct, first, inverse = np.unique(
         np.concatenate(hashes), return_index=True, return_inverse=True
     )

@@ -1,6 +1,8 @@
 """The tokeniser gives fastai's strings, in order, whatever the number of processes."""
 
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -41,6 +43,21 @@ def strings(chunks: list[TokenChunk]) -> list[list[str]]:
 
 def test_tokens_are_fastais_for_odd_texts():
     assert strings([tokenise(ODD_TEXTS)]) == by_fastai(ODD_TEXTS)
+
+
+def test_threads_that_tokenise_at_once_get_what_one_gets():
+    texts = [[f"word{i} and word{j}, not word{i + j}" for j in range(20)] for i in range(200)]
+    tokeniser._fastai.cache_clear()
+    expected = [strings([tokenise(each)]) for each in texts]
+    tokeniser._fastai.cache_clear()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(lambda each: strings([tokenise(each)]), texts))
+    finally:
+        sys.setswitchinterval(before)
+    assert found == expected
 
 
 def test_types_of_a_chunk_are_in_order_of_first_appearance():
