@@ -194,6 +194,12 @@ def _check_search(spec: SweepSpec) -> Finding:
             f"warmup_epochs of search is {warmup}, classifiers have {epochs} epochs: none is ever "
             "pruned; lower it, or say so with search.pruner: none"
         )
+    groups = spec.model.layers + 2  # of an embedding, layers and a head, one thaws each epoch
+    if epochs < groups and any(r.starts_from_general or r.trains_on_domain for r in spec.regimes):
+        notes.append(
+            f"classifiers have {epochs} epochs, and what was pretrained thaws a layer an epoch: "
+            f"with fewer than {groups} part of it never trains; raise classifier.epochs"
+        )
     if search.parallel_trials > 1:
         notes.append(
             f"search.parallel_trials is {search.parallel_trials}: pruning depends on when other "

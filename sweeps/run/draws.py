@@ -58,6 +58,7 @@ class Draws:
             num_labels=num_labels,
             size=self.cell.size or num_labels,
             seed=self.cell.seed,
+            of_each=self.spec.labels.folds or 2,
         )
 
     @property

@@ -237,6 +237,15 @@ def test_more_than_this_machine_has_is_a_note(monkeypatch):
     assert findings_of(resources="{cpus: 4000}")["resources"].result == "note"
 
 
+def test_epochs_that_do_not_thaw_what_was_pretrained_are_a_note():
+    finding = findings_of(classifier__epochs="2", search__warmup_epochs="1")["search"]
+    assert (finding.result, "with fewer than 3 part of it" in finding.detail) == ("note", True)
+    alone = findings_of(
+        classifier__epochs="2", search__warmup_epochs="1", regimes="[bow, scratch]", sizes="[10]"
+    )
+    assert alone["search"].result == "ok"
+
+
 def test_a_warm_up_within_which_nothing_is_pruned_is_a_note():
     finding = findings_of(search__warmup_epochs="20")["search"]
     assert (finding.result, "20, classifiers have 20 epochs" in finding.detail) == ("note", True)

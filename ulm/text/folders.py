@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ulm.errors import CorpusError
-from ulm.text.listing import NO_LABEL, Listing, Part
+from ulm.text.listing import NO_LABEL, Listing, Part, check_spelling
 from ulm.text.texts import FileTexts
 
 UNLABELLED_NAMES = ("unlabelled", "unsup")
@@ -98,6 +98,7 @@ def read_folder(folder: Path) -> Listing:
             f"{folder}: a corpus folder must hold {LAYOUT}, found no such file; "
             f"check the path, or remove a half-unpacked folder and start again"
         )
+    check_spelling(str(folder / "train"), {name: len(files) for name, files in train.items()})
     _check_labels(folder, train, test)
     names = tuple(sorted(train))
     rows = [(path, Part.LABELLED, names.index(name)) for name in names for path in train[name]]

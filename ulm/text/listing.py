@@ -5,12 +5,15 @@ a `Corpus`. A listing can say where a document came from, so that one check serv
 still names the file and row.
 """
 
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ulm.errors import CorpusError
 
 
 class Part(IntEnum):
@@ -42,3 +45,27 @@ class Listing:
     labels: NDArray[np.int16]
     label_names: tuple[str, ...]
     place: Callable[..., str]
+
+
+def check_spelling(place: str, counts: Mapping[str, int]) -> None:
+    """Refuse labels that are one to people: in capitals, or with an accent as a letter of its own.
+
+    Args:
+        place: where they stand, for the message.
+        counts: label -> its documents.
+
+    Raises:
+        CorpusError: two are alike but for that.
+    """
+    first_of: dict[str, str] = {}
+    for name in sorted(counts, key=lambda name: (-counts[name], name)):
+        composed = unicodedata.normalize("NFC", name)
+        first = first_of.setdefault(composed.casefold(), name)
+        if first != name:
+            look_alike = composed == unicodedata.normalize("NFC", first)
+            shown = ascii if look_alike else repr
+            raise CorpusError(
+                f"{place} must not hold labels that differ in case or in how accents are written "
+                f"alone, found {counts[name]} of {shown(name)} beside {counts[first]} of "
+                f"{shown(first)}; write them alike, or name the classes apart"
+            )

@@ -30,16 +30,18 @@ def _generator(seed: int, purpose: int) -> np.random.Generator:
 def _shares(class_sizes: NDArray[np.int64], total: int, least: int = 0) -> NDArray[np.int64]:
     """Divide `total` among classes in proportion to their sizes, by largest remainder.
 
-    Ties go to the class listed first. Where rounding leaves a class fewer than `least`, the largest
-    share gives. No class gets more than it has, since total <= sum(sizes).
+    Ties go to the class listed first. Where that leaves a class fewer than `least`, or than it has,
+    those give that have most to spare. No class gets more than it has, since total <= sum(sizes).
     """
+    wanted = np.minimum(least, class_sizes)
     exact = class_sizes * (total / class_sizes.sum())
     shares: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     order = np.argsort(shares - exact, kind="stable")
     shares[order[: total - shares.sum()]] += 1
-    while shares.min() < least:
-        shares[shares.argmax()] -= 1
-        shares[shares.argmin()] += 1
+    while (shares < wanted).any():
+        spare = shares - wanted
+        shares[spare.argmax()] -= 1
+        shares[spare.argmin()] += 1
     return shares
 
 
@@ -83,7 +85,12 @@ def _labelled_documents(
 
 
 def order_pool(
-    parts: NDArray[np.uint8], labels: NDArray[np.int16], *, num_labels: int, seed: int
+    parts: NDArray[np.uint8],
+    labels: NDArray[np.int16],
+    *,
+    num_labels: int,
+    seed: int,
+    of_each: int = 2,
 ) -> NDArray[np.int64]:
     """Return the one order of the domain pool for a seed.
 
@@ -92,6 +99,8 @@ def order_pool(
         labels: int16 [N], -1 for none.
         num_labels: L, labelled documents to begin with, at least one of each class.
         seed: draws labels and order, >= 0.
+        of_each: labelled documents of each class to begin with, where it has them and all classes
+            fit: as many as splits of the labels need, 2 or the number of folds.
 
     Returns:
         int64 [P], every document of the labelled and unlabelled parts once: first L labelled ones
@@ -101,7 +110,8 @@ def order_pool(
         SubsetError: where there are fewer labelled documents than asked for.
     """
     labelled = _labelled_documents(parts, labels, num_labels)
-    first = _stratified(labelled, labels, num_labels, _generator(seed, 0), least=1)
+    least = min(of_each, num_labels // len(np.unique(labels[labelled])))
+    first = _stratified(labelled, labels, num_labels, _generator(seed, 0), least)
     pool = np.flatnonzero(parts != Part.TEST).astype(np.int64)
     rest = np.setdiff1d(pool, first, assume_unique=True)
     return np.concatenate([first, _generator(seed, 1).permutation(rest)])
@@ -131,6 +141,7 @@ def make_subset(
     num_labels: int,
     size: int,
     seed: int,
+    of_each: int = 2,
 ) -> Subset:
     """Return the first `size` documents of the order of a seed.
 
@@ -140,11 +151,12 @@ def make_subset(
         num_labels: L, labelled documents.
         size: n, documents in all, L <= n <= documents in the pool.
         seed: draws labels and order, >= 0.
+        of_each: labelled documents of each class, see `order_pool`.
 
     Raises:
         SubsetError: where there are fewer labels or documents than asked for, or n < L.
     """
-    order = order_pool(parts, labels, num_labels=num_labels, seed=seed)
+    order = order_pool(parts, labels, num_labels=num_labels, seed=seed, of_each=of_each)
     if num_labels > size:
         raise SubsetError(
             f"a size must hold the labelled documents, found size {size} for {num_labels} labels; "

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ulm.errors import CorpusError
-from ulm.text.listing import NO_LABEL, Listing, Part
+from ulm.text.listing import NO_LABEL, Listing, Part, check_spelling
 from ulm.text.rows import READERS, Columns, Row, csv_records, rows_of
 from ulm.text.texts import PackedTexts
 
@@ -100,18 +100,6 @@ def split_test(
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, dtype=np.int64)
 
 
-def _check_spelling(column: str, counts: Mapping[str, int]) -> None:
-    first_of: dict[str, str] = {}
-    for name in sorted(counts, key=lambda name: (-counts[name], name)):
-        first = first_of.setdefault(name.casefold(), name)
-        if first != name:
-            raise CorpusError(
-                f"{column} must not hold labels that differ in case alone, found {counts[name]} of "
-                f"{name!r} beside {counts[first]} of {first!r}; write them alike, or name "
-                f"the classes apart"
-            )
-
-
 def _check_classes(
     path: Path, columns: Columns, counts: Mapping[str, int], *, num_rows: int
 ) -> None:
@@ -126,7 +114,7 @@ def _check_classes(
             f"{column} must hold at most {LARGEST_NUM_CLASSES} classes, found {len(counts)} in "
             f"{num_rows} rows; name the column of the labels in label_column"
         )
-    _check_spelling(column, counts)
+    check_spelling(column, counts)
     alone = sorted(name for name, count in counts.items() if count == 1)
     if alone and columns.part is None:
         more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""

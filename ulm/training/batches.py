@@ -81,6 +81,8 @@ def bucketed(
         [bucket[np.argsort(-lengths[bucket], kind="stable")] for bucket in buckets]
     )
     batches = split_batches(by_length, batch)
+    last = batches[-1]  # a document that joined it may be a longer one
+    batches[-1] = last[np.argsort(-lengths[last], kind="stable")]
     return [batches[index] for index in generator.permutation(len(batches))]
 
 

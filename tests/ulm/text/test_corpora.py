@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -166,6 +167,55 @@ class TestTables:
         ]
         path.write_text("\n\n".join(map(json.dumps, records)), encoding="utf-8")
         check_rows(open_corpus(table(path)))
+
+    def test_what_is_empty_may_be_left_out_of_a_json_line(self, tmp_path):
+        path = tmp_path / "reviews.jsonl"
+        records = [
+            {"text": text, "part": part} | ({"label": label} if label else {})
+            for text, label, part in reversed(ROWS)
+        ]
+        path.write_text("\n".join(map(json.dumps, reversed(records))), encoding="utf-8")
+        check_rows(open_corpus(table(path)))
+        labelled = [record for record in records if "label" in record]
+        unlabelled = [record for record in records if "label" not in record]
+        path.write_text("\n".join(map(json.dumps, unlabelled + labelled)), encoding="utf-8")
+        assert open_corpus(table(path)).label_names == ("bad", "good")
+        path.write_text("\n".join(map(json.dumps, unlabelled)), encoding="utf-8")
+        with pytest.raises(CorpusError, match="column 'label' is missing"):
+            open_corpus(table(path))
+
+    @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+    def test_newlines_of_any_system_are_line_feeds(self, tmp_path, kind):
+        records = [
+            {"text": f"line {i}\r\nand\rmore", "label": "ab"[i % 2], "part": "train"}
+            for i in range(4)
+        ]
+        records += [{"text": f"other {i}", "label": "ab"[i], "part": "test"} for i in range(2)]
+        path = tmp_path / f"reviews.{kind}"
+        if kind == "csv":
+            pd.DataFrame(records).to_csv(path, index=False)
+        elif kind == "jsonl":
+            path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+        else:
+            pq.write_table(pa.Table.from_pylist(records), path)
+        assert open_corpus(table(path)).texts[0] == "line 0\nand\nmore"
+
+    @pytest.mark.parametrize(
+        ("one", "other", "shown"), [("Pos", "pos", "'pos'"), ("né", "ne\u0301", r"'n\\xe9'")]
+    )
+    def test_labels_that_people_take_for_one_are_refused(self, tmp_path, one, other, shown):
+        rows = [(f"text {i}", label) for i, label in enumerate([one, other, "neg"] * 4)]
+        path = write_csv(tmp_path / "reviews.csv", rows, "text,label")
+        with pytest.raises(CorpusError, match=f"differ in case .*{shown}"):
+            open_corpus(table(path, part_column=None))
+        files = {
+            f"{part}/{label}/{i}.txt": f"{part} {i}"
+            for part in ("train", "test")
+            for i, label in enumerate((one, other, "neg"))
+        }
+        folder = write_tree(tmp_path / "tree", files)
+        with pytest.raises(CorpusError, match=f"differ in case .*{shown}"):
+            open_corpus(CorpusSource(kind="folder", path=folder))
 
     def test_blank_lines_of_a_csv_file_are_no_rows(self, tmp_path):
         path = write_csv(tmp_path / "reviews.csv")

@@ -54,7 +54,7 @@ def test_the_order_holds_every_pool_document_once_and_no_test_document(corpus, s
 @given(asked(), seeds)
 def test_the_order_begins_with_stratified_labels(corpus, seed):
     parts, labels, num_labels = corpus
-    first = order_pool(parts, labels, num_labels=num_labels, seed=seed)[:num_labels]
+    first = order_pool(parts, labels, num_labels=num_labels, seed=seed, of_each=1)[:num_labels]
     assert (parts[first] == Part.LABELLED).all()
     available = np.bincount(labels[parts == Part.LABELLED])
     drawn = np.bincount(labels[first], minlength=len(available))
@@ -104,10 +104,27 @@ def test_seeds_give_different_splits_of_the_same_labels():
     assert len(splits) == 5
 
 
+@pytest.mark.parametrize(("of_each", "rare"), [(2, 2), (5, 5), (90, 30)])
+def test_a_rare_class_gets_the_labels_that_splits_need(of_each, rare):
+    labels = np.repeat([0, 1, 2], [9000, 970, 30]).astype(np.int16)
+    parts = np.zeros(len(labels), dtype=np.uint8)
+    options = {"num_labels": 500, "size": 600, "seed": 0}
+    labelled = make_subset(parts, labels, of_each=of_each, **options).labelled
+    assert np.bincount(labels[labelled])[2] == rare
+    train, validation = split_labels(labelled, labels, share=0.2, seed=0)
+    assert set(labels[train]) == set(labels[validation]) == {0, 1, 2}
+
+
+def test_few_labels_are_one_of_each_class_at_least():
+    labels = np.repeat([0, 1, 2], [90, 9, 1]).astype(np.int16)
+    order = order_pool(np.zeros(100, dtype=np.uint8), labels, num_labels=4, seed=0, of_each=5)
+    assert np.bincount(labels[order[:4]]).tolist() == [2, 1, 1]
+
+
 def test_the_first_of_uneven_remainders_gets_the_spare_label():
     parts = np.zeros(10, dtype=np.uint8)
     labels = np.array([0] * 7 + [1] * 3, dtype=np.int16)
-    first = order_pool(parts, labels, num_labels=5, seed=0)[:5]
+    first = order_pool(parts, labels, num_labels=5, seed=0, of_each=1)[:5]
     # 3.5 and 1.5: equal remainders, the class listed first gets the spare one.
     assert np.bincount(labels[first]).tolist() == [4, 1]
 

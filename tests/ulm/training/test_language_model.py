@@ -149,7 +149,7 @@ def test_a_stream_of_few_tokens_uses_fewer_rows():
     assert stream(documents, batch=64).tolist() == [[2, 9], [9, 10]]
 
 
-@pytest.mark.parametrize("number", [65, 1000])  # in one bucket, in three
+@pytest.mark.parametrize("number", [65, 401, 1000])  # in one bucket, one and one more, three
 def test_buckets_hold_every_document_once_and_never_one_alone(number):
     lengths = np.random.default_rng(0).integers(1, 100, number)
     batches = bucketed(lengths, batch=8, generator=np.random.default_rng(1))
