@@ -14,6 +14,7 @@ from sweeps.advice.collecting import Outlook, outlook_at
 from sweeps.advice.question import Question
 from sweeps.advice.target_advice import Advice, said, target_advice
 from sweeps.advice.wanted import (
+    CHANCE,
     MOST_SEEDS,
     Wanted,
     asks_for_documents,
@@ -26,10 +27,11 @@ from sweeps.answer.paired import MOST_MORE, POWER, more_seeds_to_claim
 from sweeps.answer.scores import Scores
 from sweeps.answer.search_curves import SearchCurve, Verdict
 from sweeps.answer.statistics import Doubling
-from sweeps.report.caveats import not_drawn
+from sweeps.report.caveats import not_drawn, not_paired
 from sweeps.report.evidence import Evidence
 from sweeps.report.headline import WORTHWHILE, over_bow
 from sweeps.report.phrases import (
+    READ_OFF,
     counted,
     forms_used,
     joined,
@@ -59,12 +61,12 @@ def advise(evidence: Evidence, question: Question) -> Advice:
         _stop(spec, scores, lead, question),
         _pool(spec, question),
         _reference(findings, lead),
-        _sureness(findings),
+        _sureness(spec, scores, findings, lead),
     ):
         lines += part.lines
         wanted = wanted.joined(part.wanted)
     lines += [*_forms(evidence.model), *_searches(evidence.search_curves)]
-    lines += not_drawn(evidence)
+    lines += [*not_drawn(evidence), *not_paired(evidence)]
     lines.append(_counting(spec))
     return Advice(lines=tuple(lines), wanted=wanted.beyond(spec))
 
@@ -81,15 +83,20 @@ def _next_text(evidence: Evidence, lead: Lead, question: Question) -> Advice:
     if isinstance(outlook, str):
         return said(
             f"{number(size)} documents: no answer, {outlook}.",
-            wanted=_wanted_at(spec, size, question),
+            wanted=_wanted_to_say_more(spec, lead, size, question),
         )
     lines = [_outlook_text(outlook, lead.regime)]
     money = _money_text(outlook, question)
     return said(*lines, *([money] if money else []))
 
 
-def _wanted_at(spec: SweepSpec, size: int, question: Question) -> Wanted:
-    """Sizes that would say more of a size that nothing is said of: itself where it is small."""
+def _wanted_to_say_more(spec: SweepSpec, lead: Lead, size: int, question: Question) -> Wanted:
+    """Sizes that would say more of a size that nothing is said of: itself where it is small.
+
+    None where nobody asked for it and more text surely brings little.
+    """
+    if question.budget_documents is None and lead.enough_from(WORTHWHILE):
+        return Wanted()
     if spec.labels.train <= size < spec.sizes[0]:
         return Wanted(sizes=(size,))
     return wanted_sizes(spec, question.most_documents)
@@ -98,7 +105,8 @@ def _wanted_at(spec: SweepSpec, size: int, question: Question) -> Wanted:
 def _outlook_text(outlook: Outlook, regime: str) -> str:
     low, high = outlook.accuracy.low, outlook.accuracy.high
     forms = f"extrapolated by {forms_used(outlook.num_forms)}, or it levels off"
-    what = forms if outlook.num_forms else "95 %"
+    read_off = "95 %" if outlook.is_measured else f"95 %, {READ_OFF}"
+    what = forms if outlook.num_forms else read_off
     text = (
         f"{number(outlook.size)} documents: `{regime}` should score {percent(low)} to "
         f"{percent(high)} on average over seeds ({what})"
@@ -177,7 +185,10 @@ def _remedy(scores: Scores, found: Doubling) -> tuple[str, Wanted | None]:
     wanted = wanted_to_decide(spread, weights, distance)
     if wanted is None:
         return f"more than {MOST_SEEDS} seeds would be needed to decide", None
-    return f"{number(wanted.num_seeds)} seeds in all that went as these would decide", wanted
+    return (
+        f"{number(wanted.num_seeds)} seeds in all would decide with a chance of "
+        f"{100 * CHANCE:.0f} %, if these tell value and scatter"
+    ), wanted
 
 
 def _doubling_text(found: Doubling) -> str:
@@ -212,13 +223,14 @@ def _reference(findings: Findings, lead: Lead) -> Advice:
     return said(f"{text[:1].upper()}{text[1:]}.") if text else said()
 
 
-def _sureness(findings: Findings) -> Advice:
+def _sureness(spec: SweepSpec, scores: Scores, findings: Findings, lead: Lead) -> Advice:
     """Seeds that a claim about the leader still needs."""
-    if findings.num_seeds < 3:
+    num_seeds = max(scores.count((lead.regime, size)) for size in spec.sizes)
+    if num_seeds < 3:
         return said(
-            f"{counted(findings.num_seeds, 'seed')}: intervals rest on "
-            f"{counted(findings.num_seeds - 1, 'degree')} of freedom; three seeds are the fewest "
-            "worth planning with.",
+            f"{counted(num_seeds, 'seed')} of `{lead.regime}`: intervals rest on "
+            f"{counted(num_seeds - 1, 'degree')} of freedom; three seeds are the fewest worth "
+            "planning with.",
             wanted=Wanted(num_seeds=3),
         )
     last = findings.leaders[-1].margin if findings.leaders else None

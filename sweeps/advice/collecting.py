@@ -27,6 +27,7 @@ class Outlook:
         accuracy: Range of the accuracy.
         gain: Range of the accuracy minus that at `start`; None where both are the same.
         num_forms: Forms that it was extrapolated by; 0 within the measured sizes.
+        is_measured: Whether it is one of these.
         accelerator_hours: Of one cell with its search, linear in size; None where not reported.
     """
 
@@ -35,6 +36,7 @@ class Outlook:
     accuracy: Interval
     gain: Interval | None
     num_forms: int
+    is_measured: bool
     accelerator_hours: float | None
 
 
@@ -75,6 +77,7 @@ def outlook_at(
         accuracy=model.accuracy_range(size),
         gain=model.gain_range(size),
         num_forms=len(model.trusted),
+        is_measured=False,
         accelerator_hours=hours,
     )
 
@@ -98,6 +101,7 @@ def _within(
         accuracy=accuracy.interval,
         gain=gain if size > below else None,
         num_forms=0,
+        is_measured=size in known,
         accelerator_hours=hours,
     )
 

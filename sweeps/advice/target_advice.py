@@ -7,11 +7,12 @@ what every part of `sweep advise` returns.
 from dataclasses import dataclass
 
 from sweeps.advice.question import Question
-from sweeps.advice.wanted import Wanted, wanted_sizes
+from sweeps.advice.wanted import MOST_SEEDS, Wanted, wanted_for_one_run, wanted_sizes
 from sweeps.answer.extrapolation import ALL_REFUTED, extrapolate, range_of, why_not
 from sweeps.answer.scores import Scores
 from sweeps.answer.targets import Passage, Reach, reach
 from sweeps.report.phrases import (
+    READ_OFF,
     counted,
     forms_used,
     joined,
@@ -22,6 +23,8 @@ from sweeps.report.phrases import (
     span,
 )
 from sweeps.spec.values import SweepSpec
+
+FEWEST_TO_PLAN = 3  # seeds: two can not say how much seeds vary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +56,8 @@ def target_advice(spec: SweepSpec, scores: Scores, question: Question) -> Advice
     name = f"Target {100 * target:g} %"
     found = reach(scores, spec.sizes, target)
     if found.without_text:
-        return said(f"{name}: {reached_without_text(found)}; {_of_one_run(spec, found)}.")
+        one, wanted = _of_one_run(spec, scores, found)
+        return said(f"{name}: {reached_without_text(found)}; {one}.", wanted=wanted)
     way = found.shortest
     if way is None:
         return said()
@@ -64,52 +68,88 @@ def target_advice(spec: SweepSpec, scores: Scores, question: Question) -> Advice
             wanted=Wanted(num_seeds=3),
         )
     if crossing.ends_above:
-        return _reached(spec, name, way, found)
-    if crossing.interval is not None and crossing.interval.low >= crossing.largest:
+        return _reached(spec, scores, name, way, found)
+    if crossing.is_beyond:
         return _beyond(spec, scores, name, question, way, target)
     return _unresolved(spec, name, question, way)
 
 
-def _reached(spec: SweepSpec, name: str, way: Passage, found: Reach) -> Advice:
+def _measured_around(
+    spec: SweepSpec, scores: Scores, regime: str, documents: float
+) -> tuple[int, int]:
+    """The measured sizes that a size lies between; the same twice where it is one of them."""
+    known = [size for size in spec.sizes if scores.has((regime, size))]
+    above = next(size for size in known if size >= documents)
+    below = max((size for size in known if size <= documents), default=above)
+    return below, above
+
+
+def _reached(spec: SweepSpec, scores: Scores, name: str, way: Passage, found: Reach) -> Advice:
     crossing, regime, wanted = way.crossing, way.regime, Wanted()
     assert crossing.interval is not None, "it ends above"
     assert crossing.documents is not None, "it ends above"
-    smallest, safe = number(crossing.smallest), rounded_up(crossing.interval.high, spec.sizes[-1])
+    smallest = number(crossing.smallest)
+    _, above = _measured_around(spec, scores, regime, crossing.interval.high)
+    safe = f"{number(above)}, which was measured"
     if crossing.is_throughout:
         text = f"{smallest} documents, the smallest size, reach it with `{regime}`"
     elif crossing.is_bracketed:
         text = (
             f"`{regime}` reaches it from about {rounded(crossing.documents)} documents (95 %: "
-            f"{span(crossing.interval)}), so surely with {safe}"
+            f"{span(crossing.interval)}, {READ_OFF}), surely with {safe}"
         )
     else:
         wanted = Wanted(num_seeds=crossing.num_seeds + 2)
         text = (
-            f"`{regime}` surely reaches it from {safe} documents on, perhaps from {smallest}, the "
+            f"`{regime}` surely reaches it with {safe}, perhaps from {smallest} documents on, the "
             "smallest size (more seeds or a smaller one may show it)"
         )
-    return said(f"{name}: on average over seeds {text}; {_of_one_run(spec, found)}.", wanted=wanted)
+    one, wanted_for_one = _of_one_run(spec, scores, found)
+    return said(
+        f"{name}: on average over seeds {text}; {one}.", wanted=wanted.joined(wanted_for_one)
+    )
 
 
-def _of_one_run(spec: SweepSpec, found: Reach) -> str:
+def _of_one_run(spec: SweepSpec, scores: Scores, found: Reach) -> tuple[str, Wanted]:
     """What the one run needs that the reader will make, where the mean needs less."""
+    sure = "with a probability of 97.5 %"
     if found.alone_without_text:
         named = joined(f"`{regime}`" for regime in found.alone_without_text)
-        return f"one run of {named} reaches it too, with a probability of 97.5 %"
+        return f"one run of {named} reaches it too, {sure}", Wanted()
     one = found.one_run
     if one is None:
-        return (
-            "for one run no measured size is surely enough: where that counts, add seeds, larger "
-            "sizes or test documents"
-        )
-    is_measured = one.documents in spec.sizes
-    enough = (
-        number(one.documents) if is_measured else rounded_up(one.documents, most=spec.sizes[-1])
-    )
+        return _of_no_run(scores, found)
+    below, above = _measured_around(spec, scores, one.regime, one.documents)
+    is_measured = above == one.documents
+    enough = number(above) if is_measured else rounded_up(one.documents, most=above)
+    text = f"one run of `{one.regime}` does from {enough} documents on, {sure}"
+    if is_measured:
+        return f"{text}: collect {enough} in all", Wanted()
     return (
-        f"one run of `{one.regime}` does from {enough} documents on, with a probability of 97.5 %: "
-        f"collect {enough}"
-    )
+        f"{text}, if the curve is straight from {number(below)} to {number(above)}: collect "
+        f"{enough} in all, or {number(above)}, which was measured"
+    ), Wanted()
+
+
+def _of_no_run(scores: Scores, found: Reach) -> tuple[str, Wanted]:
+    """What would make a measured size surely enough for one run, if more seeds can."""
+    text, way = "for one run no measured size is surely enough", found.shortest
+    open_end = f"{text}: where that counts, add seeds, larger sizes or test documents", Wanted()
+    if way is None:
+        return open_end
+    point, most = (way.regime, way.crossing.largest), number(way.crossing.largest)
+    spread, left = scores.spread(point), float(scores.means(point)[0]) - found.target
+    if left <= 0 or spread.num_seeds < FEWEST_TO_PLAN:
+        return open_end
+    wanted = wanted_for_one_run(spread, left)
+    if wanted is None:
+        return (
+            f"{text}, nor would {MOST_SEEDS} seeds make {most} so: runs vary too much for what the "
+            "mean is above the target; a larger size may, or a lower target"
+        ), Wanted()
+    return (
+        f"{text}; {wanted.num_seeds} seeds in all that vary as these would make {most} enough"
+    ), wanted
 
 
 def _beyond(

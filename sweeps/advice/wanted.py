@@ -10,7 +10,9 @@ from itertools import pairwise
 from math import sqrt
 from pathlib import Path
 
+import numpy as np
 import yaml
+from scipy.special import ndtri
 
 from sweeps.answer.estimates import Floats
 from sweeps.answer.spread import Spread
@@ -20,6 +22,7 @@ from sweeps.spec.values import SweepSpec
 from sweeps.storage import write_whole
 
 MOST_SEEDS = 29  # in all; more is not proposed
+CHANCE = 0.8  # that seeds which are proposed decide
 _ENDLESS = 10**6  # seeds that add nothing of their own to an interval
 MARK = "# Written by `sweep advise`: "
 HEADER = MARK + "the sweep {name}, {added}; `sweep run` trains the rest.\n"
@@ -62,7 +65,11 @@ class Wanted:
 
 
 def wanted_to_decide(spread: Spread, weights: Floats, distance: float) -> Wanted | None:
-    """Seeds for an interval that leaves out a line, if they vary as those there are.
+    """Seeds for an interval that leaves out a line with a chance of `CHANCE`.
+
+    If the mean is where it is said to be, and they vary as those there are: the seeds to come move
+    the mean of all, so that an interval just narrow enough would leave the line out every other
+    time.
 
     Args:
         spread: That of the points, over two seeds or more.
@@ -72,9 +79,30 @@ def wanted_to_decide(spread: Spread, weights: Floats, distance: float) -> Wanted
     Returns:
         None where more than `MOST_SEEDS` would be needed.
     """
-    counts = range(spread.num_seeds + 1, MOST_SEEDS + 1)
-    found = (n for n in counts if _half_width(spread.with_seeds(n), weights) < distance)
-    return next((Wanted(num_seeds=count) for count in found), None)
+    one_seed = float(spread.run_variances(weights[None, :])[0])
+    for count in range(spread.num_seeds + 1, MOST_SEEDS + 1):
+        moves = sqrt(one_seed * (count - spread.num_seeds)) / count
+        if _half_width(spread.with_seeds(count), weights) + ndtri(CHANCE) * moves < distance:
+            return Wanted(num_seeds=count)
+    return None
+
+
+def wanted_for_one_run(spread: Spread, distance: float) -> Wanted | None:
+    """Seeds for an interval of one run more that leaves out a line, if they vary as these.
+
+    Args:
+        spread: That of one point, over two seeds or more.
+        distance: From its mean to the line.
+
+    Returns:
+        None where more than `MOST_SEEDS` would be needed: one run varies whatever their number.
+    """
+    whole = np.ones((1, 1))
+    run = spread.run_variances(whole)
+    for count in range(spread.num_seeds + 1, MOST_SEEDS + 1):
+        if spread.with_seeds(count).half_widths(whole, run=run)[0] < distance:
+            return Wanted(num_seeds=count)
+    return None
 
 
 def asks_for_documents(spread: Spread, weights: Floats, distance: float) -> bool:

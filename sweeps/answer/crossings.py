@@ -83,6 +83,11 @@ class Crossing:
         return self.interval is not None and self.interval.high < inf
 
     @property
+    def is_beyond(self) -> bool:
+        """Whether at the largest size the whole interval of the balance is below zero."""
+        return self.interval is not None and self.interval.low >= self.largest
+
+    @property
     def is_throughout(self) -> bool:
         """Whether at every size, over two seeds or more, the whole interval is above zero."""
         return (
@@ -143,8 +148,9 @@ def find_crossing(scores: Scores, sizes: Sequence[int], balance: Balance) -> Cro
     """Where a balance passes zero for good; None where no size has all its points at one seed.
 
     Args:
-        scores: The scores; every stretch between two sizes uses the seeds that have all of it. A
-            size that one seed has is left out where another has more.
+        scores: The scores; every stretch between two sizes uses the seeds that have all of it, and
+            a size that shares no seed with its neighbours stands by itself. A size that one seed
+            has is left out where another has more.
         sizes: Sizes, ascending.
         balance: What has to pass zero.
     """
@@ -157,7 +163,9 @@ def find_crossing(scores: Scores, sizes: Sequence[int], balance: Balance) -> Cro
         (low, high)
         for low, high in pairwise(known)
         if scores.has(*balance.points_at(low), *balance.points_at(high), *balance.standing)
-    ] or [(known[0], known[0])]
+    ]
+    reached = {size for stretch in stretches for size in stretch}
+    stretches = sorted([*stretches, *((n, n) for n in known if n not in reached)])
     traces = [_trace(scores, balance, low, high) for low, high in stretches]
     whole = _Trace(
         sizes=np.concatenate([trace.sizes for trace in traces]),

@@ -163,8 +163,12 @@ def _present(differences: Sequence[Difference | None]) -> tuple[Difference, ...]
 
 
 def leading_regime(scores: Scores) -> str | None:
-    """The regime that the answer is about: `ulm+domain`, else the best at the largest size."""
+    """The regime that the answer is about: `ulm+domain`, else the best at the largest size.
+
+    One that has more than one seed somewhere, where any has.
+    """
     sized = [point for point in scores.points if point[1] is not None]
+    sized = [point for point in sized if scores.count(point) > 1] or sized
     if any(regime == Regime.ULM_DOMAIN for regime, _ in sized):
         return Regime.ULM_DOMAIN.value
     if not sized:

@@ -34,6 +34,7 @@ class Scores:
             says.
         has_hits: bool [P, S], which cells say; None for all that are finished.
         seen: bool [S, D], which of them each seed was scored on; None for all.
+        num_documents: Fewest test documents of a cell, where no cell says which it had right.
     """
 
     points: tuple[Point, ...]
@@ -41,6 +42,7 @@ class Scores:
     values: Floats
     hits: NDArray[np.bool_] | None = None
     seen: NDArray[np.bool_] | None = None
+    num_documents: int | None = None
     has_hits: NDArray[np.bool_] | None = None
     _rows: Mapping[Point, int] = field(init=False, repr=False)
     _finished: NDArray[np.bool_] = field(init=False, repr=False)
@@ -121,7 +123,8 @@ class Scores:
             found = self._without_hits(found, points)
         # beside points of several seeds documents alone would look like the surest of all
         is_known = found.is_known and (found.num_seeds > 1 or len(self.seeds) == 1)
-        return replace(found, is_known=is_known)
+        unit = 1 / self.num_documents if self.num_documents and found.num_seeds > 1 else 0.0
+        return replace(found, is_known=is_known, unit=unit)
 
     def _without_hits(self, spread: Spread, points: Sequence[Point]) -> Spread:
         """With what as many documents as other cells were scored on may add at most."""
@@ -229,7 +232,9 @@ def make_scores(
             if len(samples.get(seed_of[cell], ())) == len(hit)
         }
     if not known:
-        return Scores(points=points, seeds=seeds, values=values)
+        counts = [row.test_documents for row in finished if row.test_documents]
+        least = min(counts) if counts and len(counts) == len(finished) else None
+        return Scores(points=points, seeds=seeds, values=values, num_documents=least)
     number = len(next(iter(known.values())))
     drawn = {seed_of[cell]: samples[seed_of[cell]] for cell in known} if samples else {}
     documents = np.unique(np.concatenate([np.arange(0 if drawn else number), *drawn.values()]))

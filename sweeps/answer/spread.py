@@ -27,6 +27,8 @@ class Spread:
         is_known: Whether anything says how much the means vary.
         is_bound: Whether `documents` is the most that they may add: points of weights with one
             sign vary together, those with the other by themselves.
+        unit: What an accuracy is known to where nothing else says how much test documents bring: a
+            seed's variance is its square at least.
     """
 
     num_seeds: int
@@ -35,6 +37,7 @@ class Spread:
     least: Floats
     is_known: bool
     is_bound: bool = False
+    unit: float = 0.0
 
     def half_widths(
         self, weights: Floats, level: float = LEVEL, *, run: Floats | None = None
@@ -57,20 +60,24 @@ class Spread:
             most = np.sqrt(np.diag(self.documents))
             above, below = (np.maximum(sign * weights, 0.0) @ most for sign in (1, -1))
             documents = above**2 + below**2
-            seeds = _variances(weights, self.seeds) + run
+            seeds = self._of_seeds(weights) + run
             # of few seeds' intervals documents make some narrower
             with_them = _half_widths(seeds, documents, self.num_seeds, level)
             without = _half_widths(seeds, np.zeros_like(seeds), self.num_seeds, level)
             return np.asarray(np.maximum(with_them, without))
-        parts = (self.seeds, self.documents, self.least)
-        seeds, documents, least = (_variances(weights, part) for part in parts)
+        seeds = self._of_seeds(weights)
+        documents, least = (_variances(weights, part) for part in (self.documents, self.least))
         # seeds that agree by chance say nothing of the documents
         documents = np.maximum(documents, least - seeds)
         return _half_widths(seeds + run, documents, self.num_seeds, level)
 
     def run_variances(self, weights: Floats) -> Floats:
         """float64 [K]: how much one run, which varies as these seeds, scatters around contrasts."""
-        return self.num_seeds * _variances(weights, self.seeds)
+        return self.num_seeds * self._of_seeds(weights)
+
+    def _of_seeds(self, weights: Floats) -> Floats:
+        least = self.unit**2 * (weights**2).sum(axis=1) / self.num_seeds
+        return np.asarray(np.maximum(_variances(weights, self.seeds), least))
 
     def with_seeds(self, num_seeds: int) -> "Spread":
         """What it would be with so many seeds that vary as these; documents stay what they are."""

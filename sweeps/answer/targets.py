@@ -40,8 +40,8 @@ class Reach:
         without_text: Regimes without a size axis whose whole interval, over two seeds or more, is
             above it, 95 % for all of them together, with what they score.
         alone_without_text: Those of them of which one run is above it too, with 97.5 % or more.
-        shortest: The regime with one that surely passes it first, else in the mean, else is
-            highest; None where no size is finished.
+        shortest: The regime that surely passes it first, else in the mean, else may pass it, else
+            is highest; None where no size is finished.
         one_run: The regime of which one run passes it with least domain text; None where none does.
     """
 
@@ -95,11 +95,12 @@ def _one_run(passages: Iterable[Passage]) -> OneRun | None:
 
 
 def _shortest(scores: Scores, passages: Sequence[Passage]) -> Passage | None:
-    def length(way: Passage) -> tuple[float, float, float]:
+    def length(way: Passage) -> tuple[float, float, bool, float]:
         crossing, end = way.crossing, inf
         if crossing.num_seeds > 1 and crossing.interval is not None:
             end = crossing.interval.high
+        mean_end = inf if crossing.documents is None else crossing.documents
         highest = scores.means((way.regime, crossing.largest))[0]
-        return (end, inf if crossing.documents is None else crossing.documents, -highest)
+        return end, mean_end, crossing.is_beyond, -highest
 
     return min(passages, key=length, default=None)

@@ -7,7 +7,7 @@ contains.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from sweeps.answer.results import ResultRow
 from sweeps.answer.search_curves import SearchCurve, Verdict, at_edge
@@ -27,6 +27,8 @@ def caveats(evidence: Evidence) -> tuple[str, ...]:
         *blind_spots(spec, rows, evidence.classes),
         *_seeds(rows),
         *not_drawn(evidence),
+        *not_paired(evidence),
+        *_read_off(rows),
         *_missing(spec, rows, evidence.spent_hours),
         *_unpredicted(evidence.unpredicted),
         *_edges(spec, rows),
@@ -87,6 +89,33 @@ def not_drawn(evidence: Evidence) -> list[str]:
             f"of the domain documents at {number(largest)}, of which two seeds share {shared}"
         )
     return [f"No interval contains the draw {', nor that '.join(fixed)}."] if fixed else []
+
+
+def not_paired(evidence: Evidence) -> list[str]:
+    """Neighbouring sizes that no seed has both of."""
+    scores, notes = evidence.scores, []
+    for regime in dict.fromkeys(regime for regime, size in scores.points if size is not None):
+        known = [size for size in evidence.spec.sizes if scores.has((regime, size))]
+        apart = [
+            f"{number(low)} and {number(high)}"
+            for low, high in pairwise(known)
+            if not scores.has((regime, low), (regime, high))
+        ]
+        if apart:
+            notes.append(
+                f"`{regime}`: no seed has both {joined(apart)} documents; between them curves are "
+                "read off the means of different seeds."
+            )
+    return notes
+
+
+def _read_off(rows: Sequence[ResultRow]) -> list[str]:
+    if len({row.size for row in rows if row.is_finished and row.size is not None}) < 2:
+        return []
+    return [
+        "Numbers of documents are read off between measured sizes, where curves count as straight "
+        "over the logarithm of size; their intervals hold for such curves, a measured size for any."
+    ]
 
 
 def _share(part: int, whole: int) -> str:

@@ -94,7 +94,10 @@ def comparison_page(sweeps: Sequence[Named]) -> Page:
         ),
         Section(
             title="How much text",
-            blocks=(_table("domain documents for", sweeps, _NEEDS),),
+            blocks=(
+                Text(text=_NEEDS_NOTE, is_soft=True),
+                _table("domain documents for", sweeps, _NEEDS),
+            ),
         ),
         Section(title="Cost", blocks=(_costs(sweeps),)),
         Section(title="Before you believe it", blocks=tuple(_caveats(sweeps))),
@@ -192,7 +195,8 @@ def _share(share: float, evidence: Evidence) -> str:
         return NONE
     least = "at most " if found.is_at_most else ""
     sure = "" if found.interval is None else f" [{span(found.interval)}]"
-    return f"{least}{rounded(found.documents)}{sure}"
+    largest = number(evidence.findings.gain.largest)
+    return f"{least}{rounded(found.documents)}{sure} of {largest}"
 
 
 def _crossing(found: Crossing | None) -> str:
@@ -209,6 +213,10 @@ def _over_bow(evidence: Evidence) -> Crossing | None:
     return None if lead is None else evidence.findings.over_bow.get(lead.regime)
 
 
+_NEEDS_NOTE = (
+    "In brackets 95 %. A share of the gain is one of what the sweep's own largest size adds to "
+    "`ulm`: with other largest sizes shares are not comparable."
+)
 _NEEDS: dict[str, Said] = {
     "75 % of the gain": partial(_share, 0.75),
     "90 % of the gain": partial(_share, 0.9),

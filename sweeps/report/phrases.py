@@ -118,6 +118,10 @@ def reached_without_text(found: Reach) -> str:
     return f"reached without domain text, by {joined(scored)}"
 
 
+READ_OFF = "read off between measured sizes"
+"""What a value between sizes rests on: a curve that is straight there over the log of size."""
+
+
 def forms_used(num_forms: int) -> str:
     """How many forms of a curve something rests on."""
     return "one form alone" if num_forms == 1 else f"{num_forms} forms"
@@ -170,7 +174,7 @@ def crossing_span(crossing: Crossing, interval: Interval) -> str:
         return "at every measured size"
     if interval.high < inf:
         return span(interval)
-    if interval.low >= crossing.largest:
+    if crossing.is_beyond:
         return "beyond it or not at all"
     start = "anywhere" if interval.low == 0 else f"from {rounded(interval.low)} on"
     return f"{start} or not at all"

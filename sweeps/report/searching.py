@@ -6,6 +6,7 @@ Evidence comes in; a section with its figures goes out.
 from collections.abc import Sequence
 from itertools import groupby
 
+from sweeps.answer.results import ResultRow
 from sweeps.answer.search_curves import (
     FEWEST_TRIALS,
     RateSensitivity,
@@ -62,7 +63,8 @@ def searching_section(evidence: Evidence) -> Section | None:
 def needed_rates(evidence: Evidence) -> str | None:
     """Which learning rates the leading regime needs at its largest size; None where none is tried.
 
-    By held-out labels and documents: what is not chosen is never scored on the test documents.
+    Those its scores are of, and which held-out labels and documents call as good: what is not
+    chosen is never scored on the test documents.
     """
     lead = evidence.findings.lead
     if lead is None:
@@ -75,14 +77,28 @@ def needed_rates(evidence: Evidence) -> str | None:
     if largest is None:
         return None
     rates = joined(
-        f"{panel.stage.words} {_span(sizes[largest].low, sizes[largest].high)} "
-        f"(searched: {_span(panel.searched.low, panel.searched.high)})"
+        f"{panel.stage.words} {_chosen(evidence.rows, panel, largest)} (as good, in the median "
+        f"over seeds: {_span(sizes[largest].low, sizes[largest].high)}; searched: "
+        f"{_span(panel.searched.low, panel.searched.high)})"
         for panel, sizes in zip(panels, by_size, strict=True)
     )
     return (
-        f"Learning rates that held-out data call as good as the best, `{lead.regime}` with "
-        f"{number(largest)} documents: {rates}."
+        f"Learning rates that held-out data chose for `{lead.regime}` with {number(largest)} "
+        f"documents, of those that were tried: {rates}."
     )
+
+
+def _chosen(rows: Sequence[ResultRow], panel: SearchPanel, size: int) -> str:
+    """The rates that the scores of a regime at a size are of, the smallest to the largest."""
+    own = [row for row in rows if (row.regime, row.size) == (panel.regime, size)]
+    found = [
+        row.lm_learning_rate
+        if panel.stage is Stage.LANGUAGE_MODEL
+        else row.classifier_learning_rate
+        for row in own
+    ]
+    rates = [rate for rate in found if rate is not None]
+    return _span(min(rates), max(rates))
 
 
 def _span(low: float, high: float) -> str:

@@ -119,12 +119,19 @@ def _marks(figure: series.CurveFigure) -> list[str]:
     return [f"{MARKS[:1].upper()}{MARKS[1:]}."] if figure.has_gaps else []
 
 
-def band(findings: Findings) -> str:
-    """What brackets and bands are, in a few words; empty where there are none."""
+def band(findings: Findings, fewest: int = 2) -> str:
+    """What brackets and bands are, in a few words; empty where there are none.
+
+    Args:
+        findings: What was found.
+        fewest: Seeds from which on a point has one.
+    """
     documents = "test documents" if findings.draws_documents else ""
     if findings.num_seeds == 1:
         return f"95 % interval over {documents}" if documents else ""
-    seeds = f"95 % interval over {findings.num_seeds} seeds"
+    counts = [n for p in findings.curves if (n := p.accuracy.num_seeds) >= fewest]
+    ends = dict.fromkeys((min(counts), max(counts)))
+    seeds = f"95 % interval over {' to '.join(map(str, ends))} seeds"
     return f"{seeds} and {documents}" if documents else seeds
 
 
@@ -132,7 +139,9 @@ def subtitle(findings: Findings) -> str:
     """What lines, bands and dots are."""
     if findings.num_seeds == series.WITHOUT_BAND:
         return "mean over 2 seeds; dots: single seeds; for a band they are too few"
-    shown = band(findings)
+    shown = band(findings, series.WITHOUT_BAND + 1)
+    if any(point.accuracy.num_seeds == series.WITHOUT_BAND for point in findings.curves):
+        shown += f", none over {series.WITHOUT_BAND}"
     return f"mean over seeds; band: {shown}; dots: single seeds" if shown else "one seed"
 
 

@@ -81,10 +81,14 @@ def _pays_off(spec: SweepSpec, findings: Findings) -> list[str]:
     falling = [d.first for d in findings.against_bow if d not in below and d.first not in passing]
     if falling:
         sentences.append(f"Above it, but not at every larger size: {grouped(falling)}.")
-    if below:
+    surely = [found for found in below if found.is_below]
+    perhaps = [found.first for found in below if not found.is_below]
+    if perhaps:
+        sentences.append(f"Not above it, nor surely below: {grouped(perhaps)}.")
+    if surely:
         sentences.append(
-            f"Not above it: {grouped(found.first for found in below)}. A regime that does not beat "
-            "that line is not worth a GPU."
+            f"Surely below it: {grouped(found.first for found in surely)}. What is below that line "
+            "is not worth a GPU."
         )
     return sentences
 

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -239,6 +240,51 @@ def doubling_of(*values):
     return {**low, ("ulm+domain", 800): base + np.array(values)}
 
 
+def test_where_more_text_is_not_worth_it_no_larger_size_is_proposed_that_nobody_asked_for():
+    flat = {100: 0.70, 400: 0.870, 1600: 0.871}
+    spec = example_spec(sizes=tuple(flat), seeds=(0, 1, 2))
+    found, text = advice_for(table_of(flat), spec=spec)
+    assert "3,200 documents: no answer" in text
+    assert "Stop at 400 documents" in text
+    assert found.wanted.sizes == ()
+    asked, _ = advice_for(table_of(flat), spec=spec, budget_documents=4000)
+    assert asked.wanted.sizes == (3200,)
+
+
+def test_a_size_between_measured_ones_is_said_to_be_read_off():
+    _, text = advice_for(TABLE, budget_documents=300)
+    assert "on average over seeds (95 %, read off between measured sizes)" in text
+    _, text = advice_for(TABLE, budget_documents=400)
+    assert "on average over seeds (95 %), " in text
+
+
+def test_seeds_that_only_the_bag_of_words_has_do_not_make_advice_surer():
+    table = {point: tuple(values) for point, values in TABLE.items()}
+    table |= {point: values[:2] for point, values in table.items() if point[0] != "bow"}
+    _, text = advice_for(table)
+    assert "2 seeds of `ulm+domain`: intervals rest on 1 degree of freedom" in text
+
+
+def test_one_early_cell_does_not_take_the_answer_from_a_regime_with_more():
+    table = {(regime.replace("ulm+domain", "domain"), n): v for (regime, n), v in TABLE.items()}
+    alone = headline_of(table)
+    assert "`domain` passes 85 %" in alone
+    assert headline_of({**table, ("ulm+domain", 100): (0.78,)}) == alone
+
+
+def test_seeds_that_tie_are_known_to_one_test_document():
+    spec = example_spec(sizes=(100, 1600), seeds=(0, 1))
+    table = {("ulm+domain", 100): (0.70, 0.70), ("ulm+domain", 1600): (0.90, 0.90)}
+    rows = [replace(row, test_documents=1000) for row in rows_of(table)]
+    (point,) = [p for p in findings_of(spec, rows).curves if p.size == 1600]
+    half = 12.7062 * 0.001 / 2**0.5  # Student's t, one degree of freedom
+    np.testing.assert_allclose(point.accuracy.interval.high - 0.90, half, rtol=1e-4)
+    assert point.one_run.high > point.accuracy.interval.high
+    text = "\n".join(advise(evidence_of(spec, rows), Question(target=0.8)).lines)
+    ends = re.search(r"from about 400 documents \(95 %: (\d+)–(\d+)", text)
+    assert int(ends[1]) < 400 < int(ends[2])
+
+
 def test_a_last_doubling_that_may_bring_half_a_point_asks_for_the_fewest_seeds_that_decide():
     sizes, scatter = (100, 200, 400, 800), 0.0025
     found, text = advice_for(
@@ -246,9 +292,17 @@ def test_a_last_doubling_that_may_bring_half_a_point_asks_for_the_fewest_seeds_t
         spec=example_spec(sizes=sizes, seeds=(0, 1, 2)),
     )
     distance = 0.004  # from 0.1 points to half a point
-    assert "+0.1 points [-0.5, +0.7], which holds half a point; 4 seeds in all" in text
-    assert found.wanted.num_seeds == 4
-    assert 3.182446 * scatter / 4**0.5 < distance < 4.302653 * scatter / 3**0.5
+    assert (
+        "+0.1 points [-0.5, +0.7], which holds half a point; 5 seeds in all would decide with a "
+        "chance of 80 %, if these tell value and scatter."
+    ) in text
+    assert found.wanted.num_seeds == 5
+    quantiles = {4: 3.182446, 5: 2.776445}  # of Student's t
+    four, five = (
+        quantile * scatter / n**0.5 + 0.841621 * scatter * (n - 3) ** 0.5 / n
+        for n, quantile in quantiles.items()
+    )
+    assert five < distance < four
 
 
 def test_an_interval_that_is_narrow_beside_half_a_point_is_not_asked_to_be_half_a_point_wide():

@@ -1,5 +1,8 @@
+import re
+
 import numpy as np
 import pytest
+from scipy.special import stdtrit
 
 from sweeps.advice.advice import advise
 from sweeps.advice.question import Question
@@ -12,6 +15,7 @@ from tests.sweeps.answer.sweep_scores import (
     SOONER,
     crossing_of,
     evidence_of,
+    notes_of,
     rows_of,
     sweep_of,
 )
@@ -32,7 +36,8 @@ def test_a_target_is_collected_for_by_the_regime_that_needs_least_text():
     assert "Target 85 %: on average over seeds `domain` reaches it" in text
     enough = rounded_up(found["domain"].for_one_run)
     said = f"one run of `domain` does from {enough} documents on, with a probability of 97.5 %"
-    assert f"{said}: collect {enough}." in text
+    straight = "if the curve is straight from 500 to 2,000"
+    assert f"{said}, {straight}: collect {enough} in all, or 2,000, which was measured." in text
 
 
 def level(around, *means, regime="ulm+domain"):
@@ -56,12 +61,33 @@ def test_one_run_is_advised_by_the_regime_that_needs_least_text_for_it():
 
 @pytest.mark.parametrize("means", [(0.80, 0.865, 0.868, 0.87), (0.848, 0.865, 0.868, 0.87)])
 def test_where_no_size_is_surely_enough_for_one_run_none_is_advised(means):
+    """Nor seeds where one run alone varies by more than the mean is above the target."""
     table = level(UNSTEADY, *means)
     crossing = crossing_of(table, reaching("ulm+domain", 0.85))
     assert crossing.for_one_run == np.inf
     _, text = advice_for(table, target=0.85)
-    assert "; for one run no measured size is surely enough: where that counts, add seeds" in text
+    assert "; for one run no measured size is surely enough, nor would 29 seeds make 32,000" in text
     assert "collect" not in text.splitlines()[0]
+
+
+def test_seeds_that_would_make_a_size_enough_for_one_run_are_named():
+    """A run varies by 2.0 times 0.9 points or more, eight seeds count as 2.5 times."""
+    table = level(UNSTEADY * 0.7, 0.80, 0.865, 0.868, 0.87)
+    found, text = advice_for(table, target=0.85)
+    told = re.search(r"; (\d+) seeds in all that vary as these would make 32,000 enough", text)
+    assert found.wanted.num_seeds == int(told[1]) > 8
+
+    def half_width(num_seeds):
+        deviation = float(np.std(UNSTEADY * 0.7, ddof=1)) * (1 + 1 / num_seeds) ** 0.5
+        return float(stdtrit(num_seeds - 1, 0.975)) * deviation
+
+    assert half_width(int(told[1])) < 0.02 < half_width(int(told[1]) - 1)
+
+
+def test_two_seeds_do_not_say_how_many_would_be_enough_for_one_run():
+    table = {point: values[:2] for point, values in level(STEADY, 0.80, 0.84, 0.8, 0.87).items()}
+    _, text = advice_for(table, target=0.85)
+    assert "seeds in all that vary as these" not in text
 
 
 def test_what_is_to_be_collected_for_one_run_is_a_measured_size_or_rounded_up_within_them():
@@ -113,10 +139,10 @@ def test_a_target_that_the_smallest_size_may_have_is_collected_for_up_to_where_i
     table = sweep_of(bow=0.79, ulm=0.80, both=(0.848, 0.856, 0.868, 0.88), scatter=0.004)
     crossing = crossing_of(table, reaching("ulm+domain", 0.85))
     assert (crossing.interval.low, crossing.ends_above) == (0, True)
-    safe = rounded_up(crossing.interval.high)
     found, text = advice_for(table, target=0.85)
-    assert f"surely reaches it from {safe} documents on, perhaps from 500" in text
-    assert f"collect {rounded_up(crossing.for_one_run)}." in text
+    assert crossing.interval.high < 2000
+    assert "surely reaches it with 2,000, which was measured, perhaps from 500 documents" in text
+    assert f"collect {rounded_up(crossing.for_one_run)} in all, or " in text
     assert found.wanted.num_seeds == 10
 
 
@@ -142,3 +168,42 @@ def test_one_seed_reaches_no_target_and_promises_no_score_whatever_its_test_docu
     text = "\n".join(advise(evidence_of(spec, rows, hits), question).lines)
     assert "Target 70 %: no answer, 1 seed shows no spread" in text
     assert "4,000 documents: no answer, one seed shows no spread" in text
+
+
+FOUR = example_spec(seeds=(0, 1, 2, 3))
+APART = {
+    ("bow", None): (0.80, 0.801, 0.799, 0.80),
+    ("ulm+domain", 100): (0.70, 0.701, None, None),
+    ("ulm+domain", 400): (0.80, 0.802, None, None),
+    ("ulm+domain", 1600): (None, None, 0.86, 0.861),
+}
+"""The largest size on other seeds."""
+
+
+def test_a_size_that_shares_no_seed_with_the_next_is_part_of_the_curve_and_told():
+    _, text = advice_for(APART, spec=FOUR, target=0.85)
+    assert text.startswith("Target 85 %: on average over seeds `ulm+domain` reaches it from about")
+    assert "surely with 1,600, which was measured" in text
+    told = (
+        "`ulm+domain`: no seed has both 400 and 1,600 documents; between them curves are read off "
+        "the means of different seeds."
+    )
+    assert told in text.splitlines()
+    assert told in notes_of(FOUR, rows_of(APART))
+    together = {point: values for point, values in APART.items() if point[1] != 1600}
+    assert not any("no seed has both" in note for note in notes_of(FOUR, rows_of(together)))
+
+
+def test_a_regime_that_may_reach_a_target_is_named_before_one_that_surely_does_not():
+    """Though the mean of the other is higher at the largest size."""
+    spec = example_spec(seeds=tuple(range(5)))
+    table = {
+        ("domain", 100): (0.70, 0.701, 0.699, 0.70, 0.70),
+        ("domain", 1600): (0.849, 0.851, 0.848, 0.85, 0.847),
+        ("ulm+domain", 100): (0.75, 0.78, 0.72, 0.75, 0.75),
+        ("ulm+domain", 1600): (0.866, 0.876, 0.82, 0.83, 0.838),
+    }
+    means = {point: np.mean(values) for point, values in table.items()}
+    assert means["domain", 1600] > means["ulm+domain", 1600]
+    _, text = advice_for(table, spec=spec, target=0.86)
+    assert text.startswith("Target 86 %: is not reached in the mean of `ulm+domain`, but")

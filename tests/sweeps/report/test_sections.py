@@ -20,7 +20,14 @@ from sweeps.report.mistaken import mistaken_section
 from sweeps.report.money import money_section
 from sweeps.report.phrases import digits, grouped, plus, signed, with_interval
 from sweeps.report.searching import needed_rates, searching_section
-from sweeps.report.sections import accuracy_plot, accuracy_png, answer_section, make_page
+from sweeps.report.sections import (
+    accuracy_plot,
+    accuracy_png,
+    answer_section,
+    band,
+    make_page,
+    subtitle,
+)
 from sweeps.report.sentences import gaps_of
 from sweeps.spec.cells import Stage
 from sweeps.spec.values import BudgetSpec
@@ -215,17 +222,32 @@ def test_the_search_is_judged_by_stage_and_its_rates_are_folded_away(evidence):
     assert len(table.lines) == 2 * 5 + 3 + 2 * 5
 
 
+def test_bands_are_over_the_seeds_of_their_points():
+    table = {("bow", None): (0.8, 0.81, 0.8, 0.79, 0.8), ("ulm+domain", 100): (0.7, 0.71)}
+    spec = example_spec(seeds=tuple(range(5)))
+    findings = findings_of(spec, rows_of(table))
+    assert subtitle(findings) == (
+        "mean over seeds; band: 95 % interval over 5 seeds, none over 2; dots: single seeds"
+    )
+    assert band(findings) == "95 % interval over 2 to 5 seeds"
+
+
 def test_the_answer_says_which_learning_rates_the_leading_regime_needs(evidence):
     sentence = needed_rates(evidence)
     assert sentence in text_of(answer_section(evidence))
     assert "`ulm+domain` with 1,600 documents" in sentence
-    classifier = re.search(
-        r"classifier ([\d.]+)(?: to ([\d.]+))? \(searched: ([\d.]+) to", sentence
-    )
-    low, high, lowest = (float(end or classifier[1]) for end in classifier.groups())
-    chosen = [r.classifier_learning_rate for r in rows_at(SPEC, "ulm+domain", 1600)]
-    assert lowest <= low <= sorted(chosen)[1] * 1.01
-    assert sorted(chosen)[1] <= high * 1.01
+    number = r"([\d.]+)"
+    for name, column in (("model", "lm_learning_rate"), ("fier", "classifier_learning_rate")):
+        chosen = sorted(getattr(r, column) for r in rows_at(SPEC, "ulm+domain", 1600))
+        ends = f"{name} {digits(chosen[0])} to {digits(chosen[-1])} "
+        told = re.search(
+            rf"{re.escape(ends)}\(as good, in the median over seeds: {number}(?: to {number})?; "
+            rf"searched: {number} to",
+            sentence,
+        )
+        low, high, lowest = (float(end or told[1]) for end in told.groups())
+        assert lowest <= low <= sorted(chosen)[1] * 1.05
+        assert sorted(chosen)[1] <= high * 1.05
     assert needed_rates(replace(evidence, panels=())) is None
 
 
