@@ -5,9 +5,11 @@ imported inside the verb that needs it, so that `--help` and `status` answer at 
 mistake ends as its message on stderr and exit code 2.
 """
 
+import io
 import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -156,7 +158,8 @@ def run(
         try:
             summary = run_sweep(loaded, listener, own_ray)
         finally:
-            listener.finished()
+            with suppress(OSError, ValueError):  # the terminal may be gone
+                listener.finished()
 
     paths = SweepPaths.of(loaded)
     for line in (*run_lines(summary, paths, loaded), *summary.answer[:1]):
@@ -292,6 +295,9 @@ def _console() -> "Console":
 
 def main() -> None:
     """Run the command line of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # where it is not UTF-8
     collect_rarely()
     app()
 

@@ -23,6 +23,8 @@ from ulm.files import part_of
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
 
+RETRIES = "retry_limit_seconds"
+
 
 def open_place(place: str) -> "tuple[FileSystem, str]":
     """File system of a place, and the path of the place in it.
@@ -37,9 +39,16 @@ def open_place(place: str) -> "tuple[FileSystem, str]":
     from pyarrow.fs import FileSystem, LocalFileSystem
 
     if is_uri(place):
-        files, path = FileSystem.from_uri(place)
+        files, path = FileSystem.from_uri(_within_a_minute(place))
         return files, path
     return LocalFileSystem(), place
+
+
+def _within_a_minute(uri: str) -> str:
+    """Google's library asks for a quarter of an hour before it gives up, deaf to Ctrl-C."""
+    if not uri.startswith(("gs://", "gcs://")) or RETRIES in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}{RETRIES}=60"
 
 
 def info_of(place: str) -> "FileInfo | None":

@@ -2,7 +2,8 @@
 
 A listener passes on what it hears and writes it down, trials and messages with their time, and at
 the end why the run ended: a terminal may be gone by then, and its machine. Nothing is written where
-the sweep has no folder yet, and a disk that is full ends no run by this. Of a sweep in a bucket a
+the sweep has no folder yet, and a disk that is full ends no run by this, nor does a terminal or a
+pipe that is gone. Of a sweep in a bucket a
 copy goes there with the ledger's (`sweeps.run.backup`), and once more when the run has ended, also
 one that was refused, for its machine may be gone soon.
 """
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pyarrow import ArrowException
 
@@ -29,6 +30,8 @@ from sweeps.spec.cells import make_cells
 from sweeps.spec.values import SweepSpec
 from sweeps.storage import put_bytes
 from ulm.errors import UlmError
+
+SHOWN = "backslashreplace"  # names of files may hold bytes that are no UTF-8
 
 
 class RunLog:
@@ -55,7 +58,10 @@ class RunLog:
         self._listener = listener
         self._is_alone = is_alone
         self._clock = clock
+        self._is_deaf = False
         self._unwritten = ""
+        self.has_copy = False
+        """Whether the lines of a bucket's copy are here too: until then it is left as it is."""
         self._lock = threading.Lock()  # messages come from other threads too
 
     def __enter__(self) -> Self:
@@ -69,48 +75,58 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         self._write("run ends" if error is None else f"run ends: {_reason(error)}")
-        if self._paths.is_remote and self._is_alone():
+        if self._paths.is_remote and self.has_copy and self._is_alone():
             with suppress(OSError, ArrowException):
                 file = self._paths.run_log
                 told = file.read_bytes() if file.is_file() else b""
-                put_bytes(told + self._unwritten.encode(), self._paths.shared(file))
+                put_bytes(told + self._unwritten.encode(errors=SHOWN), self._paths.shared(file))
 
     def preparing(self, what: str, done: int, total: int) -> None:
         """Write that a preparation is done."""
         if done >= total:
             self._write(f"prepared {what}: {total:,}")
-        self._listener.preparing(what, done, total)
+        self._pass_on(self._listener.preparing, what, done, total)
 
     def recorded(self, records: Iterable[TrialRecord]) -> None:
         """Pass it on."""
-        self._listener.recorded(records)
+        self._pass_on(self._listener.recorded, records)
 
     def trial_started(self, record: TrialRecord) -> None:
         """Write which trial is handed out."""
         self._tell(record, f"started, {words.settings(record)}".removesuffix(", "))
-        self._listener.trial_started(record)
+        self._pass_on(self._listener.trial_started, record)
 
     def trial_progress(self, record: TrialRecord) -> None:
         """Pass it on: epochs are in the ledger."""
-        self._listener.trial_progress(record)
+        self._pass_on(self._listener.trial_progress, record)
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Write how a trial ended."""
         self._tell(record, words.ending(record))
-        self._listener.trial_ended(record)
+        self._pass_on(self._listener.trial_ended, record)
 
     def spent(self, spent: Spent) -> None:
         """Pass it on."""
-        self._listener.spent(spent)
+        self._pass_on(self._listener.spent, spent)
 
     def message(self, text: str) -> None:
         """Write it."""
         self._write(text)
-        self._listener.message(text)
+        self._pass_on(self._listener.message, text)
 
     def finished(self) -> None:
         """Pass it on."""
-        self._listener.finished()
+        self._pass_on(self._listener.finished)
+
+    def _pass_on(self, tell: Callable[..., None], *heard: Any) -> None:
+        """To the listener, until it fails: a pipe that nobody reads any more ends no run."""
+        if self._is_deaf:
+            return
+        try:
+            tell(*heard)
+        except (OSError, ValueError) as error:
+            self._is_deaf = True
+            self._write(f"progress is no longer shown: {error}")
 
     def _tell(self, record: TrialRecord, what: str) -> None:
         cell_id = record.key.study.cell_id
@@ -121,7 +137,7 @@ class RunLog:
         with self._lock, suppress(OSError):
             self._unwritten += f"{now:%Y-%m-%d %H:%M:%S%z} {redact_uri(text)}\n"
             if self._paths.folder.is_dir():
-                with self._paths.run_log.open("a", encoding="utf-8") as file:
+                with self._paths.run_log.open("a", encoding="utf-8", errors=SHOWN) as file:
                     file.write(self._unwritten)
                 self._unwritten = ""
 

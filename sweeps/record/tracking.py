@@ -13,6 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from sweeps.disk import SQLITE
 from sweeps.errors import OutageError, TrackingError, describe_error
 from sweeps.passwords import redact_uri
@@ -153,9 +155,12 @@ def make_whole(uri: str, make: Callable[[str], object]) -> None:
     if file.exists():
         return
     beside = file.with_name(f"{file.name}{PART}")
-    beside.unlink(missing_ok=True)
-    make(f"{SQLITE}{beside}")
-    beside.replace(file)
+    with FileLock(file.with_name(f".{file.name}.lock")):  # two sweeps may begin at once
+        if file.exists():
+            return
+        beside.unlink(missing_ok=True)
+        make(f"{SQLITE}{beside}")
+        beside.replace(file)
 
 
 def num_shown(file: Path, experiment: str) -> int:

@@ -109,6 +109,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener, own_ray: OwnRay | None = N
         listener = stack.enter_context(log)
         _tell_outages(stack, spec, paths)  # the log has their words
         take_back(paths, listener.message)
+        log.has_copy = True
         seems_unfinished = check_ledger(paths, spec)
         if own_ray is not None and not seems_unfinished:
             own_ray.release()

@@ -2,16 +2,19 @@
 
 The paths of a sweep come in; where its ledger is missing here, or the copy on the storage holds
 more, the copy becomes the ledger and a run is the ordinary resume. The one that holds more finished
-trials wins; where each has some that the other lacks, two machines ran the sweep at once and
-nothing is touched. A bucket holds whole files only, so that two of them can not mix.
+trials wins, of equal ones the one with more attempts and epochs; where each has some that the other
+lacks, two machines ran the sweep at once and nothing is touched. A bucket holds whole files only,
+so that two of them can not mix.
 """
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Self
 
 from pyarrow import ArrowException
 
@@ -19,11 +22,9 @@ from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths
 from sweeps.run.driver import driver_lock
 from sweeps.search.database import is_made
-from sweeps.search.records import TrialKey
+from sweeps.search.records import TrialKey, TrialRecord
 from sweeps.search.studies import OptunaStudies
 from sweeps.storage import get_file, info_of, list_files, read_object, unreadable
-
-Trials = frozenset[TrialKey]
 
 
 class Choice(Enum):
@@ -34,14 +35,42 @@ class Choice(Enum):
     NEITHER = "neither"  # each would lose what only the other holds
 
 
-def choose(local: Trials, copy: Trials) -> Choice:
-    """The ledger that holds every trial that has ended in the other, in whichever attempt.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """What a ledger holds.
 
     Args:
-        local: Trials that have ended, in the ledger of this machine.
-        copy: The same of the copy on the storage.
+        ended: Trials that have ended and count.
+        length: Attempts in all, then epochs.
     """
-    for one, other in ((local, copy), (_places(local), _places(copy))):
+
+    ended: frozenset[TrialKey] = frozenset()
+    length: tuple[int, int] = (0, 0)
+
+    @classmethod
+    def of(cls, records: Sequence[TrialRecord]) -> Self:
+        """What these records hold."""
+        return cls(
+            ended=frozenset(record.key for record in records if record.state.counts),
+            length=(len(records), sum(len(record.progress) for record in records)),
+        )
+
+
+def choose(local: Held, copy: Held) -> Choice:
+    """The ledger that holds every trial that has ended in the other, in whichever attempt.
+
+    Where both hold the same, the copy is taken if it is longer: there a trial goes on.
+
+    Args:
+        local: In the ledger of this machine.
+        copy: In the copy on the storage.
+    """
+    if local.ended == copy.ended and local.length < copy.length:
+        return Choice.COPY
+    for one, other in (
+        (local.ended, copy.ended),
+        (_places(local.ended), _places(copy.ended)),
+    ):
         if other <= one:
             return Choice.LOCAL
         if one <= other:
@@ -77,20 +106,21 @@ def _compare(paths: SweepPaths, place: str, tell: Callable[[str], None]) -> None
     with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
         file = Path(folder) / paths.ledger_db.name
         get_file(paths.shared(paths.ledger_db), file)
-        local, copy = _ended(paths.ledger_db, paths.name), _ended_in_copy(file, paths)
+        local, copy = _held(paths.ledger_db, paths.name), _held_by_copy(file, paths)
     is_new = not paths.ledger_db.is_file()
     choice = Choice.COPY if is_new else choose(local, copy)
     if choice is Choice.NEITHER:
+        here, there = len(local.ended - copy.ended), len(copy.ended - local.ended)
         raise StorageError(
-            f"one ledger must hold every trial that has ended, found {len(local - copy)} only in "
-            f"{paths.ledger_db} and {len(copy - local)} only in {place}: two machines ran this "
+            f"one ledger must hold every trial that has ended, found {here} only in "
+            f"{paths.ledger_db} and {there} only in {place}: two machines ran this "
             f"sweep at once. To go on from the storage, move {paths.folder} away; to go on from "
             f"this machine, move {paths.shared(paths.ledger_db)} away"
         )
     if choice is Choice.COPY:
         _refuse_another(paths, place)
-        aside = _take(paths, keep=not local <= copy)
-        told = f"took back {len(copy)} recorded trials from {place}"
+        aside = _take(paths, keep=not local.ended <= copy.ended)
+        told = f"took back {len(copy.ended)} recorded trials from {place}"
         tell(f"{told}; the older ledger is kept as {aside}" if aside else told)
 
 
@@ -120,11 +150,20 @@ def _take_small_files(paths: SweepPaths) -> None:
     for file in (paths.summary_json, paths.report_stamp, paths.spec_json):
         if info_of(paths.shared(file)) is not None:
             get_file(paths.shared(file), file)
-    if not paths.run_log.is_file() and info_of(paths.shared(paths.run_log)) is not None:
-        get_file(paths.shared(paths.run_log), paths.run_log)
+    if info_of(paths.shared(paths.run_log)) is not None:
+        _take_log(paths.run_log, paths.shared(paths.run_log))
     for info in list_files(paths.shared(paths.report)):
         file = paths.report / info.base_name
         get_file(paths.shared(file), file)
+
+
+def _take_log(file: Path, copy: str) -> None:
+    """Go on from the copy of a log, with the lines of this machine that it lacks."""
+    own = file.read_bytes().splitlines(keepends=True) if file.is_file() else []
+    get_file(copy, file)
+    known = set(file.read_bytes().splitlines(keepends=True))
+    with file.open("ab") as log:
+        log.writelines(line for line in own if line not in known)
 
 
 def _put_aside(ledger: Path, keep: bool) -> Path | None:
@@ -141,18 +180,18 @@ def _put_aside(ledger: Path, keep: bool) -> Path | None:
     return kept if keep and kept.exists() else None
 
 
-def _ended(ledger: Path, name: str) -> Trials:
-    """Trials that have ended and count, of a ledger; none where no run was."""
+def _held(ledger: Path, name: str) -> Held:
+    """What a ledger holds; nothing where no run was."""
     url = f"sqlite:///{ledger}"
     if not (ledger.is_file() and is_made(url)):
-        return frozenset()
+        return Held()
     with closing(OptunaStudies(url, name)) as studies:
-        return frozenset(record.key for record in studies.read() if record.state.counts)
+        return Held.of(studies.read())
 
 
-def _ended_in_copy(file: Path, paths: SweepPaths) -> Trials:
+def _held_by_copy(file: Path, paths: SweepPaths) -> Held:
     try:
-        return _ended(file, paths.name)
+        return _held(file, paths.name)
     except StorageError as error:
         place = paths.shared(paths.ledger_db)
         raise StorageError(
@@ -161,5 +200,5 @@ def _ended_in_copy(file: Path, paths: SweepPaths) -> Trials:
         ) from error
 
 
-def _places(trials: Trials) -> frozenset[object]:
+def _places(trials: frozenset[TrialKey]) -> frozenset[object]:
     return frozenset((key.study, key.number) for key in trials)

@@ -7,7 +7,7 @@ leaves all it has: the next session goes on from the ledger.
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
@@ -114,20 +114,31 @@ class RunSession:
             )
             undo.pop_all()
         write_whole(paths.spec_json, spec_to_json(spec).encode())
+        self._begin_facts()
 
     def train(self, run_trials: Callable[[Control], None]) -> None:
         """Run what is missing; where nothing is, `run_trials` is not called."""
         if self.control.has_work:
             run_trials(self.control)
 
+    def _begin_facts(self) -> None:
+        """What a report says of an environment, should this run not end in order."""
+        facts = read_object(self._paths.summary_json) or {**self._environment, **self._facts}
+        if self.control.has_work:
+            facts.pop(SPENT_HOURS, None)
+        self._write_facts(facts)
+
+    def _write_facts(self, facts: Mapping[str, Any]) -> None:
+        write_whole(self._paths.summary_json, json.dumps(facts, indent=2).encode())
+
     def keep_facts(self, wall_seconds: float, memory: MemoryPeak) -> None:
-        """Write `summary.json`: environment, memory and wall time of all runs of this sweep.
+        """Write `summary.json`: environment, memory and wall time of all runs that ended in order.
 
         The last of them leaves its wall hours too where it ended because they were spent.
         """
         earlier = read_object(self._paths.summary_json)
         is_cut_short = self.control.is_cut_short
-        if earlier and not self.control.num_trained and not is_cut_short:
+        if "runs" in earlier and not self.control.num_trained and not is_cut_short:
             return
         peak = MemoryPeak(**earlier["peak"]).larger(memory) if "peak" in earlier else memory
         facts: dict[str, Any] = {
@@ -140,7 +151,7 @@ class RunSession:
         }
         if is_cut_short:
             facts[SPENT_HOURS] = self._spec.budget.hours
-        write_whole(self._paths.summary_json, json.dumps(facts, indent=2).encode())
+        self._write_facts(facts)
 
     def answer(self) -> tuple[str, ...]:
         """Write the report and hand it to the recorder; a finished sweep leaves no trial folders.

@@ -26,6 +26,8 @@ from sweeps.storage import read_object, write_below
 LAST_TABLE = "alembic_version"
 STUDIES_TABLE = "studies"
 RECORD_TABLE = "experiments"  # of MLflow, which has an `alembic_version` of its own
+LOG_HEADER_BYTES = 32  # of SQLite's write-ahead log; it is another after each checkpoint
+COPIES = 5
 SERVER_ARGUMENTS = {
     "connect_timeout": 15,  # seconds; without a limit a host that drops packets holds a run up
     "keepalives_idle": 30,  # seconds: routers forget a connection that is silent for an epoch
@@ -85,10 +87,29 @@ def readable(url: str) -> Iterator[str]:
         yield url
         return
     with tempfile.TemporaryDirectory() as folder:
-        for part in (file, file.with_name(f"{file.name}-wal")):
-            if part.is_file():
-                shutil.copyfile(part, Path(folder) / part.name)
+        _copy_database(file, Path(folder))
         yield f"sqlite:///{folder}/{file.name}"
+
+
+def _copy_database(file: Path, folder: Path) -> None:
+    """Copy a database with its log, anew where the log began anew meanwhile."""
+    log = file.with_name(f"{file.name}-wal")
+
+    def stamp() -> tuple[int, int, bytes]:
+        status = file.stat()
+        head = b""
+        if log.is_file():
+            with log.open("rb") as opened:
+                head = opened.read(LOG_HEADER_BYTES)
+        return status.st_size, status.st_mtime_ns, head
+
+    for _ in range(COPIES):
+        before = stamp()
+        for part in (file, log):
+            if part.is_file():
+                shutil.copyfile(part, folder / part.name)
+        if stamp() == before:
+            return
 
 
 def _may_be_opened(ledger: Path) -> bool:

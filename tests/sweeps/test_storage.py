@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pyarrow.fs import LocalFileSystem
@@ -11,6 +12,7 @@ from sweeps.storage import (
     check_place,
     check_storage,
     get_file,
+    open_place,
     put_bytes,
     put_file,
     remove_file,
@@ -20,6 +22,27 @@ from sweeps.storage import (
 
 def names(folder):
     return sorted(file.name for file in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("place", "asked"),
+    [
+        ("gs://bucket/runs", "gs://bucket/runs?retry_limit_seconds=60"),
+        ("gs://bucket?anonymous=true", "gs://bucket?anonymous=true&retry_limit_seconds=60"),
+        ("gs://bucket?retry_limit_seconds=5", "gs://bucket?retry_limit_seconds=5"),
+        ("s3://bucket/runs", "s3://bucket/runs"),
+    ],
+)
+def test_google_is_asked_for_a_minute_at_most(monkeypatch, place, asked):
+    found = []
+
+    def from_uri(uri):
+        found.append(uri)
+        return None, "path"
+
+    monkeypatch.setattr("pyarrow.fs.FileSystem", SimpleNamespace(from_uri=from_uri))
+    open_place(place)
+    assert found == [asked]
 
 
 @pytest.fixture

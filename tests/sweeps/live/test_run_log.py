@@ -101,8 +101,10 @@ def test_a_driver_whose_place_was_taken_leaves_the_log_of_the_other(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bucket").mkdir()
     paths = SweepPaths(storage=f"file://{tmp_path}/bucket", name=SPEC.name)
-    with RunLog(paths, SPEC, QuietProgress(), is_alone=lambda: False):
-        pass
+    with RunLog(paths, SPEC, QuietProgress(), is_alone=lambda: False) as log:
+        log.has_copy = True
+    with log_of(paths):
+        pass  # it never had the other's lines
     assert list((tmp_path / "bucket").iterdir()) == []
 
 
@@ -113,7 +115,39 @@ def test_the_log_of_a_sweep_in_a_bucket_goes_there(tmp_path, monkeypatch, has_fo
     paths = SweepPaths(storage=f"file://{tmp_path}/bucket", name=SPEC.name)
     if has_folder:
         paths.folder.mkdir(parents=True)
-    with pytest.raises(StorageError), log_of(paths):
+    log = log_of(paths)
+    log.has_copy = True
+    with pytest.raises(StorageError), log:
         raise StorageError("no such corpus")
     told = read_bytes(paths.shared(paths.run_log)).decode()
     assert lines_of(told) == ["run begins", "run ends: no such corpus"]
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError("Broken pipe"), UnicodeEncodeError("latin-1", "–", 0, 1, "no such")]
+)
+def test_a_terminal_that_is_gone_ends_no_run(paths, error):
+    class Gone(QuietProgress):
+        told = 0
+
+        def trial_started(self, record):
+            self.told += 1
+            raise error
+
+    paths.folder.mkdir()
+    gone = Gone()
+    with log_of(paths, gone) as log:
+        log.trial_started(STARTED)
+        log.trial_started(STARTED)
+        log.finished()
+    assert gone.told == 1
+    lines = lines_of(paths.run_log.read_text())
+    assert f"progress is no longer shown: {error}" in lines
+    assert len([line for line in lines if "started" in line]) == 2
+
+
+def test_a_name_that_is_no_utf_8_is_written_too(paths):
+    paths.folder.mkdir()
+    with pytest.raises(StorageError), log_of(paths):
+        raise StorageError("caf\udce9.txt is not UTF-8")
+    assert r"caf\udce9.txt is not UTF-8" in paths.run_log.read_text()

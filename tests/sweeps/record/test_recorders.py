@@ -3,6 +3,7 @@
 import shutil
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -436,8 +437,24 @@ def test_a_database_whose_making_was_broken_off_is_made_anew_and_one_that_is_the
     assert not file.exists()
     make_whole(f"sqlite:///{file}", make("whole"))
     make_whole(f"sqlite:///{file}", make("another"))
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
+    visible = [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
+    assert [path.read_text() for path in visible] == ["whole"]
     make_whole("http://127.0.0.1:9", make("nothing"))
+
+
+def test_two_sweeps_that_make_one_database_at_once_make_it_once(tmp_path):
+    file, made = tmp_path / "mlflow.db", []
+
+    def make(uri):
+        made.append(uri)
+        time.sleep(0.2)
+        Path(uri.removeprefix("sqlite:///")).write_text("whole")
+
+    with ThreadPoolExecutor(2) as threads:
+        for done in [threads.submit(make_whole, f"sqlite:///{file}", make) for _ in range(2)]:
+            done.result()
+    assert len(made) == 1
+    assert file.read_text() == "whole"
 
 
 def test_runs_that_only_a_killed_driver_knew_are_closed(mlflow_place):

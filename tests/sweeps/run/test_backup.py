@@ -11,7 +11,7 @@ from sweeps.paths import SweepPaths
 from sweeps.run import backup as backup_module
 from sweeps.run.backup import Backup
 from sweeps.run.driver import driver_lock
-from sweeps.run.recovery import Choice, choose, take_back
+from sweeps.run.recovery import Choice, Held, choose, take_back
 from sweeps.search.records import Outcome, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.search.studies import OptunaStudies
 from sweeps.spec.cells import Stage
@@ -252,6 +252,32 @@ def test_an_older_ledger_with_an_attempt_of_its_own_is_kept_beside_the_newer(pat
     assert f"the older ledger is kept as {kept}" in told[-1]
 
 
+def test_a_trial_that_goes_on_elsewhere_is_seen_to(paths, told):
+    """Epochs and attempts since the last look, no trial having ended."""
+    running = TrialRecord(key=key(1), params={}, started_at=3.0)
+    record_trials(paths, key(0))
+    copy_once(paths, told)
+    before = paths.ledger_db.read_bytes()
+    with closing(OptunaStudies(paths.ledger_url, paths.name)) as studies:
+        studies.open({"meaning": 1})
+        studies.begin(running, {})
+    copy_once(paths, told)
+    paths.ledger_db.write_bytes(before)  # as of a machine that looked earlier
+    take_back(paths, told.append)
+    assert recorded(paths.ledger_db) == {key(0), key(1)}
+
+
+def test_the_log_of_another_machine_is_gone_on_from(paths, bucket, told):
+    record_trials(paths, key(0))
+    paths.run_log.write_text("both\nthere\n")
+    copy_once(paths, told)
+    lose(paths)
+    paths.folder.mkdir()
+    paths.run_log.write_text("both\nhere\n")
+    take_back(paths, told.append)
+    assert paths.run_log.read_text() == "both\nthere\nhere\n"
+
+
 def test_a_driver_at_work_is_not_disturbed(paths, told):
     record_trials(paths, key(0))
     copy_once(paths, told)
@@ -278,10 +304,13 @@ def test_where_the_ledger_is_a_server_the_small_files_are_taken_back(paths, told
 
 
 def test_the_ledger_that_holds_more_wins_and_none_is_lost():
-    def trials(*keys):
-        return frozenset(keys)
+    def trials(*keys, length=(0, 0)):
+        return Held(ended=frozenset(keys), length=length)
 
     assert choose(trials(key(0)), trials(key(0))) is Choice.LOCAL
+    assert choose(trials(length=(2, 9)), trials(length=(3, 1))) is Choice.COPY
+    assert choose(trials(length=(3, 1)), trials(length=(2, 9))) is Choice.LOCAL
+    assert choose(trials(key(0), length=(1, 9)), trials(key(1), length=(3, 9))) is Choice.NEITHER
     assert choose(trials(key(0), key(1)), trials(key(0))) is Choice.LOCAL
     assert choose(trials(), trials(key(0))) is Choice.COPY
     assert choose(trials(key(0)), trials(key(1))) is Choice.NEITHER

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 from tiny import run_session, tiny_spec
 
 from sweeps.paths import SPENT_HOURS, SweepPaths
@@ -16,3 +17,25 @@ def test_a_gap_because_the_hours_of_a_run_were_spent_is_said_to_be_one(tmp_path)
     run_session(whole)
     assert cause not in paths.report_md.read_text(encoding="utf-8")
     assert SPENT_HOURS not in read_object(paths.summary_json)
+
+
+def interrupt(*told):
+    raise KeyboardInterrupt
+
+
+def test_a_run_that_does_not_end_in_order_leaves_what_its_report_says(tmp_path, monkeypatch):
+    whole = tiny_spec(tmp_path, regimes=(Regime.BOW,))
+    paths = SweepPaths.of(whole)
+    run_session(replace(whole, budget=BudgetSpec(hours=1e-9)))
+    ended = read_object(paths.summary_json)
+    paths.summary_json.unlink()
+    monkeypatch.setattr("tiny.run_trial", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_session(whole)
+    monkeypatch.undo()
+    left = read_object(paths.summary_json)
+    assert {name: left[name] for name in left} == {name: ended[name] for name in left}
+    assert "fingerprint synthetic" in left
+    assert not {"runs", "wall_seconds", SPENT_HOURS} & left.keys()
+    run_session(whole)
+    assert read_object(paths.summary_json)["runs"] == 1

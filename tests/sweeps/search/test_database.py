@@ -1,4 +1,5 @@
 import json
+import shutil
 import socket
 import sqlite3
 from dataclasses import replace
@@ -153,6 +154,29 @@ def test_other_errors_are_not_taken_for_the_databases(tmp_path):
     for error in (ValueError("another"), MeaningError("a key differs")):
         with pytest.raises(type(error), match=str(error)), told_when_gone("sqlite://"):
             raise error
+
+
+def test_a_copy_that_was_torn_is_made_again(tmp_path, monkeypatch):
+    """The log is put into the database while one after the other is copied."""
+    paths = SweepPaths(storage=str(tmp_path), name="tiny")
+    paths.folder.mkdir()
+    log = Path(f"{paths.ledger_db}-wal")
+    paths.ledger_db.write_bytes(b"old")
+    log.write_bytes(b"first log")
+    paths.driver_json.write_text(json.dumps({"process": 1, "host": "another-machine"}))
+    copied, true_copy = [], shutil.copyfile
+
+    def copy(source, target):
+        copied.append(source)
+        true_copy(source, target)
+        if len(copied) == 1:
+            paths.ledger_db.write_bytes(b"newer")
+            log.write_bytes(b"other log")
+
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    with readable(paths.ledger_url) as url:
+        assert Path(url.removeprefix("sqlite:///")).read_bytes() == b"newer"
+    assert len(copied) == 4
 
 
 def test_a_ledger_that_another_machine_writes_is_read_from_a_copy(tmp_path):
