@@ -189,6 +189,25 @@ def unreadable(place: str, error: Exception) -> StorageError:
     )
 
 
+@contextmanager
+def told_when_unreadable(place: str, *others: type[Exception]) -> Iterator[None]:
+    """Any error of the storage in a block becomes one message.
+
+    Args:
+        place: What is fetched in it.
+        others: Errors that tell of a file there which is no such file.
+
+    Raises:
+        StorageError: The place can not be fetched.
+    """
+    from pyarrow import ArrowException
+
+    try:
+        yield
+    except (OSError, ArrowException, *others) as error:
+        raise unreadable(place, error) from error
+
+
 def check_storage(paths: SweepPaths) -> None:
     """Try to write where a sweep will.
 

@@ -22,7 +22,7 @@ from sweeps.run.context import TrialContext
 from sweeps.run.shared_folder import CONTENTS_FILE, Contents, is_sealed
 from sweeps.search.messages import REQUEST, load_request
 from sweeps.search.records import Progress, TrialKey, TrialRequest
-from sweeps.storage import open_place, read_bytes, unreadable
+from sweeps.storage import open_place, read_bytes, told_when_unreadable
 
 NOTE_FILE = "trial.json"
 FOLDER_PREFIX = "checkpoint_"  # Tune's
@@ -127,23 +127,10 @@ def left_checkpoints(place: str) -> dict[str, str]:
     Raises:
         StorageError: The storage can not be read.
     """
-    try:
-        return _left_checkpoints(place)
-    except (OSError, ArrowException) as error:
-        raise unreadable(place, error) from error
-
-
-def _left_checkpoints(place: str) -> dict[str, str]:
-    files, root = open_place(place)
-    found = _list_all(files, root)
-    checkpoints = _checkpoints_of(found)
-    # a bucket tells whole seconds: of those the later number
-    newest = sorted(checkpoints, key=lambda path: (checkpoints[path].written, path), reverse=True)
-    left: dict[str, str] = {}
-    for path in newest:
-        trial = path.split("/")[1].rpartition(".")[0]
-        if trial and trial not in left and _is_whole(below(place, path), checkpoints[path].sizes):
-            left[trial] = path
+    with told_when_unreadable(place):
+        files, root = open_place(place)
+        found = _list_all(files, root)
+        left = _newest_whole(place, _checkpoints_of(found))
     trials = {path.rpartition("/")[0] for path in left.values()}
     kept = trials | {trial.partition("/")[0] for trial in trials}
     for path, info in found.items():
@@ -179,6 +166,18 @@ def _checkpoints_of(found: Mapping[str, Any]) -> dict[str, _Listed]:
             listed.sizes[names[3]] = info.size
             listed.written = max(listed.written, info.mtime_ns or 0)
     return checkpoints
+
+
+def _newest_whole(place: str, checkpoints: Mapping[str, _Listed]) -> dict[str, str]:
+    """`TrialKey.place` → path below `place` of the newest checkpoint that is whole."""
+    # a bucket tells whole seconds: of those the later number
+    newest = sorted(checkpoints, key=lambda path: (checkpoints[path].written, path), reverse=True)
+    left: dict[str, str] = {}
+    for path in newest:
+        trial = path.split("/")[1].rpartition(".")[0]
+        if trial and trial not in left and _is_whole(below(place, path), checkpoints[path].sizes):
+            left[trial] = path
+    return left
 
 
 def _is_whole(place: str, sizes: Mapping[str, int]) -> bool:

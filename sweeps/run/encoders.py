@@ -15,14 +15,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from pyarrow import ArrowException
-
 from sweeps.errors import DamagedError, LostEncoderError
 from sweeps.paths import below, is_uri
 from sweeps.run.node_cache import NodeCache
 from sweeps.run.shared_folder import CONTENTS_FILE, Contents, find_contents, is_intact, seal
 from sweeps.spec.meaning import JSON
-from sweeps.storage import get_file, info_of, put_file, read_bytes, remove_file, unreadable
+from sweeps.storage import (
+    get_file,
+    info_of,
+    put_file,
+    read_bytes,
+    remove_file,
+    told_when_unreadable,
+)
 from ulm.model.architecture import Architecture
 from ulm.model.encoder import MANIFEST_FILE, WEIGHTS_FILE, Encoder, EncoderError
 
@@ -82,10 +87,8 @@ class EncoderStore:
 
     def has(self, key: str) -> bool:
         """See `Encoders.has`."""
-        try:
+        with told_when_unreadable(self._place(key)):
             return info_of(self._file(key, SUMMARY_FILE)) is not None
-        except (OSError, ArrowException) as error:
-            raise unreadable(self._place(key), error) from error
 
     def load(self, key: str, *, keep: bool = False) -> Encoder:
         """See `Encoders.load`; one to keep is also kept on the disk of this machine."""

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from sweeps.errors import StorageError
 from sweeps.run.shared_folder import Contents, find_contents, get_folder, is_intact
-from sweeps.storage import unreadable
+from sweeps.storage import told_when_unreadable
 
 CACHE_VARIABLE = "SWEEP_CACHE"
 DEFAULT_FOLDER = "~/.cache/ulm-sweeps"
@@ -58,12 +58,10 @@ class NodeCache:
         folder = self._root / f"{name}-{contents.digest[:16]}"
         if is_intact(folder, contents):
             return folder
-        try:
+        with told_when_unreadable(place):
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             with FileLock(self._root / f".{folder.name}.lock"):
                 self._fill(folder, place, contents)
-        except OSError as error:
-            raise unreadable(place, error) from error
         return folder
 
     def _fill(self, folder: Path, place: str, contents: Contents) -> None:

@@ -19,7 +19,13 @@ from pyarrow import ArrowException
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths
 from sweeps.run.driver import Standing, busy, named
-from sweeps.storage import load_object, put_bytes, read_bytes, remove_file, unreadable
+from sweeps.storage import (
+    load_object,
+    put_bytes,
+    read_bytes,
+    remove_file,
+    told_when_unreadable,
+)
 
 INTERVAL_SECONDS = 5.0
 PATIENCE_SECONDS = 60.0
@@ -61,11 +67,9 @@ class Presence:
             StorageError: One does, or the storage can not be read or written.
         """
         if self._is_remote:
-            try:
+            with told_when_unreadable(self._place):
                 self._await_turn()
                 self._write()
-            except (OSError, ArrowException) as error:
-                raise unreadable(self._place, error) from error
             self._thread.start()
         return self
 

@@ -16,15 +16,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Self
 
-from pyarrow import ArrowException
-
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths
 from sweeps.run.driver import driver_lock
 from sweeps.search.database import is_made
 from sweeps.search.records import TrialKey, TrialRecord
 from sweeps.search.studies import OptunaStudies
-from sweeps.storage import get_file, info_of, list_files, read_object, unreadable
+from sweeps.storage import get_file, info_of, list_files, read_object, told_when_unreadable
 
 
 class Choice(Enum):
@@ -92,14 +90,12 @@ def take_back(paths: SweepPaths, tell: Callable[[str], None]) -> None:
     if not paths.is_remote:
         return
     place = paths.shared(paths.folder)
-    try:
+    with told_when_unreadable(place):
         if info_of(paths.shared(paths.ledger_db)) is not None:
             _compare(paths, place, tell)
         elif not paths.spec_json.is_file() and info_of(paths.shared(paths.spec_json)) is not None:
             with driver_lock(paths):
                 _take_small_files(paths)
-    except (OSError, ArrowException) as error:
-        raise unreadable(place, error) from error
 
 
 def _compare(paths: SweepPaths, place: str, tell: Callable[[str], None]) -> None:

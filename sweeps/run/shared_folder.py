@@ -20,7 +20,14 @@ from pyarrow import ArrowException
 
 from sweeps.errors import DamagedError, StorageError
 from sweeps.paths import below
-from sweeps.storage import get_file, info_of, put_bytes, put_file, read_bytes, unreadable
+from sweeps.storage import (
+    get_file,
+    info_of,
+    put_bytes,
+    put_file,
+    read_bytes,
+    told_when_unreadable,
+)
 
 CONTENTS_FILE = "contents.json"
 ATTEMPTS = 2
@@ -161,10 +168,12 @@ def find_contents(place: str) -> Contents | None:
         DamagedError: It holds something else there.
     """
     file = below(place, CONTENTS_FILE)
+    with told_when_unreadable(place):
+        if info_of(file) is None:
+            return None
+        content = read_bytes(file)
     try:
-        return None if info_of(file) is None else Contents.parse(read_bytes(file).decode())
-    except (OSError, ArrowException) as error:
-        raise unreadable(place, error) from error
+        return Contents.parse(content.decode())
     except ValueError as error:
         raise DamagedError(
             f"{file} must hold sizes and digests, found something else ({error}): remove {place} "
@@ -187,16 +196,15 @@ def get_folder(place: str, folder: Path, contents: Contents) -> None:
     for _ in range(ATTEMPTS):
         beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
         try:
-            for name in contents.files:
-                get_file(contents.place_of(name, place), beside / name)
-            if is_intact(beside, contents):
-                here = replace(contents, subfolder="")
-                (beside / CONTENTS_FILE).write_text(here.text, encoding="utf-8")
-                shutil.rmtree(folder, ignore_errors=True)
-                beside.rename(folder)
-                return
-        except (OSError, ArrowException) as error:
-            raise unreadable(place, error) from error
+            with told_when_unreadable(place):
+                for name in contents.files:
+                    get_file(contents.place_of(name, place), beside / name)
+                if is_intact(beside, contents):
+                    here = replace(contents, subfolder="")
+                    (beside / CONTENTS_FILE).write_text(here.text, encoding="utf-8")
+                    shutil.rmtree(folder, ignore_errors=True)
+                    beside.rename(folder)
+                    return
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     raise DamagedError(

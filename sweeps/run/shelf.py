@@ -30,6 +30,7 @@ from sweeps.storage import (
     read_bytes,
     remove_file,
     remove_folder,
+    told_when_unreadable,
     unreadable,
 )
 from ulm.text.vocabulary import Vocabulary
@@ -90,10 +91,8 @@ class ModelShelf:
             StorageError: The storage can not be read.
         """
         scores = {row.cell: row.test_accuracy for row in rows if row.is_finished}
-        try:
+        with told_when_unreadable(self._root, ValueError, TypeError):
             cards = [card for card in self.cards() if scores.get(card.cell) == card.accuracy]
-        except (OSError, ArrowException, ValueError, TypeError) as error:
-            raise unreadable(self._root, error) from error
         first = {card.regime: card for card in sorted(cards, key=lambda card: card.rank)}
         return tuple(self._fitted(first[regime], folder) for regime in sorted(first))
 

@@ -3,6 +3,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pyarrow import ArrowNotImplementedError
 from pyarrow.fs import LocalFileSystem
 
 from sweeps import storage
@@ -16,6 +17,7 @@ from sweeps.storage import (
     put_bytes,
     put_file,
     remove_file,
+    told_when_unreadable,
     write_whole,
 )
 
@@ -117,3 +119,19 @@ def test_a_full_disk_is_found_before_a_sweep_begins(tmp_path, monkeypatch):
     monkeypatch.setattr(storage.tempfile, "TemporaryFile", lambda dir: Full())
     with pytest.raises(StorageError, match="No space left on device"):
         check_storage(SweepPaths(storage=str(tmp_path), name="tiny"))
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("gone"), ArrowNotImplementedError("gone")])
+def test_what_a_storage_raises_tells_which_place_could_not_be_fetched(error):
+    said = r"could not fetch s3://b/c \(gone\)"
+    with pytest.raises(StorageError, match=said) as raised, told_when_unreadable("s3://b/c"):
+        raise error
+    assert raised.value.__cause__ is error
+
+
+def test_what_no_storage_raises_is_told_only_where_it_is_named():
+    with pytest.raises(TypeError, match="other"), told_when_unreadable("here"):
+        raise TypeError("other")
+    said = "could not fetch here"
+    with pytest.raises(StorageError, match=said), told_when_unreadable("here", TypeError):
+        raise TypeError("other")
