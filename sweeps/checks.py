@@ -1,25 +1,27 @@
 """Checks: what would stop a run, found before it starts.
 
-A spec comes in, findings go out, all of them at once. Nothing is trained and nothing stays on the
+A spec comes in, results go out, all of them at once. Nothing is trained and nothing stays on the
 storage; the corpus is opened for real, because a missing column is best found now.
 """
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import astuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import partial
+from itertools import compress
 from statistics import median
-from typing import Literal
+from typing import Self
 
+from sweeps.check_result import CheckResult
 from sweeps.errors import SweepError
-from sweeps.finding import Finding
 from sweeps.paths import SweepPaths
 from sweeps.spec.cost import classifier_epochs
 from sweeps.spec.general import MOST_SHARED
 from sweeps.spec.meaning import CONTENT, JSON
 from sweeps.spec.values import SweepSpec
 from ulm.errors import UlmError
-from ulm.text.corpora import Corpus, CorpusSource
+from ulm.text.corpora import SYNTHETIC_KINDS, Corpus, CorpusSource, Part
 
 NO_LABELS = ("unlabelled", "unlabeled", "none", "nan", "n/a", "?")
 """Names of classes that read as if their documents had no label."""
@@ -30,33 +32,70 @@ LONGEST_WORDS = 15
 SAMPLE = 300  # documents whose words are measured
 
 
-def check_sweep(spec: SweepSpec) -> tuple[Finding, ...]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Seen:
+    """What is kept of a corpus that was read, so that two are never in memory at once.
+
+    Args:
+        fingerprint: Of what it holds, as cells record it.
+        pool: Digests of the documents outside the test part.
+        tests: And of those in it.
+    """
+
+    fingerprint: str
+    pool: frozenset[bytes]
+    tests: frozenset[bytes]
+
+    @classmethod
+    def of(cls, corpus: Corpus) -> Self:
+        is_test = corpus.parts == Part.TEST
+        return cls(
+            fingerprint=corpus.fingerprint[:16],
+            pool=frozenset(compress(corpus.digests, ~is_test)),
+            tests=frozenset(compress(corpus.digests, is_test)),
+        )
+
+
+def check_sweep(spec: SweepSpec) -> tuple[CheckResult, ...]:
     """Check everything a run needs besides the spec itself, which is valid by construction."""
-    content: dict[str, JSON] = {}  # by the keys of CONTENT, as the checks of corpora find it
-    pool: set[bytes] = set()  # digests of the domain documents outside the test part
-    tests: set[bytes] = set()  # and of those in it
-    checks: dict[str, Callable[[SweepSpec], Finding]] = {
-        "corpus": lambda spec: _check_corpus(spec, content, pool, tests),
-        "general": lambda spec: _check_general(spec, content, pool, tests),
+    corpus, domain = _check_corpus(spec)
+    general, general_text = _check_general(spec, domain)
+    seen = zip(CONTENT, (domain, general_text), strict=True)
+    content: dict[str, JSON] = {key: text.fingerprint for key, text in seen if text is not None}
+    checks: dict[str, Callable[[SweepSpec], CheckResult]] = {
         "search": _check_search,
         "storage": _check_storage,
         "tracking": _check_tracking,
-        "ledger": lambda spec: _check_ledger(spec, content),
+        "ledger": partial(_check_ledger, content=content),
         "resources": _check_resources,
     }
-    return tuple(_guarded(what, check, spec) for what, check in checks.items())
+    others = (_guarded(what, partial(check, spec)) for what, check in checks.items())
+    return (corpus, general, *others)
 
 
-def _guarded(what: str, check: Callable[[SweepSpec], Finding], spec: SweepSpec) -> Finding:
+def _guarded(what: str, check: Callable[[], CheckResult]) -> CheckResult:
     try:
-        return check(spec)
+        return check()
     except (SweepError, UlmError) as error:
-        return Finding(what=what, result="failed", detail=str(error))
+        return CheckResult.failed(what, str(error))
 
 
-def _noted(what: str, detail: str, notes: Sequence[str]) -> Finding:
-    result: Literal["note", "ok"] = "note" if notes else "ok"
-    return Finding(what=what, result=result, detail="; ".join([detail, *notes]))
+def _check_text(
+    what: str, source: CorpusSource, check: Callable[[Corpus], CheckResult]
+) -> tuple[CheckResult, _Seen | None]:
+    """Open a corpus and check it; what is known of it is told also where it can not serve."""
+    from ulm.text.corpora import open_corpus
+
+    try:
+        corpus = open_corpus(source)
+    except UlmError as error:
+        return CheckResult.failed(what, str(error)), None
+    return _guarded(what, partial(check, corpus)), _Seen.of(corpus)
+
+
+def _noted(what: str, detail: str, notes: Sequence[str]) -> CheckResult:
+    make = CheckResult.note if notes else CheckResult.ok
+    return make(what, "; ".join([detail, *notes]))
 
 
 def _left_out(source: CorpusSource) -> list[str]:
@@ -100,18 +139,15 @@ def _num_disputed(corpus: Corpus) -> int:
     return sum(label >= 0 and first.setdefault(text, label) != label for text, label in pairs)
 
 
-def _check_corpus(
-    spec: SweepSpec, content: dict[str, JSON], pool: set[bytes], tests: set[bytes]
-) -> Finding:
-    from sweeps.run.draws import check_draws
-    from ulm.text.corpora import Part, open_corpus
+def _check_corpus(spec: SweepSpec) -> tuple[CheckResult, _Seen | None]:
+    return _check_text("corpus", spec.corpus, partial(_check_domain_text, spec))
 
-    corpus = open_corpus(spec.corpus)
-    content[CONTENT[0]] = corpus.fingerprint[:16]
+
+def _check_domain_text(spec: SweepSpec, corpus: Corpus) -> CheckResult:
+    from sweeps.run.draws import check_draws
+
     check_draws(spec, corpus.parts, corpus.labels, corpus.label_names)
     is_test = corpus.parts == Part.TEST
-    for digest, is_held in zip(corpus.digests, is_test, strict=True):
-        (tests if is_held else pool).add(digest)
     labels = corpus.labels[~is_test & (corpus.labels >= 0)]
     classes = ", ".join(
         f"{name}: {(labels == label).sum():,}" for label, name in enumerate(corpus.label_names)
@@ -136,56 +172,61 @@ def _check_corpus(
     return _noted("corpus", detail, notes)
 
 
-def _check_general(
-    spec: SweepSpec, content: dict[str, JSON], pool: Set[bytes], tests: Set[bytes]
-) -> Finding:
+def _check_general(spec: SweepSpec, domain: _Seen | None) -> tuple[CheckResult, _Seen | None]:
     what = "general"
     if not any(regime.starts_from_general for regime in spec.regimes):
-        return Finding(what=what, result="ok", detail="no regime needs a general model")
+        return CheckResult.ok(what, "no regime needs a general model"), None
     if spec.general.kind == "wikitext-103":
         detail = "fastai's WikiText-103 weights, downloaded at the first run where missing"
-        return Finding(what=what, result="note", detail=detail)
+        return CheckResult.note(what, detail), None
     if spec.general.kind == "encoder":
-        return _check_encoder(spec)
-    from sweeps.run.draws import check_general
-    from ulm.text.corpora import SYNTHETIC_KINDS, open_corpus
+        return _guarded(what, partial(_check_encoder, spec)), None
+    source = spec.general.source
+    assert source is not None, "neither weights nor an encoder: a corpus"
+    return _check_text(what, source, partial(_check_general_text, spec, source, domain))
 
-    assert spec.general.source is not None, "neither weights nor an encoder: a corpus"
-    corpus = open_corpus(spec.general.source)
-    content[CONTENT[1]] = corpus.fingerprint[:16]
+
+def _check_general_text(
+    spec: SweepSpec, source: CorpusSource, domain: _Seen | None, corpus: Corpus
+) -> CheckResult:
+    from sweeps.run.draws import check_general
+
+    what = "general"
+    pool = frozenset() if domain is None else domain.pool
+    tests = frozenset() if domain is None else domain.tests
     num_left_out = sum(digest in tests for digest in corpus.digests)
     check_general(len(corpus) - num_left_out)
     detail = f"{len(corpus) - num_left_out:,} documents of {corpus.name} to pretrain on"
-    num_shared = len(pool & set(corpus.digests))
+    num_shared = len(pool.intersection(corpus.digests))
     if num_shared > MOST_SHARED * len(pool):
         detail += (
             f", which hold {num_shared:,} of the {len(pool):,} domain documents to train on: ulm "
             "would know domain text, so that its distance to domain tells little; set general to "
             "other text"
         )
-        return Finding(what=what, result="note", detail=detail)
-    if spec.general.kind in SYNTHETIC_KINDS and spec.corpus.kind not in SYNTHETIC_KINDS:
+        return CheckResult.note(what, detail)
+    if source.kind in SYNTHETIC_KINDS and spec.corpus.kind not in SYNTHETIC_KINDS:
         detail += (
             ", an invented language: ulm and ulm+domain would learn nothing for real text; set "
             "general to wikitext-2, wikitext-103 or text of your own language"
         )
-        return Finding(what=what, result="note", detail=detail)
+        return CheckResult.note(what, detail)
     if num_left_out:
         detail += f"; {num_left_out:,} more repeat a test document of the domain and are left out"
-    return _noted(what, detail, _left_out(spec.general.source))
+    return _noted(what, detail, _left_out(source))
 
 
-def _check_encoder(spec: SweepSpec) -> Finding:
+def _check_encoder(spec: SweepSpec) -> CheckResult:
     from sweeps.run.settings import check_architecture
     from ulm.model.encoder import Encoder
 
     assert spec.general.path is not None, "kind encoder has a path"
     found = Encoder.load(spec.general.path).architecture
     check_architecture(spec, found)
-    return Finding(what="general", result="ok", detail=f"an encoder of {astuple(found)}")
+    return CheckResult.ok("general", f"an encoder of {astuple(found)}")
 
 
-def _check_search(spec: SweepSpec) -> Finding:
+def _check_search(spec: SweepSpec) -> CheckResult:
     search, epochs = spec.search, classifier_epochs(spec)
     warmup = search.warmup_of(search.classifier)
     notes = []
@@ -206,43 +247,43 @@ def _check_search(spec: SweepSpec) -> Finding:
             "trials end, so a repeated or resumed sweep need not give the same table"
         )
     if notes:
-        return Finding(what="search", result="note", detail="; ".join(notes))
-    return Finding(what="search", result="ok", detail=f"pruner {search.pruner}")
+        return CheckResult.note("search", "; ".join(notes))
+    return CheckResult.ok("search", f"pruner {search.pruner}")
 
 
-def _check_storage(spec: SweepSpec) -> Finding:
+def _check_storage(spec: SweepSpec) -> CheckResult:
     from sweeps.storage import check_storage
 
     paths = SweepPaths.of(spec)
     check_storage(paths)
-    return Finding(what="storage", result="ok", detail=f"{paths.storage} can be written")
+    return CheckResult.ok("storage", f"{paths.storage} can be written")
 
 
-def _check_tracking(spec: SweepSpec) -> Finding:
+def _check_tracking(spec: SweepSpec) -> CheckResult:
     if spec.tracking.uri is None:
-        return Finding(what="tracking", result="ok", detail="SQLite beside the sweep")
+        return CheckResult.ok("tracking", "SQLite beside the sweep")
     from sweeps.record.tracking import check_tracking
 
     check_tracking(spec.tracking.uri, spec.ledger.url)
-    return Finding(what="tracking", result="ok", detail="the tracking server answers")
+    return CheckResult.ok("tracking", "the tracking server answers")
 
 
-def _check_ledger(spec: SweepSpec, content: Mapping[str, JSON]) -> Finding:
+def _check_ledger(spec: SweepSpec, content: Mapping[str, JSON]) -> CheckResult:
     from sweeps.search.studies import check_ledger, read_records
 
     paths = SweepPaths.of(spec)
     check_ledger(paths, spec, content)
     records = read_records(paths, spec)
-    return Finding(what="ledger", result="ok", detail=f"{len(records)} trials are recorded")
+    return CheckResult.ok("ledger", f"{len(records)} trials are recorded")
 
 
-def _check_resources(spec: SweepSpec) -> Finding:
+def _check_resources(spec: SweepSpec) -> CheckResult:
     cpus, gpus = os.cpu_count() or 1, spec.resources.gpus
     detail = f"{spec.resources.cpus} CPUs and {gpus:g} GPUs a trial, {cpus} CPUs here"
     if gpus > 0 and shutil.which("nvidia-smi") is None:
         detail += "; no GPU here: run on a cluster, or pass --set resources.gpus=0"
-        return Finding(what="resources", result="note", detail=detail)
+        return CheckResult.note("resources", detail)
     if spec.resources.cpus > cpus:
         detail += "; run on a cluster, or lower resources.cpus"
-        return Finding(what="resources", result="note", detail=detail)
-    return Finding(what="resources", result="ok", detail=detail)
+        return CheckResult.note("resources", detail)
+    return CheckResult.ok("resources", detail)

@@ -263,11 +263,11 @@ def check(
     if loaded is None:
         raise SweepError("check needs a spec, found none; e.g. sweep check demo, or --cluster")
     from sweeps.checks import check_sweep
-    from sweeps.tables import findings_table
+    from sweeps.tables import checks_table
 
-    findings = check_sweep(loaded)
-    _console().print(findings_table(findings))
-    if any(finding.result == "failed" for finding in findings):
+    results = check_sweep(loaded)
+    _console().print(checks_table(results))
+    if any(found.result == "failed" for found in results):
         raise typer.Exit(USER_MISTAKE)
 
 

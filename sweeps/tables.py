@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.finding import Finding
+from sweeps.check_result import CheckResult
 from sweeps.live import words
 from sweeps.live.board import Board, StudyState
 from sweeps.programs import typed
@@ -195,30 +195,30 @@ def status_line(board: Board) -> str:
     return "; ".join(filter(None, (finished, words.spending(board.spec, board.spent))))
 
 
-def findings_table(findings: Iterable[Finding]) -> Table:
-    """One row per finding: what was checked, ok or failed, what to do."""
+def checks_table(results: Iterable[CheckResult]) -> Table:
+    """One row per check: what was checked, ok or failed, what to do."""
     table = Table("checked", "result", "detail", title_justify="left")
-    for finding in findings:
-        result = Text(finding.result, style=_STYLES[finding.result])
-        table.add_row(finding.what, result, Text(finding.detail))
+    for found in results:
+        result = Text(found.result, style=_STYLES[found.result])
+        table.add_row(found.what, result, Text(found.detail))
     return table
 
 
 def diagnoses_table(diagnoses: "Sequence[Diagnosis]") -> Table:
     """One row per machine, one column per check; what is not ok is told in lines below."""
-    columns = list(dict.fromkeys(f.what for diagnosis in diagnoses for f in diagnosis.findings))
+    columns = list(dict.fromkeys(r.what for diagnosis in diagnoses for r in diagnosis.results))
     table = Table("node", *columns, title="cluster", title_justify="left")
     for diagnosis in diagnoses:
-        found = {finding.what: finding for finding in diagnosis.findings}
+        found = {result.what: result for result in diagnosis.results}
         table.add_row(diagnosis.node, *(_cell(found.get(column)) for column in columns))
     return table
 
 
-def _cell(finding: Finding | None) -> Text:
-    if finding is None:
+def _cell(found: CheckResult | None) -> Text:
+    if found is None:
         return Text("")
-    shown = finding.detail if finding.result == "ok" else finding.result
-    return Text(shown, style=_STYLES[finding.result])
+    shown = found.detail if found.result == "ok" else found.result
+    return Text(shown, style=_STYLES[found.result])
 
 
 def run_lines(summary: "RunSummary", paths: "SweepPaths", spec: SweepSpec) -> list[str]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.arguments import STORAGE_VARIABLE
+from sweeps.check_result import CheckResult
 from sweeps.defaults import TRACKING_VARIABLE
 from sweeps.errors import ClusterError, StorageError, TrackingError
-from sweeps.finding import Finding
 from sweeps.paths import SweepPaths, is_uri
 from sweeps.record.tracking import check_tracking
 from sweeps.run.absent import absent_workers
@@ -43,11 +43,11 @@ class Diagnosis:
 
     Args:
         node: Its name and address, or `driver`.
-        findings: In the order to show them.
+        results: In the order to show them.
     """
 
     node: str
-    findings: tuple[Finding, ...]
+    results: tuple[CheckResult, ...]
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class Diagnosis:
         return self._lines("note")
 
     def _lines(self, result: str) -> tuple[str, ...]:
-        return tuple(f"{self.node}: {f.detail}" for f in self.findings if f.result == result)
+        return tuple(f"{self.node}: {f.detail}" for f in self.results if f.result == result)
 
 
 def examine_cluster(
@@ -94,7 +94,7 @@ def examine_cluster(
         config = autoscaler_config(ray.get_runtime_context().gcs_address)
         absent = absent_workers(config, addresses(ray))
     if tracking is not None:
-        driver = replace(driver, findings=(_tracking(tracking), *driver.findings))
+        driver = replace(driver, results=(_tracking(tracking), *driver.results))
     return (driver, *nodes, *(_missing(name, why) for name, why in absent.items()))
 
 
@@ -131,7 +131,7 @@ def _diagnose(
     is_copied = storage is not None and is_uri(storage)
     names = [folder.name for folder in arrays] if is_copied else []
     with ExitStack() as stack:
-        tried, findings = _try(stack, storage)
+        tried, results = _try(stack, storage)
         expected = Expected(
             versions=find_versions(),
             storage=None if tried is None else storage,
@@ -140,31 +140,33 @@ def _diagnose(
             shares_gpus=shares_gpus,
         )
         probes = probe_nodes(ray, fully=fully, tried=tried, tokens=names)
-    nodes = (Diagnosis(node=p.node, findings=judge(p, expected)) for p in probes)
-    return (Diagnosis(node=DRIVER, findings=findings), *nodes)
+    nodes = (Diagnosis(node=p.node, results=judge(p, expected)) for p in probes)
+    return (Diagnosis(node=DRIVER, results=results), *nodes)
 
 
-def _try(stack: ExitStack, storage: str | None) -> tuple[StorageTry | None, tuple[Finding, ...]]:
+def _try(
+    stack: ExitStack, storage: str | None
+) -> tuple[StorageTry | None, tuple[CheckResult, ...]]:
     """Files that try the storage while a stack is open, and what the driver finds."""
     if storage is None:
         return None, ()
     try:
         tried = stack.enter_context(try_storage(storage))
     except StorageError as error:
-        return None, (Finding(what="storage", result="failed", detail=str(error)),)
-    return tried, (Finding(what="storage", result="ok", detail="read and written"),)
+        return None, (CheckResult.failed("storage", str(error)),)
+    return tried, (CheckResult.ok("storage", "read and written"),)
 
 
 def _missing(node: str, why: str) -> Diagnosis:
-    return Diagnosis(node=node, findings=(Finding(what="answer", result="failed", detail=why),))
+    return Diagnosis(node=node, results=(CheckResult.failed("answer", why),))
 
 
-def _tracking(uri: str) -> Finding:
+def _tracking(uri: str) -> CheckResult:
     try:
         check_tracking(uri)
     except TrackingError as error:
-        return Finding(what="tracking", result="failed", detail=str(error))
-    return Finding(what="tracking", result="ok", detail="answers")
+        return CheckResult.failed("tracking", str(error))
+    return CheckResult.ok("tracking", "answers")
 
 
 def _absolute(storage: str | None) -> str | None:

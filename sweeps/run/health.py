@@ -1,13 +1,13 @@
 """Health: what a probe of a node means for a sweep (pure).
 
-A `NodeProbe` and what is expected of every node come in; findings go out, each failed one with its
+A `NodeProbe` and what is expected of every node come in; results go out, each failed one with its
 remedy. Nothing is measured here: probes are made by `sweeps.run.nodes`, or by hand in tests.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sweeps.finding import Finding
+from sweeps.check_result import CheckResult
 
 NOTE_SKEW_SECONDS, FAIL_SKEW_SECONDS = 2.0, 30.0
 NOTE_FREE_GIB, FAIL_FREE_GIB = 10.0, 2.0
@@ -78,13 +78,13 @@ class Expected:
     shares_gpus: bool = False
 
 
-def judge(probe: NodeProbe, expected: Expected) -> tuple[Finding, ...]:
+def judge(probe: NodeProbe, expected: Expected) -> tuple[CheckResult, ...]:
     """What is good, doubtful and wrong about a node, in the order to show it."""
     if probe.silence is not None:
         detail = f"{probe.silence}: look at it with `ray status`, restart or remove it"
-        return (Finding(what="answer", result="failed", detail=detail),)
+        return (CheckResult.failed("answer", detail),)
     judged = (
-        Finding(what="answer", result="ok", detail="yes"),
+        CheckResult.ok("answer", "yes"),
         _judge_versions(probe, expected.versions),
         None if probe.has_token is None else _judge_token(probe.has_token, expected.needs_token),
         None if expected.storage is None else _judge_storage(probe, expected.storage),
@@ -92,10 +92,12 @@ def judge(probe: NodeProbe, expected: Expected) -> tuple[Finding, ...]:
         _judge_disk(probe, expected.tokens_gib) if probe.free_gib else None,
         None if probe.holds_tokens is None else _judge_cache(probe.holds_tokens),
         None if probe.skew_seconds is None else _judge_clock(probe.skew_seconds),
-        None if probe.memory_gib is None else _ok("memory", f"{probe.memory_gib:.0f} GiB"),
+        None
+        if probe.memory_gib is None
+        else CheckResult.ok("memory", f"{probe.memory_gib:.0f} GiB"),
         None if probe.open_files is None else _judge_open_files(probe.open_files),
     )
-    return tuple(finding for finding in judged if finding is not None)
+    return tuple(result for result in judged if result is not None)
 
 
 def find_misfits(
@@ -125,38 +127,28 @@ def skew_seconds(sent: float, there: float, received: float) -> float:
     return min(0.0, there - sent)
 
 
-def _ok(what: str, detail: str) -> Finding:
-    return Finding(what=what, result="ok", detail=detail)
-
-
-def _failed(what: str, detail: str) -> Finding:
-    return Finding(what=what, result="failed", detail=detail)
-
-
-def _note(what: str, detail: str) -> Finding:
-    return Finding(what=what, result="note", detail=detail)
-
-
-def _judge_versions(probe: NodeProbe, expected: Mapping[str, str | None]) -> Finding:
+def _judge_versions(probe: NodeProbe, expected: Mapping[str, str | None]) -> CheckResult:
     misfits = find_misfits(probe.versions, expected)
     if misfits:
-        return _failed("versions", f"{', '.join(misfits)}: {SET_UP_AGAIN}")
-    return _ok("versions", "the driver's")
+        return CheckResult.failed("versions", f"{', '.join(misfits)}: {SET_UP_AGAIN}")
+    return CheckResult.ok("versions", "the driver's")
 
 
-def _judge_token(has_token: bool, needs_token: bool) -> Finding:
+def _judge_token(has_token: bool, needs_token: bool) -> CheckResult:
     if has_token:
-        return _ok("token", "on")
+        return CheckResult.ok("token", "on")
     if not needs_token:
-        return _note("token", "Ray's token authentication is off; all nodes are on one machine")
-    return _failed(
+        return CheckResult.note(
+            "token", "Ray's token authentication is off; all nodes are on one machine"
+        )
+    return CheckResult.failed(
         "token",
         "Ray's token authentication is off, whoever reaches the node may run code there: set "
         "RAY_AUTH_MODE=token with the same ~/.ray/auth_token on every node, and start Ray again",
     )
 
 
-def _judge_storage(probe: NodeProbe, storage: str) -> Finding:
+def _judge_storage(probe: NodeProbe, storage: str) -> CheckResult:
     is_uri = "://" in storage
     for did, error in (("read", probe.read_error), ("write", probe.write_error)):
         if error is not None:
@@ -165,34 +157,34 @@ def _judge_storage(probe: NodeProbe, storage: str) -> Finding:
                 if is_uri
                 else "mount the same folder on every node, or name a bucket with SWEEP_STORAGE"
             )
-            return _failed("storage", f"it can not {did} {storage} ({error}): {remedy}")
+            return CheckResult.failed("storage", f"it can not {did} {storage} ({error}): {remedy}")
     if probe.was_seen is False:
-        return _failed(
+        return CheckResult.failed(
             "storage",
             f"what it writes to {storage} does not reach the driver: mount the same folder on "
             "every node, or name a bucket with SWEEP_STORAGE",
         )
-    return _ok("storage", "read and written")
+    return CheckResult.ok("storage", "read and written")
 
 
-def _judge_gpus(probe: NodeProbe, shares_gpus: bool) -> Finding:
+def _judge_gpus(probe: NodeProbe, shares_gpus: bool) -> CheckResult:
     seen = probe.torch_gpus or 0
     if seen >= probe.gpus_advertised:
         if probe.builds_kernels is False:
-            return _note(
+            return CheckResult.note(
                 "gpu",
                 "it trains more slowly than it could, without the kernels that Triton "
                 "builds with a C compiler and Python's headers: install gcc and python3-dev",
             )
         if shares_gpus and probe.runs_mps is False:
-            return _note(
+            return CheckResult.note(
                 "gpu",
                 "the trials that share a GPU there take turns, which gains little: start NVIDIA's "
                 "MPS before Ray (nvidia-cuda-mps-control -d), or set resources.gpus to 1",
             )
-        return _ok("gpu", "; ".join(_counted(probe.gpus)) or f"{seen} seen by torch")
+        return CheckResult.ok("gpu", "; ".join(_counted(probe.gpus)) or f"{seen} seen by torch")
     there = "; ".join(_counted(probe.gpus)) or "none known to nvidia-smi"
-    return _failed(
+    return CheckResult.failed(
         "gpu",
         f"Ray hands out {probe.gpus_advertised:g} GPUs and torch sees {seen} ({there}): install "
         "the NVIDIA driver or take an image that has it, or start the node without GPUs",
@@ -204,37 +196,41 @@ def _counted(names: Iterable[str]) -> list[str]:
     return [f"{every.count(name)} × {name}" for name in dict.fromkeys(every)]
 
 
-def _judge_disk(probe: NodeProbe, tokens_gib: float) -> Finding:
+def _judge_disk(probe: NodeProbe, tokens_gib: float) -> CheckResult:
     fetched = 0.0 if probe.holds_tokens else tokens_gib
     folder, free = min(probe.free_gib.items(), key=lambda item: item[1])
     shown = f"{free:.1f} GiB free in {folder} folder"
     needed = max(FAIL_FREE_GIB, fetched)
     if free < needed:
-        return _failed(
+        return CheckResult.failed(
             "disk",
             f"{shown}, at least {needed:.1f} GiB are needed: free some, give the node a larger "
             "disk, or name a folder with SWEEP_CACHE (token arrays) or --temp-dir (Ray)",
         )
     if free < NOTE_FREE_GIB:
-        return _note("disk", f"{shown}, little for checkpoints and logs")
-    return _ok("disk", f"{free:.0f} GiB")
+        return CheckResult.note("disk", f"{shown}, little for checkpoints and logs")
+    return CheckResult.ok("disk", f"{free:.0f} GiB")
 
 
-def _judge_cache(is_warm: bool) -> Finding:
-    return _ok("cache", "warm" if is_warm else "cold, the first trial fetches the tokens")
+def _judge_cache(is_warm: bool) -> CheckResult:
+    return CheckResult.ok(
+        "cache", "warm" if is_warm else "cold, the first trial fetches the tokens"
+    )
 
 
-def _judge_clock(skew: float) -> Finding:
+def _judge_clock(skew: float) -> CheckResult:
     shown = f"its clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the driver's"
     if abs(skew) > FAIL_SKEW_SECONDS:
-        return _failed("clock", f"{shown}: run a time service (chrony, systemd-timesyncd) on both")
+        return CheckResult.failed(
+            "clock", f"{shown}: run a time service (chrony, systemd-timesyncd) on both"
+        )
     if abs(skew) > NOTE_SKEW_SECONDS:
-        return _note("clock", f"{shown}; times in the record differ by that")
-    return _ok("clock", "the driver's")
+        return CheckResult.note("clock", f"{shown}; times in the record differ by that")
+    return CheckResult.ok("clock", "the driver's")
 
 
-def _judge_open_files(limit: int) -> Finding:
+def _judge_open_files(limit: int) -> CheckResult:
     if limit < NOTE_OPEN_FILES:
         detail = f"{limit} open files a process; `ulimit -n 65536` before `ray start`"
-        return _note("files", detail)
-    return _ok("files", f"{limit:,}")
+        return CheckResult.note("files", detail)
+    return CheckResult.ok("files", f"{limit:,}")

@@ -32,26 +32,26 @@ SETTINGS = {
 }
 
 
-def findings_of(**overrides):
+def results_of(**overrides):
     named = {key.replace("__", "."): value for key, value in overrides.items()}
     spec = load_spec("demo", {**SETTINGS, **named})
-    return {finding.what: finding for finding in check_sweep(spec)}
+    return {found.what: found for found in check_sweep(spec)}
 
 
 def test_parallel_trials_of_a_study_are_said_to_give_up_the_same_table():
-    finding = findings_of(search__parallel_trials="3")["search"]
-    assert finding.result == "note"
-    assert finding.detail.startswith("search.parallel_trials is 3: ")
-    assert "need not give the same table" in finding.detail
-    both = findings_of(search__parallel_trials="3", search__warmup_epochs="50")["search"]
+    found = results_of(search__parallel_trials="3")["search"]
+    assert found.result == "note"
+    assert found.detail.startswith("search.parallel_trials is 3: ")
+    assert "need not give the same table" in found.detail
+    both = results_of(search__parallel_trials="3", search__warmup_epochs="50")["search"]
     assert "none is ever pruned" in both.detail
     assert "need not give the same table" in both.detail
 
 
 def test_a_sound_sweep_passes_and_leaves_nothing_behind(tmp_path):
-    findings = findings_of()
-    assert {finding.result for finding in findings.values()} == {"ok"}
-    assert findings["corpus"].detail == (
+    results = results_of()
+    assert {found.result for found in results.values()} == {"ok"}
+    assert results["corpus"].detail == (
         "32 documents for training, 32 of them labelled (bad: 16, good: 16), 8 scored"
     )
     assert {path.name for path in tmp_path.iterdir()} == {"reviews.csv", "articles.csv"}
@@ -70,42 +70,42 @@ def test_a_sound_sweep_passes_and_leaves_nothing_behind(tmp_path):
     ],
 )
 def test_a_corpus_that_cannot_serve_is_one_message(overrides, message):
-    findings = findings_of(**overrides)
-    assert findings["corpus"].result == "failed"
-    assert message in findings["corpus"].detail
-    assert findings["storage"].result == "ok"
+    results = results_of(**overrides)
+    assert results["corpus"].result == "failed"
+    assert message in results["corpus"].detail
+    assert results["storage"].result == "ok"
 
 
 def test_documents_that_are_left_out_are_counted():
     ten_times = ROWS + "a review 0,bad\n" * 9  # of which two are drawn for testing
     Path("reviews.csv").write_text(ten_times, encoding="utf-8")
-    detail = findings_of()["corpus"].detail
+    detail = results_of()["corpus"].detail
     assert detail.endswith("; 8 more repeat a test document and are left out"), detail
 
 
 def test_documents_that_repeat_another_are_counted():
     Path("reviews.csv").write_text(ROWS + "more,bad\nmore,good\nmore,\n", encoding="utf-8")
-    detail = findings_of()["corpus"].detail
+    detail = results_of()["corpus"].detail
     assert detail.endswith("; 2 documents repeat another, 1 of them with another label"), detail
 
 
 @pytest.mark.parametrize("name", ["Unlabelled", "none", "N/A", "?"])
 def test_a_class_that_reads_as_no_label_is_a_note(name):
     Path("reviews.csv").write_text(ROWS.replace("bad", name), encoding="utf-8")
-    finding = findings_of()["corpus"]
-    assert finding.result == "note"
-    assert f"classes ['{name}'] read as no label: leave the field empty if" in finding.detail
+    found = results_of()["corpus"]
+    assert found.result == "note"
+    assert f"classes ['{name}'] read as no label: leave the field empty if" in found.detail
 
 
 def test_text_without_blanks_is_a_note_and_text_of_long_addresses_is_not():
     chinese = "这部电影真的很好看演员表现出色但是结局有点无聊"
     Path("reviews.csv").write_text(ROWS.replace("a review ", chinese), encoding="utf-8")
-    finding = findings_of()["corpus"]
-    assert finding.result == "note"
-    assert "words are 25 characters long: the tokeniser splits at blanks; put" in finding.detail
+    found = results_of()["corpus"]
+    assert found.result == "note"
+    assert "words are 25 characters long: the tokeniser splits at blanks; put" in found.detail
     address = "look https://example.org/" + "long/" * 20
     Path("reviews.csv").write_text(ROWS.replace("a review ", address), encoding="utf-8")
-    assert findings_of()["corpus"].result == "ok"
+    assert results_of()["corpus"].result == "ok"
 
 
 def test_files_of_a_folder_that_are_no_documents_are_counted():
@@ -116,46 +116,46 @@ def test_files_of_a_folder_that_are_no_documents_are_counted():
             for i in range(10):
                 (folder / f"{i}.txt").write_text(f"a {label} {part} {i}", encoding="utf-8")
     where = {"corpus": "{kind: folder, path: texts}", "general": "{kind: folder, path: texts}"}
-    assert findings_of(**where)["corpus"].result == "ok"
+    assert results_of(**where)["corpus"].result == "ok"
     for name in ("notes.md", "page.html"):
         Path("texts", "train", "bad", name).write_text("no document", encoding="utf-8")
-    finding = findings_of(corpus=where["corpus"])["corpus"]
-    assert finding.result == "note"
-    assert "files that are no documents, as 'train/bad/notes.md': 2; documents" in finding.detail
-    general = findings_of(general=where["general"])["general"]
+    found = results_of(corpus=where["corpus"])["corpus"]
+    assert found.result == "note"
+    assert "files that are no documents, as 'train/bad/notes.md': 2; documents" in found.detail
+    general = results_of(general=where["general"])["general"]
     assert (general.result, "'train/bad/notes.md': 2" in general.detail) == ("note", True)
 
 
 def test_text_that_is_not_utf8_is_found():
     for file in ("reviews.csv", "articles.csv"):
         Path(file).write_bytes(ROWS.encode() + b"caf\xe9,good\n")
-    findings = findings_of()
-    assert {findings[what].result for what in ("corpus", "general")} == {"failed"}
-    assert "UTF-8" in findings["corpus"].detail
+    results = results_of()
+    assert {results[what].result for what in ("corpus", "general")} == {"failed"}
+    assert "UTF-8" in results["corpus"].detail
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_storage_that_is_read_only_is_found():
     Path("locked").mkdir(mode=0o500)
-    assert "can be written" in findings_of(storage="locked/runs")["storage"].detail
+    assert "can be written" in results_of(storage="locked/runs")["storage"].detail
 
 
 def test_storage_below_a_file_is_found():
-    finding = findings_of(storage="reviews.csv/runs")["storage"]
-    assert finding.result == "failed"
-    assert "storage must be a folder that can be written" in finding.detail
+    found = results_of(storage="reviews.csv/runs")["storage"]
+    assert found.result == "failed"
+    assert "storage must be a folder that can be written" in found.detail
 
 
 def test_a_bucket_that_cannot_be_reached_is_found():
-    finding = findings_of(storage="nothing://bucket/runs")["storage"]
-    assert finding.result == "failed"
-    assert "must be a bucket that can be written, found nothing://bucket/runs" in finding.detail
+    found = results_of(storage="nothing://bucket/runs")["storage"]
+    assert found.result == "failed"
+    assert "must be a bucket that can be written, found nothing://bucket/runs" in found.detail
 
 
 def test_a_bucket_is_written_and_cleaned(tmp_path):
     (tmp_path / "bucket").mkdir()
-    finding = findings_of(storage=f"file://{tmp_path}/bucket")["storage"]
-    assert finding.result == "ok"
+    found = results_of(storage=f"file://{tmp_path}/bucket")["storage"]
+    assert found.result == "ok"
     assert list((tmp_path / "bucket").iterdir()) == []
 
 
@@ -163,34 +163,34 @@ def test_an_unreachable_tracking_server_is_found_in_seconds():
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         port = reserved.getsockname()[1]
-        finding = findings_of(tracking__uri=f"http://127.0.0.1:{port}")["tracking"]
-    assert finding.result == "failed"
-    assert f"127.0.0.1:{port}" in finding.detail
+        found = results_of(tracking__uri=f"http://127.0.0.1:{port}")["tracking"]
+    assert found.result == "failed"
+    assert f"127.0.0.1:{port}" in found.detail
 
 
 def test_general_weights_are_downloaded_later_or_not_needed():
     sizes = "{embedding: 400, hidden: 1152, layers: 3}"
-    finding = findings_of(general="{kind: wikitext-103}", model=sizes)["general"]
-    assert (finding.result, finding.detail[:6]) == ("note", "fastai")
-    finding = findings_of(regimes="[bow, domain]")["general"]
-    assert finding.detail == "no regime needs a general model"
+    found = results_of(general="{kind: wikitext-103}", model=sizes)["general"]
+    assert (found.result, found.detail[:6]) == ("note", "fastai")
+    found = results_of(regimes="[bow, domain]")["general"]
+    assert found.detail == "no regime needs a general model"
 
 
 def test_an_invented_general_language_beside_real_text_is_a_note():
-    finding = findings_of(general="{kind: synthetic-general, documents: 60}")["general"]
-    assert finding.result == "note"
-    assert "60 documents of synthetic-general to pretrain on, an invented" in finding.detail
-    assert "set general to wikitext-2" in finding.detail
+    found = results_of(general="{kind: synthetic-general, documents: 60}")["general"]
+    assert found.result == "note"
+    assert "60 documents of synthetic-general to pretrain on, an invented" in found.detail
+    assert "set general to wikitext-2" in found.detail
     invented = {"corpus": "{kind: synthetic}", "general": "{kind: synthetic-general}"}
-    assert findings_of(**invented)["general"].result == "ok"
-    bow = findings_of(general="{kind: synthetic-general}", regimes="[bow]")["general"]
+    assert results_of(**invented)["general"].result == "ok"
+    bow = results_of(general="{kind: synthetic-general}", regimes="[bow]")["general"]
     assert bow.result == "ok"
 
 
 def test_a_general_corpus_that_is_the_domain_corpus_is_a_note():
-    finding = findings_of(general="{kind: csv, path: reviews.csv}")["general"]
-    assert finding.result == "note"
-    assert "which hold 32 of the 32 domain documents to train on" in finding.detail
+    found = results_of(general="{kind: csv, path: reviews.csv}")["general"]
+    assert found.result == "note"
+    assert "which hold 32 of the 32 domain documents to train on" in found.detail
 
 
 def test_general_text_that_holds_the_domains_is_noticed_whatever_its_file_is_called():
@@ -198,8 +198,8 @@ def test_general_text_that_holds_the_domains_is_noticed_whatever_its_file_is_cal
     for num_rows, result in ((1, "ok"), (20, "note")):
         text = "\n".join(lines[: num_rows + 1]) + "\nsomething else,bad\n"
         Path("copy.csv").write_text(text, encoding="utf-8")
-        finding = findings_of(general="{kind: csv, path: copy.csv}")["general"]
-        assert finding.result == result, finding.detail
+        found = results_of(general="{kind: csv, path: copy.csv}")["general"]
+        assert found.result == result, found.detail
 
 
 def test_general_documents_that_repeat_a_test_document_are_not_counted():
@@ -207,16 +207,18 @@ def test_general_documents_that_repeat_a_test_document_are_not_counted():
     tests = [corpus.texts[i] for i in range(len(corpus)) if corpus.parts[i] == Part.TEST]
     text = "text\nan article\nanother one\n" + "\n".join(tests)
     Path("articles.csv").write_text(text, encoding="utf-8")
-    detail = findings_of()["general"].detail
-    assert detail == (
-        "2 documents of csv-articles to pretrain on; 8 more repeat a test document of the domain "
-        "and are left out"
-    )
+    too_many = {"labels__train": "39", "sizes": "[39]"}
+    for results in (results_of(), results_of(**too_many)):
+        assert results["general"].detail == (
+            "2 documents of csv-articles to pretrain on; 8 more repeat a test document of the "
+            "domain and are left out"
+        )
+    assert results["corpus"].result == "failed"
 
 
 def test_an_encoder_that_cannot_be_loaded_or_does_not_fit_is_found(monkeypatch):
     general = "{kind: encoder, path: nowhere}"
-    assert findings_of(general=general)["general"].result == "failed"
+    assert results_of(general=general)["general"].result == "failed"
 
     from ulm.model.architecture import Architecture
 
@@ -224,34 +226,34 @@ def test_an_encoder_that_cannot_be_loaded_or_does_not_fit_is_found(monkeypatch):
         architecture = Architecture(embedding=8, hidden=8, layers=2)
 
     monkeypatch.setattr("ulm.model.encoder.Encoder.load", lambda folder: FakeEncoder())
-    finding = findings_of(general=general)["general"]
-    assert "sizes of the general encoder, embedding, hidden and layers (8, 8, 2)" in finding.detail
+    found = results_of(general=general)["general"]
+    assert "sizes of the general encoder, embedding, hidden and layers (8, 8, 2)" in found.detail
     fitting = "{embedding: 8, hidden: 8, layers: 2}"
-    assert findings_of(general=general, model=fitting)["general"].result == "ok"
+    assert results_of(general=general, model=fitting)["general"].result == "ok"
 
 
 def test_more_than_this_machine_has_is_a_note(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    finding = findings_of(resources="{gpus: 1}")["resources"]
-    assert (finding.result, "resources.gpus=0" in finding.detail) == ("note", True)
-    assert findings_of(resources="{cpus: 4000}")["resources"].result == "note"
+    found = results_of(resources="{gpus: 1}")["resources"]
+    assert (found.result, "resources.gpus=0" in found.detail) == ("note", True)
+    assert results_of(resources="{cpus: 4000}")["resources"].result == "note"
 
 
 def test_epochs_that_do_not_thaw_what_was_pretrained_are_a_note():
-    finding = findings_of(classifier__epochs="2", search__warmup_epochs="1")["search"]
-    assert (finding.result, "with fewer than 3 part of it" in finding.detail) == ("note", True)
-    alone = findings_of(
+    found = results_of(classifier__epochs="2", search__warmup_epochs="1")["search"]
+    assert (found.result, "with fewer than 3 part of it" in found.detail) == ("note", True)
+    alone = results_of(
         classifier__epochs="2", search__warmup_epochs="1", regimes="[bow, scratch]", sizes="[10]"
     )
     assert alone["search"].result == "ok"
 
 
 def test_a_warm_up_within_which_nothing_is_pruned_is_a_note():
-    finding = findings_of(search__warmup_epochs="20")["search"]
-    assert (finding.result, "20, classifiers have 20 epochs" in finding.detail) == ("note", True)
-    assert findings_of(search__warmup_epochs="19")["search"].result == "ok"
-    assert findings_of(search__warmup_epochs="20", search__pruner="none")["search"].result == "ok"
-    longer = findings_of(search__warmup_epochs="20", classifier__minimum_steps="100")
+    found = results_of(search__warmup_epochs="20")["search"]
+    assert (found.result, "20, classifiers have 20 epochs" in found.detail) == ("note", True)
+    assert results_of(search__warmup_epochs="19")["search"].result == "ok"
+    assert results_of(search__warmup_epochs="20", search__pruner="none")["search"].result == "ok"
+    longer = results_of(search__warmup_epochs="20", classifier__minimum_steps="100")
     assert longer["search"].result == "ok"
 
 
@@ -260,7 +262,7 @@ def test_a_ledger_that_cannot_be_opened_is_found(monkeypatch):
         raise StorageError("the ledger is locked")
 
     monkeypatch.setattr("sweeps.search.studies.read_records", refuse)
-    assert findings_of()["ledger"].detail == "the ledger is locked"
+    assert results_of()["ledger"].detail == "the ledger is locked"
 
 
 def test_text_that_was_collected_since_is_refused_as_a_run_would_refuse_it():
@@ -271,13 +273,13 @@ def test_text_that_was_collected_since_is_refused_as_a_run_would_refuse_it():
     held = [open_corpus(s).fingerprint[:16] for s in (spec.corpus, spec.general.source)]
     studies.open({**meaning(spec), **dict(zip(CONTENT, held, strict=True))})
     studies.close()
-    assert findings_of()["ledger"].result == "ok"
+    assert results_of()["ledger"].result == "ok"
     for file in ("reviews.csv", "articles.csv"):
         Path(file).write_text(ROWS + "another,good\n", encoding="utf-8")
-    finding = findings_of()["ledger"]
-    assert finding.result == "failed"
+    found = results_of()["ledger"]
+    assert found.result == "failed"
     for text in (f"corpus.content: recorded '{held[0]}', now '", "general.content", "another"):
-        assert text in finding.detail
+        assert text in found.detail
 
 
 def test_every_check_runs_although_one_fails(monkeypatch):
@@ -285,7 +287,7 @@ def test_every_check_runs_although_one_fails(monkeypatch):
         raise UlmError("no corpus")
 
     monkeypatch.setattr("ulm.text.corpora.open_corpus", refuse)
-    results = {what: finding.result for what, finding in findings_of().items()}
+    results = {what: found.result for what, found in results_of().items()}
     assert results == {
         "corpus": "failed",
         "general": "failed",

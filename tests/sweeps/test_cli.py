@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeps import cli
+from sweeps.check_result import CheckResult
 from sweeps.errors import MeaningError
-from sweeps.finding import Finding
 from sweeps.paths import SweepPaths
 from sweeps.run import cluster
 from sweeps.search.ledger import Ledger
@@ -445,8 +445,8 @@ def test_two_folders_are_reported_side_by_side(sweep, run_folder, monkeypatch):
 
 @pytest.mark.parametrize(("result", "code"), [("ok", 0), ("note", 0), ("failed", 2)])
 def test_check_exits_2_only_where_something_would_stop_a_run(sweep, monkeypatch, result, code):
-    finding = Finding(what="corpus", result=result, detail="what to do")
-    monkeypatch.setattr("sweeps.checks.check_sweep", lambda spec: (finding,))
+    found = CheckResult(what="corpus", result=result, detail="what to do")
+    monkeypatch.setattr("sweeps.checks.check_sweep", lambda spec: (found,))
     done = sweep("check", "demo")
     assert done.exit_code == code
     assert "what to do" in done.stdout

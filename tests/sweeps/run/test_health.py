@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.finding import Finding
+from sweeps.check_result import CheckResult
 from sweeps.run.doctor import Diagnosis
 from sweeps.run.health import Expected, NodeProbe, find_misfits, judge, skew_seconds
 from sweeps.tables import diagnoses_table
@@ -26,14 +26,14 @@ FIT = NodeProbe(
 
 
 def found(what, **changes):
-    findings = {f.what: f for f in judge(replace(FIT, **changes), EXPECTED)}
-    return findings[what]
+    results = {f.what: f for f in judge(replace(FIT, **changes), EXPECTED)}
+    return results[what]
 
 
 def test_nothing_is_wrong_with_a_node_that_is_fit():
-    findings = judge(FIT, EXPECTED)
-    assert {finding.result for finding in findings} == {"ok"}
-    assert len(findings) == 10
+    results = judge(FIT, EXPECTED)
+    assert {result.result for result in results} == {"ok"}
+    assert len(results) == 10
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,10 @@ def test_nothing_is_wrong_with_a_node_that_is_fit():
     ],
 )
 def test_a_fault_of_a_node_fails_with_its_remedy(what, changes, message):
-    finding = found(what, **changes)
-    assert finding.result == "failed"
-    assert message in finding.detail
-    assert ": " in finding.detail, "what is wrong: remedy"
+    result = found(what, **changes)
+    assert result.result == "failed"
+    assert message in result.detail
+    assert ": " in result.detail, "what is wrong: remedy"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_trials_that_share_a_gpu_by_turns_are_a_note_with_the_remedy():
         next(f for f in judge(replace(FIT, runs_mps=runs), expected) if f.what == "gpu")
         for runs, expected in ((False, sharing), (True, sharing), (False, EXPECTED))
     ]
-    assert [finding.result for finding in results] == ["note", "ok", "ok"]
+    assert [result.result for result in results] == ["note", "ok", "ok"]
     assert "nvidia-cuda-mps-control -d" in results[0].detail
 
 
@@ -132,8 +132,8 @@ def test_misfits_name_both_versions():
 
 
 def test_failures_and_notes_name_their_node():
-    findings = judge(replace(FIT, has_token=False, open_files=100), EXPECTED)
-    diagnosis = Diagnosis(node=FIT.node, findings=findings)
+    results = judge(replace(FIT, has_token=False, open_files=100), EXPECTED)
+    diagnosis = Diagnosis(node=FIT.node, results=results)
     assert [line.partition(": ")[0] for line in diagnosis.failures] == ["worker (10.0.0.2)"]
     assert diagnosis.notes == (
         "worker (10.0.0.2): 100 open files a process; `ulimit -n 65536` before `ray start`",
@@ -141,10 +141,8 @@ def test_failures_and_notes_name_their_node():
 
 
 def test_the_table_has_a_row_per_node_and_a_column_per_check():
-    driver = Diagnosis(
-        node="driver", findings=(Finding(what="tracking", result="failed", detail="long"),)
-    )
-    table = diagnoses_table((driver, Diagnosis(node=FIT.node, findings=judge(FIT, EXPECTED))))
+    driver = Diagnosis(node="driver", results=(CheckResult.failed("tracking", "long"),))
+    table = diagnoses_table((driver, Diagnosis(node=FIT.node, results=judge(FIT, EXPECTED))))
     assert table.row_count == 2
     assert [str(column.header) for column in table.columns][:4] == [
         "node",
