@@ -16,12 +16,7 @@ from pathlib import Path
 from grid import read_grid, seconds_of
 
 from sweeps.spec.cells import Stage, make_cells
-from sweeps.spec.cost import (
-    language_model_flop_per_token,
-    lstm_weights,
-    trial_load,
-    trial_seconds,
-)
+from sweeps.spec.cost import TrialCosts, language_model_flop_per_token, lstm_weights
 from sweeps.spec.load import load_spec
 from sweeps.spec.rates import Rates
 from sweeps.spec.spaces import num_trials
@@ -45,16 +40,17 @@ def hours(
         classifier=documents * DOCUMENT_TOKENS * 6.0 * lstm_weights(spec),
         basis="given",
     )
+    costs = TrialCosts.of(spec, rates=rates)
     found: dict[str, float] = defaultdict(float)
     language_model_tokens = 0.0
     for cell in make_cells(spec):
         for stage in cell.stages:
             if cell.regime == Regime.BOW:
                 continue
-            load, trials = trial_load(spec, cell, stage), num_trials(spec, cell, stage)
-            found[stage.value] += trials * trial_seconds(spec, load, rates) / 3600
+            trials = num_trials(spec, cell, stage)
+            found[stage.value] += trials * costs.seconds(cell, stage) / 3600
             if stage is Stage.LANGUAGE_MODEL:
-                language_model_tokens += trials * load.tokens
+                language_model_tokens += trials * costs.load(cell, stage).tokens
     return dict(found), language_model_tokens
 
 
@@ -79,12 +75,13 @@ def hours_as_in(
 ) -> tuple[dict[str, float], float]:
     """The same as `hours`, by what was `measured`."""
     spec, tokens = load_spec("imdb", settings), 0.0
+    costs = TrialCosts.of(spec)
     found: dict[str, float] = defaultdict(float)
     for cell in make_cells(spec):
         for stage in cell.stages if cell.regime != Regime.BOW else ():
             trials = num_trials(spec, cell, stage)
             if stage is Stage.LANGUAGE_MODEL:
-                tokens += trials * trial_load(spec, cell, stage).tokens
+                tokens += trials * costs.load(cell, stage).tokens
             else:
                 found[stage.value] += trials * seconds[stage] / 3600
     found[Stage.LANGUAGE_MODEL.value] = tokens / rate / 3600

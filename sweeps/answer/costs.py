@@ -13,7 +13,7 @@ from sweeps.search.ledger import Ledger
 from sweeps.search.records import TrialRecord
 from sweeps.search.spending import Spent, sum_of
 from sweeps.spec.cells import Cell, Stage, make_cells
-from sweeps.spec.cost import trial_load
+from sweeps.spec.cost import TrialCosts
 from sweeps.spec.rates import Rates
 from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import Volumes
@@ -67,7 +67,7 @@ def recorded_rates(
         cell = cells.get(record.key.study.cell_id)
         if record.outcome is None or cell is None or cell.regime == Regime.BOW:
             continue
-        load = trial_load(spec, cell, record.key.study.stage, volumes)
+        load = TrialCosts.of(spec, volumes=volumes).load(cell, record.key.study.stage)
         flop[load.is_language_model] += load.flop
         seconds[load.is_language_model] += record.outcome.metrics.get("seconds", 0.0)
     has_models = any(Stage.LANGUAGE_MODEL in cell.stages for cell in cells.values())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sweeps.search.records import StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.search.spending import Spent
 from sweeps.spec.cells import Cell, Stage, make_cells
-from sweeps.spec.cost import trial_cost
+from sweeps.spec.cost import TrialCosts
 from sweeps.spec.spaces import maximizes, num_trials
 from sweeps.spec.values import SweepSpec
 
@@ -77,7 +77,8 @@ class Board:
         self.cells: dict[str, Cell] = {cell.id: cell for cell in make_cells(spec)}
         studies = [(c, stage) for c in self.cells.values() for stage in c.stages]
         self._wanted = {(c.id, stage): num_trials(spec, c, stage) for c, stage in studies}
-        self._cost = {(c.id, stage): trial_cost(spec, c, stage) for c, stage in studies}
+        costs = TrialCosts.of(spec)
+        self._cost = {(c.id, stage): costs.seconds(c, stage) for c, stage in studies}
         self._trials: dict[StudyKey, dict[int, TrialRecord]] = {}
         self._running: dict[TrialKey, TrialRecord] = {}
         self.spent = Spent()

@@ -26,7 +26,7 @@ from sweeps.search.records import (
 )
 from sweeps.search.suggestions import Pruning, Question, Studies
 from sweeps.spec.cells import Cell, Stage
-from sweeps.spec.cost import trial_cost
+from sweeps.spec.cost import TrialCosts
 from sweeps.spec.meaning import JSON, meaning
 from sweeps.spec.spaces import accelerators, maximizes, search_of, space_of
 from sweeps.spec.values import SweepSpec
@@ -89,7 +89,7 @@ class Control:
             spec,
             cells,
             records=[_asked_again(record) for record in studies.open(told)],
-            cost=lambda cell, stage: trial_cost(spec, cell, stage),
+            cost=TrialCosts.of(spec).seconds,
             general_encoder=general_encoder,
             opened_at=opened_at,
         )

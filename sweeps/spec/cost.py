@@ -10,6 +10,7 @@ matter.
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Self
 
 from sweeps.spec.cells import Cell, Stage
 from sweeps.spec.rates import Rates, default_rates
@@ -69,48 +70,6 @@ def vocabulary_size(spec: SweepSpec, volume: CorpusVolume, tokens: int) -> int:
     return min(spec.model.vocabulary, volume.words(tokens, spec.model.minimum_count))
 
 
-def trial_load(
-    spec: SweepSpec, cell: Cell, stage: Stage, volumes: Volumes | None = None
-) -> TrialLoad:
-    """What one trial of a cell and stage does.
-
-    Args:
-        spec: The sweep.
-        cell: One of its cells.
-        stage: One of the cell's stages.
-        volumes: Corpus sizes; published ones where left out.
-    """
-    volumes = volumes or published_volumes(spec)
-    if stage is Stage.LANGUAGE_MODEL:
-        return _language_model_load(spec, cell, volumes)
-    if cell.regime == Regime.BOW:
-        return _bow_load(spec, stage, volumes)
-    return _classifier_load(spec, stage, volumes)
-
-
-def _language_model_load(spec: SweepSpec, cell: Cell, volumes: Volumes) -> TrialLoad:
-    shape = spec.language_model
-    if cell.is_general:
-        assert volumes.general is not None, "a general cell has a corpus"
-        volume, tokens = volumes.general, volumes.general.pool_tokens
-        epochs, minimum_steps = spec.general.epochs, spec.general.minimum_steps
-    else:
-        assert cell.size is not None, "a language model has a size"
-        volume, tokens = volumes.domain, int(cell.size * volumes.domain.tokens_per_document)
-        epochs, minimum_steps = shape.epochs, shape.minimum_steps
-    train = int(tokens * (1 - VALIDATION_SHARE))
-    steps_per_epoch = max(1, math.ceil(train / (shape.batch * shape.bptt)))
-    epochs = epochs_for(epochs=epochs, minimum_steps=minimum_steps, steps_per_epoch=steps_per_epoch)
-    per_token = language_model_flop_per_token(spec, vocabulary_size(spec, volume, tokens))
-    seen = epochs * (train + (tokens - train) * FORWARD_SHARE)
-    return TrialLoad(
-        steps=epochs * steps_per_epoch,
-        tokens=epochs * train,
-        flop=per_token * seen,
-        is_language_model=True,
-    )
-
-
 def _num_searched_on(spec: SweepSpec) -> int:
     """Labels that a classifier is trained on while its settings are searched."""
     labels = spec.labels
@@ -128,42 +87,93 @@ def classifier_epochs(spec: SweepSpec) -> int:
     )
 
 
-def _classifier_load(spec: SweepSpec, stage: Stage, volumes: Volumes) -> TrialLoad:
-    shape, labels = spec.classifier, spec.labels
-    length = min(volumes.domain.tokens_per_document, shape.maximum_tokens)
-    train, rounds = _num_searched_on(spec), labels.folds or 1
-    if stage is Stage.FINAL:
-        train, rounds = labels.train, shape.ensemble
-    steps_per_epoch = num_batches(train, batch=shape.batch)
-    epochs = classifier_epochs(spec)
-    tokens = rounds * epochs * int(train * length)
-    scored = rounds * epochs * (labels.train - train) * length
-    if stage is Stage.FINAL:
-        scored = rounds * documents_scored(spec, volumes) * volumes.domain.tokens_per_document
-    flop = 6.0 * lstm_weights(spec) * (tokens + scored * FORWARD_SHARE)
-    return TrialLoad(steps=rounds * epochs * steps_per_epoch, tokens=tokens, flop=flop)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialCosts:
+    """What the trials of a sweep cost.
 
+    Args:
+        spec: The sweep.
+        volumes: Corpus sizes.
+        rates: FLOP per second.
+    """
 
-def _bow_load(spec: SweepSpec, stage: Stage, volumes: Volumes) -> TrialLoad:
-    documents = spec.labels.train * (spec.labels.folds or 1)
-    if stage is Stage.FINAL:
-        documents = spec.labels.train + documents_scored(spec, volumes)
-    tokens = documents * volumes.domain.tokens_per_document
-    return TrialLoad(seconds=TRIAL_SECONDS + tokens / BOW_TOKENS_PER_SECOND)
+    spec: SweepSpec
+    volumes: Volumes
+    rates: Rates
 
+    @classmethod
+    def of(
+        cls, spec: SweepSpec, *, volumes: Volumes | None = None, rates: Rates | None = None
+    ) -> Self:
+        """Costs by published volumes and default rates where they are left out."""
+        return cls(
+            spec=spec,
+            volumes=volumes or published_volumes(spec),
+            rates=rates or default_rates(spec),
+        )
 
-def documents_scored(spec: SweepSpec, volumes: Volumes) -> int:
-    """Documents that `final` scores."""
-    return spec.test.documents or volumes.domain.test_documents or 25_000
+    def load(self, cell: Cell, stage: Stage) -> TrialLoad:
+        """What one trial of a cell and stage does."""
+        if stage is Stage.LANGUAGE_MODEL:
+            return self._language_model(cell)
+        if cell.regime == Regime.BOW:
+            return self._bow(stage)
+        return self._classifier(stage)
 
+    def seconds(self, cell: Cell, stage: Stage) -> float:
+        """Estimated wall seconds of one trial of a cell and stage."""
+        load = self.load(cell, stage)
+        rate = self.rates.language_model if load.is_language_model else self.rates.classifier
+        return load.seconds + load.flop / rate
 
-def trial_seconds(spec: SweepSpec, load: TrialLoad, rates: Rates | None = None) -> float:
-    """Estimated wall seconds of a trial; at the default rates where they are left out."""
-    rates = rates or default_rates(spec)
-    rate = rates.language_model if load.is_language_model else rates.classifier
-    return load.seconds + load.flop / rate
+    @property
+    def documents_scored(self) -> int:
+        """Documents that `final` scores."""
+        return self.spec.test.documents or self.volumes.domain.test_documents or 25_000
 
+    def _language_model(self, cell: Cell) -> TrialLoad:
+        spec, shape, volumes = self.spec, self.spec.language_model, self.volumes
+        if cell.is_general:
+            assert volumes.general is not None, "a general cell has a corpus"
+            volume, tokens = volumes.general, volumes.general.pool_tokens
+            epochs, minimum_steps = spec.general.epochs, spec.general.minimum_steps
+        else:
+            assert cell.size is not None, "a language model has a size"
+            volume, tokens = volumes.domain, int(cell.size * volumes.domain.tokens_per_document)
+            epochs, minimum_steps = shape.epochs, shape.minimum_steps
+        train = int(tokens * (1 - VALIDATION_SHARE))
+        steps_per_epoch = max(1, math.ceil(train / (shape.batch * shape.bptt)))
+        epochs = epochs_for(
+            epochs=epochs, minimum_steps=minimum_steps, steps_per_epoch=steps_per_epoch
+        )
+        per_token = language_model_flop_per_token(spec, vocabulary_size(spec, volume, tokens))
+        seen = epochs * (train + (tokens - train) * FORWARD_SHARE)
+        return TrialLoad(
+            steps=epochs * steps_per_epoch,
+            tokens=epochs * train,
+            flop=per_token * seen,
+            is_language_model=True,
+        )
 
-def trial_cost(spec: SweepSpec, cell: Cell, stage: Stage) -> float:
-    """Estimated seconds of one trial; the ledger orders work by it, so ratios matter most."""
-    return trial_seconds(spec, trial_load(spec, cell, stage))
+    def _classifier(self, stage: Stage) -> TrialLoad:
+        spec, shape, labels = self.spec, self.spec.classifier, self.spec.labels
+        length = min(self.volumes.domain.tokens_per_document, shape.maximum_tokens)
+        train, rounds = _num_searched_on(spec), labels.folds or 1
+        if stage is Stage.FINAL:
+            train, rounds = labels.train, shape.ensemble
+        steps_per_epoch = num_batches(train, batch=shape.batch)
+        epochs = classifier_epochs(spec)
+        tokens = rounds * epochs * int(train * length)
+        scored = rounds * epochs * (labels.train - train) * length
+        if stage is Stage.FINAL:
+            scored = rounds * self.documents_scored * self.volumes.domain.tokens_per_document
+        flop = 6.0 * lstm_weights(spec) * (tokens + scored * FORWARD_SHARE)
+        return TrialLoad(steps=rounds * epochs * steps_per_epoch, tokens=tokens, flop=flop)
+
+    def _bow(self, stage: Stage) -> TrialLoad:
+        labels = self.spec.labels
+        documents = labels.train * (labels.folds or 1)
+        if stage is Stage.FINAL:
+            documents = labels.train + self.documents_scored
+        tokens = documents * self.volumes.domain.tokens_per_document
+        return TrialLoad(seconds=TRIAL_SECONDS + tokens / BOW_TOKENS_PER_SECOND)

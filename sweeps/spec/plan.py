@@ -10,17 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sweeps.spec.cells import GENERAL, Cell, Stage, make_cells
-from sweeps.spec.cost import (
-    documents_scored,
-    language_model_flop_per_token,
-    lstm_weights,
-    trial_load,
-    trial_seconds,
-)
-from sweeps.spec.rates import Rates, default_rates
+from sweeps.spec.cost import TrialCosts, language_model_flop_per_token, lstm_weights
+from sweeps.spec.rates import Rates
 from sweeps.spec.spaces import accelerators, num_trials
 from sweeps.spec.values import SweepSpec
-from sweeps.spec.volume import Volumes, published_volumes, size_mistake
+from sweeps.spec.volume import Volumes, size_mistake
 from ulm.regimes import Regime
 
 BASE_GIB = 0.6  # a worker with torch imported
@@ -118,7 +112,7 @@ def plan_rest(
         volumes: Corpus sizes; published ones where left out.
         rates: Measured ones; defaults where left out.
     """
-    known = volumes or published_volumes(spec)
+    costs = TrialCosts.of(spec, volumes=volumes, rates=rates)
     recorded, left, seconds = 0, 0, 0.0
     for cell in make_cells(spec):
         for stage in cell.stages:
@@ -126,8 +120,7 @@ def plan_rest(
             count = min(wanted, num_recorded(cell, stage))
             recorded += count
             left += wanted - count
-            load = trial_load(spec, cell, stage, known)
-            seconds += (wanted - count) * trial_seconds(spec, load, rates)
+            seconds += (wanted - count) * costs.seconds(cell, stage)
     return Rest(num_recorded=recorded, num_left=left, hours=seconds / 3600)
 
 
@@ -141,22 +134,21 @@ def plan_sweep(
         volumes: Corpus sizes (`stored_volumes`); published ones where left out.
         rates: Measured ones; defaults where left out.
     """
-    known = volumes or published_volumes(spec)
+    costs = TrialCosts.of(spec, volumes=volumes, rates=rates)
     cells = make_cells(spec)
     names = [name for name in (GENERAL, *spec.regimes) if any(c.regime == name for c in cells)]
     rows = tuple(
-        _regime_plan(spec, [cell for cell in cells if cell.regime == name], known, rates)
-        for name in names
+        _regime_plan(costs, [cell for cell in cells if cell.regime == name]) for name in names
     )
-    chain_hours = _chain_seconds(spec, cells, known, rates) / 3600
+    chain_hours = _chain_seconds(costs, cells) / 3600
     return SweepPlan(
         name=spec.name,
         regimes=rows,
         chain_hours=chain_hours,
-        storage_gib=_storage_bytes(spec, rows, known) / GIB,
+        storage_gib=_storage_bytes(costs, rows) / GIB,
         peak_gib=BASE_GIB + _peak_bytes(spec) / GIB,
-        assumptions=(*_assumptions(spec, known, rates), *_at_once(spec, chain_hours)),
-        warnings=tuple(filter(None, [size_mistake(spec, known)])),
+        assumptions=(*_assumptions(costs), *_at_once(spec, chain_hours)),
+        warnings=tuple(filter(None, [size_mistake(spec, costs.volumes)])),
     )
 
 
@@ -180,18 +172,16 @@ def budget_warnings(plan: SweepPlan, spec: SweepSpec, wall_hours: float) -> tupl
     )
 
 
-def _regime_plan(
-    spec: SweepSpec, cells: Sequence[Cell], volumes: Volumes, rates: Rates | None
-) -> RegimePlan:
+def _regime_plan(costs: TrialCosts, cells: Sequence[Cell]) -> RegimePlan:
     trials = dict.fromkeys(Stage, 0)
     tokens, steps, seconds = 0, 0, 0.0
     for cell in cells:
         for stage in cell.stages:
-            load, count = trial_load(spec, cell, stage, volumes), num_trials(spec, cell, stage)
+            load, count = costs.load(cell, stage), num_trials(costs.spec, cell, stage)
             trials[stage] += count
             steps += count * load.steps
             tokens += count * load.tokens if stage is Stage.LANGUAGE_MODEL else 0
-            seconds += count * trial_seconds(spec, load, rates)
+            seconds += count * costs.seconds(cell, stage)
     regime = cells[0].regime
     return RegimePlan(
         regime=regime,
@@ -200,18 +190,17 @@ def _regime_plan(
         language_model_tokens=tokens,
         steps=steps,
         hours=seconds / 3600,
-        accelerator_hours=seconds / 3600 * accelerators(spec, regime),
+        accelerator_hours=seconds / 3600 * accelerators(costs.spec, regime),
     )
 
 
-def _chain_seconds(
-    spec: SweepSpec, cells: Sequence[Cell], volumes: Volumes, rates: Rates | None
-) -> float:
+def _chain_seconds(costs: TrialCosts, cells: Sequence[Cell]) -> float:
     """The longest cell, its trials one after the other, behind the general model it waits for."""
+    spec = costs.spec
     own = {
         cell.id: sum(
             math.ceil(num_trials(spec, cell, stage) / spec.search.parallel_trials)
-            * trial_seconds(spec, trial_load(spec, cell, stage, volumes), rates)
+            * costs.seconds(cell, stage)
             for stage in cell.stages
         )
         for cell in cells
@@ -223,8 +212,8 @@ def _parameters(spec: SweepSpec) -> int:
     return lstm_weights(spec) + (spec.model.embedding + 1) * spec.model.vocabulary
 
 
-def _storage_bytes(spec: SweepSpec, rows: Sequence[RegimePlan], volumes: Volumes) -> float:
-    test = documents_scored(spec, volumes)
+def _storage_bytes(costs: TrialCosts, rows: Sequence[RegimePlan]) -> float:
+    spec, volumes, test = costs.spec, costs.volumes, costs.documents_scored
     tokens = volumes.domain.pool_tokens + test * volumes.domain.tokens_per_document
     tokens += volumes.general.pool_tokens if volumes.general else 0
     encoders = sum(row.trials[Stage.LANGUAGE_MODEL] for row in rows) * _parameters(spec)
@@ -247,13 +236,15 @@ def _peak_bytes(spec: SweepSpec) -> float:
     return 4.0 * (weights + max(floats))
 
 
-def _assumptions(spec: SweepSpec, volumes: Volumes, rates: Rates | None) -> tuple[str, ...]:
-    rates = rates or default_rates(spec)
+def _assumptions(costs: TrialCosts) -> tuple[str, ...]:
+    rates, volumes = costs.rates, costs.volumes
     lines = [
         f"{rates.language_model / 1e9:,.1f} GFLOP/s a language model, "
         f"{rates.classifier / 1e9:,.1f} a classifier, {rates.basis}"
     ]
-    lines.append(f"{language_model_flop_per_token(spec) / 1e6:,.1f} MFLOP per language-model token")
+    lines.append(
+        f"{language_model_flop_per_token(costs.spec) / 1e6:,.1f} MFLOP per language-model token"
+    )
     volume = volumes.domain
     lines.append(f"{volume.tokens_per_document:,.0f} tokens a domain document, {volume.basis}")
     if volumes.general:

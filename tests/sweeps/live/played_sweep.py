@@ -6,7 +6,7 @@ import random
 from sweeps.search.ledger import Ledger
 from sweeps.search.records import Progress, TrialRecord
 from sweeps.spec.cells import make_cells
-from sweeps.spec.cost import trial_cost
+from sweeps.spec.cost import TrialCosts
 from tests.sweeps.example_sweep import outcome_of, params_of
 
 EPOCHS = 4
@@ -28,12 +28,8 @@ def played(spec, workers=2, pace=even_pace, seed=0):
         seed: Of that generator.
     """
     cells = {cell.id: cell for cell in make_cells(spec)}
-    ledger = Ledger(
-        spec,
-        tuple(cells.values()),
-        cost=lambda cell, stage: trial_cost(spec, cell, stage),
-        general_encoder="pretrained",
-    )
+    costs = TrialCosts.of(spec)
+    ledger = Ledger(spec, tuple(cells.values()), cost=costs.seconds, general_encoder="pretrained")
     rng, now, events, order = random.Random(seed), BEGIN, [], 0
     while True:
         while ledger.num_running < workers and (ready := ledger.ready(now)):
@@ -43,7 +39,7 @@ def played(spec, workers=2, pace=even_pace, seed=0):
             record = _record(wanted, params, now)
             ledger.asked(record)
             yield now, "started", record
-            seconds = trial_cost(spec, cell, stage) * pace(cell, stage, rng)
+            seconds = costs.seconds(cell, stage) * pace(cell, stage, rng)
             for epoch in range(1, EPOCHS + 1):
                 order += 1
                 at = now + seconds * epoch / EPOCHS

@@ -5,7 +5,7 @@ import pytest
 from sweeps.live.board import Board
 from sweeps.search.records import Outcome, Progress, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.spec.cells import Stage, make_cells
-from sweeps.spec.cost import trial_cost
+from sweeps.spec.cost import TrialCosts
 from sweeps.spec.load import load_spec
 from sweeps.spec.spaces import num_trials
 
@@ -98,7 +98,7 @@ def test_records_of_a_larger_spec_are_left_out():
 def test_the_share_done_is_weighed_by_cost_and_reaches_one():
     board, cell = Board(SPEC), cell_of("scratch")
     board.put(record_of(cell, Stage.CLASSIFIER, epoch=2))
-    assert board.cost_done == pytest.approx(trial_cost(SPEC, cell, Stage.CLASSIFIER) / 2)
+    assert board.cost_done == pytest.approx(TrialCosts.of(SPEC).seconds(cell, Stage.CLASSIFIER) / 2)
     records = [record for each in make_cells(SPEC) for record in all_finished(each)]
     assert Board(SPEC, records).share_done == pytest.approx(1)
 
@@ -115,7 +115,7 @@ def test_cells_that_need_a_failed_one_have_failed_and_a_sweep_of_such_ends_is_ov
 
 def test_the_work_left_is_what_has_not_ended_less_the_epochs_behind():
     board, cell = Board(SPEC), cell_of("scratch")
-    cost = trial_cost(SPEC, cell, Stage.CLASSIFIER)
+    cost = TrialCosts.of(SPEC).seconds(cell, Stage.CLASSIFIER)
     board.put(record_of(cell, Stage.CLASSIFIER, 0, 0.6))
     board.put(record_of(cell, Stage.CLASSIFIER, 1, epoch=1))
     left, trials = board.work_left(cell)[Stage.CLASSIFIER]

@@ -32,7 +32,7 @@ from sweeps.search.decisions import CellState
 from sweeps.search.ledger import Ledger
 from sweeps.search.records import StudyKey, TrialState
 from sweeps.spec.cells import Stage
-from sweeps.spec.cost import trial_cost
+from sweeps.spec.cost import TrialCosts
 from sweeps.spec.values import BudgetSpec, LabelSpec
 
 WITH_REASON = (CellState.FAILED, CellState.UNSTARTED)
@@ -287,7 +287,7 @@ class Histories(RuleBasedStateMachine):
             self.spec,
             cells_of(self.spec),
             records=reversed(ledger.attempts),
-            cost=lambda cell, stage: trial_cost(self.spec, cell, stage),
+            cost=TrialCosts.of(self.spec).seconds,
             opened_at=ledger._opened_at,
         )
         assert answers(anew, self.spec, now) == answers(ledger, self.spec, now)

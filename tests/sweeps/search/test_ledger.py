@@ -14,7 +14,7 @@ from sweeps.search.records import (
     TrialRequest,
 )
 from sweeps.spec.cells import Stage, make_cells
-from sweeps.spec.cost import trial_cost
+from sweeps.spec.cost import TrialCosts
 from sweeps.spec.general import GeneralSpec
 from sweeps.spec.searches import NeuralSearch, Range
 from sweeps.spec.values import BudgetSpec, ResourceSpec
@@ -73,7 +73,7 @@ def test_the_general_model_comes_first_and_holds_up_only_those_that_need_it():
 def test_longest_first_puts_large_cells_before_small_ones_and_smallest_first_the_reverse():
     for order, sizes in (("longest_first", [40, 10]), ("smallest_first", [10, 40])):
         spec = tiny_spec(order=order, regimes=(Regime.DOMAIN,), seeds=(0,))
-        ledger = new_ledger(spec, cost=lambda cell, stage, s=spec: trial_cost(s, cell, stage))
+        ledger = new_ledger(spec, cost=TrialCosts.of(spec).seconds)
         assert all(
             f"n{size}-" in study.cell_id for size, study in zip(sizes, ledger.ready(0), strict=True)
         )
@@ -92,7 +92,7 @@ def test_smallest_first_has_every_regime_of_a_size_at_one_seed_before_the_next_s
 @pytest.mark.parametrize("order", ["longest_first", "smallest_first"])
 def test_bow_comes_before_all_that_is_held_against_it(order):
     spec = tiny_spec(order=order)
-    ledger = new_ledger(spec, cost=lambda cell, stage: trial_cost(spec, cell, stage))
+    ledger = new_ledger(spec, cost=TrialCosts.of(spec).seconds)
     regimes = [study.cell_id.split("-")[0] for study in ledger.ready(0)]
     assert regimes[0] == "general"
     num_bow = regimes.count("bow")
@@ -102,7 +102,7 @@ def test_bow_comes_before_all_that_is_held_against_it(order):
 
 def test_a_cell_that_has_begun_is_finished_before_another_of_its_cost_begins():
     spec = tiny_spec(regimes=(Regime.SCRATCH,), seeds=(0, 1, 2), sizes=(10,))
-    ledger = new_ledger(spec, cost=lambda cell, stage: trial_cost(spec, cell, stage))
+    ledger = new_ledger(spec, cost=TrialCosts.of(spec).seconds)
     while ledger.ready(0):
         begun = ledger.ready(0)[0]
         key = finish(ledger, begun)

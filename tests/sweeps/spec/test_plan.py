@@ -5,11 +5,9 @@ import pytest
 
 from sweeps.spec.cells import GENERAL, Stage, make_cells
 from sweeps.spec.cost import (
+    TrialCosts,
     classifier_epochs,
     language_model_flop_per_token,
-    trial_cost,
-    trial_load,
-    trial_seconds,
     vocabulary_size,
 )
 from sweeps.spec.load import load_spec
@@ -59,14 +57,14 @@ def test_the_published_grid_has_its_cells_and_trials(imdb):
 
 
 def test_language_model_tokens_are_epochs_times_nine_tenths_of_the_documents(imdb):
-    load = trial_load(imdb, cell_of(imdb, "domain", 64000), Stage.LANGUAGE_MODEL)
+    load = TrialCosts.of(imdb).load(cell_of(imdb, "domain", 64000), Stage.LANGUAGE_MODEL)
     train = int(64000 * 294 * 0.9)
     assert load.tokens == 8 * train
     assert load.steps == 8 * -(-train // (64 * 70))
 
 
 def test_small_cells_train_at_least_the_minimum_of_steps(imdb):
-    load = trial_load(imdb, cell_of(imdb, "domain", 500), Stage.LANGUAGE_MODEL)
+    load = TrialCosts.of(imdb).load(cell_of(imdb, "domain", 500), Stage.LANGUAGE_MODEL)
     steps_per_epoch = -(-int(500 * 294 * 0.9) // (64 * 70))
     assert steps_per_epoch * 8 < 1000 <= load.steps < 1000 + steps_per_epoch
 
@@ -80,10 +78,11 @@ def test_flop_per_token_is_that_of_the_design(imdb):
 
 def test_time_is_flop_over_the_rate_of_its_kind(imdb):
     rates = Rates(language_model=1e12, classifier=2e12, basis="told by a test")
+    costs = TrialCosts.of(imdb, rates=rates)
     cell = cell_of(imdb, "domain", 4000)
     for stage, rate in ((Stage.LANGUAGE_MODEL, 1e12), (Stage.CLASSIFIER, 2e12)):
-        load = trial_load(imdb, cell, stage)
-        assert trial_seconds(imdb, load, rates) == pytest.approx(load.seconds + load.flop / rate)
+        load = costs.load(cell, stage)
+        assert costs.seconds(cell, stage) == pytest.approx(load.seconds + load.flop / rate)
 
 
 def test_default_rates_are_those_of_the_share_a_trial_has(imdb):
@@ -112,7 +111,7 @@ def test_a_vocabulary_is_as_large_as_its_documents_make_it(imdb):
 
 def test_larger_cells_cost_more(imdb):
     costs = [
-        trial_cost(imdb, cell_of(imdb, "domain", size), Stage.LANGUAGE_MODEL)
+        TrialCosts.of(imdb).seconds(cell_of(imdb, "domain", size), Stage.LANGUAGE_MODEL)
         for size in imdb.sizes[1:]
     ]
     assert costs == sorted(costs)
@@ -128,17 +127,19 @@ def test_bow_holds_no_accelerator_where_there_are_gpus(imdb, demo):
 def test_folds_train_once_per_fold_except_in_final(demo):
     folded = replace(demo, labels=LabelSpec(train=100, folds=5))
     cell = cell_of(demo, "scratch")
-    one = trial_load(replace(demo, labels=LabelSpec(train=100)), cell, Stage.CLASSIFIER)
-    five = trial_load(folded, cell, Stage.CLASSIFIER)
+    one = TrialCosts.of(replace(demo, labels=LabelSpec(train=100))).load(cell, Stage.CLASSIFIER)
+    five = TrialCosts.of(folded).load(cell, Stage.CLASSIFIER)
     assert five.tokens == 5 * one.tokens
-    finals = [trial_load(spec, cell, Stage.FINAL) for spec in (folded, demo)]
+    finals = [TrialCosts.of(spec).load(cell, Stage.FINAL) for spec in (folded, demo)]
     assert finals[0].steps == finals[1].steps
 
 
 def test_scoring_fewer_test_documents_costs_less(imdb):
     cell = cell_of(imdb, "bow")
     sampled = replace(imdb, test=TestSpec(documents=100))
-    assert trial_cost(sampled, cell, Stage.FINAL) < trial_cost(imdb, cell, Stage.FINAL)
+    assert TrialCosts.of(sampled).seconds(cell, Stage.FINAL) < TrialCosts.of(imdb).seconds(
+        cell, Stage.FINAL
+    )
 
 
 def test_the_general_model_is_planned_once_where_it_is_trained(demo):
@@ -206,7 +207,7 @@ def test_a_search_trains_for_the_epochs_of_final_on_fewer_labels(imdb):
     shape = replace(imdb.classifier, epochs=2, minimum_steps=200, batch=16)
     spec = replace(imdb, classifier=shape, labels=LabelSpec(train=100, validation=0.3))
     search, final = (
-        trial_load(spec, cell_of(spec, "scratch"), stage)
+        TrialCosts.of(spec).load(cell_of(spec, "scratch"), stage)
         for stage in (Stage.CLASSIFIER, Stage.FINAL)
     )
     assert classifier_epochs(spec) == 29
