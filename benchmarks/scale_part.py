@@ -22,8 +22,9 @@ from sqlalchemy import Engine, event
 from sweeps.live.progress import QuietProgress
 from sweeps.paths import SweepPaths
 from sweeps.record.book import RunBook
-from sweeps.record.mlflow_recorder import MlflowStore
+from sweeps.record.mlflow_store import MlflowStore
 from sweeps.record.queued_recorder import QueuedRecorder
+from sweeps.record.record_place import RecordPlace
 from sweeps.record.recorder import ListRecorder, Recorder
 from sweeps.record.store_process import on_connect
 from sweeps.run.capacity import Slots, current_fleet, slots
@@ -39,8 +40,8 @@ AWAY_SECONDS = 60.0  # simulated, between two drivers
 class CountedStore(MlflowStore):
     """The MLflow store, its calls counted and the CPU seconds of its thread kept."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, place: RecordPlace) -> None:
+        super().__init__(place)
         self.calls: Counter[str] = Counter()
         self.cpu_seconds = 0.0
 
@@ -79,12 +80,12 @@ class Driver:
         paths, cells = SweepPaths.of(spec), make_cells(spec)
         paths.folder.mkdir(parents=True, exist_ok=True)
         self.store = CountedStore(
-            uri=paths.mlflow_uri,
-            experiment=spec.name,
-            sweep="",
-            is_own=True,
-            artifacts=paths.mlartifacts,
-            common_tags={},
+            RecordPlace(
+                uri=paths.mlflow_uri,
+                experiment=spec.name,
+                is_own=True,
+                artifacts=paths.mlartifacts,
+            )
         )
         self._mlflow: QueuedRecorder | None = None
         if has_mlflow:

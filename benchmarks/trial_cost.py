@@ -86,7 +86,9 @@ def run_sweep(folder: Path, num_trials: int) -> tuple[list[Moment], Moment]:
 
     from sweeps.live.progress import PlainProgress
     from sweeps.paths import SweepPaths
-    from sweeps.record.mlflow_recorder import MlflowRecorder
+    from sweeps.record.book import RunBook
+    from sweeps.record.queued_recorder import QueuedRecorder
+    from sweeps.record.record_place import RecordPlace
     from sweeps.record.store_process import StoreProcess
     from sweeps.run.launch import make_tuner
     from sweeps.search.bridge import Bridge
@@ -107,8 +109,11 @@ def run_sweep(folder: Path, num_trials: int) -> tuple[list[Moment], Moment]:
     spec = replace(spec, resources=ResourceSpec(cpus=1, gpus=0))
     paths, cells = SweepPaths.of(spec), make_cells(spec)
     paths.folder.mkdir(parents=True)
-    recorder = MlflowRecorder(
-        spec=spec, cells=cells, paths=paths, close_seconds=600.0, make_store=StoreProcess
+    recorder = QueuedRecorder(
+        name="mlflow",
+        book=RunBook(spec=spec, cells=cells),
+        store=StoreProcess(RecordPlace.of(spec, paths)),
+        close_seconds=600.0,
     )
     studies = OptunaStudies(paths.ledger_url, spec.name)
     with Path(os.devnull).open("w") as nowhere:

@@ -21,6 +21,7 @@ from sqlalchemy import Engine, event
 from sweeps.errors import describe_error
 from sweeps.garbage import collect_rarely
 from sweeps.record.models import FittedModel
+from sweeps.record.record_place import RecordPlace
 from sweeps.record.runs import Run
 from sweeps.record.tracking import PART
 from sweeps.search.database import write_ahead
@@ -37,11 +38,11 @@ class StoreProcess:
     """A `RunStore` on an MLflow server.
 
     Args:
-        settings: Of `MlflowStore`.
+        place: Where the runs are.
     """
 
-    def __init__(self, **settings: Any) -> None:
-        self._settings = settings
+    def __init__(self, place: RecordPlace) -> None:
+        self._place = place
         self._process: subprocess.Popen[bytes] | None = None
 
     def apply(self, run: Run, parent: Run | None) -> None:
@@ -99,7 +100,7 @@ class StoreProcess:
         self._process = subprocess.Popen(
             COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
         )
-        _send(self._process.stdin, self._settings)
+        _send(self._process.stdin, self._place)
         return self._process
 
 
@@ -113,12 +114,12 @@ def serve(calls: IO[bytes], answers: IO[bytes]) -> None:
     """Call the real store until the driver is gone.
 
     Args:
-        calls: The store's settings, then (method, arguments) each.
+        calls: A `RecordPlace`, then (method, arguments) each.
         answers: The text of an error each, or None.
     """
-    from sweeps.record.mlflow_recorder import MlflowStore
+    from sweeps.record.mlflow_store import MlflowStore
 
-    store = MlflowStore(**pickle.load(calls))
+    store = MlflowStore(pickle.load(calls))
     while True:
         try:
             method, arguments = pickle.load(calls)

@@ -19,11 +19,13 @@ from sweeps.answer.results import ResultRow, make_rows
 from sweeps.errors import StorageError
 from sweeps.live.progress import RunListener
 from sweeps.paths import LABEL_POOL, SHARED_TEXT, SPENT_HOURS, TESTS_LEFT_OUT, SweepPaths
+from sweeps.record.book import RunBook
 from sweeps.record.datasets import dataset_of
 from sweeps.record.environment import describe_environment
 from sweeps.record.late_recorder import LateRecorder
-from sweeps.record.mlflow_recorder import MlflowRecorder
 from sweeps.record.models import FittedModel
+from sweeps.record.queued_recorder import QueuedRecorder
+from sweeps.record.record_place import RecordPlace
 from sweeps.record.store_process import StoreProcess
 from sweeps.record.tracking import num_shown
 from sweeps.report.freshness import (
@@ -84,21 +86,7 @@ class RunSession:
         self._facts = _facts(tokens)
         fingerprints = [t.fingerprint for t in tokens] + ([] if general is None else [general])
         studies = OptunaStudies(spec.ledger.url or paths.ledger_url, spec.name)
-        self._recorder = LateRecorder(
-            lambda: MlflowRecorder(
-                spec=spec,
-                cells=self._cells,
-                paths=paths,
-                sweep=studies.sweep_id,
-                environment=self._environment,
-                make_store=StoreProcess,
-                grace_seconds=LOADING_SECONDS,
-                datasets=[
-                    dataset_of(array, role)
-                    for array, role in zip(tokens, ("domain", "general"), strict=False)
-                ],
-            )
-        )
+        self._recorder = LateRecorder(lambda: self._open_recorder(studies.sweep_id, tokens))
         self._has_published = False
         with ExitStack() as undo:
             undo.callback(self._recorder.close)
@@ -115,6 +103,20 @@ class RunSession:
             undo.pop_all()
         write_whole(paths.spec_json, spec_to_json(spec).encode())
         self._begin_facts()
+
+    def _open_recorder(self, sweep: str, tokens: Sequence[TokenArray]) -> QueuedRecorder:
+        datasets = [
+            dataset_of(array, role)
+            for array, role in zip(tokens, ("domain", "general"), strict=False)
+        ]
+        book = RunBook(
+            spec=self._spec, cells=self._cells, environment=self._environment, datasets=datasets
+        )
+        commit = self._environment.get("git_commit")
+        place = RecordPlace.of(self._spec, self._paths, sweep=sweep, commit=commit)
+        return QueuedRecorder(
+            name="mlflow", book=book, store=StoreProcess(place), grace_seconds=LOADING_SECONDS
+        )
 
     def train(self, run_trials: Callable[[Control], None]) -> None:
         """Run what is missing; where nothing is, `run_trials` is not called."""

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 # library → the only files of sweeps/ that may import it, anywhere in the file
 ONLY_IN = {
     "optuna": {"sweeps/search/studies.py", "sweeps/search/trial_rows.py"},
-    "mlflow": {f"sweeps/record/mlflow_{part}.py" for part in ("client", "models", "recorder")},
+    "mlflow": {f"sweeps/record/mlflow_{part}.py" for part in ("client", "models", "store")},
     "ray": {
         "sweeps/search/searcher.py",
         "sweeps/search/bridge.py",  # what it shares with the next two: trials as Tune has them

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from sweeps.answer.results import make_rows
 from sweeps.paths import SweepPaths
+from sweeps.record.book import RunBook
 from sweeps.record.datasets import dataset_of
 from sweeps.record.environment import describe_environment
-from sweeps.record.mlflow_recorder import MlflowRecorder
+from sweeps.record.queued_recorder import QueuedRecorder
+from sweeps.record.record_place import RecordPlace
 from sweeps.record.store_process import StoreProcess
 from sweeps.report.page import write_report
 from sweeps.run.encoders import EncoderStore
@@ -34,14 +36,16 @@ def trained_sweep(storage):
 
 def record_sweep(spec, paths, context, records):
     """Record it with report and models, as a run's end does; returns whether all was recorded."""
-    recorder = MlflowRecorder(
+    environment = describe_environment()
+    book = RunBook(
         spec=spec,
         cells=make_cells(spec),
-        paths=paths,
-        environment=describe_environment(),
+        environment=environment,
         datasets=[dataset_of(load_tokens(context.domain), "domain")],
-        close_seconds=300,
-        make_store=StoreProcess,
+    )
+    place = RecordPlace.of(spec, paths, commit=environment.get("git_commit"))
+    recorder = QueuedRecorder(
+        name="mlflow", book=book, store=StoreProcess(place), close_seconds=300
     )
     recorder.reconcile(records)
     ledger = replayed(spec, records)

@@ -17,8 +17,9 @@ from sweeps.record import queued_recorder
 from sweeps.record.book import RunBook, sweep_key
 from sweeps.record.datasets import Dataset
 from sweeps.record.mlflow_client import open_client
-from sweeps.record.mlflow_recorder import MlflowRecorder
+from sweeps.record.mlflow_store import MlflowStore
 from sweeps.record.queued_recorder import QueuedRecorder
+from sweeps.record.record_place import RecordPlace
 from sweeps.record.recorder import ListRecorder
 from sweeps.record.tracking import check_tracking, make_whole
 from sweeps.record.views import VIEWS, experiment_tags
@@ -46,6 +47,17 @@ def started(record):
 
 def after_epochs(record, epochs):
     return replace(started(record), progress=record.progress[:epochs])
+
+
+def on_mlflow(spec, paths, *, sweep="", environment=None, datasets=(), close_seconds=60):
+    """The recorder of a run, its store in this process."""
+    commit = (environment or {}).get("git_commit")
+    return QueuedRecorder(
+        name="mlflow",
+        book=RunBook(spec=spec, cells=CELLS, environment=environment, datasets=datasets),
+        store=MlflowStore(RecordPlace.of(spec, paths, sweep=sweep, commit=commit)),
+        close_seconds=close_seconds,
+    )
 
 
 class InMemory:
@@ -87,9 +99,7 @@ class OnMlflow:
         shutil.copy(database, self.paths.mlflow_db)
 
     def open(self):
-        return MlflowRecorder(
-            spec=SPEC, cells=CELLS, paths=self.paths, datasets=[CORPUS], close_seconds=60
-        )
+        return on_mlflow(SPEC, self.paths, datasets=[CORPUS])
 
     def kill(self, recorder):
         assert recorder.flush(60)
@@ -308,7 +318,7 @@ def test_two_sweeps_of_one_name_leave_each_other_alone_on_a_server(mlflow_place,
 
     def recorder_of(sweep):
         paths = SweepPaths(storage=str(tmp_path / sweep), name=spec.name)
-        return MlflowRecorder(spec=spec, cells=CELLS, paths=paths, sweep=sweep, close_seconds=60)
+        return on_mlflow(spec, paths, sweep=sweep)
 
     def state_of(sweep):
         client = open_client(uri)
@@ -345,10 +355,10 @@ def test_a_record_beside_a_sweep_leaves_alone_what_another_sweep_has_put_there(m
         return {run.info.run_id for run in place.listed()[1]}
 
     own = keep(place.open())
-    both = keep(MlflowRecorder(spec=spec, cells=CELLS, paths=paths, sweep="two", close_seconds=60))
+    both = keep(on_mlflow(spec, paths, sweep="two"))
     assert len(both) == 2 * len(own)
     assert keep(place.open()) == both
-    assert keep(MlflowRecorder(spec=spec, cells=CELLS, paths=place.paths, close_seconds=60)) == both
+    assert keep(on_mlflow(spec, place.paths)) == both
 
 
 def test_runs_that_were_made_twice_are_found_beyond_the_first_page(mlflow_place, monkeypatch):
@@ -358,7 +368,7 @@ def test_runs_that_were_made_twice_are_found_beyond_the_first_page(mlflow_place,
     client, listed = mlflow_place.listed()
     for run in listed[:3]:
         client.create_run(run.info.experiment_id, tags=dict(run.data.tags))
-    monkeypatch.setattr("sweeps.record.mlflow_recorder._PAGE", 4)
+    monkeypatch.setattr("sweeps.record.mlflow_store._PAGE", 4)
     again = mlflow_place.open()
     again.reconcile(RECORDS)
     assert again.close()
@@ -384,7 +394,7 @@ def test_artifacts_lie_beside_the_sweep_where_the_record_is_a_database(mlflow_pl
     shutil.copy(mlflow_place.paths.mlflow_db, tmp_path / "shared.db")
     spec = replace(SPEC, name="of_its_own", tracking=TrackingSpec(uri=uri))
     paths = SweepPaths(storage=str(tmp_path / "runs"), name=spec.name)
-    assert MlflowRecorder(spec=spec, cells=CELLS, paths=paths, close_seconds=60).close()
+    assert on_mlflow(spec, paths).close()
     experiment = open_client(uri).get_experiment_by_name(spec.name)
     assert experiment.artifact_location == paths.mlartifacts.as_uri()
 
@@ -415,7 +425,7 @@ def test_running_totals_are_kept_with_the_sweep_and_never_contradict_each_other(
 
 def test_a_first_recorder_makes_the_database_and_its_schema(tmp_path):
     paths = SweepPaths(storage=str(tmp_path), name=SPEC.name)
-    recorder = MlflowRecorder(spec=SPEC, cells=CELLS, paths=paths, close_seconds=60)
+    recorder = on_mlflow(SPEC, paths)
     recorder.close()
     experiment = open_client(paths.mlflow_uri).get_experiment_by_name(SPEC.name)
     assert experiment.artifact_location == paths.mlartifacts.as_uri()
@@ -511,13 +521,8 @@ def test_the_report_is_attached_and_its_answer_is_the_description(mlflow_place, 
 
 
 def test_what_a_sweep_ran_with_is_kept_and_every_run_names_the_commit(mlflow_place):
-    recorder = MlflowRecorder(
-        spec=SPEC,
-        cells=CELLS,
-        paths=mlflow_place.paths,
-        environment={"git_commit": "0123abc+changes", "torch": "2.11"},
-        close_seconds=60,
-    )
+    environment = {"git_commit": "0123abc+changes", "torch": "2.11"}
+    recorder = on_mlflow(SPEC, mlflow_place.paths, environment=environment)
     recorder.reconcile(RECORDS[:2])
     assert recorder.close()
     _, listed = mlflow_place.listed()
@@ -564,7 +569,7 @@ def test_the_experiment_has_its_views_and_keeps_those_that_a_person_changed(mlfl
 def test_a_dead_server_neither_raises_nor_delays_and_is_said_at_the_end(tmp_path, caplog):
     spec = replace(SPEC, tracking=TrackingSpec(uri="http://me:hunter2@127.0.0.1:9"))
     paths = SweepPaths(storage=str(tmp_path), name=spec.name)
-    recorder = MlflowRecorder(spec=spec, cells=CELLS, paths=paths, close_seconds=0.5)
+    recorder = on_mlflow(spec, paths, close_seconds=0.5)
     play(recorder, RECORDS)
     recorder.reconcile(RECORDS)
     recorder.publish(ROWS, ())

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from sweeps.record.record_place import RecordPlace
 from sweeps.record.runs import Run, RunStatus
 from sweeps.record.store_process import COMMAND, StoreError, StoreProcess
 
@@ -16,34 +17,32 @@ def run_of(number, **changes):
 
 
 @pytest.fixture
-def settings(tmp_path):
-    return {
-        "uri": f"sqlite:///{tmp_path / 'mlflow.db'}",
-        "experiment": "tiny",
-        "sweep": "",
-        "is_own": True,
-        "artifacts": tmp_path / "artifacts",
-        "common_tags": {},
-    }
+def place(tmp_path):
+    return RecordPlace(
+        uri=f"sqlite:///{tmp_path / 'mlflow.db'}",
+        experiment="tiny",
+        is_own=True,
+        artifacts=tmp_path / "artifacts",
+    )
 
 
 @pytest.fixture
-def store(settings):
-    made = StoreProcess(**settings)
+def store(place):
+    made = StoreProcess(place)
     yield made
     made.close()
 
 
-def keys_in(settings):
-    from sweeps.record.mlflow_recorder import open_client
+def keys_in(place):
+    from sweeps.record.mlflow_client import open_client
 
-    client = open_client(settings["uri"])
+    client = open_client(place.uri)
     experiment = client.get_experiment_by_name("tiny")
     found = client.search_runs([experiment.experiment_id])
     return sorted(run.data.tags["ulm.key"] for run in found)
 
 
-def test_a_process_that_was_killed_is_replaced_and_no_run_is_doubled(store, settings, tmp_path):
+def test_a_process_that_was_killed_is_replaced_and_no_run_is_doubled(store, place, tmp_path):
     store.apply(run_of(0), None)
     os.kill(store._process.pid, signal.SIGKILL)
     with pytest.raises(StoreError, match="has ended"):
@@ -55,7 +54,7 @@ def test_a_process_that_was_killed_is_replaced_and_no_run_is_doubled(store, sett
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     database.close()
-    assert keys_in(settings) == ["trial/0", "trial/1"]
+    assert keys_in(place) == ["trial/0", "trial/1"]
     assert [file.read_text() for file in tmp_path.rglob("note.txt")] == ["a note"]
 
 
@@ -74,11 +73,9 @@ def test_a_store_that_is_closed_leaves_no_process(store):
     store.close()
 
 
-def test_the_process_ends_when_its_driver_is_gone():
+def test_the_process_ends_when_its_driver_is_gone(place):
     process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    names = ("uri", "experiment", "sweep", "is_own", "artifacts", "common_tags")
-    nothing = dict.fromkeys(names)
-    pickle.dump(nothing, process.stdin)
+    pickle.dump(place, process.stdin)
     process.stdin.close()
     assert process.wait(timeout=60) == 0
     assert process.stdout.read() == b""

@@ -8,26 +8,19 @@ deleted and made anew, because neither params nor metric points can be altered. 
 or a second start costs calls and nothing else.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sweeps.clock import steady_time
-from sweeps.paths import SweepPaths
-from sweeps.record.book import RunBook
-from sweeps.record.datasets import Dataset
-from sweeps.record.environment import user_name
 from sweeps.record.mlflow_client import dataset_input, open_client
 from sweeps.record.mlflow_models import DIGEST_TAG, log_model
 from sweeps.record.models import FittedModel
-from sweeps.record.notes import NOTE, experiment_note
-from sweeps.record.queued_recorder import QueuedRecorder, RunStore
+from sweeps.record.record_place import RecordPlace
 from sweeps.record.runs import TOTALS, MetricPoint, Run, RunStatus
-from sweeps.record.tracking import is_server, move_artifacts
-from sweeps.record.views import EXPERIMENT, experiment_tags
-from sweeps.spec.cells import Cell
-from sweeps.spec.values import SweepSpec
+from sweeps.record.tracking import move_artifacts
+from sweeps.record.views import EXPERIMENT
 
 SWEEP_TAG = "ulm.sweep"
 KEY_TAG = "ulm.key"
@@ -55,50 +48,15 @@ def _milliseconds(seconds: float | None) -> int:
     return int(1000 * (steady_time() if seconds is None else seconds))
 
 
-def _common_tags(commit: str | None) -> dict[str, str]:
-    """What `mlflow.start_run` would set and a client does not."""
-    tags = {
-        "mlflow.user": user_name(),
-        "mlflow.source.name": "sweep",
-        "mlflow.source.type": "LOCAL",
-    }
-    if commit is not None:
-        tags["mlflow.source.git.commit"] = commit.removesuffix("+changes")
-    return tags
-
-
 class MlflowStore:
     """The runs of one sweep in one MLflow experiment; every method may raise what MLflow raises.
 
     Args:
-        uri: Tracking URI.
-        experiment: Experiment name; created where it is missing.
-        sweep: Tells the sweep's runs from those of another of its name.
-        is_own: Whether it is the record beside the sweep: runs that tell of no sweep, as earlier
-            versions made them, are its own there.
-        artifacts: Folder of the artifacts of a new experiment; None leaves the place to the server.
-        common_tags: Tags every run carries.
-        page: Tags of the experiment; what is there already stays, a person may have changed it.
+        place: Where they are.
     """
 
-    def __init__(
-        self,
-        *,
-        uri: str,
-        experiment: str,
-        sweep: str,
-        is_own: bool,
-        artifacts: Path | None,
-        common_tags: dict[str, str],
-        page: Mapping[str, str] | None = None,
-    ) -> None:
-        self._uri = uri
-        self._experiment_name = experiment
-        self._sweep = sweep
-        self._is_own = is_own
-        self._artifacts = artifacts
-        self._common_tags = common_tags
-        self._page = dict(page or {})
+    def __init__(self, place: RecordPlace) -> None:
+        self._place = place
         self._client: Any = None
         self._experiment = ""
         self._known: dict[str, _Known] = {}
@@ -107,19 +65,19 @@ class MlflowStore:
         """Open the experiment and learn which runs it has; later calls do nothing."""
         if self._client is not None:
             return
-        client = open_client(self._uri)
-        found = client.get_experiment_by_name(self._experiment_name)
-        place = None if self._artifacts is None else self._artifacts.as_uri()
+        place, client = self._place, open_client(self._place.uri)
+        found = client.get_experiment_by_name(place.experiment)
+        folder = None if place.artifacts is None else place.artifacts.as_uri()
         if found is None:
-            identity = client.create_experiment(self._experiment_name, artifact_location=place)
+            identity = client.create_experiment(place.experiment, artifact_location=folder)
         else:
             identity = found.experiment_id
-            if self._is_own and place is not None and found.artifact_location != place:
-                move_artifacts(self._uri, found.artifact_location, place)
+            if place.is_own and folder is not None and found.artifact_location != folder:
+                move_artifacts(place.uri, found.artifact_location, folder)
             if found.lifecycle_stage == "deleted":
                 client.restore_experiment(identity)
         self._experiment = identity
-        for name, text in self._page.items():
+        for name, text in place.page.items():
             if found is None or name not in found.tags:
                 client.set_experiment_tag(identity, name, text.replace(EXPERIMENT, identity))
         self._learn_runs(client)
@@ -135,15 +93,18 @@ class MlflowStore:
         self.forget()
 
     def _is_ours(self, tags: Mapping[str, str]) -> bool:
-        return tags.get(SWEEP_TAG, self._sweep if self._is_own else None) == self._sweep
+        if SWEEP_TAG not in tags:
+            return self._place.is_own
+        return tags[SWEEP_TAG] == self._place.sweep
 
     def _learn_runs(self, client: Any) -> None:
         token, doubles = None, []
+        only = "" if self._place.is_own else f"tags.`{SWEEP_TAG}` = '{self._place.sweep}'"
         self._known.clear()
         while True:
             page = client.search_runs(
                 [self._experiment],
-                filter_string="" if self._is_own else f"tags.`{SWEEP_TAG}` = '{self._sweep}'",
+                filter_string=only,
                 max_results=_PAGE,
                 order_by=["attributes.start_time ASC"],
                 page_token=token,
@@ -205,7 +166,12 @@ class MlflowStore:
         return not (points <= _ids(run.points) and known.params <= set(run.params.items()))
 
     def _create(self, run: Run, parent: Run | None) -> _Known:
-        tags = {**self._common_tags, SWEEP_TAG: self._sweep, KEY_TAG: run.key, "kind": run.kind}
+        tags = {
+            **self._place.common_tags,
+            SWEEP_TAG: self._place.sweep,
+            KEY_TAG: run.key,
+            "kind": run.kind,
+        }
         above = None if parent is None else self._ensure(parent).run_id
         if above is not None:
             tags[PARENT_TAG] = above
@@ -292,7 +258,7 @@ class MlflowStore:
             self._experiment,
             self._ensure(run).run_id,
             model,
-            tags={SWEEP_TAG: self._sweep},
+            tags={SWEEP_TAG: self._place.sweep},
             is_ours=self._is_ours,
         )
 
@@ -301,51 +267,3 @@ class MlflowStore:
         if run.key not in self._known:
             self.apply(run, None)
         return self._known[run.key]
-
-
-class MlflowRecorder(QueuedRecorder):
-    """A `Recorder` on MLflow. Calls return at once; see the module for what a dead server costs.
-
-    Args:
-        spec: The sweep's spec; `tracking.uri` null is SQLite beside the sweep.
-        cells: All its cells.
-        paths: The sweep's paths.
-        sweep: Tells the sweep from another of its name on one server.
-        environment: Names and texts kept as tags of the sweep's run.
-        datasets: The sweep's corpora, the domain's first.
-        grace_seconds: Before the first call of the server, unless it is `close` that asks for it.
-        close_seconds: `close` gives up when the server took nothing for so long.
-        make_store: Makes what calls the server, from the settings of `MlflowStore`.
-    """
-
-    def __init__(
-        self,
-        *,
-        spec: SweepSpec,
-        cells: Sequence[Cell],
-        paths: SweepPaths,
-        sweep: str = "",
-        environment: Mapping[str, str] | None = None,
-        datasets: Sequence[Dataset] = (),
-        grace_seconds: float = 0.0,
-        close_seconds: float = 30.0,
-        make_store: Callable[..., RunStore] = MlflowStore,
-    ) -> None:
-        uri = spec.tracking.uri
-        store = make_store(
-            uri=uri or paths.mlflow_uri,
-            experiment=spec.name,
-            sweep=sweep,
-            is_own=uri in (None, paths.mlflow_uri),
-            artifacts=None if uri is not None and is_server(uri) else paths.mlartifacts,
-            common_tags=_common_tags((environment or {}).get("git_commit")),
-            page={**experiment_tags(), NOTE: experiment_note(spec.name)},
-        )
-        book = RunBook(spec=spec, cells=cells, environment=environment, datasets=datasets)
-        super().__init__(
-            name="mlflow",
-            book=book,
-            store=store,
-            grace_seconds=grace_seconds,
-            close_seconds=close_seconds,
-        )
