@@ -45,7 +45,7 @@ class Background:
         self._hurried = False
         self._closing = False
         self._failures = 0
-        self._num_done = 0
+        self._failing_since: float | None = None
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -65,22 +65,26 @@ class Background:
             )
 
     def close(self, patience_seconds: float, limit_seconds: float = math.inf) -> int:
-        """Stop once everything has succeeded, or nothing has for `patience_seconds`.
+        """Stop once everything has succeeded, or nothing but failures came for `patience_seconds`.
+
+        An operation at work is waited for: a large file may take minutes.
 
         Args:
-            patience_seconds: From one success to the next.
+            patience_seconds: From the first failure after a success on.
             limit_seconds: For all of them; a slow server may need hours.
 
         Returns:
             How many operations never succeeded.
         """
-        until = time.monotonic() + limit_seconds
+        begin = time.monotonic()
         with self._changed:
             self._hurry()
-            while (self._waiting or self._busy) and self._wait_for_success(
-                min(patience_seconds, until - time.monotonic())
-            ):
-                pass
+            while self._waiting or self._busy:
+                until = begin + limit_seconds
+                if self._failing_since is not None:
+                    until = min(until, max(begin, self._failing_since) + patience_seconds)
+                if not self._wait_until(until):
+                    break
             left = len(self._waiting) + self._busy
             self._closing = True
             self._waiting.clear()
@@ -92,9 +96,12 @@ class Background:
         self._hurried = True
         self._changed.notify_all()
 
-    def _wait_for_success(self, patience_seconds: float) -> bool:
-        done = self._num_done
-        return self._changed.wait_for(lambda: self._num_done > done, timeout=patience_seconds)
+    def _wait_until(self, moment: float) -> bool:
+        """Wait for a change; whether there was time left."""
+        left = moment - time.monotonic()
+        if left > 0:
+            self._changed.wait(min(left, threading.TIMEOUT_MAX))
+        return left > 0
 
     def _work(self) -> None:
         with self._changed:
@@ -110,8 +117,10 @@ class Background:
             error = self._attempt(operation)
             with self._changed:
                 self._busy = False
-                self._num_done += error is None
-                if error is not None:
+                if error is None:
+                    self._failing_since = None
+                else:
+                    self._failing_since = self._failing_since or time.monotonic()
                     self._waiting.setdefault(name, operation)  # a newer one is already there
                 self._changed.notify_all()
             if error is not None:
@@ -128,7 +137,7 @@ class Background:
         return None
 
     def _pause(self, error: Exception) -> None:
-        if self._failures == 0:
+        if self._failures == 0 and not self._closing:
             _log.warning("%s: will be tried again: %s", self._name, self._describe(error))
         seconds = self._pauses[min(self._failures, len(self._pauses) - 1)]
         self._failures += 1

@@ -59,7 +59,7 @@ class QueuedRecorder:
         book: Says what the runs should be.
         store: Where they go.
         grace_seconds: Before the first run is brought there, unless it is `close` that asks for it.
-        close_seconds: `close` gives up when nothing was recorded for so long.
+        close_seconds: `close` gives up when the store has failed for so long.
         close_limit_seconds: It does in any case when all took so long.
         pauses: Seconds between attempts while the store fails.
     """
@@ -84,6 +84,7 @@ class QueuedRecorder:
         self._background = Background(
             name, grace_seconds=grace_seconds, pauses=pauses, describe=describe_error
         )
+        self._keys = set[str]()  # of every run that was put
         self._sweep = book.sweep_run()
         self._put([self._sweep])  # a store sets itself up while the sweep still prepares
 
@@ -159,13 +160,13 @@ class QueuedRecorder:
             if run.kind == "sweep":
                 self._sweep = run
             parent = None if run.kind == "sweep" else self._sweep
+            self._keys.add(run.key)
             self._queue(run.key, partial(self._store.apply, run, parent))
 
     def _reconcile(self, records: Iterable[TrialRecord], superseded: Iterable[TrialRecord]) -> None:
-        runs = self._book.reconcile(records, superseded)
-        self._put(runs)
-        keys = frozenset(run.key for run in runs)
-        self._queue("strays", partial(self._store.close_strays, keys))
+        self._put(self._book.reconcile(records, superseded))
+        # repeated after an outage it must not close what began meanwhile
+        self._queue("strays", lambda: self._store.close_strays(frozenset(self._keys)))
 
     def _publish(
         self,

@@ -75,11 +75,27 @@ def test_an_operation_that_never_succeeds_does_not_hold_up_the_others():
     assert background.close(0.1) == 1
 
 
-def test_close_waits_for_a_slow_server_as_long_as_something_is_recorded():
+def test_close_waits_for_a_call_that_takes_long():
     background = make()
-    for number in range(6):
+    for number in range(2):
         background.put(str(number), lambda: time.sleep(0.5))
-    assert background.close(2.0) == 0
+    assert background.close(0.1) == 0
+
+
+def test_close_gives_up_on_a_server_that_fails_for_too_long_and_not_on_one_that_recovers():
+    begin = time.monotonic()
+
+    def away():
+        if time.monotonic() < begin + 0.3:
+            raise ConnectionError("not yet")
+
+    background = make()
+    background.put("away", away)
+    assert background.close(PATIENCE) == 0
+    begin = time.monotonic() + PATIENCE
+    background = make()
+    background.put("away", away)
+    assert background.close(0.1, limit_seconds=PATIENCE) == 1
 
 
 def test_close_waits_for_a_slow_server_no_longer_than_its_limit():
@@ -93,7 +109,7 @@ def test_close_gives_up_on_a_call_that_hangs():
     gate = threading.Event()
     background = make()
     background.put("hanging", gate.wait)
-    assert background.close(0.1) == 1
+    assert background.close(0.1, limit_seconds=0.5) == 1
     gate.set()
 
 

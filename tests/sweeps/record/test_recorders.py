@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -629,6 +630,35 @@ def test_an_outage_costs_no_run():
         key: run.digest for key, run in expected.runs.items()
     }
     assert {run.status for run in store.runs.values()} == {"FINISHED"}
+
+
+def test_after_an_outage_trials_that_began_meanwhile_are_not_taken_for_strays():
+    class Away(FlakyStore):
+        strays = frozenset()
+
+        def apply(self, run, parent):
+            self.runs[run.key] = run
+
+        def close_strays(self, keys):
+            self.calls += 1
+            if self.calls == 1:
+                begun.wait(30)
+                raise ConnectionError("refused")
+            self.strays = set(self.runs) - keys
+
+    store, begun = Away(), threading.Event()
+    book = RunBook(spec=SPEC, cells=CELLS)
+    recorder = QueuedRecorder(name="away", book=book, store=store, pauses=(0.01,))
+    recorder.reconcile(RECORDS[:1])
+    while not store.calls:
+        time.sleep(0.01)
+    recorder.started(started(RECORDS[1]))
+    begun.set()
+    assert recorder.flush(timeout_seconds=30)
+    assert store.calls == 2
+    assert str(RECORDS[1].key) in store.runs
+    assert not store.strays
+    recorder.close()
 
 
 def test_the_wait_for_a_slow_server_is_told_and_has_a_limit(caplog, monkeypatch):
