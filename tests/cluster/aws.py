@@ -5,9 +5,9 @@ there a host is booted with the instance's two addresses and its key, and switch
 instance is terminated. What is tried is what the launcher and the autoscaler ask of AWS, and what
 happens on the machines they get; not AWS's own rights, prices and images.
 
-As a script, in the client's network: `serve` is moto; `watch FOLDER` makes the bucket and the
-profiles that a user makes once, answers questions for notices as the metadata service, and prints
-an instance as a line of JSON whenever it changes.
+As a script, in the client's network: `serve` is moto; `watch FOLDER` makes the bucket, the profiles
+and the security group that a user makes once, prints the group's id, answers questions for notices
+as the metadata service, and prints an instance as a line of JSON whenever it changes.
 """
 
 import json
@@ -75,6 +75,8 @@ class Cloud:
         self._follower = Thread(target=self._follow)
         self.log: list[Instance] = []
         """Every change."""
+        self.group = ""
+        """Id of the security group, once it is started."""
 
     def start(self) -> None:
         """Start the services; returns when the first instance can be asked for."""
@@ -86,7 +88,8 @@ class Cloud:
         watching = (sys.executable, __file__, "watch", str(self._notices))
         self._watch = self._site.start_on_client(*watching)
         assert self._watch.stdout is not None
-        assert self._watch.stdout.readline() == "ready\n", log.read_text(encoding="utf-8")
+        self.group = self._watch.stdout.readline().strip()
+        assert self.group.startswith("sg-"), log.read_text(encoding="utf-8")
         self._follower.start()
 
     def stop(self) -> None:
@@ -167,7 +170,7 @@ class Metadata(BaseHTTPRequestHandler):
 
 
 def watch() -> None:
-    """Make what a user makes once, then print changes for ever."""
+    """Make what a user makes once and print the group's id, then print changes for ever."""
     import boto3
     from botocore.exceptions import EndpointConnectionError
 
@@ -182,8 +185,12 @@ def watch() -> None:
     for name in PROFILES:
         boto3.client("iam").create_instance_profile(InstanceProfileName=name)
     Thread(target=ThreadingHTTPServer((METADATA, 80), Metadata).serve_forever, daemon=True).start()
-    print("ready", flush=True)
     ec2, seen, begin = boto3.client("ec2"), {}, time.monotonic()
+    (network,) = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    group = ec2.create_security_group(
+        GroupName="ulm-sweeps", Description="ulm-sweeps", VpcId=network["VpcId"]
+    )
+    print(group["GroupId"], flush=True)
     while True:
         for reservation in ec2.describe_instances()["Reservations"]:
             for told in map(describe, reservation["Instances"]):

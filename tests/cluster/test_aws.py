@@ -1,7 +1,8 @@
 """`ray up` of the file for AWS: from no worker to spot machines and back, with a bucket.
 
 Machines are those of aws.py. The words are the documented ones, the file is the shipped one with
-the bucket filled in, smaller machines, less patience with idle ones, and nobody who shuts one down.
+bucket and group filled in, smaller machines, less patience with idle ones, and nobody who shuts one
+down.
 """
 
 import pytest
@@ -22,9 +23,10 @@ NUM_TRIALS = 4 * (1 + 1) + 4 * (2 + 1 + 1)
 MOST_WORKERS = 2
 
 
-def filled_in():
-    """The shipped file for a bucket, with machines that lend one CPU each."""
-    config = yaml.safe_load((ROOT / "cluster" / "cluster.yaml").read_text(encoding="utf-8"))
+def filled_in(group):
+    """The shipped file for a bucket and a group, with machines that lend one CPU each."""
+    text = (ROOT / "cluster" / "cluster.yaml").read_text(encoding="utf-8")
+    config = yaml.safe_load(text.replace("sg-FILL-IN", group))
     config |= {"max_workers": MOST_WORKERS, "idle_timeout_minutes": 0.5}
     setup = [c.replace("FILL-IN", BUCKET) for c in config["setup_commands"]]
     # the hosts share a kernel: nobody shuts it down
@@ -52,7 +54,7 @@ def test_the_file_for_aws_starts_spot_workers_for_a_sweep_and_ends_them_when_idl
         with step("aws: a cloud on this machine"):
             site.start()
             cloud.start()
-            file.write_text(yaml.safe_dump(filled_in()), encoding="utf-8")
+            file.write_text(yaml.safe_dump(filled_in(cloud.group)), encoding="utf-8")
         with step("aws: ray up, one machine on demand"):
             site.ray("get-auth-token", "--generate")
             site.ray("up", "-y", str(file))

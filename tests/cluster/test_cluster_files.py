@@ -220,7 +220,7 @@ def test_own_machines_have_addresses_and_all_of_them_join_at_once():
 
 @pytest.fixture
 def ec2(tmp_path, monkeypatch):
-    """An account in memory, without machines and groups of one's own."""
+    """An account in memory, without machines."""
     boto3 = pytest.importorskip("boto3")
     moto = pytest.importorskip("moto")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -235,6 +235,41 @@ def ec2(tmp_path, monkeypatch):
         yield boto3.resource("ec2", region_name="us-west-2")
 
 
+def default_network(ec2):
+    (vpc,) = ec2.vpcs.filter(Filters=[{"Name": "is-default", "Values": ["true"]}])
+    return vpc
+
+
+def another_network(ec2):
+    """One with a public subnet."""
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")
+    subnet = vpc.create_subnet(CidrBlock="10.9.0.0/24", AvailabilityZone="us-west-2a")
+    subnet.meta.client.modify_subnet_attribute(
+        SubnetId=subnet.id, MapPublicIpOnLaunch={"Value": True}
+    )
+    return vpc
+
+
+def group_of_the_readme(ec2, vpc):
+    """A group with the rules that the README gives it."""
+    group = ec2.create_security_group(GroupName="ulm-sweeps", Description="x", VpcId=vpc.id)
+    ssh = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
+    group.authorize_ingress(
+        IpPermissions=[
+            {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group.id}]},
+            {**ssh, "IpRanges": [{"CidrIp": "203.0.113.7/32"}]},
+        ]
+    )
+    return group
+
+
+def filled_in(group):
+    """The file for AWS with a security group."""
+    text = (ROOT / "cluster" / "cluster.yaml").read_text(encoding="utf-8")
+    assert text.count("[sg-FILL-IN]") == 1
+    return yaml.safe_load(text.replace("[sg-FILL-IN]", f"[{group.id}]"))
+
+
 def bootstrapped(config):
     from ray.autoscaler._private.aws.config import bootstrap_aws
 
@@ -242,7 +277,7 @@ def bootstrapped(config):
 
 
 def test_aws_bootstrap_fills_in_network_and_key_and_keeps_what_the_file_says(tmp_path, ec2):
-    config = read(ROOT / "cluster" / "cluster.yaml")
+    config = filled_in(group_of_the_readme(ec2, default_network(ec2)))
     zones = {
         zone["ZoneName"]
         for zone in ec2.meta.client.describe_availability_zones()["AvailabilityZones"]
@@ -255,13 +290,7 @@ def test_aws_bootstrap_fills_in_network_and_key_and_keeps_what_the_file_says(tmp
         assert {key: node[key] for key in given} == given
         subnets = [ec2.Subnet(subnet) for subnet in node["SubnetIds"]]
         assert {subnet.availability_zone for subnet in subnets} == zones
-        assert node["SecurityGroupIds"]
     assert "IamInstanceProfile" not in ready["head_node"]  # no account-wide rights made up
-
-
-def groups_of(ready):
-    (group,) = {tuple(n["node_config"]["SecurityGroupIds"]) for n in workers_and_head(ready)}
-    return group
 
 
 def workers_and_head(config):
@@ -270,42 +299,41 @@ def workers_and_head(config):
 
 def opened(ec2, ready):
     """Who may come in on port 22."""
-    (group,) = groups_of(ready)
+    ((group,),) = {tuple(n["node_config"]["SecurityGroupIds"]) for n in workers_and_head(ready)}
     rules = ec2.SecurityGroup(group).ip_permissions
     return [r["CidrIp"] for rule in rules if rule.get("FromPort") == 22 for r in rule["IpRanges"]]
 
 
-def test_a_group_that_was_made_as_the_readme_says_is_used_and_ray_adds_no_rule_to_it(ec2):
-    config = read(ROOT / "cluster" / "cluster.yaml")
-    (vpc,) = ec2.vpcs.filter(Filters=[{"Name": "is-default", "Values": ["true"]}])
-    name = config["provider"]["security_group"]["GroupName"]
-    assert f"--group-name {name} " in README.read_text(encoding="utf-8")
-    group = ec2.create_security_group(GroupName=name, Description="x", VpcId=vpc.id)
-    group.authorize_ingress(
-        IpPermissions=[
-            {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group.id}]},
-            {
-                "IpProtocol": "tcp",
-                "FromPort": 22,
-                "ToPort": 22,
-                "IpRanges": [{"CidrIp": "203.0.113.7/32"}],
-            },
-        ]
-    )
-    ready = bootstrapped(config)
-    assert groups_of(ready) == (group.id,)
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_group_of_the_file_and_its_network_are_used_and_ray_adds_no_rule(ec2, place):
+    vpc = (default_network(ec2), another_network(ec2))[place]
+    group = group_of_the_readme(ec2, vpc)
+    ready = bootstrapped(filled_in(group))
     assert opened(ec2, ready) == ["203.0.113.7/32"]
     assert len(ec2.SecurityGroup(group.id).ip_permissions) == 2
+    subnets = {
+        name for kind in workers_and_head(ready) for name in kind["node_config"]["SubnetIds"]
+    }
+    assert {ec2.Subnet(name).vpc_id for name in subnets} == {vpc.id}
 
 
-def test_without_that_group_ray_makes_one_with_ssh_open_to_the_world(ec2):
-    assert opened(ec2, bootstrapped(read(ROOT / "cluster" / "cluster.yaml"))) == ["0.0.0.0/0"]
+def test_a_group_that_is_not_filled_in_is_refused_before_any_machine_is_asked_for(ec2, capsys):
+    with pytest.raises(AssertionError, match=r"^$"):  # Ray has printed why
+        bootstrapped(read(ROOT / "cluster" / "cluster.yaml"))
+    assert "Failed to detect a security group" in "".join(capsys.readouterr())
+
+
+def test_where_a_file_names_no_group_ray_makes_one_with_ssh_open_to_the_world(ec2):
+    config = read(ROOT / "cluster" / "cluster.yaml")
+    for kind in workers_and_head(config):
+        del kind["node_config"]["SecurityGroupIds"]
+    assert opened(ec2, bootstrapped(config)) == ["0.0.0.0/0"]
 
 
 def test_a_machine_that_is_shut_down_from_inside_is_terminated_and_ec2_knows_the_words(ec2):
     from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 
-    ready = bootstrapped(read(ROOT / "cluster" / "cluster.yaml"))
+    ready = bootstrapped(filled_in(group_of_the_readme(ec2, default_network(ec2))))
     provider = AWSNodeProvider(ready["provider"], ready["cluster_name"])
     image = next(iter(ec2.images.all())).id  # the names in the file are AWS's to resolve
     for kind in workers_and_head(ready):
