@@ -6,11 +6,13 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from sweeps.spec.load import load_spec
 from ulm.regimes import Regime
@@ -19,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "cluster").glob("*.yaml"))
 CLOUD = [file for file in FILES if file.stem != "on_prem"]
 README = ROOT / "cluster" / "README.md"
+TAG_RAY_NODE_KIND = "ray-node-type"
 COMMANDS = ("setup_commands", "head_start_ray_commands", "worker_start_ray_commands")
 
 
@@ -330,18 +333,57 @@ def test_where_a_file_names_no_group_ray_makes_one_with_ssh_open_to_the_world(ec
     assert opened(ec2, bootstrapped(config)) == ["0.0.0.0/0"]
 
 
+def asked_for(ec2, kind):
+    """What Ray asks for, with an image and without a profile: those are the account's to know."""
+    node = kind["node_config"] | {"ImageId": next(iter(ec2.images.all())).id}
+    del node["IamInstanceProfile"]
+    return node
+
+
 def test_a_machine_that_is_shut_down_from_inside_is_terminated_and_ec2_knows_the_words(ec2):
     from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 
     ready = bootstrapped(filled_in(group_of_the_readme(ec2, default_network(ec2))))
     provider = AWSNodeProvider(ready["provider"], ready["cluster_name"])
-    image = next(iter(ec2.images.all())).id  # the names in the file are AWS's to resolve
     for kind in workers_and_head(ready):
-        node = kind["node_config"] | {"ImageId": image}
-        del node["IamInstanceProfile"]
-        (made,) = provider.create_node(node, {"ray-node-name": "x"}, 1)
+        (made,) = provider.create_node(asked_for(ec2, kind), {"ray-node-name": "x"}, 1)
         told = ec2.Instance(made).describe_attribute(Attribute="instanceInitiatedShutdownBehavior")
         assert told["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # files of Ray's
+def test_a_head_ends_its_workers_and_not_itself_by_the_words_of_the_readme(
+    ec2, tmp_path, monkeypatch
+):
+    from ray.autoscaler._private import commands
+    from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
+    from ray.scripts.scripts import down
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # Ray keeps what it has filled in
+    monkeypatch.setattr(commands, "POLL_INTERVAL", 0)
+    ready = bootstrapped(filled_in(group_of_the_readme(ec2, default_network(ec2))))
+    provider = AWSNodeProvider(ready["provider"], ready["cluster_name"])
+    for name, kind in ready["available_node_types"].items():
+        tags = {TAG_RAY_NODE_KIND: "head" if name == "head" else "worker", "ray-node-name": name}
+        provider.create_node(asked_for(ec2, kind), tags, 1)
+    (words,) = re.findall(r"ray down ~/ray_bootstrap_config.yaml ([^;]+);", README.read_text())
+    with commands._set_up_config_for_head_node(ready, provider, False)[1] as left_on_the_head:
+        done = CliRunner().invoke(down, [left_on_the_head.name, *words.split()])
+    assert done.exit_code == 0, done.output
+    alive = provider.non_terminated_nodes({})
+    assert [provider.node_tags(node)[TAG_RAY_NODE_KIND] for node in alive] == ["head"]
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", README], ids=["README", "cluster/README"])
+def test_every_command_of_ray_that_a_page_names_is_known_to_the_installed_ray(page):
+    from ray.scripts.scripts import cli
+
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"(?<![\w./-])ray ([a-z][a-z-]+) ((?:--?[a-z-]+ )*)(?=[\w~$])", text)
+    assert {"up", "submit", "attach", "down"} <= {verb for verb, _ in named}
+    for verb, options in named:
+        known = {name for parameter in cli.commands[verb].params for name in parameter.opts}
+        assert set(options.split()) <= known, verb
 
 
 def test_extra_requirements_are_exact_and_agree_with_the_constraints_and_each_other():
