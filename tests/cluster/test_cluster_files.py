@@ -14,7 +14,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from sweeps.spec.bill import make_bill
+from sweeps.spec.fleet import load_fleet
 from sweeps.spec.load import load_spec
+from sweeps.spec.plan import plan_sweep
 from ulm.regimes import Regime
 
 ROOT = Path(__file__).parents[2]
@@ -420,6 +423,13 @@ def test_the_readme_states_the_hourly_cost_that_the_labels_give(file):
     row = next(line for line in README.read_text().splitlines() if f"[`{file.name}`]" in line)
     assert f"{price:.2f}" in row
     assert f"{most:.2f}" in row
+
+
+def test_the_readme_states_the_money_that_a_plan_of_imdb_foresees_in_both_precisions():
+    fleet = load_fleet(ROOT / "cluster" / "cluster.yaml")
+    for precision in ("fp32", "bf16"):
+        spec = load_spec("imdb", {"language_model.precision": precision})
+        assert f" ${make_bill(plan_sweep(spec), spec, fleet).money:.0f} " in README.read_text()
 
 
 def test_every_file_that_the_readme_names_or_links_exists():
