@@ -104,7 +104,7 @@ def plan(
 ) -> None:
     """Show cells, trials, tokens, hours, storage, memory and money; train nothing."""
     from sweeps.paths import SweepPaths
-    from sweeps.spec.bill import make_bill
+    from sweeps.spec.bill import bill_warnings, make_bill
     from sweeps.spec.fleet import load_fleet, with_price
     from sweeps.spec.plan import budget_warnings, plan_rest, plan_sweep
     from sweeps.spec.sample import known_volumes
@@ -128,6 +128,8 @@ def plan(
         console.print(bill_table(bill))
         for line in bill_lines(bill):
             console.print(line)
+        for line in bill_warnings(bill, loaded.resources):
+            console.print(f"warning: {line}")
     wall_hours = opening.wall_hours_here(planned, loaded) if bill is None else bill.wall_hours
     for line in budget_warnings(planned, loaded, wall_hours):
         console.print(f"warning: {line}")

@@ -58,6 +58,24 @@ def slots(spec: SweepSpec, current: Fleet, largest: Fleet | None = None) -> Slot
     return Slots(total=total, neural=neural)
 
 
+def idle_gpus(spec: SweepSpec, current: Fleet, largest: Fleet | None = None) -> str | None:
+    """What to say where a cluster has GPUs, or may get some, and no trial holds one.
+
+    Args:
+        spec: The sweep.
+        current: The cluster as it is.
+        largest: What its autoscaler may make of it; None where it has none.
+    """
+    nodes = current.nodes + (() if largest is None else largest.nodes)
+    trains = any(regime is not Regime.BOW for regime in spec.regimes)
+    if spec.resources.gpus > 0 or not trains or not any(node.gpus for node in nodes):
+        return None
+    return (
+        "resources.gpus is 0: trials train on CPUs, also on this cluster's machines with GPUs; "
+        "--set resources.gpus=1 uses them"
+    )
+
+
 def current_fleet(nodes: Sequence[Mapping[str, Any]]) -> Fleet:
     """The cluster as it is, from `ray.nodes()`."""
     alive = [node["Resources"] for node in nodes if node["Alive"]]

@@ -8,7 +8,7 @@ head names. What a stopped run leaves is complete: the next call goes on from th
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from sweeps.record.tracking import check_tracking
 from sweeps.run.absent import absent_workers
 from sweeps.run.autoscaler import autoscaler_config
 from sweeps.run.backup import Backup
-from sweeps.run.capacity import Slots, current_fleet, largest_fleet, slots
+from sweeps.run.capacity import current_fleet, idle_gpus, largest_fleet, slots
 from sweeps.run.cluster import cluster_address, open_ray
 from sweeps.run.context import TrialContext
 from sweeps.run.doctor import require_fit_nodes
@@ -178,7 +178,7 @@ def run_trials(
         control: What comes next.
         context: What every trial of the sweep shares.
         paths: Where Tune keeps checkpoints of running trials.
-        tell: Hears which workers are missing; the sweep goes on without them.
+        tell: Hears which workers are missing and that GPUs stand idle; the sweep goes on.
         own_ray: A Ray of this machine alone that was started ahead.
         check: Raises what must end the run at once.
 
@@ -198,7 +198,11 @@ def run_trials(
         config = autoscaler_config(ray.get_runtime_context().gcs_address)
         for name, why in absent_workers(config, addresses(ray)).items():
             tell(f"a worker is missing, {name}: {why}")
-        free = _slots(context.spec, ray, config)
+        fleets = current_fleet(ray.nodes()), None if config is None else largest_fleet(config)
+        free = slots(context.spec, *fleets)
+        note = None if is_alone else idle_gpus(context.spec, *fleets)
+        if note is not None:
+            tell(note)
         bridge = Bridge(
             control,
             context.spec,
@@ -277,9 +281,3 @@ def make_tuner(
             failure_config=tune.FailureConfig(max_failures=spec.retries),
         ),
     )
-
-
-def _slots(spec: SweepSpec, ray: Any, config: Mapping[str, Any] | None) -> Slots:
-    """Trials to have handed out at once: as many as the largest cluster has room for."""
-    largest = None if config is None else largest_fleet(config)
-    return slots(spec, current_fleet(ray.nodes()), largest)

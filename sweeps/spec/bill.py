@@ -99,6 +99,23 @@ def make_bill(plan: SweepPlan, spec: SweepSpec, fleet: Fleet) -> Bill:
     )
 
 
+def bill_warnings(bill: Bill, resources: ResourceSpec) -> tuple[str, ...]:
+    """What is paid for and not used, a sentence each.
+
+    Args:
+        bill: The bill.
+        resources: What a trial of the sweep holds.
+    """
+    workers = [line.node for line in bill.nodes if not line.node.is_head]
+    if resources.gpus > 0 or not workers or any(node.gpus == 0 for node in workers):
+        return ()
+    names = ", ".join(node.name for node in workers)
+    return (
+        f"resources.gpus is 0 and every worker has a GPU: {names} would be rented for its CPUs; "
+        f"add --set resources.gpus=1, or name workers without GPUs in {bill.fleet.name}",
+    )
+
+
 def _largest(fleet: Fleet, resources: ResourceSpec, wanted: int) -> tuple[NodeBill, ...]:
     """The nodes that hold `wanted` trials at once, or as many as there may be; cheap ones first."""
     holding = fleet.holding(resources)

@@ -334,6 +334,9 @@ def test_plan_on_a_cluster_file_shows_nodes_hours_and_money(sweep):
     assert result.exit_code == 0
     for text in ("gpu_worker", "spot", "node hours", "trials fit on the largest cluster at once"):
         assert text in result.stdout
+    assert "warning" not in result.stdout
+    small = sweep("plan", "imdb_small", "--cluster", ROOT / "cluster" / "cluster.yaml")
+    assert "warning: resources.gpus is 0 and every worker has a GPU" in small.stdout
     refused = sweep("plan", "imdb", "--cluster", ROOT / "cluster" / "on_prem.yaml")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert "set budget.price_per_accelerator_hour" in refused.stderr

@@ -2,7 +2,7 @@ import pytest
 from tiny import tiny_spec
 
 from sweeps.errors import CapacityError
-from sweeps.run.capacity import Slots, current_fleet, largest_fleet, slots
+from sweeps.run.capacity import Slots, current_fleet, idle_gpus, largest_fleet, slots
 from sweeps.spec.values import ResourceSpec
 from ulm.regimes import Regime
 
@@ -93,3 +93,13 @@ def test_bow_alone_needs_no_gpu_and_neural_regimes_alone_need_one(tmp_path):
     neural = asking(tmp_path, regimes=(Regime.SCRATCH,), gpus=1)
     with pytest.raises(CapacityError, match="1 GPUs"):
         slots(neural, nodes({"CPU": 2.0}))
+
+
+def test_a_sweep_without_gpus_hears_of_those_that_its_cluster_has_or_may_get(tmp_path):
+    head, with_gpu = nodes({"CPU": 4.0}), nodes({"CPU": 4.0, "GPU": 1.0})
+    on_cpus = asking(tmp_path, cpus=1)
+    assert "resources.gpus is 0" in idle_gpus(on_cpus, head, largest_fleet(CONFIG))
+    assert "--set resources.gpus=1" in idle_gpus(on_cpus, with_gpu)
+    assert idle_gpus(on_cpus, head) is None
+    assert idle_gpus(asking(tmp_path, cpus=1, gpus=1), with_gpu) is None
+    assert idle_gpus(asking(tmp_path, cpus=1, regimes=(Regime.BOW,)), with_gpu) is None

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from sweeps.errors import SweepError
-from sweeps.spec.bill import make_bill
+from sweeps.spec.bill import bill_warnings, make_bill
 from sweeps.spec.fleet import Fleet, NodeType, load_fleet, with_price
 from sweeps.spec.load import load_spec
 from sweeps.spec.plan import plan_sweep
@@ -214,6 +214,20 @@ def test_money_is_unknown_where_a_price_is_and_the_node_type_is_named(imdb):
     fleet = replace(FLEET, nodes=(HEAD, replace(WORKER, price_per_hour=None)))
     bill = make_bill(plan_sweep(spec), spec, fleet)
     assert (bill.money, bill.unpriced) == (None, ("worker",))
+
+
+def test_gpu_machines_rented_for_trials_on_cpus_are_told(imdb):
+    def warned(spec, *nodes):
+        fleet = replace(FLEET, nodes=(HEAD, *nodes))
+        return bill_warnings(make_bill(plan_sweep(spec), spec, fleet), spec.resources)
+
+    on_cpus, plain = load_spec("imdb_small"), replace(WORKER, name="plain", gpus=0)
+    (line,) = warned(on_cpus, WORKER)
+    assert "resources.gpus is 0 and every worker has a GPU: worker would be rented" in line
+    assert "--set resources.gpus=1" in line
+    assert warned(on_cpus, plain, WORKER) == ()
+    assert warned(on_cpus) == (), "nothing is rented beside the head"
+    assert warned(on_gpus(imdb, 1), WORKER) == ()
 
 
 @pytest.mark.parametrize("name", ["cluster.yaml", "gcp.yaml"])
