@@ -6,7 +6,7 @@
 #
 #   bash cluster/mlflow_server.sh [start | foreground | wait | stop]
 #
-# MLFLOW_BACKEND_URI            postgresql+psycopg2://user@host/mlflow with the password in ~/.pgpass.
+# MLFLOW_BACKEND_URI            postgresql://user@host/mlflow with the password in ~/.pgpass.
 #                               Default: SQLite at ~/mlflow/mlflow.db
 # SWEEP_STORAGE                 artifacts go to $SWEEP_STORAGE/mlartifacts; default ~/mlflow/artifacts
 # MLFLOW_LISTEN, MLFLOW_PORT    default 127.0.0.1 and 5000

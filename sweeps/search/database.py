@@ -182,7 +182,7 @@ def _to_look_at(url: str) -> str:
     if url.startswith("postgresql"):
         return (
             ", the server, whether the database is there (createdb), the driver "
-            '(pip install "ulm-sweeps[postgresql]") and the password, '
+            '(pip install "psycopg[binary]") and the password, '
             "which no record keeps: in the URL of the spec, in PGPASSWORD or in ~/.pgpass"
         )
     return "; a sqlite:/// or postgresql:// URL"

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from sqlalchemy.engine import make_url
 
+from sweeps.search.database import unusable
 from sweeps.spec.bill import make_bill
 from sweeps.spec.fleet import load_fleet
 from sweeps.spec.load import load_spec
@@ -399,6 +401,13 @@ def test_extra_requirements_are_exact_and_agree_with_the_constraints_and_each_ot
         differing = {n for n, version in extra.items() if everywhere.get(n, version) != version}
         assert differing == set(), file
         everywhere |= extra
+
+
+def test_the_driver_that_a_postgresql_url_means_is_what_nodes_install_and_what_an_error_names():
+    url = "postgresql://me@host/sweeps"
+    driver = make_url(url).get_dialect().driver
+    assert driver in pins(ROOT / "cluster" / "requirements" / "mlflow.txt")
+    assert f'pip install "{driver}[binary]"' in str(unusable(url, OSError("gone")))
 
 
 def test_the_image_installs_by_the_same_setup_and_pins_nothing_of_its_own():

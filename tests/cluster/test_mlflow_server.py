@@ -101,7 +101,7 @@ def test_it_listens_on_loopback_with_sqlite_and_prints_the_tunnel(server, tmp_pa
 
 
 def test_artifacts_lie_on_the_storage_and_a_database_can_be_named(server, tmp_path):
-    uri = "postgresql+psycopg2://user:pw@host/mlflow"
+    uri = "postgresql://user:pw@host/mlflow"
     assert server(SWEEP_STORAGE="s3://bucket/x/", MLFLOW_BACKEND_URI=uri).returncode == 0
     run = how_it_was_run(tmp_path)
     assert after(run["arguments"], "--artifacts-destination") == "s3://bucket/x/mlartifacts"
