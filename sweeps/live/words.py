@@ -77,7 +77,10 @@ def attempt(record: TrialRecord) -> str:
 
 
 def spending(spec: SweepSpec, spent: Spent) -> str:
-    """What trials held: `GPU time 3 h 05 min, 12 min of it wasted, cost 1.62`; empty of nothing."""
+    """What trials held, e.g. `GPU time 3 h 05 min, 12 min of it wasted, cost of trials 1.62`.
+
+    Empty of nothing. Money is that of nodes while they hold trials: no head, no start, no idling.
+    """
     if not spent.accelerator_seconds:
         return ""
     words = [f"{accelerator(spec)} time {duration(spent.accelerator_seconds)}"]
@@ -85,5 +88,5 @@ def spending(spec: SweepSpec, spent: Spent) -> str:
         words.append(f"{duration(spent.wasted_seconds)} of it wasted")
     money = spent.money(spec.budget.price_per_accelerator_hour)
     if money is not None:
-        words.append(f"cost {money:,.2f}")
+        words.append(f"cost of trials {money:,.2f}")
     return ", ".join(words)

@@ -166,11 +166,13 @@ def test_what_was_spent_and_wasted_follows_every_ended_trial(clock):
     listener.spent(Spent(accelerator_seconds=1000.0, wasted_seconds=0.2))
     clock.now += 10
     listener.trial_ended(FINISHED)
-    assert stream.getvalue().endswith("; CPU time 17 min, cost 1.00)\n")
+    assert stream.getvalue().endswith("; CPU time 17 min, cost of trials 1.00)\n")
     listener.spent(Spent(accelerator_seconds=1000.0, wasted_seconds=60.0))
     clock.now += 10
     listener.trial_ended(FINISHED)
-    assert stream.getvalue().endswith("; CPU time 17 min, 60 s of it wasted, cost 1.00)\n")
+    assert stream.getvalue().endswith(
+        "; CPU time 17 min, 60 s of it wasted, cost of trials 1.00)\n"
+    )
 
 
 def test_a_terminal_gets_the_screen_and_a_pipe_lines():

@@ -110,7 +110,7 @@ def test_the_last_lines_say_how_far_it_is_what_is_left_and_what_was_spent():
     assert " so far, " in time
     assert " left (" in time
     assert ", ends " in time
-    assert money == "CPU time 2 h 00 min, 60 s of it wasted, cost 1.00"
+    assert money == "CPU time 2 h 00 min, 60 s of it wasted, cost of trials 1.00"
 
 
 def test_a_sweep_that_is_over_foretells_nothing():
