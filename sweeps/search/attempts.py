@@ -16,7 +16,7 @@ from sweeps.search.records import (
     TrialState,
 )
 from sweeps.spec.cells import Cell
-from sweeps.spec.spaces import accelerators, num_trials
+from sweeps.spec.spaces import num_trials
 from sweeps.spec.values import SweepSpec
 
 
@@ -55,7 +55,6 @@ class Attempts:
         self.spec = spec
         self.cells = tuple(cells)
         self._cells: Mapping[str, Cell] = {cell.id: cell for cell in cells}
-        self._spent_seconds = 0.0
         self._running: dict[TrialKey, TrialRecord] = {}
         self._changed: set[str] = set()  # cells in which a trial was asked, ended or spoiled
         self._spoiled: set[TrialKey] = set()  # finished, but their encoders are gone
@@ -68,9 +67,8 @@ class Attempts:
         }
         left_out: set[tuple[StudyKey, int]] = set()
         for record in sorted(records, key=lambda record: record.key.attempt):
-            if self.asked(record):
-                self._spend(record)
-            elif record.key.study not in self._studies and record.state.counts:
+            self.asked(record)
+            if record.key.study not in self._studies and record.state.counts:
                 left_out.add((record.key.study, record.key.number))
         self.num_left_out = len(left_out)
         """Recorded trials of cells the spec no longer names."""
@@ -196,17 +194,6 @@ class Attempts:
         record = None if attempts is None else attempts.latest.get(key.number)
         return record if record is not None and record.key == key else None
 
-    def accelerator_seconds(self, now: float) -> float:
-        """Seconds × accelerators of all trials, ended attempts and running ones included.
-
-        A trial that waits for a node holds nothing and costs nothing meanwhile.
-        """
-        running = sum(
-            record.held_seconds(now) * self._accelerators(record)
-            for record in self._running.values()
-        )
-        return self._spent_seconds + running
-
     @property
     def attempts(self) -> tuple[TrialRecord, ...]:
         """Every attempt ever made, in order of cells, stages, numbers and attempts."""
@@ -267,15 +254,4 @@ class Attempts:
             saved_at=None,
         )
         self._put(record)
-        self._spend(record)
         return True
-
-    def _spend(self, record: TrialRecord) -> None:
-        if record.ended_at is not None:
-            seconds = record.held_seconds(record.ended_at)
-            self._spent_seconds += seconds * self._accelerators(record)
-
-    def _accelerators(self, record: TrialRecord) -> float:
-        if record.accelerators is not None:
-            return record.accelerators
-        return accelerators(self.spec, self._cells[record.key.study.cell_id].regime)

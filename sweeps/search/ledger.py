@@ -24,7 +24,7 @@ from sweeps.search.decisions import Basis, CellState, CellStatus, NextTrial
 from sweeps.search.records import StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.search.spending import Spent, spent_on, sum_of
 from sweeps.spec.cells import Cell, Stage
-from sweeps.spec.spaces import num_trials
+from sweeps.spec.spaces import accelerators, num_trials
 from sweeps.spec.values import SweepSpec
 from ulm.regimes import Regime
 
@@ -89,7 +89,8 @@ class Ledger(Attempts):
             for needed in cell.needs:
                 self._dependents.setdefault(needed, []).append(cell.id)
         self._bases: dict[StudyKey, Basis | None] = {}
-        self._spent: dict[str, Spent] = {}
+        self._spent: dict[str, Spent] = {}  # by ended attempts, of each cell
+        self._spent_in_all: Spent | None = None  # and of all cells; None after a change
         self._stale = set(self._cells)  # cells whose studies are to be looked at again
         self._wanting: dict[StudyKey, tuple[int, float, int, int]] = {}
         self._ready: tuple[StudyKey, ...] = ()
@@ -152,7 +153,7 @@ class Ledger(Attempts):
     def over_budget(self, now: float) -> bool:
         """Whether the wall hours of this run or the accelerator hours of the sweep are spent."""
         limit = self.spec.budget.accelerator_hours
-        is_spent = limit is not None and self.accelerator_seconds(now) >= limit * 3600
+        is_spent = limit is not None and self._accelerator_seconds(now) >= limit * 3600
         return is_spent or self.is_out_of_hours(now)
 
     def is_out_of_hours(self, now: float) -> bool:
@@ -202,8 +203,8 @@ class Ledger(Attempts):
 
     def spent(self, now: float = 0.0) -> Spent:
         """What all ended attempts held, and running ones up to `now`, and what was wasted of it."""
-        ended = map(self._spent_before, self._cells)
-        return sum_of((*ended, *(self._held(record, now) for record in self._running.values())))
+        running = (self._held(record, now) for record in self._running.values())
+        return sum_of((self._spent_before_in_all(), *running))
 
     def spent_on(self, cell: Cell, now: float = 0.0) -> Spent:
         """What the ended attempts of one cell held, and running ones up to `now`."""
@@ -231,9 +232,26 @@ class Ledger(Attempts):
             self._spent[cell_id] = sum_of(self._held(record, 0.0) for record in ended)
         return self._spent[cell_id]
 
+    def _spent_before_in_all(self) -> Spent:
+        self._forget_changed()
+        if self._spent_in_all is None:
+            self._spent_in_all = sum_of(map(self._spent_before, self._cells))
+        return self._spent_in_all
+
+    def _accelerator_seconds(self, now: float) -> float:
+        """As `spent` tells it, which looks longer at what runs: this is asked after every epoch."""
+        running = self._running.values()
+        seconds = sum(r.held_seconds(now) * self._accelerators(r) for r in running)
+        return self._spent_before_in_all().accelerator_seconds + seconds
+
     def _held(self, record: TrialRecord, now: float) -> Spent:
         is_current = self._current(record.key.study).get(record.key.number) is record
         return spent_on(record, self._accelerators(record), now=now, is_current=is_current)
+
+    def _accelerators(self, record: TrialRecord) -> float:
+        if record.accelerators is not None:
+            return record.accelerators
+        return accelerators(self.spec, self._cells[record.key.study.cell_id].regime)
 
     def _forget_changed(self) -> None:
         """Drop what was concluded about cells with new events and about those that need them."""
@@ -244,6 +262,7 @@ class Ledger(Attempts):
         for study in self._studies_of(self._changed):
             self._bases.pop(study, None)
             self._spent.pop(study.cell_id, None)
+        self._spent_in_all = None
         self._stale |= self._changed
         self._changed.clear()
 

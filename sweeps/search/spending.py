@@ -27,13 +27,6 @@ class Spent:
     accelerator_seconds: float = 0.0
     wasted_seconds: float = 0.0
 
-    def __add__(self, other: "Spent") -> "Spent":
-        """Both together."""
-        return Spent(
-            accelerator_seconds=self.accelerator_seconds + other.accelerator_seconds,
-            wasted_seconds=self.wasted_seconds + other.wasted_seconds,
-        )
-
     def money(self, price_per_accelerator_hour: float | None) -> float | None:
         """What it cost; None where the price is not known."""
         if price_per_accelerator_hour is None:
@@ -61,4 +54,8 @@ def spent_on(
 
 def sum_of(parts: Iterable[Spent]) -> Spent:
     """All parts together."""
-    return sum(parts, start=Spent())
+    accelerator_seconds, wasted_seconds = 0.0, 0.0
+    for part in parts:
+        accelerator_seconds += part.accelerator_seconds
+        wasted_seconds += part.wasted_seconds
+    return Spent(accelerator_seconds=accelerator_seconds, wasted_seconds=wasted_seconds)

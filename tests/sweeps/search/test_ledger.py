@@ -218,7 +218,7 @@ def test_accelerator_hours_count_every_attempt_and_running_trials_but_no_bow_bes
     ledger.lost(lost.key, "vanished", at=3600.0)
     ask(ledger, study, at=3600.0)
     ask(ledger, study_of(spec, "bow", Stage.CLASSIFIER), at=0.0)
-    assert ledger.accelerator_seconds(5400.0) == 0.5 * 5400
+    assert ledger.spent(5400.0).accelerator_seconds == 0.5 * 5400
     assert ledger.ready(7199.0)
     assert ledger.ready(7200.0) == ()
 
@@ -229,15 +229,15 @@ def test_a_trial_that_waits_for_a_node_costs_nothing_until_a_worker_has_it():
     key = ask(ledger, study_of(spec, "scratch", Stage.CLASSIFIER), at=0.0).key
     assert ledger.waits(key, 0.0)
     assert not ledger.waits(key, 50.0), "it waits already"
-    assert ledger.accelerator_seconds(100.0) == 0.0
+    assert ledger.spent(100.0).accelerator_seconds == 0.0
     assert ledger.begins(key, 100.0)
     assert not ledger.begins(key, 110.0), "it has begun"
-    assert ledger.accelerator_seconds(130.0) == 30.0
+    assert ledger.spent(130.0).accelerator_seconds == 30.0
     assert ledger.waits(key, 130.0), "its node vanished"
-    assert ledger.accelerator_seconds(500.0) == 30.0
+    assert ledger.spent(500.0).accelerator_seconds == 30.0
     assert ledger.begins(key, 500.0)
     ledger.failed(key, "diverged", 510.0)
-    assert ledger.accelerator_seconds(1000.0) == 40.0
+    assert ledger.spent(1000.0).accelerator_seconds == 40.0
     assert not ledger.waits(key, 1000.0), "it has ended"
 
 
@@ -247,7 +247,7 @@ def test_a_trial_that_ends_while_it_waits_has_cost_what_it_held():
     key = ask(ledger, study_of(spec, "scratch", Stage.CLASSIFIER), at=0.0).key
     assert ledger.waits(key, 20.0)
     ledger.lost(key, "the run was stopped", 400.0)
-    assert ledger.accelerator_seconds(1000.0) == 20.0
+    assert ledger.spent(1000.0).accelerator_seconds == 20.0
 
 
 def test_a_running_cell_says_so():

@@ -185,7 +185,7 @@ def test_everything_ready_is_handed_out_at_once_and_costs_nothing_before_a_worke
     clock.now += 60.0
     callback.on_trial_recover(2, [], FakeTrial("a"))
     clock.now += 600.0
-    assert 60.0 <= control.ledger.accelerator_seconds(clock.now) < 70.0
+    assert 60.0 <= control.ledger.spent(clock.now).accelerator_seconds < 70.0
     callback.on_trial_start(3, [], FakeTrial("unknown"))
     assert bridge.error is None
 
