@@ -7,7 +7,14 @@ what every part of `sweep advise` returns.
 from dataclasses import dataclass
 
 from sweeps.advice.question import Question
-from sweeps.advice.wanted import MOST_SEEDS, Wanted, wanted_for_one_run, wanted_sizes
+from sweeps.advice.wanted import (
+    CHANCE,
+    MOST_SEEDS,
+    Wanted,
+    one_run_asks_for_documents,
+    wanted_for_one_run,
+    wanted_sizes,
+)
 from sweeps.answer.extrapolation import ALL_REFUTED, extrapolate, range_of, why_not
 from sweeps.answer.scores import Scores
 from sweeps.answer.targets import Passage, Reach, reach
@@ -142,14 +149,18 @@ def _of_no_run(scores: Scores, found: Reach) -> tuple[str, Wanted]:
     if left <= 0 or spread.num_seeds < FEWEST_TO_PLAN:
         return open_end
     wanted = wanted_for_one_run(spread, left)
-    if wanted is None:
+    which = f"{most} documents of `{way.regime}`"
+    if wanted is not None:
         return (
-            f"{text}, nor would {MOST_SEEDS} seeds make {most} so: runs vary too much for what the "
-            "mean is above the target; a larger size may, or a lower target"
-        ), Wanted()
+            f"{text}; {wanted.num_seeds} seeds in all would show {which} to be with a chance of "
+            f"{100 * CHANCE:.0f} %, if these tell value and scatter"
+        ), wanted
+    if one_run_asks_for_documents(spread, left):
+        return f"{text}, nor do seeds make {which} so: more test documents are needed", Wanted()
     return (
-        f"{text}; {wanted.num_seeds} seeds in all that vary as these would make {most} enough"
-    ), wanted
+        f"{text}, nor would {MOST_SEEDS} seeds show {which} to be: runs vary too much for what the "
+        "mean is above the target; a larger size may do, or a lower target"
+    ), Wanted()
 
 
 def _beyond(

@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 from scipy.special import ndtri
 
-from sweeps.answer.estimates import Floats
+from sweeps.answer.estimates import NORMAL_QUANTILE, Floats
 from sweeps.answer.spread import Spread
 from sweeps.errors import QuestionError
 from sweeps.spec.load import spec_to_json
@@ -79,16 +79,16 @@ def wanted_to_decide(spread: Spread, weights: Floats, distance: float) -> Wanted
     Returns:
         None where more than `MOST_SEEDS` would be needed.
     """
-    one_seed = float(spread.run_variances(weights[None, :])[0])
+    one_seed = spread.run_variances(weights[None, :])
     for count in range(spread.num_seeds + 1, MOST_SEEDS + 1):
-        moves = sqrt(one_seed * (count - spread.num_seeds)) / count
-        if _half_width(spread.with_seeds(count), weights) + ndtri(CHANCE) * moves < distance:
+        half = _half_width(spread.with_seeds(count), weights)
+        if half + _moves(spread, one_seed, count) < distance:
             return Wanted(num_seeds=count)
     return None
 
 
 def wanted_for_one_run(spread: Spread, distance: float) -> Wanted | None:
-    """Seeds for an interval of one run more that leaves out a line, if they vary as these.
+    """Seeds for an interval of one run more that leaves out a line, as `wanted_to_decide`.
 
     Args:
         spread: That of one point, over two seeds or more.
@@ -100,9 +100,22 @@ def wanted_for_one_run(spread: Spread, distance: float) -> Wanted | None:
     whole = np.ones((1, 1))
     run = spread.run_variances(whole)
     for count in range(spread.num_seeds + 1, MOST_SEEDS + 1):
-        if spread.with_seeds(count).half_widths(whole, run=run)[0] < distance:
+        half = spread.with_seeds(count).half_widths(whole, run=run)[0]
+        if half + _moves(spread, run, count) < distance:
             return Wanted(num_seeds=count)
     return None
+
+
+def one_run_asks_for_documents(spread: Spread, distance: float) -> bool:
+    """Whether one run would pass that line with seeds without end, but for its documents."""
+    run = float(spread.run_variances(np.ones((1, 1)))[0])
+    documents = float(spread.documents[0, 0])
+    return NORMAL_QUANTILE * sqrt(run) < distance <= NORMAL_QUANTILE * sqrt(run + documents)
+
+
+def _moves(spread: Spread, one_seed: Floats, count: int) -> float:
+    """How far seeds to come move the mean of all towards a line, in one of five cases or more."""
+    return float(ndtri(CHANCE) * np.sqrt(one_seed[0] * (count - spread.num_seeds)) / count)
 
 
 def asks_for_documents(spread: Spread, weights: Floats, distance: float) -> bool:

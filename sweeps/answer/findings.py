@@ -125,6 +125,7 @@ class Findings:
         against_bow: Every other point minus `bow`.
         surely_above_bow: The points of these that are above it with their whole intervals, 95 %
             for all of them together: who looks for any that is above must not find chance.
+        surely_below_bow: Those that are below it, likewise.
         over_bow: Where each regime with a size axis passes `bow`; without `bow` none.
         growth: Largest minus smallest size, for the regimes with a size axis.
         pretraining: `ulm+domain` minus `domain`, by size.
@@ -141,6 +142,7 @@ class Findings:
     leaders: tuple[Leader, ...]
     against_bow: tuple[Difference, ...]
     surely_above_bow: frozenset[Point]
+    surely_below_bow: frozenset[Point]
     over_bow: Mapping[str, Crossing]
     growth: tuple[Difference, ...]
     pretraining: tuple[Difference, ...]
@@ -229,12 +231,19 @@ def _is_level(scores: Scores, point: Point, other: Point) -> bool:
     return bool(first - second >= -EQUAL)
 
 
-def _surely_above(scores: Scores, found: Sequence[Difference]) -> frozenset[Point]:
-    """The first points that are above, with an error of 5 % for all that were compared."""
+def _surely_apart(
+    scores: Scores, found: Sequence[Difference]
+) -> tuple[frozenset[Point], frozenset[Point]]:
+    """First points that are above, and below, with an error of 5 % for all that were compared."""
     level = 1 - ERROR / 2 / max(1, len(found))
-    intervals = (scores.contrast([d.first, d.second], [1, -1], level).interval for d in found)
-    pairs = zip(found, intervals, strict=True)
-    return frozenset(d.first for d, i in pairs if d.num_seeds > 1 and i is not None and i.low > 0)
+    intervals = {
+        d.first: scores.contrast([d.first, d.second], [1, -1], level).interval
+        for d in found
+        if d.num_seeds > 1
+    }
+    known = {point: interval for point, interval in intervals.items() if interval is not None}
+    above = frozenset(point for point, interval in known.items() if interval.low > 0)
+    return above, frozenset(point for point, interval in known.items() if interval.high < 0)
 
 
 def make_sweep_scores(
@@ -280,11 +289,13 @@ def find(spec: SweepSpec, scores: Scores, chance: float | None = None) -> Findin
         regime: find_crossing(scores, sizes, passing(regime, bow))
         for regime in dict.fromkeys(regime for regime, size in scores.points if size is not None)
     }
+    above_bow, below_bow = _surely_apart(scores, against_bow)
     return Findings(
         curves=curves,
         leaders=tuple(found for found in leaders if found is not None),
         against_bow=against_bow,
-        surely_above_bow=_surely_above(scores, against_bow),
+        surely_above_bow=above_bow,
+        surely_below_bow=below_bow,
         over_bow={regime: found for regime, found in crossings.items() if found is not None},
         growth=_present(
             [difference(scores, (regime, sizes[-1]), (regime, sizes[0])) for regime in growing]

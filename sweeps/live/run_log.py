@@ -61,7 +61,7 @@ class RunLog:
         self._is_deaf = False
         self._unwritten = ""
         self.has_copy = False
-        """Whether the lines of a bucket's copy are here too: until then it is left as it is."""
+        """Whether a bucket's copy was taken back where it holds more: else it is left as it is."""
         self._lock = threading.Lock()  # messages come from other threads too
 
     def __enter__(self) -> Self:

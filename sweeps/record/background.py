@@ -81,7 +81,7 @@ class Background:
             self._hurry()
             while self._waiting or self._busy:
                 until = begin + limit_seconds
-                if self._failing_since is not None:
+                if self._failing_since is not None and not self._busy:
                     until = min(until, max(begin, self._failing_since) + patience_seconds)
                 if not self._wait_until(until):
                     break

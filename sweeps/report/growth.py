@@ -1,4 +1,4 @@
-"""Lead: what more domain text brings, where curves meet, and what lies beyond (pure).
+"""Growth: what more domain text brings, where curves meet, and what lies beyond (pure).
 
 Evidence comes in; two sections go out.
 """

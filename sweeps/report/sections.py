@@ -17,7 +17,7 @@ from sweeps.report.evidence import Evidence
 from sweeps.report.growth import beyond_section, growth_section
 from sweeps.report.mistaken import mistaken_section
 from sweeps.report.money import money_section
-from sweeps.report.phrases import number, percent
+from sweeps.report.phrases import counted, number, percent
 from sweeps.report.searching import needed_rates, searching_section
 from sweeps.report.sentences import answer, gaps_of, state_of
 from sweeps.report.tables import (
@@ -130,6 +130,8 @@ def band(findings: Findings, fewest: int = 2) -> str:
     if findings.num_seeds == 1:
         return f"95 % interval over {documents}" if documents else ""
     counts = [n for p in findings.curves if (n := p.accuracy.num_seeds) >= fewest]
+    if not counts:
+        return ""
     ends = dict.fromkeys((min(counts), max(counts)))
     seeds = f"95 % interval over {' to '.join(map(str, ends))} seeds"
     return f"{seeds} and {documents}" if documents else seeds
@@ -137,9 +139,10 @@ def band(findings: Findings, fewest: int = 2) -> str:
 
 def subtitle(findings: Findings) -> str:
     """What lines, bands and dots are."""
-    if findings.num_seeds == series.WITHOUT_BAND:
-        return "mean over 2 seeds; dots: single seeds; for a band they are too few"
     shown = band(findings, series.WITHOUT_BAND + 1)
+    if not shown and findings.num_seeds > 1:
+        most = max(point.accuracy.num_seeds for point in findings.curves)
+        return f"mean over {counted(most, 'seed')}; dots: single seeds; for a band they are too few"
     if any(point.accuracy.num_seeds == series.WITHOUT_BAND for point in findings.curves):
         shown += f", none over {series.WITHOUT_BAND}"
     return f"mean over seeds; band: {shown}; dots: single seeds" if shown else "one seed"

@@ -81,14 +81,13 @@ def _pays_off(spec: SweepSpec, findings: Findings) -> list[str]:
     falling = [d.first for d in findings.against_bow if d not in below and d.first not in passing]
     if falling:
         sentences.append(f"Above it, but not at every larger size: {grouped(falling)}.")
-    surely = [found for found in below if found.is_below]
-    perhaps = [found.first for found in below if not found.is_below]
+    surely = [found.first for found in below if found.first in findings.surely_below_bow]
+    perhaps = [found.first for found in below if found.first not in surely]
     if perhaps:
         sentences.append(f"Not above it, nor surely below: {grouped(perhaps)}.")
     if surely:
         sentences.append(
-            f"Surely below it: {grouped(found.first for found in surely)}. What is below that line "
-            "is not worth a GPU."
+            f"Surely below it: {grouped(surely)}. What is below that line is not worth a GPU."
         )
     return sentences
 

@@ -39,31 +39,40 @@ class Held:
 
     Args:
         ended: Trials that have ended and count.
-        length: Attempts in all, then epochs.
+        attempts: All that were begun.
+        epochs: Of all of them.
     """
 
     ended: frozenset[TrialKey] = frozenset()
-    length: tuple[int, int] = (0, 0)
+    attempts: frozenset[TrialKey] = frozenset()
+    epochs: int = 0
 
     @classmethod
     def of(cls, records: Sequence[TrialRecord]) -> Self:
         """What these records hold."""
         return cls(
             ended=frozenset(record.key for record in records if record.state.counts),
-            length=(len(records), sum(len(record.progress) for record in records)),
+            attempts=frozenset(record.key for record in records),
+            epochs=sum(len(record.progress) for record in records),
         )
+
+    def is_earlier_than(self, other: Self) -> bool:
+        """Whether the other has all of its attempts, and more of them or more epochs."""
+        if self.attempts == other.attempts:
+            return self.epochs < other.epochs
+        return self.attempts < other.attempts
 
 
 def choose(local: Held, copy: Held) -> Choice:
     """The ledger that holds every trial that has ended in the other, in whichever attempt.
 
-    Where both hold the same, the copy is taken if it is longer: there a trial goes on.
+    Where both hold the same, the copy is taken if this one is earlier: there a trial goes on.
 
     Args:
         local: In the ledger of this machine.
         copy: In the copy on the storage.
     """
-    if local.ended == copy.ended and local.length < copy.length:
+    if local.ended == copy.ended and local.is_earlier_than(copy):
         return Choice.COPY
     for one, other in (
         (local.ended, copy.ended),
@@ -115,7 +124,7 @@ def _compare(paths: SweepPaths, place: str, tell: Callable[[str], None]) -> None
         )
     if choice is Choice.COPY:
         _refuse_another(paths, place)
-        aside = _take(paths, keep=not local.ended <= copy.ended)
+        aside = _take(paths, keep=not local.attempts <= copy.attempts)
         told = f"took back {len(copy.ended)} recorded trials from {place}"
         tell(f"{told}; the older ledger is kept as {aside}" if aside else told)
 

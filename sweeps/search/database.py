@@ -106,6 +106,7 @@ def _copy_database(file: Path, folder: Path) -> None:
     for _ in range(COPIES):
         before = stamp()
         for part in (file, log):
+            (folder / part.name).unlink(missing_ok=True)  # the log may have gone meanwhile
             if part.is_file():
                 shutil.copyfile(part, folder / part.name)
         if stamp() == before:

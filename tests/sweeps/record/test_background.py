@@ -82,6 +82,20 @@ def test_close_waits_for_a_call_that_takes_long():
     assert background.close(0.1) == 0
 
 
+def test_close_waits_for_a_long_call_that_is_made_again():
+    attempts = []
+
+    def upload():
+        attempts.append(1)
+        time.sleep(0.5)
+        if len(attempts) == 1:
+            raise ConnectionError("reset")
+
+    background = make()
+    background.put("upload", upload)
+    assert background.close(0.1) == 0
+
+
 def test_close_gives_up_on_a_server_that_fails_for_too_long_and_not_on_one_that_recovers():
     begin = time.monotonic()
 

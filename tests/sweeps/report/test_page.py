@@ -258,7 +258,7 @@ def test_where_no_regime_beats_bow_the_answer_says_that_it_is_not_worth_a_gpu():
     assert second.startswith("With 100 labels, no regime stays above the line of `bow` (81.0 %")
     assert "nearest is `domain` at 100 with -16.0 points" in second
     assert third == "Not above it, nor surely below: `domain` at 100."
-    table = {("bow", None): (0.8, 0.82), ("domain", 100): (0.6, 0.62)}
+    table = {("bow", None): (0.8, 0.82, 0.81), ("domain", 100): (0.6, 0.62, 0.61)}
     (told,) = [sentence for sentence in answer_to(table) if "a GPU" in sentence]
     assert told == ("Surely below it: `domain` at 100. What is below that line is not worth a GPU.")
 

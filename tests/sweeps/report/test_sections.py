@@ -230,6 +230,16 @@ def test_bands_are_over_the_seeds_of_their_points():
         "mean over seeds; band: 95 % interval over 5 seeds, none over 2; dots: single seeds"
     )
     assert band(findings) == "95 % interval over 2 to 5 seeds"
+    uneven = {("bow", None): (0.8, 0.81, None), ("ulm+domain", 100): (None, 0.7, 0.71)}
+    findings = findings_of(example_spec(seeds=(0, 1, 2)), rows_of(uneven))
+    assert findings.num_seeds == 3
+    assert subtitle(findings) == (
+        "mean over 2 seeds; dots: single seeds; for a band they are too few"
+    )
+    single = {("scratch", None): (0.8, None), ("ulm", None): (None, 0.7)}
+    findings = findings_of(example_spec(), rows_of(single))
+    assert band(findings) == ""
+    assert "mean over 1 seed" in subtitle(findings)
 
 
 def test_the_answer_says_which_learning_rates_the_leading_regime_needs(evidence):

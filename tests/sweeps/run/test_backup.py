@@ -304,13 +304,16 @@ def test_where_the_ledger_is_a_server_the_small_files_are_taken_back(paths, told
 
 
 def test_the_ledger_that_holds_more_wins_and_none_is_lost():
-    def trials(*keys, length=(0, 0)):
-        return Held(ended=frozenset(keys), length=length)
+    def trials(*keys, running=(), epochs=0):
+        return Held(ended=frozenset(keys), attempts=frozenset((*keys, *running)), epochs=epochs)
 
     assert choose(trials(key(0)), trials(key(0))) is Choice.LOCAL
-    assert choose(trials(length=(2, 9)), trials(length=(3, 1))) is Choice.COPY
-    assert choose(trials(length=(3, 1)), trials(length=(2, 9))) is Choice.LOCAL
-    assert choose(trials(key(0), length=(1, 9)), trials(key(1), length=(3, 9))) is Choice.NEITHER
+    one, two, other = (key(1),), (key(1), key(2)), (key(3),)
+    assert choose(trials(running=one, epochs=9), trials(running=two, epochs=1)) is Choice.COPY
+    assert choose(trials(running=one, epochs=1), trials(running=one, epochs=2)) is Choice.COPY
+    assert choose(trials(running=two, epochs=1), trials(running=one, epochs=9)) is Choice.LOCAL
+    assert choose(trials(running=other), trials(running=two)) is Choice.LOCAL
+    assert choose(trials(key(0)), trials(key(1), running=two)) is Choice.NEITHER
     assert choose(trials(key(0), key(1)), trials(key(0))) is Choice.LOCAL
     assert choose(trials(), trials(key(0))) is Choice.COPY
     assert choose(trials(key(0)), trials(key(1))) is Choice.NEITHER

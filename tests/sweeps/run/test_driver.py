@@ -145,5 +145,5 @@ def test_an_encoder_of_other_sizes_is_refused(tmp_path):
         tmp_path / "e"
     )
     spec = tiny_spec(tmp_path, general=GeneralSpec(kind="encoder", path=tmp_path / "e"))
-    with pytest.raises(SweepError, match="'embedding': 4"):
+    with pytest.raises(SweepError, match=r"\(4, 8, 2\), found \(8, 8, 2\)"):
         pretrained_general(spec, SweepPaths.of(spec), QuietProgress())

@@ -179,6 +179,30 @@ def test_a_copy_that_was_torn_is_made_again(tmp_path, monkeypatch):
     assert len(copied) == 4
 
 
+def test_a_log_that_goes_while_it_is_copied_is_not_left_beside_the_newer_ledger(
+    tmp_path, monkeypatch
+):
+    """As where the driver ends: SQLite would put old pages over it."""
+    paths = SweepPaths(storage=str(tmp_path), name="tiny")
+    paths.folder.mkdir()
+    log, true_copy = Path(f"{paths.ledger_db}-wal"), shutil.copyfile
+    paths.ledger_db.write_bytes(b"old")
+    log.write_bytes(b"log")
+    paths.driver_json.write_text(json.dumps({"process": 1, "host": "another-machine"}))
+
+    def copy(source, target):
+        true_copy(source, target)
+        if source == log:
+            log.unlink()
+            paths.ledger_db.write_bytes(b"newer")
+
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    with readable(paths.ledger_url) as url:
+        file = Path(url.removeprefix("sqlite:///"))
+        assert file.read_bytes() == b"newer"
+        assert list(file.parent.iterdir()) == [file]
+
+
 def test_a_ledger_that_another_machine_writes_is_read_from_a_copy(tmp_path):
     paths = SweepPaths(storage=str(tmp_path), name="tiny")
     paths.folder.mkdir()

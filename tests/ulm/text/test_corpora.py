@@ -180,6 +180,10 @@ class TestTables:
         unlabelled = [record for record in records if "label" not in record]
         path.write_text("\n".join(map(json.dumps, unlabelled + labelled)), encoding="utf-8")
         assert open_corpus(table(path)).label_names == ("bad", "good")
+        lines = ['{"label": "good", "part": "train"}', *map(json.dumps, records)]
+        path.write_text("\n".join(lines), encoding="utf-8")
+        with pytest.raises(CorpusError, match="row 1: a document must contain text"):
+            open_corpus(table(path))
         path.write_text("\n".join(map(json.dumps, unlabelled)), encoding="utf-8")
         with pytest.raises(CorpusError, match="column 'label' is missing"):
             open_corpus(table(path))
