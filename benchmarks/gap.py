@@ -73,8 +73,9 @@ def run(folder: Path) -> list[tuple[int, float, float | None, float]]:
         from sweeps.run.launch import make_tuner
         from sweeps.run.trial import make_trainable
         from sweeps.search.bridge import Bridge
+        from sweeps.spec.fleet import Slots
 
-        bridge = Bridge(control, spec, max_total=1, max_neural=1)
+        bridge = Bridge(control, Slots(total=1, neural=1))
         make_tuner(bridge, noting(make_trainable(context), notes), paths).fit()
         if bridge.error is not None:
             raise bridge.error

@@ -148,6 +148,7 @@ def run(folder: Path, seeds: int) -> None:
     from sweeps.run.launch import make_tuner
     from sweeps.run.session import RunSession
     from sweeps.search.bridge import Bridge
+    from sweeps.spec.fleet import Slots
 
     spec = load_spec(folder / "runs", seeds)
     paths = SweepPaths.of(spec)
@@ -157,7 +158,7 @@ def run(folder: Path, seeds: int) -> None:
 
     def run_trials(control: Any) -> None:
         with open_ray():
-            bridge = Bridge(control, spec, max_total=workers, max_neural=workers)
+            bridge = Bridge(control, Slots(total=workers, neural=workers))
             make_tuner(bridge, train, paths).fit()
         if bridge.error is not None:
             raise bridge.error

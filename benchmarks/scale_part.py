@@ -27,10 +27,11 @@ from sweeps.record.queued_recorder import QueuedRecorder
 from sweeps.record.record_place import RecordPlace
 from sweeps.record.recorder import ListRecorder, Recorder
 from sweeps.record.store_process import on_connect
-from sweeps.run.capacity import Slots, current_fleet, slots
+from sweeps.run.capacity import current_fleet, slots
 from sweeps.search.control import Control
 from sweeps.search.studies import OptunaStudies
 from sweeps.spec.cells import make_cells
+from sweeps.spec.fleet import Slots
 from sweeps.spec.values import SweepSpec
 
 NODES, CPUS, GPUS = 64, 24, 8
@@ -132,7 +133,6 @@ def run_part(
     driver = Driver(spec, clock, has_mlflow=has_mlflow)
     simulation = Simulation(
         driver.control,
-        spec,
         free_slots(spec),
         clock,
         trial_seconds=trial_seconds,

@@ -15,13 +15,13 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sweeps.run.capacity import Slots
 from sweeps.search.bridge import Bridge
 from sweeps.search.control import Control
 from sweeps.search.messages import OUTCOME, PROGRESS, REQUEST, dump, load_request
 from sweeps.search.records import Outcome, Progress, TrialRequest
 from sweeps.search.searcher import SweepCallback, SweepScheduler, SweepSearcher
 from sweeps.spec.cells import Stage
+from sweeps.spec.fleet import Slots
 from sweeps.spec.general import GeneralSpec
 from sweeps.spec.searches import BagOfWordsSearch, NeuralSearch, Range, SearchSpec
 from sweeps.spec.values import LabelSpec, ResourceSpec, SweepSpec
@@ -128,7 +128,6 @@ class Simulation:
 
     Args:
         control: The driver's.
-        spec: The sweep.
         free: Slots of the cluster.
         clock: The one the control reads.
         trial_seconds: Mean simulated seconds of a trial.
@@ -138,14 +137,13 @@ class Simulation:
     def __init__(
         self,
         control: Control,
-        spec: SweepSpec,
         free: Slots,
         clock: SimulatedClock,
         *,
         trial_seconds: float,
         tune_seconds: dict[str, float],
     ) -> None:
-        self._bridge = Bridge(control, spec, max_total=free.total, max_neural=free.neural)
+        self._bridge = Bridge(control, free)
         self._searcher = SweepSearcher(self._bridge)
         self._scheduler = SweepScheduler(self._bridge)
         self._callback = SweepCallback(self._bridge)

@@ -96,6 +96,7 @@ def run_sweep(folder: Path, num_trials: int) -> tuple[list[Moment], Moment]:
     from sweeps.search.records import TrialRecord
     from sweeps.search.studies import OptunaStudies
     from sweeps.spec.cells import make_cells
+    from sweeps.spec.fleet import Slots
     from sweeps.spec.values import ResourceSpec
 
     ends: list[Moment] = []
@@ -118,7 +119,7 @@ def run_sweep(folder: Path, num_trials: int) -> tuple[list[Moment], Moment]:
     studies = OptunaStudies(paths.ledger_url, spec.name)
     with Path(os.devnull).open("w") as nowhere:
         control = Control(spec, cells, studies, recorder, Ends(spec, nowhere))
-        bridge = Bridge(control, spec, max_total=WORKERS, max_neural=WORKERS)
+        bridge = Bridge(control, Slots(total=WORKERS, neural=WORKERS))
         make_tuner(bridge, train, paths).fit()
         if bridge.error is not None:
             raise bridge.error

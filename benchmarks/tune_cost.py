@@ -64,6 +64,7 @@ def measure(seeds: int, num_epochs: int) -> dict[str, Any]:
     from sweeps.search.control import Control
     from sweeps.search.suggestions import InMemoryStudies
     from sweeps.spec.cells import make_cells
+    from sweeps.spec.fleet import Slots
     from sweeps.spec.values import ResourceSpec
 
     class TimedBridge(Bridge):
@@ -88,7 +89,7 @@ def measure(seeds: int, num_epochs: int) -> dict[str, Any]:
         cells = make_cells(spec)
         recorder = ListRecorder(spec=spec, cells=cells)
         control = Control(spec, cells, InMemoryStudies(), recorder, QuietProgress())
-        bridge = TimedBridge(control, spec, max_total=WORKERS, max_neural=WORKERS)
+        bridge = TimedBridge(control, Slots(total=WORKERS, neural=WORKERS))
         with own_ray(Path(folder) / "ray", WORKERS):
             begin = time.time()
             make_tuner(bridge, report_only(num_epochs), SweepPaths.of(spec)).fit()

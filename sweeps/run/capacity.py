@@ -14,26 +14,12 @@ there, and a node held for trials that are not ready yet would be paid for and d
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sweeps.errors import CapacityError
-from sweeps.spec.fleet import Fleet, NodeType, fleet_of
+from sweeps.spec.fleet import Fleet, NodeType, Slots, fleet_of
 from sweeps.spec.values import ResourceSpec, SweepSpec
 from ulm.regimes import Regime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Slots:
-    """Trials that may be handed out at once.
-
-    Args:
-        total: Of all kinds.
-        neural: Of those that hold a GPU where the spec asks for one: all but `bow`.
-    """
-
-    total: int
-    neural: int
 
 
 def slots(spec: SweepSpec, current: Fleet, largest: Fleet | None = None) -> Slots:

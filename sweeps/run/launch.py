@@ -199,21 +199,18 @@ def run_trials(
         for name, why in absent_workers(config, addresses(ray)).items():
             tell(f"a worker is missing, {name}: {why}")
         fleets = current_fleet(ray.nodes()), None if config is None else largest_fleet(config)
-        free = slots(context.spec, *fleets)
         note = None if is_alone else idle_gpus(context.spec, *fleets)
         if note is not None:
             tell(note)
         bridge = Bridge(
             control,
-            context.spec,
-            max_total=free.total,
-            max_neural=free.neural,
+            slots(context.spec, *fleets),
             left=left_checkpoints(paths.shared(paths.ray)),
             check=check,
             place_of=None if is_alone else place_of,
             tell=tell,
         )
-        tuner = make_tuner(bridge, make_trainable(context, versions), paths, tell)
+        tuner = make_tuner(bridge, make_trainable(context, versions), paths)
         with (
             tune_of_ours(is_alone=is_alone),
             terminated_like_interrupt(),
@@ -235,16 +232,13 @@ def _required_versions(ray: Any, paths: SweepPaths) -> dict[str, str | None]:
     return find_versions()
 
 
-def make_tuner(
-    bridge: "Bridge", trainable: "Trainable", paths: SweepPaths, tell: Callable[[str], None] = print
-) -> Any:
+def make_tuner(bridge: "Bridge", trainable: "Trainable", paths: SweepPaths) -> Any:
     """Ray Tune over a control.
 
     Args:
         bridge: The control, and how many trials may be handed out.
         trainable: What workers run for a trial.
         paths: Where checkpoints of running trials are kept.
-        tell: Hears that trials wait for a machine.
     """
     from ray import tune
 
@@ -259,7 +253,7 @@ def make_tuner(
     callbacks = [
         SweepCallback(bridge),
         TrialFolders(bridge.control.has_ended),
-        WaitCallback(bridge, tell),
+        WaitCallback(bridge),
     ]
     if spec.budget.trial_hours is not None:
         callbacks.append(HangCallback(bridge, spec.budget.trial_hours))
@@ -269,7 +263,7 @@ def make_tuner(
             search_alg=SweepSearcher(bridge),
             scheduler=SweepScheduler(bridge),
             num_samples=bridge.control.ledger.num_wanted + SLACK_TRIALS,
-            max_concurrent_trials=bridge.max_total,
+            max_concurrent_trials=bridge.slots.total,
             reuse_actors=True,
             trial_dirname_creator=trial_folder_name,
         ),

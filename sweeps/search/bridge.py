@@ -16,7 +16,7 @@ from sweeps.search.control import Control
 from sweeps.search.places import Place, Places
 from sweeps.search.records import TrialKey
 from sweeps.spec.cells import Cell
-from sweeps.spec.values import SweepSpec
+from sweeps.spec.fleet import Slots
 from ulm.regimes import Regime
 
 NOTHING_LEFT: Mapping[str, str] = {}
@@ -48,23 +48,19 @@ class Bridge:
 
     Args:
         control: The run.
-        spec: The sweep, for the resources of a trial.
-        max_total: Trials that may be handed out at once.
-        max_neural: How many of them may be of another regime than `bow`, which holds no GPU.
+        slots: Trials that may be handed out at once.
         left: Places of checkpoints that earlier runs left, by `TrialKey.place`.
         check: Raises what must end the run at once; asked at every step.
         place_of: The node on which a trial is; None where there is one alone.
-        tell: Hears which nodes are put out.
+        tell: Hears which nodes are put out, and that trials wait for one.
         clock: Monotonic seconds, for pauses between the attempts of a trial.
     """
 
     def __init__(
         self,
         control: Control,
-        spec: SweepSpec,
+        slots: Slots,
         *,
-        max_total: int,
-        max_neural: int,
         left: Mapping[str, str] = NOTHING_LEFT,
         check: Callable[[], None] = lambda: None,
         place_of: Callable[[Trial], Place | None] | None = None,
@@ -72,9 +68,8 @@ class Bridge:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.control = control
-        self.spec = spec
-        self.max_total = max_total
-        self.max_neural = max_neural
+        self.spec = control.ledger.spec
+        self.slots = slots
         self.left = left
         self.check = check
         self.place_of = place_of
@@ -88,7 +83,7 @@ class Bridge:
     @property
     def is_full(self) -> bool:
         """Whether every slot is taken; a trial that is held back has left its own."""
-        return len(self.handed_out) - len(self.breaks.held) >= self.max_total
+        return len(self.handed_out) - len(self.breaks.held) >= self.slots.total
 
     @property
     def lost(self) -> tuple[Trial, ...]:
@@ -99,7 +94,7 @@ class Bridge:
         """Says of which cells one more trial has a slot, as long as no other is handed out."""
         held = self.breaks.held
         neural = sum(each.holds_gpu for id_, each in self.handed_out.items() if id_ not in held)
-        is_full, has_gpu = self.is_full, neural < self.max_neural
+        is_full, has_gpu = self.is_full, neural < self.slots.neural
         return lambda cell: not is_full and (has_gpu or cell.regime == Regime.BOW)
 
     def started(self, trial_id: str) -> None:

@@ -14,6 +14,7 @@ Tune's calls for one trial, in order: `suggest`, `on_trial_start` when a worker 
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class SweepSearcher(Searcher):
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
         """The limit is held here; Tune's ConcurrencyLimiter then only passes calls on."""
-        self._bridge.max_total = max_concurrent
+        self._bridge.slots = replace(self._bridge.slots, total=max_concurrent)
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:

@@ -24,20 +24,12 @@ class WaitCallback(Callback):
     """Tells when all trials that are handed out have waited for half an hour.
 
     Args:
-        bridge: Knows which trials wait.
-        tell: Hears it, once in half an hour.
+        bridge: Knows which trials wait, and tells it once in half an hour.
         clock: Monotonic seconds.
     """
 
-    def __init__(
-        self,
-        bridge: Bridge,
-        tell: Callable[[str], None],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, bridge: Bridge, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._bridge = bridge
-        self._tell = tell
         self._clock = clock
         self._since = clock()
         self._told_at = self._since
@@ -53,4 +45,6 @@ class WaitCallback(Callback):
         elif now - self._told_at >= MINUTES * 60:
             self._told_at = now
             minutes = (now - self._since) / 60
-            self._tell(f"no machine has taken a trial for {minutes:.0f} minutes: {WHERE_TO_LOOK}")
+            self._bridge.tell(
+                f"no machine has taken a trial for {minutes:.0f} minutes: {WHERE_TO_LOOK}"
+            )

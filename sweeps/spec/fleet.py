@@ -145,6 +145,19 @@ class Fleet:
         return max(prices)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slots:
+    """Trials that may be handed out at once.
+
+    Args:
+        total: Of all kinds.
+        neural: Of those that hold a GPU where the spec asks for one: all but `bow`.
+    """
+
+    total: int
+    neural: int
+
+
 def load_fleet(file: Path) -> Fleet:
     """Read a cluster file.
 

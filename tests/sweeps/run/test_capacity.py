@@ -2,7 +2,8 @@ import pytest
 from tiny import tiny_spec
 
 from sweeps.errors import CapacityError
-from sweeps.run.capacity import Slots, current_fleet, idle_gpus, largest_fleet, slots
+from sweeps.run.capacity import current_fleet, idle_gpus, largest_fleet, slots
+from sweeps.spec.fleet import Slots
 from sweeps.spec.values import ResourceSpec
 from ulm.regimes import Regime
 

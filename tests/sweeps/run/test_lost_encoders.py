@@ -14,6 +14,7 @@ from sweeps.search.control import Control
 from sweeps.search.messages import REQUEST, load_request
 from sweeps.search.suggestions import InMemoryStudies
 from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.fleet import Slots
 from ulm.regimes import Regime
 
 pytestmark = [pytest.mark.ray, pytest.mark.torch]
@@ -35,7 +36,7 @@ def run(spec, context, before_trial):
     cells, told = make_cells(spec), Told()
     recorder = ListRecorder(spec=spec, cells=cells)
     control = Control(spec, cells, InMemoryStudies(), recorder, told)
-    bridge = Bridge(control, spec, max_total=1, max_neural=1)
+    bridge = Bridge(control, Slots(total=1, neural=1))
     searcher, store, number = SweepSearcher(bridge), EncoderStore(context.encoders), 0
     while (config := searcher.suggest(str(number))) != "FINISHED":
         request = load_request(config[REQUEST])

@@ -34,6 +34,7 @@ from sweeps.search.messages import (
 from sweeps.search.records import Outcome, Progress, TrialState
 from sweeps.search.suggestions import InMemoryStudies
 from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.fleet import Slots
 from sweeps.spec.values import BudgetSpec, ResourceSpec
 from ulm.regimes import Regime
 
@@ -105,10 +106,10 @@ def make():
     from sweeps.search.bridge import Bridge
     from sweeps.search.searcher import SweepScheduler, SweepSearcher
 
-    def build(spec, *, max_total=4, max_neural=4, clock=None):
+    def build(spec, *, total=4, neural=4, clock=None):
         control = open_control(spec, InMemoryStudies(), clock=clock)
         clocks = {} if clock is None else {"clock": clock}
-        bridge = Bridge(control, spec, max_total=max_total, max_neural=max_neural, **clocks)
+        bridge = Bridge(control, Slots(total=total, neural=neural), **clocks)
         return control, SweepSearcher(bridge), SweepScheduler(bridge), bridge
 
     return build
@@ -164,7 +165,7 @@ def test_no_more_trials_are_handed_out_than_may_run_at_once(make):
 def test_a_trial_without_gpu_is_handed_out_when_every_gpu_is_taken(make):
     regimes = (Regime.ULM, Regime.SCRATCH, Regime.BOW)
     spec = tiny_spec(resources=ResourceSpec(gpus=1), **{**SMALL, "regimes": regimes})
-    _, searcher, _, _ = make(spec, max_total=8, max_neural=1)
+    _, searcher, _, _ = make(spec, total=8, neural=1)
     configs = [searcher.suggest(name) for name in "abc"]
     assert [c and c[GPUS] for c in configs] == [1, 0.0, None]
     searcher.on_trial_complete("a", result={FAILURE: "diverged"})
@@ -176,7 +177,7 @@ def test_everything_ready_is_handed_out_at_once_and_costs_nothing_before_a_worke
 ):
     clock = Clock()
     spec = tiny_spec(regimes=(Regime.SCRATCH,), sizes=(10,), seeds=(0, 1, 2))
-    control, searcher, _, bridge = make(spec, max_total=8, max_neural=8, clock=clock)
+    control, searcher, _, bridge = make(spec, total=8, neural=8, clock=clock)
     configs = [searcher.suggest(name) for name in "abcd"]
     assert [config is None for config in configs] == [False, False, False, True]
     callback = listen(bridge)
@@ -283,9 +284,7 @@ def test_a_trial_that_raised_is_held_back_longer_each_time_and_others_take_its_s
     make, listen, failing
 ):
     clock = Clock()
-    _, searcher, scheduler, bridge = make(
-        tiny_spec(**SMALL), max_total=1, max_neural=1, clock=clock
-    )
+    _, searcher, scheduler, bridge = make(tiny_spec(**SMALL), total=1, neural=1, clock=clock)
     callback, trial = listen(bridge), failing("a", RAISED.format(1, "no answer"))
     tune = FakeTune(searcher, [trial])
 
@@ -397,7 +396,7 @@ def test_an_error_in_a_trial_is_told_once_with_the_trial_and_its_cause(
 
     listener, spec = SilentListener(), tiny_spec(**SMALL)
     control = open_control(spec, InMemoryStudies(), listener=listener)
-    bridge = Bridge(control, spec, max_total=4, max_neural=4)
+    bridge = Bridge(control, Slots(total=4, neural=4))
     trial = failing("a", errors)
     SweepSearcher(bridge).suggest("a")
     listen(bridge).on_trial_start(1, [], trial)
@@ -516,7 +515,7 @@ def test_a_node_that_is_not_fit_is_put_out_where_another_is_at_work(make, listen
     bad, good, worse = (Place(node=name, name=name) for name in ("bad", "good", "worse"))
     where, told = {"a": bad, "b": good, "c": bad, "d": worse}, []
     spec = tiny_spec(regimes=(Regime.SCRATCH,), sizes=(10,), seeds=(0, 1, 2, 3, 4, 5))
-    control, searcher, _, bridge = make(spec, max_total=6, max_neural=6)
+    control, searcher, _, bridge = make(spec, total=6, neural=6)
     bridge.place_of, bridge.tell = lambda trial: where[trial.trial_id], told.append
     for name in "abcd":
         searcher.suggest(name)
@@ -646,8 +645,8 @@ def test_half_an_hour_in_which_no_machine_takes_a_trial_is_told():
     from sweeps.search.waits import WaitCallback
 
     now, heard = [0.0], []
-    bridge = SimpleNamespace(handed_out={})
-    waits = WaitCallback(bridge, heard.append, clock=lambda: now[0])
+    bridge = SimpleNamespace(handed_out={}, tell=heard.append)
+    waits = WaitCallback(bridge, clock=lambda: now[0])
 
     def at(minutes):
         now[0] = 60.0 * minutes
