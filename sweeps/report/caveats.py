@@ -114,7 +114,8 @@ def _read_off(rows: Sequence[ResultRow]) -> list[str]:
         return []
     return [
         "Numbers of documents are read off between measured sizes, where curves count as straight "
-        "over the logarithm of size; their intervals hold for such curves, a measured size for any."
+        "over the logarithm of size. Their intervals hold as far as curves are; what is said of a "
+        "measured size holds whatever their shape."
     ]
 
 
