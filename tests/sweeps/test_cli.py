@@ -1,3 +1,4 @@
+import io
 import shutil
 import subprocess
 import sys
@@ -453,3 +454,11 @@ def test_check_exits_2_only_where_something_would_stop_a_run(sweep, monkeypatch,
     done = sweep("check", "demo")
     assert done.exit_code == code
     assert "what to do" in done.stdout
+
+
+def test_a_terminal_that_lacks_a_character_shows_a_question_mark(monkeypatch):
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="latin-1", write_through=True)
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setattr(cli, "app", lambda: print("20–34 min"))
+    cli.main()
+    assert shown.buffer.getvalue() == b"20?34 min\n"
