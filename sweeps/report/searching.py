@@ -90,13 +90,12 @@ def needed_rates(evidence: Evidence) -> str | None:
 
 def _chosen(rows: Sequence[ResultRow], panel: SearchPanel, size: int) -> str:
     """The rates that the scores of a regime at a size are of, the smallest to the largest."""
-    own = [row for row in rows if (row.regime, row.size) == (panel.regime, size)]
-    found = [
-        row.lm_learning_rate
-        if panel.stage is Stage.LANGUAGE_MODEL
-        else row.classifier_learning_rate
-        for row in own
-    ]
+    is_lm = panel.stage is Stage.LANGUAGE_MODEL
+    found = (
+        row.lm_learning_rate if is_lm else row.classifier_learning_rate
+        for row in rows
+        if row.is_finished and (row.regime, row.size) == (panel.regime, size)
+    )
     rates = [rate for rate in found if rate is not None]
     return _span(min(rates), max(rates))
 

@@ -74,10 +74,8 @@ def choose(local: Held, copy: Held) -> Choice:
     """
     if local.ended == copy.ended and local.is_earlier_than(copy):
         return Choice.COPY
-    for one, other in (
-        (local.ended, copy.ended),
-        (_places(local.ended), _places(copy.ended)),
-    ):
+    keys, places = (local.ended, copy.ended), (_places(local.ended), _places(copy.ended))
+    for one, other in (keys, places):
         if other <= one:
             return Choice.LOCAL
         if one <= other:
