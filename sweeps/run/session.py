@@ -85,7 +85,7 @@ class RunSession:
         }
         self._facts = _facts(tokens)
         fingerprints = [t.fingerprint for t in tokens] + ([] if general is None else [general])
-        studies = OptunaStudies(spec.ledger.url or paths.ledger_url, spec.name)
+        studies = OptunaStudies(spec.ledger.url or paths.ledger_url, spec.name, listener.message)
         self._recorder = LateRecorder(lambda: self._open_recorder(studies.sweep_id, tokens))
         self._has_published = False
         with ExitStack() as undo:

@@ -140,7 +140,7 @@ def unusable(url: str, error: Exception) -> StorageError:
     """The error of a ledger that can not be opened, on one line and without a password."""
     return StorageError(
         f"the ledger must be a database that can be opened, found {_shown(url)} "
-        f"({_reason(error)}): "
+        f"({reason_of(error)}): "
         f"check `ledger.url`{_to_look_at(url)}"
     )
 
@@ -157,23 +157,25 @@ def told_when_gone(url: str) -> Iterator[None]:
     except SweepError:
         raise
     except Exception as error:  # Optuna's own wrap the database's
-        cause = _database_error(error)
+        cause = database_error(error)
         if cause is None:
             raise
         raise StorageError(
             f"the ledger's database must answer as long as a sweep runs, found {_shown(url)} "
-            f"({_reason(cause)}): see that it is up and run again; what is recorded stays, and the "
-            "sweep goes on from there"
+            f"({reason_of(cause)}): see that it is up and run again; what is recorded stays, and "
+            "the sweep goes on from there"
         ) from error
 
 
-def _database_error(error: BaseException | None) -> SQLAlchemyError | None:
+def database_error(error: BaseException | None) -> SQLAlchemyError | None:
+    """The error of a database behind an error; None where there is none."""
     while error is not None and not isinstance(error, SQLAlchemyError):
         error = error.__cause__ or error.__context__
     return error
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What a database's driver says, on one line."""
     return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
 
 

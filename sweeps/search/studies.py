@@ -36,6 +36,7 @@ from sweeps.search.attributes import (
 )
 from sweeps.search.database import connect_arguments, is_made, readable, unusable
 from sweeps.search.ledger import Ledger, replay
+from sweeps.search.outage import Outage
 from sweeps.search.records import Progress, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.search.suggestions import (
     DRIVER_STOPPED,
@@ -86,15 +87,17 @@ class OptunaStudies:
     Args:
         url: SQLAlchemy URL of the storage.
         name: Name of the sweep; prefix of its studies.
+        tell: Hears that a server is away, and is waited for; without it a write fails at once.
 
     Raises:
         StorageError: The storage can not be opened.
     """
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, tell: Callable[[str], None] | None = None) -> None:
         self._storage = _open_storage(url)
         self._name = name
-        self._rows = TrialRows(self._storage.engine, name)
+        self._outage = Outage(None if url.startswith("sqlite") else tell)
+        self._rows = TrialRows(self._storage.engine, name, self._outage)
         self._study_ids: dict[str, int] = {}
         self._trial_ids: dict[TrialKey, int] = {}
         self.sweep_id = ""
@@ -201,8 +204,16 @@ class OptunaStudies:
         name = f"{self._name}/{key}"
         if name not in self._study_ids:
             direction = _direction(maximizes(key.stage))
-            self._study_ids[name] = self._storage.create_new_study([direction], name)
+            self._study_ids[name] = self._outage.outlast(
+                lambda _: self._make_study(name, direction)
+            )
         return self._study_ids[name]
+
+    def _make_study(self, name: str, direction: StudyDirection) -> int:
+        try:
+            return int(self._storage.create_new_study([direction], name))
+        except optuna.exceptions.DuplicatedStudyError:  # made before an outage
+            return int(self._storage.get_study_id_from_name(name))
 
     def _close_orphan(self, trial: StoredTrial) -> TrialRecord:
         """The record of a trial; one that is RUNNING in the storage is closed first."""

@@ -7,15 +7,19 @@ belongs to one event is kept whole or not at all.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Engine, bindparam, func, insert, select, update
+
+from sweeps.search.outage import Outage
+
+T = TypeVar("T")
 
 _STUDIES = models.StudyModel.__table__
 _TRIALS = models.TrialModel.__table__
@@ -57,10 +61,12 @@ class TrialRows:
     Args:
         engine: Of a storage that Optuna has made.
         name: Name of the sweep; its studies are `<name>/...`.
+        outage: How writes outlast one of the storage.
     """
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: Engine, name: str, outage: Outage) -> None:
         self._engine = engine
+        self._outage = outage
         self._prefix = f"{name}/"
 
     def study_ids(self) -> dict[str, int]:
@@ -107,26 +113,37 @@ class TrialRows:
             {"param_name": name, "param_value": value, "distribution_json": distribution_to_json(d)}
             for name, (value, d) in params.items()
         ]
-        with self._engine.begin() as connection:
+
+        def begun(connection: Connection) -> int | None:
+            same = _TRIALS.c.study_id == study_id, _TRIALS.c.datetime_start == _date(at)
+            return connection.execute(select(_TRIALS.c.trial_id).where(*same)).scalar()
+
+        def begin(connection: Connection) -> int:
             trial = {"study_id": study_id, "study": study_id, "datetime_start": _date(at)}
             (trial_id,) = connection.execute(_BEGIN, trial).inserted_primary_key or (0,)
             for row in settled:
                 connection.execute(insert(_PARAMS), {"trial_id": trial_id, **row})
             _add(connection, trial_id, attributes)
-        return int(trial_id)
+            return int(trial_id)
+
+        return self._keep(begin, begun)
 
     def put(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
         """Keep attributes, in the place of earlier ones of the same names."""
-        with self._engine.begin() as connection:
-            _replace(connection, trial_id, attributes)
+        self._keep(lambda connection: _replace(connection, trial_id, attributes))
 
     def report(self, trial_id: int, step: int, value: float, attributes: Mapping[str, Any]) -> None:
         """Keep the value of an epoch, and the rest of it as attributes; once each."""
         stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
         row = {"intermediate_value": stored, "intermediate_value_type": kind}
-        with self._engine.begin() as connection:
+
+        def report(connection: Connection) -> None:
             connection.execute(insert(_EPOCHS), {"trial_id": trial_id, "step": step, **row})
             _add(connection, trial_id, attributes)
+
+        same = _EPOCHS.c.trial_id == trial_id, _EPOCHS.c.step == step
+        reported = select(_EPOCHS.c.step).where(*same)
+        self._keep(report, lambda connection: connection.execute(reported).scalar())
 
     def end(
         self,
@@ -137,7 +154,8 @@ class TrialRows:
         at: float,
     ) -> None:
         """Keep how a trial ended, with its value where it has one."""
-        with self._engine.begin() as connection:
+
+        def end(connection: Connection) -> None:
             _replace(connection, trial_id, attributes)
             if value is not None:
                 stored, kind = models.TrialValueModel.value_to_stored_repr(value)
@@ -145,6 +163,24 @@ class TrialRows:
                 connection.execute(insert(_VALUES), {"trial_id": trial_id, **row})
             ended = {"trial": trial_id, "state": state, "datetime_complete": _date(at)}
             connection.execute(_END, ended)
+
+        has_ended = _TRIALS.c.trial_id == trial_id, _TRIALS.c.state != TrialState.RUNNING
+        ended = select(_TRIALS.c.trial_id).where(*has_ended)
+        self._keep(end, lambda connection: connection.execute(ended).scalar())
+
+    def _keep(
+        self,
+        write: Callable[[Connection], T],
+        kept: Callable[[Connection], T | None] = lambda connection: None,
+    ) -> T:
+        """What one transaction returns; after an outage what is kept of it, or it is made again."""
+
+        def transact(is_again: bool) -> T:
+            with self._engine.begin() as connection:
+                found = kept(connection) if is_again else None
+                return write(connection) if found is None else found
+
+        return self._outage.outlast(transact)
 
     @property
     def _is_own(self) -> Any:

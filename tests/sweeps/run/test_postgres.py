@@ -23,6 +23,7 @@ from tests.sweeps.postgres import PASSWORD, QUOTED
 from tests.sweeps.results_table import comparable, read_csv
 
 PATIENCE_SECONDS = 400
+AWAY_SECONDS = 4.0
 SERVER = Path(__file__).parent / "guarded_mlflow.py"
 TRACKER_PASSWORD = "paper-tiger-77"
 SETTINGS = {
@@ -89,6 +90,14 @@ def counted(spec):
     return {r.key: r for r in read_records(SweepPaths.of(spec), spec) if r.state.counts}
 
 
+def wait_for_trials(driver, spec, number):
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while len(counted(spec)) < number:
+        assert driver.poll() is None, driver.stdout.read()
+        assert time.monotonic() < give_up_at, "the driver made no progress"
+        time.sleep(0.2)
+
+
 def results(spec):
     return comparable(read_csv(SweepPaths.of(spec).results_csv))
 
@@ -104,15 +113,13 @@ def addresses_of(driver):
 
 
 @pytest.mark.ray
-def test_a_sweep_on_postgresql_is_killed_resumed_and_extended(postgres, sweep, tmp_path):
+def test_a_sweep_on_postgresql_outlasts_a_kill_and_a_restart_and_is_extended(
+    postgres, sweep, tmp_path
+):
     ledger, mlflow = postgres.database("ledger"), postgres.database("mlflow")
     spec = write_spec(tmp_path, ledger={"url": ledger}, tracking={"uri": mlflow})
     killed = sweep("run", "mine.yaml", "--quiet")
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while len(counted(spec)) < 2:
-        assert killed.poll() is None, killed.stdout.read()
-        assert time.monotonic() < give_up_at, "the driver made no progress"
-        time.sleep(0.2)
+    wait_for_trials(killed, spec, 2)
     heard_at = addresses_of(psutil.Process(killed.pid))
     killed.send_signal(signal.SIGKILL)
     killed.wait()
@@ -121,7 +128,13 @@ def test_a_sweep_on_postgresql_is_killed_resumed_and_extended(postgres, sweep, t
     assert {address.removeprefix("::ffff:") for address in heard_at} == {"127.0.0.1"}
 
     spec = write_spec(tmp_path, ledger={"url": ledger}, tracking={"uri": mlflow}, seeds=2)
-    finish(sweep("run", "mine.yaml", "--quiet"))
+    goes_on = sweep("run", "mine.yaml")
+    wait_for_trials(goes_on, spec, len(before) + 1)
+    postgres.stop()
+    time.sleep(AWAY_SECONDS)
+    postgres.start()
+    out = finish(goes_on)
+    assert out.count("database does not answer") == out.count("database answers again") == 1
     after = counted(spec)
     assert before.items() <= after.items(), "nothing that had ended was trained again"
     assert {row.status for row in results(spec)} == {"finished"}
