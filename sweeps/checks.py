@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
 from itertools import compress
-from statistics import median
 from typing import Self
 
 from sweeps.check_result import CheckResult
@@ -20,16 +19,20 @@ from sweeps.spec.cost import classifier_epochs
 from sweeps.spec.general import MOST_SHARED
 from sweeps.spec.meaning import CONTENT, JSON
 from sweeps.spec.values import SweepSpec
+from sweeps.text_notes import (
+    blanks,
+    classes_of,
+    copies_in_test,
+    left_out,
+    long_documents,
+    no_labels,
+    other_letters,
+    sample,
+    unknown_to,
+    unknown_words,
+)
 from ulm.errors import UlmError
-from ulm.text.corpora import SYNTHETIC_KINDS, Corpus, CorpusSource, Part
-
-NO_LABELS = ("unlabelled", "unlabeled", "none", "nan", "n/a", "?")
-"""Names of classes that read as if their documents had no label."""
-
-# Median over documents, in characters. English, German, Polish and Greek have 4 to 6, the texts of
-# packages' licences 6; Chinese without blanks has 79.
-LONGEST_WORDS = 15
-SAMPLE = 300  # documents whose words are measured
+from ulm.text.corpora import Corpus, CorpusSource, Part
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,11 +43,13 @@ class _Seen:
         fingerprint: Of what it holds, as cells record it.
         pool: Digests of the documents outside the test part.
         tests: And of those in it.
+        sample: Some of its documents.
     """
 
     fingerprint: str
     pool: frozenset[bytes]
     tests: frozenset[bytes]
+    sample: tuple[str, ...]
 
     @classmethod
     def of(cls, corpus: Corpus) -> Self:
@@ -53,6 +58,7 @@ class _Seen:
             fingerprint=corpus.fingerprint[:16],
             pool=frozenset(compress(corpus.digests, ~is_test)),
             tests=frozenset(compress(corpus.digests, is_test)),
+            sample=sample(corpus.texts),
         )
 
 
@@ -98,40 +104,6 @@ def _noted(what: str, detail: str, notes: Sequence[str]) -> CheckResult:
     return make(what, "; ".join([detail, *notes]))
 
 
-def _left_out(source: CorpusSource) -> list[str]:
-    from ulm.text.folders import LAYOUT, left_out
-
-    if source.kind != "folder" or source.path is None:
-        return []
-    files = left_out(source.path)
-    if not files:
-        return []
-    first = str(files[0].relative_to(source.path))
-    return [f"files that are no documents, as {first!r}: {len(files):,}; documents are {LAYOUT}"]
-
-
-def _no_labels(names: Sequence[str], source: CorpusSource) -> list[str]:
-    found = [name for name in names if name.lower() in NO_LABELS]
-    where = "put them in unlabelled/" if source.kind == "folder" else "leave the field empty"
-    return [f"classes {found} read as no label: {where} if they are none"] if found else []
-
-
-def _word_length(text: str) -> float:
-    words = [word for word in text.split() if "://" not in word]
-    return sum(map(len, words)) / max(1, len(words))
-
-
-def _without_blanks(texts: Sequence[str]) -> list[str]:
-    step = max(1, len(texts) // SAMPLE)
-    length = median(_word_length(texts[i]) for i in range(0, len(texts), step))
-    if length <= LONGEST_WORDS:
-        return []
-    return [
-        f"words are {length:.0f} characters long: the tokeniser splits at blanks; put blanks "
-        "between words or characters first"
-    ]
-
-
 def _num_disputed(corpus: Corpus) -> int:
     """Documents that have another label than the first labelled one of the same text."""
     first: dict[bytes, int] = {}
@@ -149,13 +121,11 @@ def _check_domain_text(spec: SweepSpec, corpus: Corpus) -> CheckResult:
     check_draws(spec, corpus.parts, corpus.labels, corpus.label_names)
     is_test = corpus.parts == Part.TEST
     labels = corpus.labels[~is_test & (corpus.labels >= 0)]
-    classes = ", ".join(
-        f"{name}: {(labels == label).sum():,}" for label, name in enumerate(corpus.label_names)
-    )
+    counts = {name: int((labels == label).sum()) for label, name in enumerate(corpus.label_names)}
     num_scored = is_test.sum() if spec.test.documents is None else spec.test.documents
     detail = (
         f"{(~is_test).sum():,} documents for training, {len(labels):,} of them labelled "
-        f"({classes}), {num_scored:,} scored"
+        f"({classes_of(counts)}), {num_scored:,} scored"
     )
     if num_repeats := len(corpus) - len(set(corpus.digests)):
         detail += (
@@ -164,10 +134,13 @@ def _check_domain_text(spec: SweepSpec, corpus: Corpus) -> CheckResult:
         )
     if corpus.num_dropped:
         detail += f"; {corpus.num_dropped:,} more repeat a test document and are left out"
+    texts = sample(corpus.texts)
     notes = [
-        *_no_labels(corpus.label_names, spec.corpus),
-        *_left_out(spec.corpus),
-        *_without_blanks(corpus.texts),
+        *no_labels(corpus.label_names, spec.corpus),
+        *left_out(spec.corpus),
+        *copies_in_test(corpus),
+        *blanks(texts),
+        *long_documents(texts, spec.classifier.maximum_tokens),
     ]
     return _noted("corpus", detail, notes)
 
@@ -176,11 +149,12 @@ def _check_general(spec: SweepSpec, domain: _Seen | None) -> tuple[CheckResult, 
     what = "general"
     if not any(regime.starts_from_general for regime in spec.regimes):
         return CheckResult.ok(what, "no regime needs a general model"), None
+    texts = () if domain is None else domain.sample
     if spec.general.kind == "wikitext-103":
         detail = "fastai's WikiText-103 weights, downloaded at the first run where missing"
-        return CheckResult.note(what, detail), None
+        return CheckResult.note(what, "; ".join([detail, *other_letters(texts)])), None
     if spec.general.kind == "encoder":
-        return _guarded(what, partial(_check_encoder, spec)), None
+        return _guarded(what, partial(_check_encoder, spec, texts)), None
     source = spec.general.source
     assert source is not None, "neither weights nor an encoder: a corpus"
     return _check_text(what, source, partial(_check_general_text, spec, source, domain))
@@ -205,25 +179,24 @@ def _check_general_text(
             "other text"
         )
         return CheckResult.note(what, detail)
-    if source.kind in SYNTHETIC_KINDS and spec.corpus.kind not in SYNTHETIC_KINDS:
-        detail += (
-            ", an invented language: ulm and ulm+domain would learn nothing for real text; set "
-            "general to wikitext-2, wikitext-103 or text of your own language"
-        )
-        return CheckResult.note(what, detail)
     if num_left_out:
         detail += f"; {num_left_out:,} more repeat a test document of the domain and are left out"
-    return _noted(what, detail, _left_out(source))
+    notes = [
+        *left_out(source),
+        *([] if domain is None else unknown_words(domain.sample, corpus.texts)),
+    ]
+    return _noted(what, detail, notes)
 
 
-def _check_encoder(spec: SweepSpec) -> CheckResult:
+def _check_encoder(spec: SweepSpec, texts: Sequence[str]) -> CheckResult:
     from sweeps.run.settings import check_architecture
     from ulm.model.encoder import Encoder
 
     assert spec.general.path is not None, "kind encoder has a path"
-    found = Encoder.load(spec.general.path).architecture
-    check_architecture(spec, found)
-    return CheckResult.ok("general", f"an encoder of {astuple(found)}")
+    encoder = Encoder.load(spec.general.path)
+    check_architecture(spec, encoder.architecture)
+    notes = unknown_to(texts, set(encoder.vocabulary.words)) if texts else []
+    return _noted("general", f"an encoder of {astuple(encoder.architecture)}", notes)
 
 
 def _check_search(spec: SweepSpec) -> CheckResult:

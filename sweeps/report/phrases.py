@@ -13,6 +13,7 @@ from sweeps.answer.scores import Point
 from sweeps.answer.statistics import ERROR, Difference
 from sweeps.answer.targets import Reach
 
+LONGEST_NAME = 40  # characters
 NONE = "–"
 """A number that is missing."""
 
@@ -33,8 +34,12 @@ def digits(value: float) -> str:
 
 
 def plain(name: str) -> str:
-    """A name from a corpus on one line and without backticks, to stand between them."""
-    return " ".join(name.replace("`", "'").split())
+    """A name from a corpus on one line, without backticks, between which it is to stand.
+
+    One that is long is cut.
+    """
+    line = " ".join(name.replace("`", "'").split())
+    return line if len(line) <= LONGEST_NAME else f"{line[: LONGEST_NAME - 1].rstrip()}…"
 
 
 def joined(parts: Iterable[str]) -> str:

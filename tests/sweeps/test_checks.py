@@ -12,6 +12,7 @@ from sweeps.spec.load import load_spec
 from sweeps.spec.meaning import CONTENT, meaning
 from ulm.errors import UlmError
 from ulm.text.corpora import Part, open_corpus
+from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary
 
 ROWS = "text,label\n" + "".join(f"a review {i},{('bad', 'good')[i % 2]}\n" for i in range(40))
 
@@ -77,10 +78,23 @@ def test_a_corpus_that_cannot_serve_is_one_message(overrides, message):
 
 
 def test_documents_that_are_left_out_are_counted():
-    ten_times = ROWS + "a review 0,bad\n" * 9  # of which two are drawn for testing
-    Path("reviews.csv").write_text(ten_times, encoding="utf-8")
+    twice = ROWS + ROWS.partition("\n")[2]
+    Path("reviews.csv").write_text(twice, encoding="utf-8")
     detail = results_of()["corpus"].detail
+    assert detail.startswith("64 documents for training"), detail
     assert detail.endswith("; 8 more repeat a test document and are left out"), detail
+
+
+def test_test_documents_that_repeat_another_are_a_note_where_they_are_many():
+    header, *rows = ROWS.splitlines()
+    parts = [f"{row},{'test' if i < 20 else 'train'}" for i, row in enumerate(rows)]
+    corpus = "{kind: csv, path: reviews.csv, part_column: part}"
+    for num_copies, result in ((1, "ok"), (5, "note")):
+        lines = [f"{header},part", *parts, *[parts[0]] * num_copies]
+        Path("reviews.csv").write_text("\n".join(lines), encoding="utf-8")
+        found = results_of(corpus=corpus)["corpus"]
+        told = f"{num_copies} of the {20 + num_copies} test documents repeat another of them"
+        assert (found.result, told in found.detail) == (result, result == "note")
 
 
 def test_documents_that_repeat_another_are_counted():
@@ -89,20 +103,61 @@ def test_documents_that_repeat_another_are_counted():
     assert detail.endswith("; 2 documents repeat another, 1 of them with another label"), detail
 
 
-@pytest.mark.parametrize("name", ["Unlabelled", "none", "N/A", "?"])
+@pytest.mark.parametrize(
+    "name", ["Unlabelled", "none", "N/A", "?", "NA", "NULL", "\\N", "#N/A", "-"]
+)
 def test_a_class_that_reads_as_no_label_is_a_note(name):
     Path("reviews.csv").write_text(ROWS.replace("bad", name), encoding="utf-8")
     found = results_of()["corpus"]
     assert found.result == "note"
-    assert f"classes ['{name}'] read as no label: leave the field empty if" in found.detail
+    assert f"classes [{name!r}] read as no label: leave the field empty if" in found.detail
 
 
-def test_text_without_blanks_is_a_note_and_text_of_long_addresses_is_not():
-    chinese = "这部电影真的很好看演员表现出色但是结局有点无聊"
-    Path("reviews.csv").write_text(ROWS.replace("a review ", chinese), encoding="utf-8")
+def test_of_many_classes_the_smallest_and_the_largest_are_named():
+    rows = [f"a review {i},topic {max(i % 20, 1):02}" for i in range(200)]
+    Path("reviews.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    detail = results_of(labels__train="80", sizes="[80]")["corpus"].detail
+    assert "(19 classes, from 8 of 'topic 02' to 16 of 'topic 01')" in detail, detail
+
+
+def test_documents_longer_than_classifiers_read_are_a_note():
+    longer = ROWS.replace("a review", "a review" + " and on" * 100)
+    Path("reviews.csv").write_text(longer, encoding="utf-8")
     found = results_of()["corpus"]
     assert found.result == "note"
-    assert "words are 25 characters long: the tokeniser splits at blanks; put" in found.detail
+    assert "100% of the documents have more than 200 words: classifiers judge by" in found.detail
+    assert results_of(classifier__maximum_tokens="300")["corpus"].result == "ok"
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("这部电影真的很好看演员表现出色但是结局有点无聊", 25),
+        ("电影真的很好看", 9),  # a title
+        ("昨日の映画は とても 面白かった", 5),
+        ("หนังเรื่องนี้ดีมาก นักแสดงเล่นเก่ง", 18),
+    ],
+)
+def test_text_without_blanks_is_a_note(text, length):
+    Path("reviews.csv").write_text(ROWS.replace("a review ", text), encoding="utf-8")
+    found = results_of()["corpus"]
+    assert found.result == "note"
+    told = f"words are {length} characters long, and the tokeniser splits at blanks: put"
+    assert told in found.detail
+
+
+@pytest.mark.parametrize(
+    "text", ["电影 真的 很 好看 ", "หนัง เรื่อง นี้ ดี มาก ", "영화가 정말 재미있다 "]
+)
+def test_text_with_blanks_is_none_whatever_its_script(text):
+    Path("reviews.csv").write_text(ROWS.replace("a review ", text), encoding="utf-8")
+    assert results_of()["corpus"].result == "ok"
+
+
+def test_long_ids_are_a_note_and_long_addresses_are_none():
+    ids = ROWS.replace("a review ", "0123456789abcdef" * 2)
+    Path("reviews.csv").write_text(ids, encoding="utf-8")
+    assert "put one word in place of ids" in results_of()["corpus"].detail
     address = "look https://example.org/" + "long/" * 20
     Path("reviews.csv").write_text(ROWS.replace("a review ", address), encoding="utf-8")
     assert results_of()["corpus"].result == "ok"
@@ -176,11 +231,14 @@ def test_general_weights_are_downloaded_later_or_not_needed():
     assert found.detail == "no regime needs a general model"
 
 
-def test_an_invented_general_language_beside_real_text_is_a_note():
-    found = results_of(general="{kind: synthetic-general, documents: 60}")["general"]
+def test_general_text_of_another_language_is_a_note():
+    Path("articles.csv").write_text("text\nein Artikel\nnoch ein Artikel", encoding="utf-8")
+    found = results_of()["general"]
     assert found.result == "note"
-    assert "60 documents of synthetic-general to pretrain on, an invented" in found.detail
-    assert "set general to wikitext-2" in found.detail
+    assert "it has 0% of the words of the domain, and text of another" in found.detail
+    assert "set general to text of your own language" in found.detail
+    found = results_of(general="{kind: synthetic-general, documents: 60}")["general"]
+    assert "60 documents of synthetic-general to pretrain on; it has " in found.detail
     invented = {"corpus": "{kind: synthetic}", "general": "{kind: synthetic-general}"}
     assert results_of(**invented)["general"].result == "ok"
     bow = results_of(general="{kind: synthetic-general}", regimes="[bow]")["general"]
@@ -224,12 +282,24 @@ def test_an_encoder_that_cannot_be_loaded_or_does_not_fit_is_found(monkeypatch):
 
     class FakeEncoder:
         architecture = Architecture(embedding=8, hidden=8, layers=2)
+        vocabulary = Vocabulary(words=(*SPECIAL_WORDS, "a", "review"))
 
     monkeypatch.setattr("ulm.model.encoder.Encoder.load", lambda folder: FakeEncoder())
     found = results_of(general=general)["general"]
     assert "sizes of the general encoder, embedding, hidden and layers (8, 8, 2)" in found.detail
     fitting = "{embedding: 8, hidden: 8, layers: 2}"
     assert results_of(general=general, model=fitting)["general"].result == "ok"
+    Path("reviews.csv").write_text(ROWS.replace("a review", "une critique"), encoding="utf-8")
+    found = results_of(general=general, model=fitting)["general"]
+    assert "it has 0% of the words of the domain" in found.detail
+
+
+def test_domain_text_in_other_letters_than_english_is_told_beside_its_weights():
+    weights = {"general": "{kind: wikitext-103}", "model": "{}"}
+    told = "most letters of the domain are not"
+    assert told not in results_of(**weights)["general"].detail
+    Path("reviews.csv").write_text(ROWS.replace("a review", "отзыв о фильме"), encoding="utf-8")
+    assert told in results_of(**weights)["general"].detail
 
 
 def test_more_than_this_machine_has_is_a_note(monkeypatch):

@@ -23,7 +23,7 @@ from ulm.text.folders import read_folder
 from ulm.text.listing import NO_LABEL, Listing, Part
 from ulm.text.rows import Columns
 from ulm.text.tables import read_table, read_wikitext
-from ulm.text.texts import SelectedTexts
+from ulm.text.texts import SelectedTexts, sameness
 
 __all__ = ["KINDS", "NO_LABEL", "Corpus", "CorpusSource", "Part", "fingerprint_of", "open_corpus"]
 
@@ -136,7 +136,7 @@ class Corpus:
         label_names: names of the classes.
         fingerprint: what `fingerprint_of` says of all this but the name.
         num_dropped: documents of the source left out because they repeat a test document.
-        digests: of each text with spaces normalised; empty where nobody took them.
+        digests: of each text, by `texts.sameness`; empty where nobody took them.
 
     Raises:
         CorpusError: where lengths differ, a labelled or test document has no valid label, there
@@ -227,28 +227,25 @@ def _read_listing(source: CorpusSource) -> Listing:
 
 
 def _survey(listing: Listing) -> tuple[list[bytes], list[bytes]]:
-    """Read every document once: digest of each text, and of each with spaces normalised."""
-    exact, normal, empty = [], [], []
+    """Read every document once: digest of each text, and one that same texts have alike."""
+    exact, alike, empty = [], [], []
     for index, text in enumerate(listing.texts):
-        words = " ".join(text.split())
-        if not words:
+        if not text or text.isspace():
             empty.append(index)
         exact.append(hashlib.sha256(text.encode("utf-8")).digest())
-        normal.append(hashlib.sha256(words.encode("utf-8")).digest())
+        alike.append(sameness(text))
     if empty:
         more = f" and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
         raise CorpusError(
             f"{listing.place(*empty[:SHOWN])}{more}: a document must contain text, found none; "
             f"remove it or fill it"
         )
-    return exact, normal
+    return exact, alike
 
 
-def _kept(parts: NDArray[np.uint8], normal: list[bytes]) -> NDArray[np.int64]:
-    tests = {normal[i] for i in np.flatnonzero(parts == Part.TEST)}
-    keep = [
-        part == Part.TEST or text not in tests for part, text in zip(parts, normal, strict=True)
-    ]
+def _kept(parts: NDArray[np.uint8], alike: list[bytes]) -> NDArray[np.int64]:
+    tests = {alike[i] for i in np.flatnonzero(parts == Part.TEST)}
+    keep = [part == Part.TEST or text not in tests for part, text in zip(parts, alike, strict=True)]
     return np.flatnonzero(keep).astype(np.int64)
 
 
@@ -292,14 +289,14 @@ def open_corpus(source: CorpusSource) -> Corpus:
     """
     try:
         listing = _read_listing(source)
-        exact, normal = _survey(listing)
+        exact, alike = _survey(listing)
     except OSError as error:
         raise CorpusError(
             f"{source.name}: each file must be readable ({error}); check permissions and the disk"
         ) from error
     if not exact:
         raise CorpusError(f"{source.name}: a corpus needs documents, found none; check the source")
-    keep = _kept(listing.parts, normal)
+    keep = _kept(listing.parts, alike)
     num_dropped = len(exact) - len(keep)
     if num_dropped:
         logger.info(
@@ -313,7 +310,7 @@ def open_corpus(source: CorpusSource) -> Corpus:
         labels=labels,
         label_names=listing.label_names,
         num_dropped=num_dropped,
-        digests=tuple(normal[i] for i in keep),
+        digests=tuple(alike[i] for i in keep),
         fingerprint=fingerprint_of(
             b"".join(exact[i] for i in keep), parts, labels, listing.label_names
         ),

@@ -16,7 +16,7 @@ from ulm.errors import CorpusError
 from ulm.text.listing import NO_LABEL, Listing, Part, check_spelling
 from ulm.text.texts import FileTexts
 
-UNLABELLED_NAMES = ("unlabelled", "unsup")
+UNLABELLED_NAMES = ("unlabelled", "unlabeled", "unsup")
 LAYOUT = "train/<label>/*.txt, test/<label>/*.txt and unlabelled/*.txt"
 
 

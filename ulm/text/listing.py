@@ -5,6 +5,7 @@ a `Corpus`. A listing can say where a document came from, so that one check serv
 still names the file and row.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ class Part(IntEnum):
     UNLABELLED = 1
     TEST = 2
 
+
+WHOLE = re.compile(r"(?<=\d)\.0+$")  # as pandas writes whole numbers where some are missing
 
 NO_LABEL = -1
 """The label of a document that has none."""
@@ -48,7 +51,7 @@ class Listing:
 
 
 def check_spelling(place: str, counts: Mapping[str, int]) -> None:
-    """Refuse labels that are one to people: in capitals, or with an accent as a letter of its own.
+    """Refuse labels that are one to people: in capitals, by an accent or a blank more, 1 and 1.0.
 
     Args:
         place: where they stand, for the message.
@@ -60,12 +63,16 @@ def check_spelling(place: str, counts: Mapping[str, int]) -> None:
     first_of: dict[str, str] = {}
     for name in sorted(counts, key=lambda name: (-counts[name], name)):
         composed = unicodedata.normalize("NFC", name)
-        first = first_of.setdefault(composed.casefold(), name)
+        first = first_of.setdefault(_as_read(composed), name)
         if first != name:
             look_alike = composed == unicodedata.normalize("NFC", first)
             shown = ascii if look_alike else repr
             raise CorpusError(
-                f"{place} must not hold labels that differ in case or in how accents are written "
-                f"alone, found {counts[name]} of {shown(name)} beside {counts[first]} of "
-                f"{shown(first)}; write them alike, or name the classes apart"
+                f"{place} must not hold labels that differ in case, in blanks or in how accents or "
+                f"whole numbers are written alone, found {counts[name]} of {shown(name)} beside "
+                f"{counts[first]} of {shown(first)}; write them alike, or name the classes apart"
             )
+
+
+def _as_read(label: str) -> str:
+    return WHOLE.sub("", " ".join(label.split()).casefold())

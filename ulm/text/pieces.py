@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPLIT = re.compile(r"(?<=\S) ")
-# Bounds the memory of one process to about 150 MiB; 100,000 reviews have a million.
+# Bounds the memory of pieces to about 150 MiB; 100,000 reviews have a million. spaCy keeps every
+# word besides: 43 MB for 100,000 of them, as of log lines with ids (EXPERIMENTS.md).
 MAXIMUM_PIECES = 300_000
 # No token of a special case is longer.
 EDGE_CHARACTERS = 40

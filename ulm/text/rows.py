@@ -87,6 +87,14 @@ def _field(path: Path, number: int, record: dict[str, Any], name: str | None) ->
     return str(value).strip() or None
 
 
+def _remedy(value: object) -> str:
+    if isinstance(value, bytes):
+        return "write the column as strings"
+    if isinstance(value, (list, dict)):
+        return "write the text in a column of its own"
+    return "name another text column"
+
+
 def _row(path: Path, number: int, record: dict[str, Any], columns: Columns) -> Row:
     text = record.get(columns.text)
     if text is None:
@@ -94,7 +102,7 @@ def _row(path: Path, number: int, record: dict[str, Any], columns: Columns) -> R
     if not isinstance(text, str):
         raise CorpusError(
             f"{path}: row {number}: column {columns.text!r} must hold text, "
-            f"found {type(text).__name__} {repr(text)[:40]}; name another text column"
+            f"found {type(text).__name__} {repr(text)[:40]}; {_remedy(text)}"
         )
     label, part = (_field(path, number, record, name) for name in (columns.label, columns.part))
     return Row(text=with_line_feeds(text), label=label, part=part)
@@ -174,6 +182,12 @@ def _delimiter(path: Path, columns: Columns) -> str:
     return max(DELIMITERS, key=num_found)  # the first of equals
 
 
+def _holds_rows(field: str, num_fields: int) -> bool:
+    """Whether every line inside a field could be a row of tabs."""
+    inside = field.split("\n")[1:-1]
+    return bool(inside) and all(line.count("\t") == num_fields - 1 for line in inside)
+
+
 def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
     delimiter = _delimiter(path, columns)
     records = _filled_records(path, delimiter)
@@ -185,6 +199,11 @@ def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
                 f"{rows_of(path, 'csv', number)}: needs {len(header)} fields like the header, "
                 f"found {len(fields)}; quote fields that contain {DELIMITERS[delimiter]}"
             )
+        if delimiter == "\t" and any(_holds_rows(field, len(header)) for field in fields):
+            raise CorpusError(
+                f"{rows_of(path, 'csv', number)}: a quoted field holds whole rows, as where a text "
+                f"begins with a quote that is not doubled; quote such texts, doubling their quotes"
+            )
         yield _row(path, number, dict(zip(header, fields, strict=True)), columns)
 
 
@@ -194,18 +213,24 @@ def _number(digits: str) -> int | float:
     return int(number) if number.is_integer() else number
 
 
+def _mend(number: int, line: str) -> str:
+    if number == 1 and line.lstrip().startswith("["):
+        return "a list is made lines by `jq -c '.[]'`"
+    return "mend or remove the line"
+
+
 def _json_record(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         record = json.loads(line, parse_float=_number)
     except (ValueError, RecursionError) as error:  # also numbers and nesting without end
         raise CorpusError(
             f"{path}: row {number}: each line must be one JSON object, found {line[:40]!r} "
-            f"({str(error)[:100]}); mend or remove the line"
+            f"({str(error)[:100]}); {_mend(number, line)}"
         ) from error
     if not isinstance(record, dict):
         raise CorpusError(
             f"{path}: row {number}: each line must be one JSON object, found {line[:40]!r}; "
-            f"mend or remove the line"
+            f"{_mend(number, line)}"
         )
     return record
 

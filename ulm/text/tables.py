@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ulm.errors import CorpusError
 from ulm.text.listing import NO_LABEL, Listing, Part, check_spelling
 from ulm.text.rows import READERS, Columns, Row, csv_records, rows_of
-from ulm.text.texts import PackedTexts
+from ulm.text.texts import PackedTexts, sameness
 
 LARGEST_NUM_CLASSES = int(np.iinfo(np.int16).max)
 PART_NAMES = {"train": Part.LABELLED, "unlabelled": Part.UNLABELLED, "test": Part.TEST}
@@ -79,31 +79,46 @@ def num_drawn(count: int, share: float) -> int:
     return min(max(1, round(share * count)), count - 1)
 
 
+def _by_class(texts: Sequence[str], labels: NDArray[np.int16]) -> dict[int, NDArray[np.int64]]:
+    """Documents of each class, of each text the first one of the first class that has it."""
+    seen: set[bytes] = set()
+    found: dict[int, NDArray[np.int64]] = {}
+    for label in np.unique(labels[labels != NO_LABEL]).tolist():
+        own = []
+        for document in np.flatnonzero(labels == label).tolist():
+            text = sameness(texts[document])
+            if text not in seen:
+                own.append(document)
+                seen.add(text)
+        found[label] = np.array(own, dtype=np.int64)
+    return found
+
+
 def split_test(
-    texts: Sequence[str], labels: NDArray[np.int16], *, share: float, seed: int
+    texts: Sequence[str], classes: Mapping[int, NDArray[np.int64]], *, share: float, seed: int
 ) -> NDArray[np.int64]:
     """Draw the test documents of a corpus that has none: a share of each class.
 
     Args:
         texts: N documents.
-        labels: int16 [N], `NO_LABEL` for none; each class has two documents or more.
+        classes: documents of each class, two or more; of a text that several rows hold one alone,
+            for copies would be scored as if they were many.
         share: part of the labelled documents, 0 < share < 1.
         seed: changes the draw; the order of rows does not.
 
     Returns:
         int64, sorted indices of the test documents, at least one of each class.
     """
-    chosen = []
-    for label in np.unique(labels[labels != NO_LABEL]):
-        documents = np.flatnonzero(labels == label)
-        chosen.append(_hash_order(texts, documents, seed)[: num_drawn(len(documents), share)])
+    chosen = [
+        _hash_order(texts, documents, seed)[: num_drawn(len(documents), share)]
+        for documents in classes.values()
+    ]
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, dtype=np.int64)
 
 
 def _check_classes(
-    path: Path, columns: Columns, counts: Mapping[str, int], *, num_rows: int
+    column: str, columns: Columns, counts: Mapping[str, int], *, num_rows: int
 ) -> None:
-    column = f"{path}: column {columns.label!r}"
     if columns.label is not None and not counts:
         raise CorpusError(
             f"{column} must hold some labels, found none in {num_rows} rows; fill it, or set "
@@ -115,12 +130,18 @@ def _check_classes(
             f"{num_rows} rows; name the column of the labels in label_column"
         )
     check_spelling(column, counts)
-    alone = sorted(name for name, count in counts.items() if count == 1)
-    if alone and columns.part is None:
+
+
+def _check_two_texts(
+    column: str, names: Sequence[str], classes: Mapping[int, NDArray[np.int64]]
+) -> None:
+    alone = [names[label] for label, documents in classes.items() if len(documents) < 2]
+    if alone:
         more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
         raise CorpusError(
-            f"{column}: each class needs 2 documents, one of them for testing, found one of "
-            f"{alone[0]!r}{more}; add documents, remove the class, or name another label_column"
+            f"{column}: each class needs 2 documents that differ, one of them for testing, found "
+            f"one of {alone[0]!r}{more}; add documents, remove the class, or name another "
+            "label_column"
         )
 
 
@@ -141,7 +162,8 @@ def read_table(path: Path, kind: str, columns: Columns, *, test_share: float, se
     rows = _Rows(path, kind, columns)
     texts = PackedTexts(rows.texts())
     counts = Counter(label for label in rows.labels if label is not None)
-    _check_classes(path, columns, counts, num_rows=len(texts))
+    column = f"{path}: column {columns.label!r}"
+    _check_classes(column, columns, counts, num_rows=len(texts))
     names = tuple(sorted(counts))
     number_of = {name: number for number, name in enumerate(names)}
     labels = np.array(
@@ -149,7 +171,9 @@ def read_table(path: Path, kind: str, columns: Columns, *, test_share: float, se
     )
     parts = np.array(rows.parts, dtype=np.uint8)
     if columns.part is None:
-        parts[split_test(texts, labels, share=test_share, seed=seed)] = Part.TEST
+        classes = _by_class(texts, labels)
+        _check_two_texts(column, names, classes)
+        parts[split_test(texts, classes, share=test_share, seed=seed)] = Part.TEST
     return Listing(
         texts=texts,
         parts=parts,

@@ -6,6 +6,8 @@ fraction.
 """
 
 import codecs
+import hashlib
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import overload
@@ -45,6 +47,17 @@ def _likely_encoding(data: bytes) -> str:
     return "CP1252"  # Windows; its letters are those of Latin-1, which has neither € nor quotes
 
 
+def _conversion(data: bytes) -> str:
+    name = _likely_encoding(data)
+    advice = f"convert the file, for example with `iconv -f {name} -t utf-8`"
+    if name == "CP1252":
+        advice += (
+            " for Western Europe (CP1250 is Central Europe's, CP1251 Cyrillic, GB18030 Chinese, "
+            "SHIFT_JIS Japanese), and look at what came of it"
+        )
+    return advice
+
+
 def not_utf8(data: bytes, index: int, path: Path, *, offset_bytes: int = 0) -> CorpusError:
     """The refusal of bytes that are not UTF-8, with the encoding that they may have.
 
@@ -59,8 +72,14 @@ def not_utf8(data: bytes, index: int, path: Path, *, offset_bytes: int = 0) -> C
             return CorpusError(f"{path}: text must be UTF-8, but this is {what}")
     return CorpusError(
         f"{path}: text must be UTF-8, but byte {offset_bytes + index} is 0x{data[index]:02x}; "
-        f"convert the file, for example with `iconv -f {_likely_encoding(data)} -t utf-8`"
+        f"{_conversion(data)}"
     )
+
+
+def sameness(text: str) -> bytes:
+    """A digest that is equal for texts a reader would call the same: blanks and accents apart."""
+    words = " ".join(unicodedata.normalize("NFC", text).split())
+    return hashlib.sha256(words.encode("utf-8")).digest()
 
 
 def with_line_feeds(text: str) -> str:

@@ -18,7 +18,7 @@ from sweeps.report.evidence import Evidence
 from sweeps.report.growth import beyond_section, growth_section
 from sweeps.report.mistaken import mistaken_section
 from sweeps.report.money import money_section
-from sweeps.report.phrases import digits, grouped, plus, signed, with_interval
+from sweeps.report.phrases import digits, grouped, plain, plus, signed, with_interval
 from sweeps.report.searching import needed_rates, searching_section
 from sweeps.report.sections import (
     accuracy_plot,
@@ -481,6 +481,12 @@ def test_a_label_does_not_end_the_marks_it_stands_between(kept, monkeypatch):
     monkeypatch.setattr(mistaken, "read_texts", lambda *args: odd)
     notes = [quote.note for quote in every(mistaken_section(kept).blocks, Quote)]
     assert notes[-1] == "Class `good`, called `ba'd one` with 80.0 %."
+
+
+def test_a_long_label_is_cut():
+    assert plain("a class") == "a class"
+    name = plain("complaints about the delivery of goods that were ordered abroad")
+    assert name == "complaints about the delivery of goods…"
 
 
 def test_the_mean_recall_of_classes_stands_beside_accuracy_where_they_are_uneven(kept):
