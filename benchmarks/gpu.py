@@ -1,6 +1,6 @@
 """The training rows on a GPU against fastai's `to_fp16()`: speed, share of the matrix rate, memory.
 
-    python benchmarks/gpu.py [--only step loss]   # on the first CUDA device, about three minutes
+    python benchmarks/gpu.py [--only step loss]   # on the first CUDA device, about five minutes
     python benchmarks/gpu.py --device cpu         # that it runs, with a small model
 
 Both sides of a ratio share the process; what each reserves of the GPU's memory is counted apart.
@@ -11,9 +11,11 @@ by side, and not by turns.
 """
 
 import argparse
+import gc
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Literal
@@ -47,10 +49,16 @@ LARGE_BATCH = 512
 BATCHES = (128, 256)
 REACH, FLOOR = 3.0, 0.4
 CLIP = 0.25  # imdb.yaml's
+WORDS = (15_000, 30_301, 59_993)  # as corpora have them: no multiples of 16
 LABELLED, SCORED = 512, 4096
 SEEDS = 4
-NAMES = ("step", "clip", "batches", "loss", "classifier", "sharing")
-SHARED = (("language model", 4, 2), ("classifier", 1, 2), ("classifier", 1, 4))
+NAMES = ("step", "clip", "batches", "words", "loss", "classifier", "sharing")
+SHARED = (
+    ("language model", 4, 2),
+    ("language model", 4, 4),
+    ("classifier", 1, 2),
+    ("classifier", 1, 4),
+)
 PRECISIONS: tuple[Literal["bf16", "fp32"], ...] = ("bf16", "fp32")
 
 
@@ -77,6 +85,7 @@ def held(
     """A side, and the GiB of the device it has reserved after one call; its graphs hold theirs."""
     if device.type != "cuda":
         return make(), 0.0
+    gc.collect()  # learners are cycles
     torch.cuda.empty_cache()
     before = torch.cuda.memory_reserved(device)
     torch.cuda.reset_peak_memory_stats(device)
@@ -169,6 +178,25 @@ def batches(case: Case, device: torch.device, windows: int) -> Row:
         against=f"ours at batch {BATCH}",
         reach="stated",
         measured=f"tokens/s at batch {', '.join(told)}",
+    )
+
+
+def words(case: Case, device: torch.device, windows: int, numbers: Sequence[int]) -> Row:
+    """Tokens per second of our step by vocabulary."""
+    num_tokens = BATCH * BPTT * windows
+    told = []
+    for number in (*numbers, case.words):
+        vocabulary = made_up(number)
+        documents = drawn(vocabulary, num_tokens + BATCH, num_documents=20)
+        sized = replace(case, words=number)
+        side = our_epoch(sized, documents, vocabulary, device, precision="bf16", clip=CLIP)
+        seconds = sorted(side() for _ in range(ROUNDS + 1))[ROUNDS // 2]
+        told.append(f"{number:,}: {num_tokens / seconds:,.0f}")
+    return Row(
+        what=f"language-model step by words, {case}, bf16, batch {BATCH} x {BPTT}",
+        against="-",
+        reach="stated",
+        measured=f"tokens/s with {', '.join(told)}",
     )
 
 
@@ -273,6 +301,8 @@ def sharing(kind: str, case: Case, device: torch.device, calls: int, sharers: in
         mine, theirs = context.Pipe()
         arguments = (theirs, kind, case, device, calls, "bf16")
         context.Process(target=_sharer, args=arguments, daemon=True).start()
+        del arguments
+        theirs.close()  # else nobody hears that the process ended
         pipes.append(mine)
     for pipe in pipes:
         pipe.recv()
@@ -304,6 +334,17 @@ def sharing(kind: str, case: Case, device: torch.device, calls: int, sharers: in
     )
 
 
+def ended(kind: str, sharers: int) -> Row:
+    """What is told where a process of `sharing` ends early; it has said why itself."""
+    return Row(
+        what=f"{sharers} trials share the GPU: {kind}",
+        against="one after the other",
+        reach="the gain, stated",
+        measured="one of them ended early",
+        reached=False,
+    )
+
+
 def rows(name: str, device: torch.device) -> Iterator[Row]:
     """The rows of a name of `NAMES`; with a small model where there is no GPU."""
     is_small = device.type == "cpu"
@@ -319,13 +360,18 @@ def rows(name: str, device: torch.device) -> Iterator[Row]:
             yield clip(case, device, 1 if is_small else 40)
         case "batches":
             yield batches(case, device, 1 if is_small else 20)
+        case "words":
+            yield words(case, device, 1 if is_small else 40, WORDS[:0] if is_small else WORDS)
         case "loss":
             yield loss(case, device, 2 if is_small else 200)
         case "classifier":
             yield from classifier(case, device, *((32, 64) if is_small else (LABELLED, SCORED)))
         case "sharing":
             for kind, calls, sharers in SHARED[:1] if is_small else SHARED:
-                yield sharing(kind, case, device, 1 if is_small else calls, sharers)
+                try:
+                    yield sharing(kind, case, device, 1 if is_small else calls, sharers)
+                except EOFError:
+                    yield ended(kind, sharers)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -141,13 +141,20 @@ def timed(function: Callable[[], object]) -> float:
 
 def machine(*packages: str) -> str:
     """Hardware and versions, for the line above a table."""
-    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    versions = ", ".join(f"{name} {_version(name)}" for name in packages)
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     seconds = "processor seconds (BENCH_BUSY)" if BUSY else "wall seconds"
     return (
         f"{processor()}, {os.cpu_count()} processors, {gib:.0f} GiB · "
         f"python {platform.python_version()}, {versions} · {seconds}, threads: {THREADS}"
     )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a GPU machine has torch, and may have no fastai
+        return "absent"
 
 
 def processor() -> str:

@@ -29,10 +29,6 @@ from sweeps.search.messages import (
 from sweeps.search.records import Outcome
 from ulm.errors import DeviceError, TokenError, UlmError
 
-# in the text of what torch raises as a plain RuntimeError: on the CPU, and below its allocator
-MEMORY_ERRORS = ("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
-
-
 MORE_MEMORY = "run again where a trial has more memory, or lower `batch` in a sweep of another name"
 
 
@@ -79,6 +75,7 @@ def _ending_in_memory(train: Callable[[int], Outcome], tries: Sequence[int]) -> 
 def _attempt(train: Callable[[int], Outcome], parts: int) -> tuple[dict[str, str], bool]:
     """The ending and whether memory did not suffice; no frame of the training is left."""
     from ulm.training.listener import TrainingDiverged
+    from ulm.training.memory_errors import is_out_of_memory
 
     try:
         return {OUTCOME: dump(train(parts))}, False
@@ -89,20 +86,9 @@ def _attempt(train: Callable[[int], Outcome], parts: int) -> tuple[dict[str, str
     except UlmError as error:
         return {FAILURE: str(error)}, False
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         return {BROKEN: f"out of memory: {error}"}, True
-
-
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether this is what an error says, or the one that it was raised for (a graph's end)."""
-    import torch
-
-    if error is None:
-        return False
-    is_named_so = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    says_so = any(words in str(error) for words in MEMORY_ERRORS)
-    return is_named_so or says_so or _is_out_of_memory(error.__context__)
 
 
 def give_back_memory() -> None:

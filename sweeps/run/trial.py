@@ -20,7 +20,7 @@ from sweeps.errors import StorageError
 from sweeps.garbage import collect_rarely
 from sweeps.run.checkpoints import Note, checkpoint_at, identity_of, opened
 from sweeps.run.context import TrialContext
-from sweeps.run.ending import ending_of
+from sweeps.run.ending import ending_of, give_back_memory
 from sweeps.run.health import SET_UP_AGAIN, find_misfits
 from sweeps.run.leftovers import temporary_files_in
 from sweeps.run.pace import CheckpointPace
@@ -141,6 +141,8 @@ def run_on_worker(config: dict[str, Any], context: TrialContext) -> None:
     torch.set_num_threads(context.spec.resources.cpus)
     # before CUDA is used: with more work space cuDNN's LSTMs need not repeat to the last digit
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:2")
+    if torch.cuda.is_available():  # a pruned trial ended in its report, with no line of ours after
+        give_back_memory()
     store = EncoderStore(context.encoders)
     with ExitStack() as stack:
         # Tune makes this folder for the trial: what a killed worker leaves there, the next deletes.

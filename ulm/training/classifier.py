@@ -28,6 +28,7 @@ from ulm.training.accumulation import scores_in_parts
 from ulm.training.batches import bucketed, by_length, num_batches, pad_documents
 from ulm.training.epochs import Epoch, TrainingSummary, Validation, run_epochs
 from ulm.training.listener import EpochListener, EpochReport
+from ulm.training.memory_errors import is_out_of_memory
 from ulm.training.optimizer import GroupedAdamW
 from ulm.training.regularisation import regularised
 from ulm.training.schedules import (
@@ -133,7 +134,9 @@ def class_scores(model: TextClassifier, documents: Documents) -> Tensor:
     while number > 1:
         try:
             return _scores(model, documents, number, tokens)
-        except torch.OutOfMemoryError:
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
             number, tokens = number // 2, tokens // 2
         torch.cuda.empty_cache()  # the error and what its frames held are gone
     return _scores(model, documents, number, tokens)

@@ -223,6 +223,32 @@ def test_a_state_is_gone_on_from_in_the_parts_it_was_trained_in(
     assert load_outcome(made.metrics[-1][OUTCOME]).value == 1.0
 
 
+def test_on_a_gpu_memory_that_a_pruned_trial_left_is_given_back_first(
+    session, tmp_path, monkeypatch
+):
+    """Tune ends a pruned trial by an exit within its report: nothing of ours follows."""
+    spec, heard = tiny_spec(tmp_path), []
+    context = context_of(spec, tmp_path / "tokens")
+    cell = next(cell for cell in make_cells(spec) if cell.regime == "domain")
+    study = StudyKey(cell_id=cell.id, stage=Stage.LANGUAGE_MODEL)
+    request = TrialRequest(key=TrialKey(study=study, number=0), cell=cell, params={})
+
+    def run_trial(*arguments, **options):
+        heard.append("trained")
+        return Outcome(value=1.0)
+
+    monkeypatch.setattr("sweeps.run.stages.run_trial", run_trial)
+    monkeypatch.setattr("sweeps.run.trial.give_back_memory", lambda: heard.append("given back"))
+    monkeypatch.chdir(tmp_path)
+    session()
+    threads = torch.get_num_threads()
+    for is_gpu in (False, True):
+        monkeypatch.setattr("torch.cuda.is_available", lambda is_gpu=is_gpu: is_gpu)
+        run_on_worker({REQUEST: dump_request(request)}, context)
+    torch.set_num_threads(threads)
+    assert heard == ["trained", "given back", "trained"]
+
+
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_the_newest_checkpoint_of_each_trial_is_found_and_older_ones_go(tmp_path, scheme):
     root = tmp_path / "ray"

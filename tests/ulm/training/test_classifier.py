@@ -95,7 +95,8 @@ def test_no_documents_have_no_scores_and_too_few_are_refused():
         _train(validation=(none, np.array([], dtype=np.int64)))
 
 
-def test_scoring_takes_fewer_documents_where_memory_does_not_suffice(monkeypatch):
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
+def test_scoring_takes_fewer_documents_where_memory_does_not_suffice(monkeypatch, error):
     trained = _train(listener=_StopsAfter(1))
     documents, _ = opinions(30, seed=9)
     whole, plain, asked = trained.predict(documents), classifier._scores, []
@@ -103,12 +104,19 @@ def test_scoring_takes_fewer_documents_where_memory_does_not_suffice(monkeypatch
     def short_of_memory(model, documents, number, tokens):
         asked.append(number)
         if number > 16:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error("CUDA error: out of memory")
         return plain(model, documents, number, tokens)
 
     monkeypatch.setattr(classifier, "_scores", short_of_memory)
     np.testing.assert_allclose(trained.predict(documents), whole, atol=1e-6)
     assert asked == [64, 32, 16]
+
+    def broken(*arguments):
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(classifier, "_scores", broken)
+    with pytest.raises(RuntimeError, match="ours"):
+        trained.predict(documents)
 
 
 def test_probabilities_come_in_the_order_of_the_documents():
@@ -162,8 +170,10 @@ def test_gradients_stay_inside_a_window():
     assert moved == list(range(19, 29))
 
 
-def test_training_twice_gives_the_same_numbers(device):
-    first, second = (_train(listener=_StopsAfter(3), device=device) for _ in range(2))
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_training_twice_gives_the_same_numbers(device, precision):
+    said = {"settings": replace(SETTINGS, precision=precision), "device": device}
+    first, second = (_train(listener=_StopsAfter(3), **said) for _ in range(2))
     documents, _ = opinions(10, seed=9)
     np.testing.assert_array_equal(first.predict(documents), second.predict(documents))
     assert [r.train_loss for r in first.summary.history] == [
@@ -171,10 +181,12 @@ def test_training_twice_gives_the_same_numbers(device):
     ]
 
 
-def test_training_resumed_after_an_epoch_gives_the_same_numbers(tmp_path, device):
-    whole = _train(listener=_StopsAfter(5), device=device)
-    _train(listener=_StopsAfter(2, tmp_path / "state"), device=device)
-    resumed = _train(listener=_StopsAfter(5), device=device, resume_from=tmp_path / "state")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_training_resumed_after_an_epoch_gives_the_same_numbers(tmp_path, device, precision):
+    said = {"settings": replace(SETTINGS, precision=precision), "device": device}
+    whole = _train(listener=_StopsAfter(5), **said)
+    _train(listener=_StopsAfter(2, tmp_path / "state"), **said)
+    resumed = _train(listener=_StopsAfter(5), resume_from=tmp_path / "state", **said)
     documents, _ = opinions(10, seed=9)
     np.testing.assert_array_equal(whole.predict(documents), resumed.predict(documents))
     assert resumed.summary.steps == whole.summary.steps

@@ -80,7 +80,9 @@ class _Keeps:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("changes", [{}, {"clip": 0.1}, {"accumulation": 2}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{}, {"clip": 0.1}, {"accumulation": 2}, {"precision": "bf16", "clip": 0.1}], ids=str
+)
 def test_training_resumed_after_an_epoch_gives_the_same_weights(tmp_path, changes, device):
     said = {"settings": replace(SETTINGS, **changes), "device": device}
     whole = _train(**said)
