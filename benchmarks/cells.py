@@ -16,8 +16,8 @@ import numpy as np
 import reviews
 from table import Row, clock, interleaved, machine, print_table
 
+from ulm.peak_memory import peak_memory_bytes
 from ulm.text.subsets import make_subset
-from ulm.text.tokeniser import peak_memory_bytes
 from ulm.text.tokens import Documents, TokenArray, load_tokens, prepare_tokens
 from ulm.text.vocabulary import count_vocabulary, lookup
 

@@ -4,8 +4,6 @@ A spec comes in, results go out, all of them at once. Nothing is trained and not
 storage; the corpus is opened for real, because a missing column is best found now.
 """
 
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
@@ -15,6 +13,7 @@ from typing import Self
 from sweeps.check_result import CheckResult
 from sweeps.errors import SweepError
 from sweeps.paths import SweepPaths
+from sweeps.processors import has_gpu, processors
 from sweeps.spec.cost import classifier_epochs
 from sweeps.spec.general import MOST_SHARED
 from sweeps.spec.meaning import CONTENT, JSON
@@ -251,9 +250,9 @@ def _check_ledger(spec: SweepSpec, content: Mapping[str, JSON]) -> CheckResult:
 
 
 def _check_resources(spec: SweepSpec) -> CheckResult:
-    cpus, gpus = os.cpu_count() or 1, spec.resources.gpus
+    cpus, gpus = processors(), spec.resources.gpus
     detail = f"{spec.resources.cpus} CPUs and {gpus:g} GPUs a trial, {cpus} CPUs here"
-    if gpus > 0 and shutil.which("nvidia-smi") is None:
+    if gpus > 0 and not has_gpu():
         detail += "; no GPU here: run on a cluster, or pass --set resources.gpus=0"
         return CheckResult.note("resources", detail)
     if spec.resources.cpus > cpus:

@@ -16,6 +16,7 @@ import typer
 from sweeps.arguments import project_folder, sweep_folder
 from sweeps.defaults import spec_defaults
 from sweeps.errors import StorageError, SweepError
+from sweeps.processors import processors
 
 if TYPE_CHECKING:
     from sweeps.live.watch import Sight
@@ -132,5 +133,5 @@ def wall_hours_here(plan: "SweepPlan", spec: "SweepSpec") -> float:
     """From the first trial to the last on this machine's CPUs; the least it can be on GPUs."""
     if spec.resources.gpus:
         return plan.chain_hours
-    at_once = max(1, (os.cpu_count() or 1) // spec.resources.cpus)
+    at_once = max(1, processors() // spec.resources.cpus)
     return max(plan.chain_hours, plan.total.hours / at_once)

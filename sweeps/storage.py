@@ -212,8 +212,14 @@ def check_storage(paths: SweepPaths) -> None:
     """Try to write where a sweep will.
 
     Raises:
-        StorageError: The folder or the bucket can not be written.
+        StorageError: The folder or the bucket can not be written, or its name can not be in a URL.
     """
+    if marks := sorted(set(str(paths.root)) & set("?#%")):
+        raise StorageError(
+            f"storage must be a folder without {', '.join(marks)} in its path, which mean "
+            f"something else in the URLs of databases, found {paths.root}; set storage, or pass "
+            "--storage"
+        )
     if paths.is_remote:
         _write_remote(paths.storage)
     try:

@@ -27,7 +27,7 @@ from sweeps.record.tracking import PART
 from sweeps.search.database import write_ahead
 
 NICENESS = 19  # behind the driver, Ray's start and trials, which have Ray's 15
-COMMAND = (sys.executable, "-W", "ignore", "-m", "sweeps.record.store_process")
+COMMAND = (sys.executable, "-P", "-W", "ignore", "-m", "sweeps.record.store_process")
 
 
 class StoreError(Exception):

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from sweeps.paths import SweepPaths
+from sweeps.processors import has_gpu
 from sweeps.record.environment import processor
 from sweeps.spec.cost import (
     FORWARD_SHARE,
@@ -55,7 +55,7 @@ def calibrated(spec: SweepSpec, volumes: Volumes, paths: SweepPaths) -> Rates | 
         volumes: Sizes of its corpora.
         paths: Of its storage, where rates are kept.
     """
-    if spec.resources.gpus > 0 and not Path("/dev/nvidia0").exists():
+    if spec.resources.gpus > 0 and not has_gpu():
         return None
     shape = _shape(spec, volumes)
     key = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]

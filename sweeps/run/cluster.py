@@ -171,7 +171,7 @@ def check_joins(address: str, timeout_seconds: float = JOIN_SECONDS) -> None:
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-c", JOIN],
+            [sys.executable, "-P", "-c", JOIN],
             env={**os.environ, "RAY_NUM_REDIS_GET_RETRIES": JOIN_RETRIES},
             capture_output=True,
             text=True,
@@ -218,4 +218,6 @@ def refusal(address: str, printed: str) -> ClusterError:
 
 def _address_file() -> Path:
     """Where `ray start` keeps the address of the cluster it started or joined."""
-    return Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+    names = ("RAY_TMPDIR", "TMPDIR") if sys.platform.startswith("linux") else ("RAY_TMPDIR",)
+    root = next((os.environ[name] for name in names if name in os.environ), "/tmp")
+    return Path(root) / "ray" / "ray_current_cluster"

@@ -7,15 +7,18 @@ open, so a killed driver leaves nothing behind; Ray's own agents would look for 
 
 import json
 import os
+import secrets
 import select
 import signal
 import subprocess
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any, Self
 
 from sweeps.errors import ClusterError, describe_error
+from sweeps.processors import processors
 
 OBJECT_STORE_BYTES = 100 * 2**20  # nothing of size passes through it: workers map files
 END_SECONDS = 20.0
@@ -43,13 +46,15 @@ class OwnRay:
 
     def __init__(self) -> None:
         os.environ.setdefault(TOKEN, "token")
+        if not _can_keep_token():
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         if "ray" not in sys.modules:
             os.environ[LOOPBACK] = "0"
         else:  # it has read both: the token again, the other for good
             read_token_again()
         self._is_told = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-P", "-m", __name__],  # not what lies in the user's folder
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -66,7 +71,7 @@ class OwnRay:
             if self._is_up:
                 with suppress(subprocess.TimeoutExpired):
                     self._process.wait(END_SECONDS)
-            with suppress(ProcessLookupError):  # all have ended
+            with suppress(ProcessLookupError, PermissionError):  # all have ended; macOS, the other
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def address(self) -> str:
@@ -101,8 +106,21 @@ class OwnRay:
         self._process.stdin.close()
 
 
+def _can_keep_token() -> bool:
+    """Whether Ray can keep its token at home, where others that this user starts find it."""
+    folder = Path(os.path.expanduser("~/.ray"))
+    kept = folder / "auth_token"
+    place = next(place for place in (kept, folder, folder.parent) if place.exists())
+    return os.access(place, os.R_OK if place == kept else os.W_OK)
+
+
 def not_up(why: str) -> ClusterError:
     """The error of a Ray that does not start or can not be joined."""
+    if "AF_UNIX" in why:  # the name of a socket is cut at about a hundred characters
+        return ClusterError(
+            f"Ray must have a short folder for its sockets ({why[:150]}): set RAY_TMPDIR=/tmp, or "
+            "another short one, and run again"
+        )
     return ClusterError(
         f"Ray must start on this machine, and did not ({why[:150]}): where it is busy or short of "
         "memory run again, else see its logs in RAY_TMPDIR/ray"
@@ -147,6 +165,7 @@ def main() -> None:
             leave_out_what_serves_clusters()
         ray.init(
             address="local",
+            num_cpus=processors(),
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
             log_to_driver=False,

@@ -127,7 +127,7 @@ def _gpus(advertised: float) -> dict[str, Any]:
     if not advertised:
         return {}
     code = "import torch; print(torch.cuda.device_count())"
-    torch_sees = _output(sys.executable, "-c", code)
+    torch_sees = _output(sys.executable, "-P", "-c", code)
     query = ("--query-gpu=name,driver_version", "--format=csv,noheader")
     lines = _output("nvidia-smi", *query) if shutil.which("nvidia-smi") else ""
     headers = Path(sysconfig.get_path("include")) / "Python.h"

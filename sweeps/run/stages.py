@@ -5,7 +5,6 @@ A request, the sweep's context and an encoder store come in. Each epoch is told 
 from the cell's.
 """
 
-import resource
 import socket
 import time
 from dataclasses import replace
@@ -21,6 +20,7 @@ from sweeps.run.language_models import run_language_model
 from sweeps.search.records import Outcome, TrialRequest
 from sweeps.spec.cells import Stage
 from sweeps.spec.spaces import accelerators
+from ulm.peak_memory import peak_memory_bytes
 from ulm.regimes import Regime
 
 _NEURAL = {
@@ -30,7 +30,7 @@ _NEURAL = {
 }
 _BOW = {Stage.CLASSIFIER: run_bow_classifier, Stage.FINAL: run_bow_final}
 
-GIB_IN_KIB = 2**20
+GIB = 2**30
 
 
 def run_trial(
@@ -72,8 +72,7 @@ def run_trial(
     stages = _BOW if request.cell.regime == Regime.BOW else _NEURAL
     outcome = stages[request.key.study.stage](job)
     held_seconds = (time.perf_counter() - begin) * accelerators(context.spec, request.cell.regime)
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    metrics = {"peak_gib": peak_kib / GIB_IN_KIB, "accelerator_seconds": held_seconds}
+    metrics = {"peak_gib": peak_memory_bytes() / GIB, "accelerator_seconds": held_seconds}
     if accumulation > 1:
         metrics["accumulation"] = float(accumulation)
     node = {"node": socket.gethostname()}

@@ -10,7 +10,7 @@ import socket
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,28 @@ def connect_arguments(url: str) -> dict[str, Any]:
     if url.startswith("sqlite"):
         return {"timeout": 60.0, "factory": _Connection}
     return dict(SERVER_ARGUMENTS) if url.startswith("postgresql") else {}
+
+
+def check_takes_database(folder: Path) -> None:
+    """Try SQLite where a ledger will be: some network drives have no memory that programs share.
+
+    Raises:
+        StorageError: It can not be used there.
+    """
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        with tempfile.TemporaryDirectory(prefix=".sweep-check-", dir=nearest) as place:
+            file = Path(place) / "tried.db"
+            with closing(sqlite3.connect(file, factory=_Connection)) as connection, connection:
+                connection.execute("CREATE TABLE tried (id INTEGER)")
+    except OSError:
+        return  # a folder that can not be written at all: `check_storage` says so
+    except sqlite3.Error as error:
+        raise StorageError(
+            f"storage must be on a disk that SQLite can write to, found {folder} ({error}): put it "
+            "on a local disk, with a bucket for what machines share, or set ledger.url and "
+            "tracking.uri"
+        ) from None
 
 
 def is_made(url: str) -> bool:

@@ -34,7 +34,13 @@ from sweeps.search.attributes import (
     record_from,
     wait_attributes,
 )
-from sweeps.search.database import connect_arguments, is_made, readable, unusable
+from sweeps.search.database import (
+    check_takes_database,
+    connect_arguments,
+    is_made,
+    readable,
+    unusable,
+)
 from sweeps.search.ledger import Ledger, replay
 from sweeps.search.outage import Outage
 from sweeps.search.records import Progress, StudyKey, TrialKey, TrialRecord, TrialState
@@ -288,9 +294,11 @@ def check_ledger(
         Whether trials seem to be missing: no more than a count of those kept says so.
 
     Raises:
-        StorageError: The ledger can not be opened.
+        StorageError: The ledger can not be opened, or could not be made.
         MeaningError: Its cells mean something else than those of the spec.
     """
+    if spec.ledger.url is None:
+        check_takes_database(paths.folder)
     url = _url_of(paths, spec)
     if url is None or not is_made(url):
         return True

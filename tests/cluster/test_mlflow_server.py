@@ -12,6 +12,7 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "cluster" / "mlflow_server.sh"
 SECRET = "correct-horse"
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="cluster nodes are Linux")
 
 FAKE = f"""#!{sys.executable}
 import http.server, json, os, pathlib, sys

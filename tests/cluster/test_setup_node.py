@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "cluster").glob("*.sh"))
 START, END = "# >>> ulm-sweeps >>>", "# <<< ulm-sweeps <<<"
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="cluster nodes are Linux")
 
 # Stands for an interpreter: makes a venv with itself inside and writes down each `pip` call.
 PYTHON = """#!/bin/bash

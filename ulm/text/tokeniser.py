@@ -16,13 +16,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ulm.errors import TokenError
+from ulm.peak_memory import peak_memory_bytes
 from ulm.text.pieces import PieceTokeniser
 
 # About 500 reviews, a second of work: large against sending it, small against memory.
@@ -53,18 +53,6 @@ class TokenChunk:
     lengths: NDArray[np.int64]
     process: int
     peak_bytes: int
-
-
-def peak_memory_bytes() -> int:
-    """Return the largest resident memory of this process so far; 0 where it is not known."""
-    # Not getrusage: on Linux a spawned process starts with the peak of its parent.
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return 0
-    for line in status.read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 @cache

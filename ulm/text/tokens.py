@@ -21,6 +21,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from ulm.errors import TokenError
+from ulm.peak_memory import peak_memory_bytes
 from ulm.text.corpora import Corpus, CorpusSource, open_corpus
 from ulm.text.stamps import recall, remember, stamp_source
 from ulm.text.token_folder import (
@@ -36,7 +37,6 @@ from ulm.text.token_folder import (
 )
 from ulm.text.tokeniser import (
     default_processes,
-    peak_memory_bytes,
     refuse_while_importing_main,
     tokenise_all,
 )

@@ -64,6 +64,12 @@ def test_the_error_of_a_call_comes_back_as_its_text_and_the_process_goes_on(stor
             store._call("nothing")
 
 
+def test_what_lies_in_the_users_folder_is_not_taken_for_a_library(store, tmp_path, monkeypatch):
+    (tmp_path / "random.py").write_text("raise SystemExit('mine')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    store.close_strays(frozenset())
+
+
 def test_a_store_that_is_closed_leaves_no_process(store):
     with pytest.raises(StoreError):
         store._call("nothing")

@@ -52,7 +52,7 @@ def test_rates_that_can_not_be_kept_or_read_are_measured_again(spec, tmp_path):
 
 
 def test_without_the_gpu_that_a_trial_asks_for_nothing_is_measured(spec, monkeypatch):
-    monkeypatch.setattr(calibration.Path, "exists", lambda path: False)
+    monkeypatch.setattr(calibration, "has_gpu", lambda: False)
     on_gpu = load_spec("demo", {**SMALL, "resources.gpus": "1"})
     assert rates_of(on_gpu) is None
 

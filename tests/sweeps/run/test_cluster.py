@@ -5,6 +5,7 @@ from logging import ERROR, NOTSET, getLogger
 from types import SimpleNamespace
 
 import pytest
+from ray._common.utils import get_ray_address_file
 
 from sweeps.errors import ClusterError
 from sweeps.run import cluster
@@ -34,6 +35,15 @@ def test_the_address_is_the_environments_or_what_ray_start_kept(nowhere, monkeyp
     assert cluster_address() == "10.0.0.9:6379"
     monkeypatch.setenv("RAY_ADDRESS", "local")
     assert cluster_address() is None
+
+
+def test_ray_keeps_the_address_in_tmpdir_where_nothing_else_is_said(nowhere, monkeypatch):
+    monkeypatch.delenv("RAY_TMPDIR")
+    monkeypatch.setenv("TMPDIR", str(nowhere))
+    (nowhere / "ray").mkdir()
+    (nowhere / "ray" / "ray_current_cluster").write_text("10.0.0.1:6379\n", encoding="utf-8")
+    assert cluster_address() == "10.0.0.1:6379"
+    assert get_ray_address_file(None) == str(nowhere / "ray" / "ray_current_cluster")
 
 
 @pytest.fixture

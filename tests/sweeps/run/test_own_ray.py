@@ -16,6 +16,7 @@ from sweeps.run import own_ray
 from sweeps.run.own_ray import OwnRay
 
 PATIENCE_SECONDS = 120.0
+PYTHON = sys.executable
 HELD = """
 import os, psutil, signal, sys
 from sweeps.run.own_ray import OwnRay
@@ -160,6 +161,18 @@ def test_ctrl_c_is_for_the_driver_alone(environment):
     assert not processes_of(environment)
 
 
+def said_by(monkeypatch, tmp_path, program):
+    """What a Ray says whose process runs a program instead; the environment stays as it was."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nexec {PYTHON} -c {shlex.quote(program)}\n", "utf-8")
+    python.chmod(0o755)
+    with monkeypatch.context() as within:
+        within.setattr(sys, "executable", str(python))
+        within.setattr(os, "environ", dict(os.environ))
+        with OwnRay() as own:
+            return own.address()
+
+
 @pytest.mark.parametrize(
     ("program", "message"),
     [
@@ -168,14 +181,38 @@ def test_ctrl_c_is_for_the_driver_alone(environment):
     ],
 )
 def test_one_that_does_not_come_up_is_one_message(monkeypatch, tmp_path, program, message):
-    python = tmp_path / "python"
-    python.write_text(
-        f"#!/bin/sh\nexec {sys.executable} -c {shlex.quote(program)}\n", encoding="utf-8"
-    )
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
-    with OwnRay() as own, pytest.raises(ClusterError, match=rf"did not {message}.*run again"):
-        own.address()
+    with pytest.raises(ClusterError, match=rf"did not {message}.*run again"):
+        said_by(monkeypatch, tmp_path, program)
+
+
+def test_a_folder_too_long_for_sockets_is_told_with_its_remedy(monkeypatch, tmp_path):
+    failure = {"failure": "OSError: AF_UNIX path length cannot exceed 107 bytes"}
+    with pytest.raises(ClusterError, match=r"must have a short folder .*set RAY_TMPDIR=/tmp"):
+        said_by(monkeypatch, tmp_path, f"print({json.dumps(failure)!r})")
+
+
+TELL_TOKEN = "import json, os; print(json.dumps({'address': os.environ.get('RAY_AUTH_TOKEN')}))"
+
+
+def test_a_token_that_home_can_not_keep_is_given_by_the_environment(monkeypatch, tmp_path):
+    """As in a container with a user of its own, whose home is read-only."""
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert said_by(monkeypatch, tmp_path, TELL_TOKEN) == "None"
+    monkeypatch.setattr(os, "access", lambda place, mode: mode != os.W_OK)
+    assert len(said_by(monkeypatch, tmp_path, TELL_TOKEN)) == 64
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("kept", encoding="utf-8")
+    assert said_by(monkeypatch, tmp_path, TELL_TOKEN) == "None"
+
+
+@pytest.mark.ray
+def test_what_lies_in_the_users_folder_is_not_taken_for_a_library(environment, tmp_path):
+    (tmp_path / "random.py").write_text("print('mine')", encoding="utf-8")
+    command = [sys.executable, "-P", "-c", HELD, "up"]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, check=True, **pipes)
+    assert re.fullmatch(r"[\d.]+:\d+\n", done.stdout)
 
 
 TRIALS = """

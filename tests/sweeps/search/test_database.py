@@ -120,6 +120,21 @@ def test_a_ledger_says_whether_trials_seem_to_be_missing(tmp_path):
     studies.close()
 
 
+def test_a_disk_on_which_sqlite_can_not_write_is_told_before_a_run(tmp_path, monkeypatch):
+    spec = replace(tiny_spec(sizes=(10,), seeds=(0,)), storage=str(tmp_path))
+    paths = SweepPaths.of(spec)
+    assert check_ledger(paths, spec)
+    assert list(tmp_path.iterdir()) == []
+
+    def refuse(connection):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr("sweeps.search.database.write_ahead", refuse)
+    with pytest.raises(StorageError, match=r"SQLite can write to.*disk I/O error.*local disk"):
+        check_ledger(paths, spec)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_server_that_ends_its_connections_ends_no_sweep(postgres):
     url = postgres.database("restarted")
     studies = OptunaStudies(url, "tiny")

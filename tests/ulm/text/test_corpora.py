@@ -224,6 +224,8 @@ class TestTables:
             for i, label in enumerate((one, other, "neg"))
         }
         folder = write_tree(tmp_path / "tree", files)
+        if len(list((folder / "train").iterdir())) < 3:
+            pytest.skip("this disk takes the two for one name")
         with pytest.raises(CorpusError, match=f"differ in case, .*{shown}"):
             open_corpus(CorpusSource(kind="folder", path=folder))
 

@@ -290,7 +290,10 @@ def test_folders_that_hold_themselves_are_read_once(tmp_path):
 def test_a_label_that_is_not_utf8_is_refused(tmp_path):
     root = folder_corpus(tmp_path)
     label = os.fsencode(root / "train") + b"/caf\xe9"
-    os.mkdir(label)
+    try:
+        os.mkdir(label)
+    except OSError as error:
+        pytest.skip(f"this disk has no such names: {error}")
     with open(label + b"/0.txt", "w", encoding="utf-8") as file:
         file.write("a review")
     with pytest.raises(CorpusError, match="a folder is named for its label, in UTF-8"):
