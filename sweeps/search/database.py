@@ -48,7 +48,11 @@ def write_ahead(connection: sqlite3.Connection) -> None:
 class _Connection(sqlite3.Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        write_ahead(self)
+        try:
+            write_ahead(self)
+        except sqlite3.Error:
+            self.close()
+            raise
 
 
 def connect_arguments(url: str) -> dict[str, Any]:

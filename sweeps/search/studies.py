@@ -11,7 +11,7 @@ what another driver sampled before. The stored study is the record, not the samp
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import optuna
@@ -72,12 +72,24 @@ _OPTUNA_STATES = {
 }
 
 
+class _Storage(optuna.storages.RDBStorage):
+    """Optuna's, which leaves no connection open where it refuses a database."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().__init__(*args, **kwargs)
+        except Exception:
+            if hasattr(self, "engine"):
+                self.engine.dispose()
+            raise
+
+
 def _open_storage(url: str) -> optuna.storages.RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     is_file = url.startswith("sqlite")  # a server may have ended a connection since its last use
     engine = {"connect_args": connect_arguments(url), "pool_pre_ping": not is_file}
     try:
-        return optuna.storages.RDBStorage(url, engine_kwargs=engine)
+        return _Storage(url, engine_kwargs=engine)
     except (
         SQLAlchemyError,
         optuna.exceptions.StorageInternalError,

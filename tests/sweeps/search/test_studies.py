@@ -260,7 +260,8 @@ def test_optuna_reads_what_was_kept_as_its_own(tmp_path):
     studies.begin(trial(3), SPACE)
     studies.close()
 
-    study = optuna.load_study(study_name=f"tiny/{STUDY}", storage=url)
+    storage = optuna.storages.RDBStorage(url)
+    study = optuna.load_study(study_name=f"tiny/{STUDY}", storage=storage)
     assert study.direction is optuna.study.StudyDirection.MAXIMIZE
     assert [each.number for each in study.trials] == [0, 1, 2, 3]
     assert [each.state.name for each in study.trials] == ["COMPLETE", "PRUNED", "FAIL", "RUNNING"]
@@ -272,6 +273,7 @@ def test_optuna_reads_what_was_kept_as_its_own(tmp_path):
     assert first.duration.total_seconds() == 60
     assert first.datetime_start.astimezone(UTC) == datetime.fromtimestamp(1e9, UTC)
     assert study.best_params == first.params
+    storage.engine.dispose()
 
 
 @pytest.mark.parametrize(
