@@ -13,7 +13,6 @@ from typing import Self
 from sweeps.check_result import CheckResult
 from sweeps.errors import SweepError
 from sweeps.paths import SweepPaths
-from sweeps.processors import has_gpu, processors
 from sweeps.spec.cost import classifier_epochs
 from sweeps.spec.general import MOST_SHARED
 from sweeps.spec.meaning import CONTENT, JSON
@@ -31,6 +30,8 @@ from sweeps.text_notes import (
     unknown_words,
 )
 from ulm.errors import UlmError
+from ulm.processors import has_gpu, processors
+from ulm.regimes import Regime
 from ulm.text.corpora import Corpus, CorpusSource, Part
 
 
@@ -139,8 +140,9 @@ def _check_domain_text(spec: SweepSpec, corpus: Corpus) -> CheckResult:
         *left_out(spec.corpus),
         *copies_in_test(corpus),
         *blanks(texts),
-        *long_documents(texts, spec.classifier.maximum_tokens),
     ]
+    if set(spec.regimes) != {Regime.BOW}:
+        notes += long_documents(texts, spec.classifier.maximum_tokens)
     return _noted("corpus", detail, notes)
 
 

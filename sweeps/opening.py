@@ -16,7 +16,7 @@ import typer
 from sweeps.arguments import project_folder, sweep_folder
 from sweeps.defaults import spec_defaults
 from sweeps.errors import StorageError, SweepError
-from sweeps.processors import processors
+from ulm.processors import processors
 
 if TYPE_CHECKING:
     from sweeps.live.watch import Sight

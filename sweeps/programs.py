@@ -1,8 +1,19 @@
-"""Programs: what to type for a program of this environment, in a line that is to be copied."""
+"""Programs: what to type for one of this environment, and how a run starts one of its own."""
 
+import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+
+PYTHON = (sys.executable, "-P")  # what lies in the user's folder is not taken for a library
+ROOT = Path(__file__).resolve().parents[1]  # of the code that runs, installed or a clone
+
+
+def with_this_code(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which Python finds the code that runs here, before any other."""
+    found = environment.get("PYTHONPATH", "")
+    return {**environment, "PYTHONPATH": f"{ROOT}{os.pathsep if found else ''}{found}"}
 
 
 def typed(name: str) -> str:

@@ -7,6 +7,7 @@ place can be written is tried for real: permissions alone say little of network 
 
 import json
 import os
+import re
 import socket
 import tempfile
 import uuid
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
 
 RETRIES = "retry_limit_seconds"
+MARKS = re.compile(r"[?#]|%[0-9A-Fa-f]{2}")
 
 
 def open_place(place: str) -> "tuple[FileSystem, str]":
@@ -214,7 +216,7 @@ def check_storage(paths: SweepPaths) -> None:
     Raises:
         StorageError: The folder or the bucket can not be written, or its name can not be in a URL.
     """
-    if marks := sorted(set(str(paths.root)) & set("?#%")):
+    if marks := MARKS.findall(str(paths.root)):
         raise StorageError(
             f"storage must be a folder without {', '.join(marks)} in its path, which mean "
             f"something else in the URLs of databases, found {paths.root}; set storage, or pass "

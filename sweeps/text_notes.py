@@ -7,6 +7,7 @@ measured of texts is measured on some of them.
 import re
 from collections.abc import Collection, Mapping, Sequence
 from statistics import median
+from unicodedata import category
 
 import numpy as np
 
@@ -15,16 +16,16 @@ from ulm.text.corpora import Corpus, CorpusSource, Part
 NO_LABELS = ("unlabelled", "unlabeled", "none", "nan", "na", "n/a", "#n/a", "null", "\\n", "?", "-")
 """Names of classes that read as if their documents had no label."""
 
-SAMPLE = 300  # documents
-HEAD = 10_000  # characters of a document in which letters are counted
-# Medians over documents, in characters. English, German, Polish and Greek have 4 to 6, the texts of
-# packages' licences 6; Chinese without blanks has 79. Of scripts that are written without blanks
-# words have 2 to 4, whole titles 8.
-LONGEST_WORDS, LONGEST_OF_UNSPACED = 15, 5
-UNSPACED = re.compile(  # Thai, Lao, Burmese, Khmer, Kana and Chinese characters
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-WORD = re.compile(r"\w+")
+SAMPLE, HEAD = 300, 50_000  # documents, and characters of each, in which words are counted
+# Medians over documents, in characters without accents. English, German, Polish and Greek have 4 to
+# 6, the texts of packages' licences 6; Chinese without blanks has 79. Of scripts that are written
+# without blanks words have 2 to 4, and up to 7 where few are Chinese characters; titles have 8.
+LONGEST_WORDS, LONGEST_OF_UNSPACED, LONGEST_OF_HAN = 15, 8, 5
+HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+# Thai, Lao, Burmese, Khmer and Kana
+UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff]")
+# Of letters alone: numbers tell no language, and the tokeniser cuts "don't" otherwise.
+WORD = re.compile(r"(?<![\w'’])[^\W\d_]+(?![\w'’])")
 FEW = 0.05  # of documents, or of test documents
 KNOWN_TO_GENERAL = 0.6  # of the words
 GENERAL_WORDS = 1_000_000  # that are looked through for those of the domain
@@ -32,9 +33,9 @@ MOST_NAMED = 12  # classes
 
 
 def sample(texts: Sequence[str]) -> tuple[str, ...]:
-    """Some of the documents, evenly from all."""
-    step = max(1, len(texts) // SAMPLE)
-    return tuple(texts[i] for i in range(0, len(texts), step))
+    """Some of the documents, evenly from all, long ones cut."""
+    step = max(1, -(-len(texts) // SAMPLE))
+    return tuple(texts[i][:HEAD] for i in range(0, len(texts), step))
 
 
 def classes_of(counts: Mapping[str, int]) -> str:
@@ -47,7 +48,7 @@ def classes_of(counts: Mapping[str, int]) -> str:
 
 def no_labels(names: Sequence[str], source: CorpusSource) -> list[str]:
     """Classes that may be none."""
-    found = [name for name in names if name.lower() in NO_LABELS]
+    found = [name for name in names if name.lower() in NO_LABELS and "+" not in names]
     where = "put them in unlabelled/" if source.kind == "folder" else "leave the field empty"
     return [f"classes {found} read as no label: {where} if they are none"] if found else []
 
@@ -82,9 +83,12 @@ def copies_in_test(corpus: Corpus) -> list[str]:
 def blanks(texts: Sequence[str]) -> list[str]:
     """Texts in which the tokeniser does not find the words."""
     length = median(map(_word_length, texts))
-    characters = "".join(text[:HEAD] for text in texts)
-    is_unspaced = 2 * len(UNSPACED.findall(characters)) > sum(map(str.isalpha, characters))
-    if length <= (LONGEST_OF_UNSPACED if is_unspaced else LONGEST_WORDS):
+    characters = "".join(texts)
+    num_han, num_other = len(HAN.findall(characters)), len(UNSPACED.findall(characters))
+    num_letters = sum(map(str.isalpha, characters))
+    is_unspaced = 2 * (num_han + num_other) > num_letters
+    longest = LONGEST_OF_UNSPACED if is_unspaced else LONGEST_WORDS
+    if length <= (LONGEST_OF_HAN if 3 * num_han > num_letters else longest):
         return []
     remedy = "put blanks between words or characters first"
     if not is_unspaced:
@@ -93,14 +97,14 @@ def blanks(texts: Sequence[str]) -> list[str]:
 
 
 def long_documents(texts: Sequence[str], maximum_tokens: int) -> list[str]:
-    """Documents of which classifiers see the end alone."""
+    """Documents from whose end alone classifiers learn."""
     share = sum(len(text.split()) > maximum_tokens for text in texts) / len(texts)
     if share <= FEW:
         return []
     return [
-        f"{share:.0%} of the documents have more than {maximum_tokens:,} words: classifiers judge "
-        "by that many last tokens, bow by all; raise classifier.maximum_tokens, or cut documents "
-        "to what tells their class"
+        f"{share:.0%} of the documents have more than {maximum_tokens:,} words: classifiers learn "
+        "from that many last tokens, bow from all; raise classifier.maximum_tokens, or cut "
+        "documents to what tells their class"
     ]
 
 
@@ -124,15 +128,15 @@ def unknown_to(texts: Sequence[str], known: Collection[str]) -> list[str]:
     if share >= KNOWN_TO_GENERAL:
         return []
     return [
-        f"it has {share:.0%} of the words of the domain, and text of another language or kind is "
-        "little to start from: set general to text of your own language, or leave out the regimes "
-        "ulm and ulm+domain"
+        f"it has {share:.0%} of the words of the domain, and so little of it, or text of another "
+        "language or kind, is little to start from: set general to more text of your own language, "
+        "or leave out the regimes ulm and ulm+domain"
     ]
 
 
 def other_letters(texts: Sequence[str]) -> list[str]:
     """Domain documents in other letters than those of an English model."""
-    letters = [character for text in texts for character in text[:HEAD] if character.isalpha()]
+    letters = [character for text in texts for character in text if character.isalpha()]
     if 2 * sum(map(str.isascii, letters)) >= len(letters):
         return []
     return [
@@ -147,4 +151,5 @@ def _words(text: str) -> list[str]:
 
 def _word_length(text: str) -> float:
     words = [word for word in text.split() if "://" not in word]
-    return sum(map(len, words)) / max(1, len(words))
+    marks = sum(category(c) == "Mn" for word in words for c in word)
+    return (sum(map(len, words)) - marks) / max(1, len(words))

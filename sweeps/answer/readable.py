@@ -8,8 +8,8 @@ capitals that no mark keeps: those inside a word or behind a quote.
 from collections.abc import Iterator, Sequence
 
 SHORTENED = 420  # characters of a document that are shown
-_NO_SPACE_BEFORE = frozenset(".,;:!?)]}%'’”»…،؛؟。，、；：！？」』）\n")
-_NO_SPACE_AFTER = frozenset("([{“‘«$#「『（\n")
+_NO_SPACE_BEFORE = frozenset(".,;:!?)]}%'’”…،؛؟。，、；：！？」』）\n")
+_NO_SPACE_AFTER = frozenset("([{“‘$#「『（\n")
 _SPACE = "▁"  # what fastai writes for a space inside a token
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import Engine, event
 
 from sweeps.errors import describe_error
 from sweeps.garbage import collect_rarely
+from sweeps.programs import PYTHON, with_this_code
 from sweeps.record.models import FittedModel
 from sweeps.record.record_place import RecordPlace
 from sweeps.record.runs import Run
@@ -27,7 +28,7 @@ from sweeps.record.tracking import PART
 from sweeps.search.database import write_ahead
 
 NICENESS = 19  # behind the driver, Ray's start and trials, which have Ray's 15
-COMMAND = (sys.executable, "-P", "-W", "ignore", "-m", "sweeps.record.store_process")
+COMMAND = (*PYTHON, "-W", "ignore", "-m", "sweeps.record.store_process")
 
 
 class StoreError(Exception):
@@ -98,7 +99,11 @@ class StoreProcess:
         # A group of its own: Ctrl-C is for the driver, which then still has to record. No session:
         # Linux shares processors by session, and its niceness would count for nothing.
         self._process = subprocess.Popen(
-            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
+            COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=with_this_code(os.environ),
+            process_group=0,
         )
         _send(self._process.stdin, self._place)
         return self._process

@@ -13,7 +13,7 @@ from sweeps.answer.scores import Point
 from sweeps.answer.statistics import ERROR, Difference
 from sweeps.answer.targets import Reach
 
-LONGEST_NAME = 40  # characters
+LONGEST_NAME = 60  # characters
 NONE = "–"
 """A number that is missing."""
 
@@ -36,10 +36,11 @@ def digits(value: float) -> str:
 def plain(name: str) -> str:
     """A name from a corpus on one line, without backticks, between which it is to stand.
 
-    One that is long is cut.
+    One that is long is cut in the middle: names that begin alike end otherwise.
     """
     line = " ".join(name.replace("`", "'").split())
-    return line if len(line) <= LONGEST_NAME else f"{line[: LONGEST_NAME - 1].rstrip()}…"
+    half = LONGEST_NAME // 2
+    return line if len(line) <= LONGEST_NAME else f"{line[:half].rstrip()}…{line[-half:].lstrip()}"
 
 
 def joined(parts: Iterable[str]) -> str:

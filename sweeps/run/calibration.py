@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from sweeps.paths import SweepPaths
-from sweeps.processors import has_gpu
 from sweeps.record.environment import processor
 from sweeps.spec.cost import (
     FORWARD_SHARE,
@@ -32,6 +31,8 @@ from sweeps.spec.rates import Rates
 from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import Volumes
 from sweeps.storage import read_object, write_whole
+from ulm.errors import DeviceError
+from ulm.processors import has_gpu
 
 if TYPE_CHECKING:
     from ulm.model.encoder import Encoder
@@ -48,7 +49,7 @@ Training: TypeAlias = Callable[[int], tuple[float, float]]
 
 
 def calibrated(spec: SweepSpec, volumes: Volumes, paths: SweepPaths) -> Rates | None:
-    """Rates of this machine; None where a trial needs a GPU and there is none here.
+    """Rates of this machine; None where a trial needs a GPU and none here can be used.
 
     Args:
         spec: The sweep.
@@ -61,7 +62,11 @@ def calibrated(spec: SweepSpec, volumes: Volumes, paths: SweepPaths) -> Rates | 
     key = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
     kept = read_object(paths.rates_json)  # a damaged file costs seconds
     if key not in kept:
-        kept[key] = {"rates": asdict(measure(spec, volumes)), "of": shape}
+        try:
+            rates = measure(spec, volumes)
+        except DeviceError:  # as where a driver is there, and no GPU
+            return None
+        kept[key] = {"rates": asdict(rates), "of": shape}
         with suppress(OSError):  # a plan may be asked where nothing can be written
             paths.root.mkdir(parents=True, exist_ok=True)
             write_whole(paths.rates_json, json.dumps(kept, indent=1).encode())

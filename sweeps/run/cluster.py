@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.errors import ClusterError, describe_error
+from sweeps.programs import PYTHON
 from sweeps.run.driver import signals_as_before
 from sweeps.run.own_ray import OwnRay, not_up
 
@@ -171,7 +172,7 @@ def check_joins(address: str, timeout_seconds: float = JOIN_SECONDS) -> None:
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-c", JOIN],
+            [*PYTHON, "-c", JOIN],
             env={**os.environ, "RAY_NUM_REDIS_GET_RETRIES": JOIN_RETRIES},
             capture_output=True,
             text=True,

@@ -21,7 +21,7 @@ from sweeps.errors import StorageError
 from sweeps.run.driver import OTHER, busy, this_driver
 from sweeps.search.database import connect_arguments, unusable
 
-LOOK_SECONDS = 30.0
+LOOK_SECONDS = 5.0  # between a restart of the server and the next look the lock is free
 PATIENCE_SECONDS = 10.0  # for a look that is under way when the run ends
 NAME_LENGTH = 63  # what PostgreSQL keeps of a connection's name
 KEY = "hashtextextended('ulm-sweeps ' || :sweep, 0)"

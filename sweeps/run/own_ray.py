@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from sweeps.errors import ClusterError, describe_error
-from sweeps.processors import processors
+from sweeps.programs import PYTHON, with_this_code
+from ulm.processors import processors
 
 OBJECT_STORE_BYTES = 100 * 2**20  # nothing of size passes through it: workers map files
 END_SECONDS = 20.0
@@ -54,11 +55,11 @@ class OwnRay:
             read_token_again()
         self._is_told = False
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__],  # not what lies in the user's folder
+            [*PYTHON, "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**SETTINGS, **os.environ},
+            env=with_this_code({**SETTINGS, **os.environ}),
             process_group=0,  # Ctrl-C is for the driver, which ends it in order
         )
 
@@ -108,9 +109,11 @@ class OwnRay:
 
 def _can_keep_token() -> bool:
     """Whether Ray can keep its token at home, where others that this user starts find it."""
-    folder = Path(os.path.expanduser("~/.ray"))
-    kept = folder / "auth_token"
-    place = next(place for place in (kept, folder, folder.parent) if place.exists())
+    kept = Path(os.path.expanduser("~/.ray/auth_token")).absolute()
+    try:
+        place = next(place for place in (kept, *kept.parents) if place.exists())
+    except OSError:  # home is closed
+        return False
     return os.access(place, os.R_OK if place == kept else os.W_OK)
 
 

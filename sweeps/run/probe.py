@@ -12,12 +12,13 @@ import platform
 import resource
 import shutil
 import subprocess
-import sys
 import sysconfig
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from sweeps.programs import PYTHON
 
 LIBRARIES = ("ray", "torch", "fastai", "optuna", "mlflow")
 PACKAGES = ("ulm", "sweeps")
@@ -127,7 +128,7 @@ def _gpus(advertised: float) -> dict[str, Any]:
     if not advertised:
         return {}
     code = "import torch; print(torch.cuda.device_count())"
-    torch_sees = _output(sys.executable, "-P", "-c", code)
+    torch_sees = _output(*PYTHON, "-c", code)
     query = ("--query-gpu=name,driver_version", "--format=csv,noheader")
     lines = _output("nvidia-smi", *query) if shutil.which("nvidia-smi") else ""
     headers = Path(sysconfig.get_path("include")) / "Python.h"

@@ -53,19 +53,34 @@ class Outage:
         Raises:
             Exception: What the write raises, where it is no outage or one that lasts.
         """
+        try:
+            result = write(False)
+        except Exception as error:
+            if not self._is_waited_for(error):
+                raise
+        else:
+            self._is_back()
+            return result
+        try:
+            with _interruptible():
+                return self._made_again(write)
+        except KeyboardInterrupt:  # what is written at the end of the run waits no more
+            self._give_up_at = self._clock()
+            raise
+
+    def _made_again(self, write: Callable[[bool], T]) -> T:
         pause = FIRST_PAUSE_SECONDS
-        is_again = False
         while True:
+            self._sleep(pause)
             try:
-                result = write(is_again)
+                result = write(True)
             except Exception as error:
                 if not self._is_waited_for(error):
                     raise
             else:
                 self._is_back()
                 return result
-            self._wait(pause)
-            pause, is_again = min(2 * pause, LONGEST_PAUSE_SECONDS), True
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _is_waited_for(self, error: Exception) -> bool:
         cause = database_error(error)
@@ -79,14 +94,6 @@ class Outage:
             )
         return self._clock() < self._give_up_at
 
-    def _wait(self, seconds: float) -> None:
-        try:
-            with _interruptible():
-                self._sleep(seconds)
-        except KeyboardInterrupt:  # what is written at the end of the run waits no more
-            self._give_up_at = self._clock()
-            raise
-
     def _is_back(self) -> None:
         if self._give_up_at is not None and self._tell is not None:
             self._tell("the ledger's database answers again")
@@ -95,7 +102,7 @@ class Outage:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C interrupts the block; Tune's handler takes note of it, and would let it sleep on."""
+    """Ctrl-C interrupts the block; Tune's handler takes note of it, and would let it wait on."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
         yield

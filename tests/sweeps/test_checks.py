@@ -21,7 +21,7 @@ ROWS = "text,label\n" + "".join(f"a review {i},{('bad', 'good')[i % 2]}\n" for i
 def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("reviews.csv").write_text(ROWS, encoding="utf-8")
-    Path("articles.csv").write_text(ROWS.replace("review", "article"), encoding="utf-8")
+    Path("articles.csv").write_text(ROWS.replace("review", "review article"), encoding="utf-8")
 
 
 SETTINGS = {
@@ -113,6 +113,11 @@ def test_a_class_that_reads_as_no_label_is_a_note(name):
     assert f"classes [{name!r}] read as no label: leave the field empty if" in found.detail
 
 
+def test_a_minus_beside_a_plus_is_a_class():
+    Path("reviews.csv").write_text(ROWS.replace("bad", "-").replace("good", "+"), encoding="utf-8")
+    assert results_of()["corpus"].result == "ok"
+
+
 def test_of_many_classes_the_smallest_and_the_largest_are_named():
     rows = [f"a review {i},topic {max(i % 20, 1):02}" for i in range(200)]
     Path("reviews.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
@@ -125,8 +130,9 @@ def test_documents_longer_than_classifiers_read_are_a_note():
     Path("reviews.csv").write_text(longer, encoding="utf-8")
     found = results_of()["corpus"]
     assert found.result == "note"
-    assert "100% of the documents have more than 200 words: classifiers judge by" in found.detail
+    assert "100% of the documents have more than 200 words: classifiers learn" in found.detail
     assert results_of(classifier__maximum_tokens="300")["corpus"].result == "ok"
+    assert results_of(regimes="[bow]")["corpus"].result == "ok"
 
 
 @pytest.mark.parametrize(
@@ -134,8 +140,8 @@ def test_documents_longer_than_classifiers_read_are_a_note():
     [
         ("这部电影真的很好看演员表现出色但是结局有点无聊", 25),
         ("电影真的很好看", 9),  # a title
-        ("昨日の映画は とても 面白かった", 5),
-        ("หนังเรื่องนี้ดีมาก นักแสดงเล่นเก่ง", 18),
+        ("昨日の映画は とても面白かったです", 9),
+        ("หนังเรื่องนี้ดีมาก นักแสดงเล่นเก่ง", 13),
     ],
 )
 def test_text_without_blanks_is_a_note(text, length):
@@ -147,7 +153,14 @@ def test_text_without_blanks_is_a_note(text, length):
 
 
 @pytest.mark.parametrize(
-    "text", ["电影 真的 很 好看 ", "หนัง เรื่อง นี้ ดี มาก ", "영화가 정말 재미있다 "]
+    "text",
+    [
+        "电影 真的 很 好看 ",
+        "หนัง เรื่อง นี้ ดี มาก ",
+        "ประชาชน จำนวน ผู้ติดเชื้อ เพิ่มขึ้น ",
+        "アルバイト スマートフォン レビュー ",
+        "영화가 정말 재미있다 ",
+    ],
 )
 def test_text_with_blanks_is_none_whatever_its_script(text):
     Path("reviews.csv").write_text(ROWS.replace("a review ", text), encoding="utf-8")
@@ -235,8 +248,13 @@ def test_general_text_of_another_language_is_a_note():
     Path("articles.csv").write_text("text\nein Artikel\nnoch ein Artikel", encoding="utf-8")
     found = results_of()["general"]
     assert found.result == "note"
-    assert "it has 0% of the words of the domain, and text of another" in found.detail
-    assert "set general to text of your own language" in found.detail
+    assert "it has 0% of the words of the domain, and so little of it, or" in found.detail
+    assert "set general to more text of your own language" in found.detail
+    numbers = ROWS.replace("a review", "a review 12 @user123 #7 don't 5,00 €")
+    Path("reviews.csv").write_text(numbers, encoding="utf-8")
+    Path("articles.csv").write_text("text\na review of an article\nanother", encoding="utf-8")
+    assert results_of()["general"].result == "ok"
+    Path("reviews.csv").write_text(ROWS.replace("a review", "ein Bericht"), encoding="utf-8")
     found = results_of(general="{kind: synthetic-general, documents: 60}")["general"]
     assert "60 documents of synthetic-general to pretrain on; it has " in found.detail
     invented = {"corpus": "{kind: synthetic}", "general": "{kind: synthetic-general}"}

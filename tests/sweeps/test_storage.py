@@ -122,11 +122,13 @@ def test_a_full_disk_is_found_before_a_sweep_begins(tmp_path, monkeypatch):
         check_storage(SweepPaths(storage=str(tmp_path), name="tiny"))
 
 
-@pytest.mark.parametrize("name", ["why?", "100%", "c#"])
+@pytest.mark.parametrize("name", ["why?", "a%20b", "c#"])
 def test_a_folder_that_a_url_can_not_name_is_refused(tmp_path, name):
-    with pytest.raises(StorageError, match=rf"without {re.escape(name[-1])} in its path.*set"):
+    with pytest.raises(
+        StorageError, match=rf"without ({re.escape(name[-1])}|%20) in its path.*set"
+    ):
         check_storage(SweepPaths(storage=str(tmp_path / name), name="tiny"))
-    check_storage(SweepPaths(storage=str(tmp_path / "ä b"), name="tiny"))
+    check_storage(SweepPaths(storage=str(tmp_path / "ä b 100%"), name="tiny"))
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError("gone"), ArrowNotImplementedError("gone")])

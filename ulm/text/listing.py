@@ -25,7 +25,7 @@ class Part(IntEnum):
     TEST = 2
 
 
-WHOLE = re.compile(r"(?<=\d)\.0+$")  # as pandas writes whole numbers where some are missing
+WHOLE = re.compile(r"^(\d+)\.0+$")  # as pandas writes whole numbers where some are missing
 
 NO_LABEL = -1
 """The label of a document that has none."""
@@ -75,4 +75,4 @@ def check_spelling(place: str, counts: Mapping[str, int]) -> None:
 
 
 def _as_read(label: str) -> str:
-    return WHOLE.sub("", " ".join(label.split()).casefold())
+    return WHOLE.sub(r"\1", " ".join(label.split()).casefold())

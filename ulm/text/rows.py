@@ -182,10 +182,14 @@ def _delimiter(path: Path, columns: Columns) -> str:
     return max(DELIMITERS, key=num_found)  # the first of equals
 
 
-def _holds_rows(field: str, num_fields: int) -> bool:
-    """Whether every line inside a field could be a row of tabs."""
-    inside = field.split("\n")[1:-1]
-    return bool(inside) and all(line.count("\t") == num_fields - 1 for line in inside)
+def _holds_rows(fields: Sequence[str]) -> bool:
+    """Whether a field has swallowed rows: its first and last line are parts of two, by the tabs."""
+    most = len(fields) - 1
+    for place, field in enumerate(fields):
+        tabs = [line.count("\t") for line in field.split("\n")]
+        if len(tabs) > 2 and tabs == [most - place, *[most] * (len(tabs) - 2), place]:
+            return most > 0
+    return False
 
 
 def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
@@ -199,7 +203,7 @@ def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
                 f"{rows_of(path, 'csv', number)}: needs {len(header)} fields like the header, "
                 f"found {len(fields)}; quote fields that contain {DELIMITERS[delimiter]}"
             )
-        if delimiter == "\t" and any(_holds_rows(field, len(header)) for field in fields):
+        if delimiter == "\t" and _holds_rows(fields):
             raise CorpusError(
                 f"{rows_of(path, 'csv', number)}: a quoted field holds whole rows, as where a text "
                 f"begins with a quote that is not doubled; quote such texts, doubling their quotes"

@@ -133,16 +133,25 @@ def _check_classes(
 
 
 def _check_two_texts(
-    column: str, names: Sequence[str], classes: Mapping[int, NDArray[np.int64]]
+    column: str,
+    listing: Listing,
+    classes: Mapping[int, NDArray[np.int64]],
 ) -> None:
-    alone = [names[label] for label, documents in classes.items() if len(documents) < 2]
-    if alone:
-        more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
+    alone = [label for label, documents in classes.items() if len(documents) < 2]
+    if not alone:
+        return
+    more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
+    name = listing.label_names[alone[0]]
+    own = {sameness(listing.texts[i]) for i in np.flatnonzero(listing.labels == alone[0]).tolist()}
+    if len(own) > 1:
         raise CorpusError(
-            f"{column}: each class needs 2 documents that differ, one of them for testing, found "
-            f"one of {alone[0]!r}{more}; add documents, remove the class, or name another "
-            "label_column"
+            f"{column}: a text has one label, found {len(own)} texts of {name!r}{more} that have "
+            "another in other rows; keep one row a text, or name another label_column"
         )
+    raise CorpusError(
+        f"{column}: each class needs 2 documents that differ, one of them for testing, found one "
+        f"of {name!r}{more}; add documents, remove the class, or name another label_column"
+    )
 
 
 def read_table(path: Path, kind: str, columns: Columns, *, test_share: float, seed: int) -> Listing:
@@ -169,18 +178,19 @@ def read_table(path: Path, kind: str, columns: Columns, *, test_share: float, se
     labels = np.array(
         [NO_LABEL if label is None else number_of[label] for label in rows.labels], dtype=np.int16
     )
-    parts = np.array(rows.parts, dtype=np.uint8)
-    if columns.part is None:
-        classes = _by_class(texts, labels)
-        _check_two_texts(column, names, classes)
-        parts[split_test(texts, classes, share=test_share, seed=seed)] = Part.TEST
-    return Listing(
+    listing = Listing(
         texts=texts,
-        parts=parts,
+        parts=np.array(rows.parts, dtype=np.uint8),
         labels=labels,
         label_names=names,
         place=lambda *documents: rows_of(path, kind, *(index + 1 for index in documents)),
     )
+    if columns.part is None:
+        classes = _by_class(texts, labels)
+        _check_two_texts(column, listing, classes)
+        drawn = split_test(texts, classes, share=test_share, seed=seed)
+        listing.parts[drawn] = Part.TEST
+    return listing
 
 
 def read_wikitext(folder: Path) -> Listing:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from ulm.errors import TokenError
 from ulm.peak_memory import peak_memory_bytes
+from ulm.processors import processors
 from ulm.text.pieces import PieceTokeniser
 
 # About 500 reviews, a second of work: large against sending it, small against memory.
@@ -156,10 +157,7 @@ def _tokenise_in_pool(chunks: Iterator[list[str]], processes: int) -> Iterator[T
 
 def default_processes() -> int:
     """Return how many processes tokenise where the caller does not say: processors, at most 3."""
-    # Only Linux says which processors this process may use.
-    affinity = getattr(os, "sched_getaffinity", None)
-    num_processors = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(num_processors, DEFAULT_PROCESSES)
+    return min(processors(), DEFAULT_PROCESSES)
 
 
 def tokenise_all(texts: Iterable[str], *, processes: int) -> Iterator[TokenChunk]:

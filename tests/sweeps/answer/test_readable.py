@@ -15,7 +15,7 @@ from sweeps.answer.readable import readable, shortened
         ('an " iphone " and " it is good " .', 'an "iphone" and "it is good".'),
         ('" a " ( " b " )', '"a" ("b")'),
         ("two ▁ spaces and new▁york", "two spaces and new york"),
-        ("قال « نعم » ، ثم ؟", "قال «نعم»، ثم؟"),
+        ("قال « نعم » ، ثم ؟", "قال « نعم »، ثم؟"),
         ("很 好 ， 真的 。", "很 好， 真的。"),
         ("xxbos xxmaj", ""),
         ("xxrep", ""),

@@ -12,8 +12,9 @@ from sweeps.answer.results import ResultRow, make_rows
 from sweeps.answer.search_curves import search_curve
 from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.paths import LABEL_POOL, SPENT_HOURS, SweepPaths
+from sweeps.report import blocks
 from sweeps.report.headline import headline
-from sweeps.report.page import words, write_report
+from sweeps.report.page import render_html, words, write_report
 from sweeps.report.phrases import joined
 from sweeps.report.sentences import answer
 from sweeps.search.records import TrialState
@@ -101,6 +102,13 @@ def test_the_page_is_whole_and_loads_nothing(paths):
         "Cells",
         "Made with",
     ]
+
+
+def test_a_quote_reads_in_its_own_direction():
+    quote = blocks.Quote(text="نعم", note="Class `good`.")
+    section = blocks.Section(title="What it gets wrong", blocks=(quote,))
+    page = blocks.Page(title="demo", subtitle="", sections=(section,))
+    assert '<p dir="auto">نعم</p>' in render_html(page).decode()
 
 
 def test_page_and_markdown_give_the_same_answer(paths):

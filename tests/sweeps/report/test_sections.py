@@ -485,8 +485,9 @@ def test_a_label_does_not_end_the_marks_it_stands_between(kept, monkeypatch):
 
 def test_a_long_label_is_cut():
     assert plain("a class") == "a class"
-    name = plain("complaints about the delivery of goods that were ordered abroad")
-    assert name == "complaints about the delivery of goods…"
+    about = "complaints about the delivery of goods that were ordered"
+    cut = "complaints about the delivery…goods that were ordered abroad"
+    assert plain(f"{about} abroad") == cut != plain(f"{about} at home")
 
 
 def test_the_mean_recall_of_classes_stands_beside_accuracy_where_they_are_uneven(kept):

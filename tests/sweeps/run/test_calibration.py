@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from sweeps.paths import SweepPaths
 from sweeps.run import calibration
@@ -54,6 +55,17 @@ def test_rates_that_can_not_be_kept_or_read_are_measured_again(spec, tmp_path):
 def test_without_the_gpu_that_a_trial_asks_for_nothing_is_measured(spec, monkeypatch):
     monkeypatch.setattr(calibration, "has_gpu", lambda: False)
     on_gpu = load_spec("demo", {**SMALL, "resources.gpus": "1"})
+    assert rates_of(on_gpu) is None
+
+
+def test_a_gpu_that_torch_can_not_use_is_none(spec, monkeypatch):
+    """As on a login node that has `nvidia-smi` and no GPU."""
+    monkeypatch.setattr(calibration, "has_gpu", lambda: True)
+    on_gpu = load_spec(
+        "demo", {**SMALL, "storage": json.dumps(spec.storage), "resources.gpus": "1"}
+    )
+    if torch.cuda.is_available():
+        pytest.skip("here it can")
     assert rates_of(on_gpu) is None
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -16,7 +17,6 @@ from sweeps.run import own_ray
 from sweeps.run.own_ray import OwnRay
 
 PATIENCE_SECONDS = 120.0
-PYTHON = sys.executable
 HELD = """
 import os, psutil, signal, sys
 from sweeps.run.own_ray import OwnRay
@@ -164,10 +164,10 @@ def test_ctrl_c_is_for_the_driver_alone(environment):
 def said_by(monkeypatch, tmp_path, program):
     """What a Ray says whose process runs a program instead; the environment stays as it was."""
     python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\nexec {PYTHON} -c {shlex.quote(program)}\n", "utf-8")
+    python.write_text(f"#!/bin/sh\nexec {sys.executable} -c {shlex.quote(program)}\n", "utf-8")
     python.chmod(0o755)
     with monkeypatch.context() as within:
-        within.setattr(sys, "executable", str(python))
+        within.setattr(own_ray, "PYTHON", (str(python),))
         within.setattr(os, "environ", dict(os.environ))
         with OwnRay() as own:
             return own.address()
@@ -191,6 +191,10 @@ def test_a_folder_too_long_for_sockets_is_told_with_its_remedy(monkeypatch, tmp_
         said_by(monkeypatch, tmp_path, f"print({json.dumps(failure)!r})")
 
 
+def refuse(path):
+    raise PermissionError(13, "Permission denied")
+
+
 TELL_TOKEN = "import json, os; print(json.dumps({'address': os.environ.get('RAY_AUTH_TOKEN')}))"
 
 
@@ -199,11 +203,52 @@ def test_a_token_that_home_can_not_keep_is_given_by_the_environment(monkeypatch,
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert said_by(monkeypatch, tmp_path, TELL_TOKEN) == "None"
+    monkeypatch.setenv("HOME", str(tmp_path / "not" / "yet"))
+    assert said_by(monkeypatch, tmp_path, TELL_TOKEN) == "None", "Ray can make it"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with monkeypatch.context() as closed:
+        closed.setattr(Path, "exists", refuse)
+        assert len(said_by(monkeypatch, tmp_path, TELL_TOKEN)) == 64
     monkeypatch.setattr(os, "access", lambda place, mode: mode != os.W_OK)
     assert len(said_by(monkeypatch, tmp_path, TELL_TOKEN)) == 64
     (tmp_path / ".ray").mkdir()
     (tmp_path / ".ray" / "auth_token").write_text("kept", encoding="utf-8")
     assert said_by(monkeypatch, tmp_path, TELL_TOKEN) == "None"
+
+
+COUNT = """
+from sweeps.run.own_ray import OwnRay
+with OwnRay() as own:
+    import ray
+    ray.init(address=own.address(), log_to_driver=False, logging_level="ERROR")
+    print(ray.cluster_resources()["CPU"])
+    ray.shutdown()
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system chooses processors")
+def test_it_has_the_processors_that_this_process_may_use(environment):
+    one = {min(os.sched_getaffinity(0))}
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, one),
+    )
+    assert done.stdout == "1.0\n"
+
+
+def test_it_runs_the_code_of_its_driver_also_from_a_clone(monkeypatch, tmp_path):
+    """Which `sweeps/sweep.py` puts on its own path alone."""
+    tell = "import json, os; print(json.dumps({'address': os.environ['PYTHONPATH']}))"
+    clone = str(Path(own_ray.__file__).parents[2])
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    assert said_by(monkeypatch, tmp_path, tell) == clone
+    monkeypatch.setenv("PYTHONPATH", "other")
+    assert said_by(monkeypatch, tmp_path, tell) == f"{clone}{os.pathsep}other"
 
 
 @pytest.mark.ray

@@ -95,14 +95,26 @@ def test_where_nobody_hears_of_it_no_server_is_waited_for():
     assert clock.slept == []
 
 
-def test_ctrl_c_ends_the_wait_also_where_another_handler_only_takes_note_of_it():
+@pytest.mark.parametrize("place", ["pause", "attempt"])
+def test_ctrl_c_ends_the_wait_also_where_another_handler_only_takes_note_of_it(place):
     noted = []
+
+    def press():
+        signal.raise_signal(signal.SIGINT)
+
     before = signal.signal(signal.SIGINT, lambda *_: noted.append("noted"))
     try:
-        outage = Outage(lambda message: None, sleep=lambda _: signal.raise_signal(signal.SIGINT))
+        sleep = (lambda seconds: press()) if place == "pause" else (lambda seconds: None)
+        outage = Outage(lambda message: None, sleep=sleep)
         server = Server(time.monotonic, back_at=float("inf"))
+
+        def write(is_again):
+            if is_again and place == "attempt":
+                press()
+            return server.write(is_again)
+
         with pytest.raises(KeyboardInterrupt):
-            outage.outlast(server.write)
+            outage.outlast(write)
         with pytest.raises(OperationalError):
             outage.outlast(server.write)
         assert len(server.asked) == 2, "the writes after it wait no more"

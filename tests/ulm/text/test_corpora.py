@@ -371,7 +371,8 @@ class TestTables:
             open_corpus(table(path, part_column=None))
 
     def test_lines_and_tabs_within_a_quoted_text_are_text(self, tmp_path):
-        rows = [(f"a {i}\n\tb\tc\n\td\te\nf", ("bad", "good")[i % 2]) for i in range(8)]
+        rows = [(f"Dear {i},\nOrder\t17\nregards", ("bad", "good")[i % 2]) for i in range(8)]
+        rows += [(f"def {i}:\n\tb\tc\n\td\te\nf", ("bad", "good")[i % 2]) for i in range(8)]
         path = tmp_path / "code.csv"
         pd.DataFrame(rows, columns=["text", "label"]).to_csv(path, sep="\t", index=False)
         assert list(open_corpus(table(path, part_column=None)).texts) == [text for text, _ in rows]
@@ -436,6 +437,12 @@ class TestTables:
         rows = [(f"review {i}", "a") for i in range(4)] + [("always so", "b")] * 4
         path = write_csv(tmp_path / "few.csv", rows, "text,label")
         with pytest.raises(CorpusError, match=r"2 documents that differ, .* found one of 'b';"):
+            open_corpus(table(path, part_column=None))
+
+    def test_texts_that_have_two_labels_are_named_as_such(self, tmp_path):
+        rows = [(f"review {i}", label) for i in range(20) for label in ("news", "sport")]
+        path = write_csv(tmp_path / "two.csv", rows, "text,label")
+        with pytest.raises(CorpusError, match=r"a text has one label, found 20 texts of 'sport'"):
             open_corpus(table(path, part_column=None))
 
     def test_copies_are_not_drawn_for_testing_one_beside_the_other(self, tmp_path):

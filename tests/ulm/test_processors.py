@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from sweeps import processors as module
-from sweeps.processors import processors
+from ulm import processors as module
+from ulm.processors import processors
 
 
 @pytest.fixture
