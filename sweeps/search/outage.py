@@ -53,34 +53,35 @@ class Outage:
         Raises:
             Exception: What the write raises, where it is no outage or one that lasts.
         """
-        try:
-            result = write(False)
-        except Exception as error:
-            if not self._is_waited_for(error):
+        done = self._attempt(write, is_again=False)
+        if done is None:
+            try:
+                with _interruptible():
+                    done = self._until_back(write)
+            except KeyboardInterrupt:  # what is written at the end of the run waits no more
+                self._give_up_at = self._clock()
                 raise
-        else:
-            self._is_back()
-            return result
-        try:
-            with _interruptible():
-                return self._made_again(write)
-        except KeyboardInterrupt:  # what is written at the end of the run waits no more
-            self._give_up_at = self._clock()
-            raise
+        return done[0]
 
-    def _made_again(self, write: Callable[[bool], T]) -> T:
+    def _until_back(self, write: Callable[[bool], T]) -> tuple[T]:
         pause = FIRST_PAUSE_SECONDS
         while True:
             self._sleep(pause)
-            try:
-                result = write(True)
-            except Exception as error:
-                if not self._is_waited_for(error):
-                    raise
-            else:
-                self._is_back()
-                return result
+            done = self._attempt(write, is_again=True)
+            if done is not None:
+                return done
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _attempt(self, write: Callable[[bool], T], *, is_again: bool) -> tuple[T] | None:
+        """What the write returns; None where the server is waited for."""
+        try:
+            result = write(is_again)
+        except Exception as error:
+            if not self._is_waited_for(error):
+                raise
+            return None
+        self._is_back()
+        return (result,)
 
     def _is_waited_for(self, error: Exception) -> bool:
         cause = database_error(error)
