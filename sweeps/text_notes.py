@@ -124,7 +124,7 @@ def unknown_words(texts: Sequence[str], general: Sequence[str]) -> list[str]:
 def unknown_to(texts: Sequence[str], known: Collection[str]) -> list[str]:
     """Words of domain documents that a general model does not know."""
     found = [word in known for text in texts for word in _words(text)]
-    share = sum(found) / max(1, len(found))
+    share = sum(found) / len(found) if found else 1.0  # of numbers alone nothing is said
     if share >= KNOWN_TO_GENERAL:
         return []
     return [

@@ -254,6 +254,8 @@ def test_general_text_of_another_language_is_a_note():
     Path("reviews.csv").write_text(numbers, encoding="utf-8")
     Path("articles.csv").write_text("text\na review of an article\nanother", encoding="utf-8")
     assert results_of()["general"].result == "ok"
+    Path("reviews.csv").write_text(ROWS.replace("a review", "12 0x1f"), encoding="utf-8")
+    assert results_of()["general"].result == "ok"
     Path("reviews.csv").write_text(ROWS.replace("a review", "ein Bericht"), encoding="utf-8")
     found = results_of(general="{kind: synthetic-general, documents: 60}")["general"]
     assert "60 documents of synthetic-general to pretrain on; it has " in found.detail
