@@ -31,7 +31,6 @@ from sweeps.spec.rates import Rates
 from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import Volumes
 from sweeps.storage import read_object, write_whole
-from ulm.errors import DeviceError
 from ulm.processors import has_gpu
 
 if TYPE_CHECKING:
@@ -62,15 +61,20 @@ def calibrated(spec: SweepSpec, volumes: Volumes, paths: SweepPaths) -> Rates | 
     key = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
     kept = read_object(paths.rates_json)  # a damaged file costs seconds
     if key not in kept:
-        try:
-            rates = measure(spec, volumes)
-        except DeviceError:  # as where a driver is there, and no GPU
+        if spec.resources.gpus > 0 and not _can_use_gpu():
             return None
-        kept[key] = {"rates": asdict(rates), "of": shape}
+        kept[key] = {"rates": asdict(measure(spec, volumes)), "of": shape}
         with suppress(OSError):  # a plan may be asked where nothing can be written
             paths.root.mkdir(parents=True, exist_ok=True)
             write_whole(paths.rates_json, json.dumps(kept, indent=1).encode())
     return Rates(**kept[key]["rates"])
+
+
+def _can_use_gpu() -> bool:
+    """Whether torch can: a login node may have `nvidia-smi`, and no GPU."""
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def measure(spec: SweepSpec, volumes: Volumes) -> Rates:
