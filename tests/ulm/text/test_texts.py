@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ulm.errors import CorpusError
-from ulm.text.texts import FileTexts, PackedTexts, SelectedTexts, decode
+from ulm.text.texts import FileTexts, PackedTexts, SelectedTexts, decode, sameness
 
 
 def test_packed_texts_give_back_what_went_in():
@@ -33,3 +33,25 @@ def test_a_byte_that_is_not_utf8_is_named_by_file_and_offset(tmp_path):
     path = tmp_path / "latin.txt"
     with pytest.raises(CorpusError, match=r"latin\.txt: text must be UTF-8, but byte 13 is 0xe9"):
         decode(b"caf\xe9", path, offset_bytes=10)
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["Don’t go – it rained!", "don't go, it rained", "  Don't\tgo:\nit rained. ", "DON'T GO... (it rained)"],
+)
+def test_texts_that_differ_in_case_punctuation_and_blanks_alone_are_the_same(other):
+    assert sameness(other) == sameness("Don't go; it rained.")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Good film 😀", "Good film 😡"),
+        (":-)", ":-("),
+        ("किताब", "कतब"),  # vowels that are marks
+        ("rated 8", "rated 9"),
+        ("a way", "away"),
+    ],
+)
+def test_texts_of_other_words_or_signs_are_not_the_same(one, other):
+    assert sameness(one) != sameness(other)
