@@ -124,7 +124,7 @@ def claims(scores: Scores) -> Iterator[Claim]:
         interval=None if share is None else share.interval,
         truth=(truth - ULM) / GAIN,
     )
-    needed = gain.needed[0].interval if gain.needed else None
+    needed = gain.needed[0].crossing.interval if gain.needed else None
     yield Claim(name="documents for 75 %", interval=needed, truth=0.33 * LARGEST)
     target = find_crossing(scores, SIZES, reaching("ulm+domain", TARGET))
     at = LARGEST * math.exp(((TARGET - ULM) / GAIN - 1) / PER_LOG)

@@ -6,14 +6,16 @@ what every part of `sweep advise` returns.
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from sweeps.advice.question import Question
 from sweeps.advice.wanted import (
     CHANCE,
     MOST_SEEDS,
     Wanted,
     one_run_asks_for_documents,
-    wanted_for_one_run,
     wanted_sizes,
+    wanted_to_decide,
 )
 from sweeps.answer.extrapolation import ALL_REFUTED, extrapolate, range_of, why_not
 from sweeps.answer.scores import Scores
@@ -126,9 +128,11 @@ def _of_one_run(spec: SweepSpec, scores: Scores, found: Reach) -> tuple[str, Wan
     one = found.one_run
     if one is None:
         return _of_no_run(scores, found)
-    below, above = _measured_around(spec, scores, one.regime, one.documents)
-    is_measured = above == one.documents
-    enough = number(above) if is_measured else rounded_up(one.documents, most=above)
+    documents = one.crossing.for_one_run
+    assert documents is not None, "one run passes it"
+    below, above = _measured_around(spec, scores, one.regime, documents)
+    is_measured = above == documents
+    enough = number(above) if is_measured else rounded_up(documents, most=above)
     text = f"one run of `{one.regime}` does from {enough} documents on, {sure}"
     if is_measured:
         return f"{text}: collect {enough} in all", Wanted()
@@ -148,7 +152,7 @@ def _of_no_run(scores: Scores, found: Reach) -> tuple[str, Wanted]:
     spread, left = scores.spread(point), float(scores.means(point)[0]) - found.target
     if left <= 0 or spread.num_seeds < FEWEST_TO_PLAN:
         return open_end
-    wanted = wanted_for_one_run(spread, left)
+    wanted = wanted_to_decide(spread, np.ones(1), left, is_one_run=True)
     which = f"{most} documents of `{way.regime}`"
     if wanted is not None:
         return (

@@ -35,11 +35,6 @@ class Wanted:
     num_seeds: int = 0
     sizes: tuple[int, ...] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is wanted."""
-        return self.num_seeds == 0 and not self.sizes
-
     def joined(self, other: "Wanted") -> "Wanted":
         """Both."""
         return Wanted(
@@ -64,7 +59,9 @@ class Wanted:
         return " and ".join(parts) or "nothing added"
 
 
-def wanted_to_decide(spread: Spread, weights: Floats, distance: float) -> Wanted | None:
+def wanted_to_decide(
+    spread: Spread, weights: Floats, distance: float, *, is_one_run: bool = False
+) -> Wanted | None:
     """Seeds for an interval that leaves out a line with a chance of `CHANCE`.
 
     If the mean is where it is said to be, and they vary as those there are: the seeds to come move
@@ -75,33 +72,18 @@ def wanted_to_decide(spread: Spread, weights: Floats, distance: float) -> Wanted
         spread: That of the points, over two seeds or more.
         weights: float64 [P], of the points.
         distance: From the weighted sum of their means to the line.
+        is_one_run: Whether the interval is to hold one run more, which varies with any number.
 
     Returns:
         None where more than `MOST_SEEDS` would be needed.
     """
     one_seed = spread.run_variances(weights[None, :])
+    run = one_seed if is_one_run else None
     for count in range(spread.num_seeds + 1, MOST_SEEDS + 1):
-        half = _half_width(spread.with_seeds(count), weights)
-        if half + _moves(spread, one_seed, count) < distance:
-            return Wanted(num_seeds=count)
-    return None
-
-
-def wanted_for_one_run(spread: Spread, distance: float) -> Wanted | None:
-    """Seeds for an interval of one run more that leaves out a line, as `wanted_to_decide`.
-
-    Args:
-        spread: That of one point, over two seeds or more.
-        distance: From its mean to the line.
-
-    Returns:
-        None where more than `MOST_SEEDS` would be needed: one run varies whatever their number.
-    """
-    whole = np.ones((1, 1))
-    run = spread.run_variances(whole)
-    for count in range(spread.num_seeds + 1, MOST_SEEDS + 1):
-        half = spread.with_seeds(count).half_widths(whole, run=run)[0]
-        if half + _moves(spread, run, count) < distance:
+        half = float(spread.with_seeds(count).half_widths(weights[None, :], run=run)[0])
+        # how far seeds to come move the mean of all towards a line, in one of five cases or more
+        moves = ndtri(CHANCE) * np.sqrt(one_seed[0] * (count - spread.num_seeds)) / count
+        if half + float(moves) < distance:
             return Wanted(num_seeds=count)
     return None
 
@@ -113,18 +95,9 @@ def one_run_asks_for_documents(spread: Spread, distance: float) -> bool:
     return NORMAL_QUANTILE * sqrt(run) < distance <= NORMAL_QUANTILE * sqrt(run + documents)
 
 
-def _moves(spread: Spread, one_seed: Floats, count: int) -> float:
-    """How far seeds to come move the mean of all towards a line, in one of five cases or more."""
-    return float(ndtri(CHANCE) * np.sqrt(one_seed[0] * (count - spread.num_seeds)) / count)
-
-
 def asks_for_documents(spread: Spread, weights: Floats, distance: float) -> bool:
     """Whether the interval would hold that line with any number of seeds: for its documents."""
-    return _half_width(spread.with_seeds(_ENDLESS), weights) >= distance > 0
-
-
-def _half_width(spread: Spread, weights: Floats) -> float:
-    return float(spread.half_widths(weights[None, :])[0])
+    return float(spread.with_seeds(_ENDLESS).half_widths(weights[None, :])[0]) >= distance > 0
 
 
 def wanted_sizes(spec: SweepSpec, most_documents: int | None) -> Wanted:

@@ -8,7 +8,7 @@ McNemar's test on the predictions of the models that were trained.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweeps.answer.paired import PairedTest, more_seeds_to_claim, paired_test
+from sweeps.answer.paired import McNemar, more_seeds_to_claim, paired_test
 from sweeps.answer.scores import Point, Scores
 from sweeps.answer.statistics import Difference, difference
 
@@ -25,7 +25,7 @@ class Claim:
 
     difference: Difference
     more_seeds: int | None
-    test: PairedTest | None
+    test: McNemar | None
 
 
 def claims_of(scores: Scores, first: Point) -> tuple[Claim, ...]:

@@ -61,13 +61,14 @@ def recorded_rates(
         records: Its trials.
         volumes: Sizes of its corpora, which say what each trial did.
     """
+    foreseen = TrialCosts.of(spec, volumes=volumes)
     cells = {cell.id: cell for cell in make_cells(spec)}
     flop, seconds = {True: 0.0, False: 0.0}, {True: 0.0, False: 0.0}
     for record in records:
         cell = cells.get(record.key.study.cell_id)
         if record.outcome is None or cell is None or cell.regime == Regime.BOW:
             continue
-        load = TrialCosts.of(spec, volumes=volumes).load(cell, record.key.study.stage)
+        load = foreseen.load(cell, record.key.study.stage)
         flop[load.is_language_model] += load.flop
         seconds[load.is_language_model] += record.outcome.metrics.get("seconds", 0.0)
     has_models = any(Stage.LANGUAGE_MODEL in cell.stages for cell in cells.values())

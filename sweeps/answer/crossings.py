@@ -89,20 +89,13 @@ class Crossing:
 
     @property
     def is_throughout(self) -> bool:
-        """Whether at every size, over two seeds or more, the whole interval is above zero."""
-        return (
-            self.num_seeds > 1 and self.interval is not None and self.interval.high <= self.smallest
-        )
+        """Whether at every size the whole interval of the balance is above zero."""
+        return self.interval is not None and self.interval.high <= self.smallest
 
     @property
     def is_bracketed(self) -> bool:
-        """Whether the data show, over two seeds or more, that it lies within the measured range."""
-        return (
-            self.num_seeds > 1
-            and self.interval is not None
-            and self.interval.low > 0
-            and self.interval.high < inf
-        )
+        """Whether the data show that it lies within the measured range."""
+        return self.ends_above and self.interval is not None and self.interval.low > 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -32,3 +32,11 @@ class Estimate:
     value: float
     interval: Interval | None
     num_seeds: int
+
+    def is_above(self, line: float = 0.0) -> bool:
+        """Whether the whole interval, over two seeds or more, is above a line."""
+        return self.num_seeds > 1 and self.interval is not None and self.interval.low > line
+
+    def is_below(self, line: float = 0.0) -> bool:
+        """Whether it is below."""
+        return self.num_seeds > 1 and self.interval is not None and self.interval.high < line

@@ -9,7 +9,7 @@ levels off is often refuted by its own miss (docs/statistics.md).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil, isfinite
+from math import isfinite
 
 import numpy as np
 
@@ -133,10 +133,8 @@ def _prediction(fitted: FittedForm, value: float, draws: Floats) -> Prediction:
 
 def _middle(draws: Floats) -> Interval:
     """What 95 % of the draws lie in."""
-    ordered = np.sort(draws)
-    low = float(ordered[int(0.025 * (len(ordered) - 1))])
-    high = float(ordered[ceil(0.975 * (len(ordered) - 1))])
-    return Interval(low=low, high=high)
+    low = np.quantile(draws, 0.025, method="lower")
+    return Interval(low=float(low), high=float(np.quantile(draws, 0.975, method="higher")))
 
 
 def range_of(predictions: Sequence[Prediction]) -> Interval:

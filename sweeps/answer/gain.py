@@ -23,21 +23,16 @@ _AWAY = np.concatenate([[0.0], np.geomspace(1e-5, 10.0, 400)])  # tested on both
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Needed:
-    """Domain documents needed for a share of the gain, on the measured curve.
-
-    Args:
-        share: The share, e.g. 0.75.
-        documents: Log-linear interpolation between measured sizes.
-        is_at_most: Every measured size has the share: `documents` is the smallest.
-        interval: Of the documents; ends as in `Crossing`.
-        is_bracketed: Whether the data show that it lies within the measured range.
-    """
+    """Where the measured curve passes a share of the gain, e.g. 0.75; it does somewhere."""
 
     share: float
-    documents: float
-    is_at_most: bool
-    interval: Interval | None
-    is_bracketed: bool = False
+    crossing: Crossing
+
+    @property
+    def documents(self) -> float:
+        """Domain documents that it needs."""
+        assert self.crossing.documents is not None, "it is passed"
+        return self.crossing.documents
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,18 +146,6 @@ def _end(means: Floats, spread: Spread, value: float, offsets: Floats) -> float:
     return float(tested[last] + part * (tested[last + 1] - tested[last]))
 
 
-def _needed(share: float, crossing: Crossing | None) -> Needed | None:
-    if crossing is None or crossing.documents is None:
-        return None
-    return Needed(
-        share=share,
-        documents=crossing.documents,
-        is_at_most=crossing.is_at_most,
-        interval=crossing.interval,
-        is_bracketed=crossing.is_bracketed,
-    )
-
-
 def _documents_needed(
     scores: Scores,
     sizes: Sequence[int],
@@ -178,7 +161,11 @@ def _documents_needed(
         return ()
     regime = Regime.ULM_DOMAIN.value
     found = (
-        _needed(level, find_crossing(scores, sizes, sharing(regime, base, tops[-1], level)))
+        (level, find_crossing(scores, sizes, sharing(regime, base, tops[-1], level)))
         for level in levels
     )
-    return tuple(needed for needed in found if needed is not None)
+    return tuple(
+        Needed(share=level, crossing=crossing)
+        for level, crossing in found
+        if crossing is not None and crossing.documents is not None
+    )

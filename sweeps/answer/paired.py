@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import binom
 
@@ -80,27 +79,12 @@ def mcnemar(first_only: int, second_only: int) -> McNemar:
     return McNemar(first_only=first_only, second_only=second_only, mid=mid)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PairedTest:
-    """McNemar's test of two points, seed by seed and over all of them.
+def paired_test(scores: Scores, first: Point, second: Point) -> McNemar | None:
+    """McNemar's test on the predictions of two points, over documents as units.
 
-    Args:
-        first: A point.
-        second: Another.
-        by_seed: (seed, test) of each seed that has both.
-        combined: The test over documents as units: a document favours the point that classified it
-            correctly at more seeds. Seeds share documents, so their p-values are dependent and
-            their counts must not be added; documents are independent whatever seeds share.
-    """
-
-    first: Point
-    second: Point
-    by_seed: tuple[tuple[int, McNemar], ...]
-    combined: McNemar
-
-
-def paired_test(scores: Scores, first: Point, second: Point) -> PairedTest | None:
-    """McNemar's test on the predictions of two points.
+    A document favours the point that classified it correctly at more seeds. Seeds share documents,
+    so their p-values are dependent and their counts must not be added; documents are independent
+    whatever seeds share.
 
     Returns:
         None without predictions, without a seed that has both, or where every seed was scored on
@@ -111,16 +95,5 @@ def paired_test(scores: Scores, first: Point, second: Point) -> PairedTest | Non
     hits = scores.paired_hits(first, second)
     if hits is None:
         return None
-    lead = hits[0].astype(np.int16) - hits[1].astype(np.int16)
-    of_first, of_second = dict(scores.by_seed(first)), dict(scores.by_seed(second))
-    seeds = [seed for seed in scores.seeds if seed in of_first and seed in of_second]
-    return PairedTest(
-        first=first,
-        second=second,
-        by_seed=tuple((seed, _test(row)) for seed, row in zip(seeds, lead, strict=True)),
-        combined=_test(lead.sum(axis=0)),
-    )
-
-
-def _test(lead: NDArray[np.int16]) -> McNemar:
+    lead = (hits[0].astype(np.int16) - hits[1].astype(np.int16)).sum(axis=0)
     return mcnemar(int((lead > 0).sum()), int((lead < 0).sum()))

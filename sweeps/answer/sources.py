@@ -1,67 +1,47 @@
-"""Sources: texts of test documents and embeddings of encoders, read from a sweep's own folders.
+"""Sources: the documents of a sweep and embeddings of its encoders, read from its own folders.
 
-A sweep's paths and spec come in; texts by document, and embeddings without any model, go out. What
-is not at hand on this machine is None, and the caller says why it is missing.
+A sweep's paths and spec come in; its token array, texts by document, and embeddings without any
+model go out. What is not at hand on this machine is None, and the caller says why it is missing.
 """
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sweeps.answer.neighbours import Embedding
 from sweeps.answer.readable import readable
 from sweeps.paths import SweepPaths
+from sweeps.spec.meaning import CONTENT
 from sweeps.spec.values import SweepSpec
-from sweeps.storage import get_file, read_object
-from ulm.text.corpora import CorpusSource
+from sweeps.storage import get_file
+
+if TYPE_CHECKING:
+    from ulm.text.tokens import TokenArray
 
 WEIGHTS_FILE, MANIFEST_FILE = "encoder.safetensors", "encoder.json"  # as ulm.model.encoder has them
 EMBEDDING = "encoder.embedding.weight"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Texts:
-    """Texts of some documents of the domain corpus, and the names of its classes."""
+def recorded_tokens(paths: SweepPaths, spec: SweepSpec) -> "TokenArray | None":
+    """The domain's token array, which numbers a sweep's documents.
 
-    by_document: dict[int, str]
-    label_names: tuple[str, ...]
-
-
-def _token_folder(paths: SweepPaths, corpus: CorpusSource) -> Path | None:
-    """By the recorded fingerprint, wherever the corpus lies by now; by its files before that."""
-    from ulm.text.stamps import recall, stamp_source
-    from ulm.text.token_folder import folder_name
-
-    fingerprint = read_object(paths.summary_json).get(f"fingerprint {corpus.name}")
-    if fingerprint:
-        return paths.tokens / folder_name(corpus.name, fingerprint)
-    stamp = stamp_source(corpus)
-    return None if stamp is None else recall(paths.tokens, stamp)
-
-
-def read_texts(paths: SweepPaths, spec: SweepSpec, documents: Iterable[int]) -> Texts | None:
-    """Texts of documents, from the corpus's token array; None where it is not here."""
+    By the recorded fingerprint, wherever the corpus lies by now; by its files before one is.
+    """
     if not paths.tokens.is_dir():
         return None
-    from ulm.errors import UlmError
-    from ulm.text.tokens import load_tokens
+    from sweeps.search.studies import read_meaning
+    from ulm.text.token_folder import folder_name
+    from ulm.text.tokens import recalled_tokens, stored_tokens
 
-    folder = _token_folder(paths, spec.corpus)
-    try:
-        tokens = None if folder is None else load_tokens(folder)
-    except UlmError:
-        return None
-    if tokens is None:
-        return None
-    starts, types = tokens.offsets, tokens.types
-    return Texts(
-        by_document={
-            i: readable([types[token] for token in tokens.ids[starts[i] : starts[i + 1]]])
-            for i in documents
-        },
-        label_names=tokens.label_names,
-    )
+    content = read_meaning(paths, spec).get(CONTENT[0])
+    if content is None:
+        return recalled_tokens(spec.corpus, paths.tokens)
+    return stored_tokens(paths.tokens / folder_name(spec.corpus.name, str(content)))
+
+
+def text_of(tokens: "TokenArray", document: int) -> str:
+    """Text of a document, from its tokens."""
+    begin, end = tokens.offsets[document : document + 2]
+    return readable([tokens.types[token] for token in tokens.ids[begin:end]])
 
 
 def read_embedding(paths: SweepPaths, key: str) -> Embedding | None:

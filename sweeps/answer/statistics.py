@@ -65,14 +65,12 @@ class Difference:
     @property
     def is_above(self) -> bool:
         """Whether the whole interval of the accuracy, over two seeds or more, is above zero."""
-        interval = self.accuracy.interval
-        return self.num_seeds > 1 and interval is not None and interval.low > 0
+        return self.accuracy.is_above()
 
     @property
     def is_below(self) -> bool:
         """Whether the whole interval of the accuracy, over two seeds or more, is below zero."""
-        interval = self.accuracy.interval
-        return self.num_seeds > 1 and interval is not None and interval.high < 0
+        return self.accuracy.is_below()
 
     @property
     def is_better(self) -> bool:
@@ -121,13 +119,11 @@ class Doubling:
     @property
     def is_rising(self) -> bool:
         """Whether the whole interval, over two seeds or more, is above zero."""
-        interval = self.accuracy.interval
-        return self.accuracy.num_seeds > 1 and interval is not None and interval.low > 0
+        return self.accuracy.is_above()
 
     def is_below(self, least: float) -> bool:
         """Whether the whole interval, over two seeds or more, is below a gain in accuracy."""
-        interval = self.accuracy.interval
-        return self.accuracy.num_seeds > 1 and interval is not None and interval.high < least
+        return self.accuracy.is_below(least)
 
 
 def curve_points(scores: Scores) -> tuple[CurvePoint, ...]:

@@ -24,14 +24,6 @@ class Passage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OneRun:
-    """The size from which on one run more of a regime passes an accuracy with 97.5 %."""
-
-    regime: str
-    documents: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Reach:
     """How an accuracy is reached.
 
@@ -49,7 +41,7 @@ class Reach:
     without_text: tuple[tuple[str, Estimate], ...]
     alone_without_text: tuple[str, ...]
     shortest: Passage | None
-    one_run: OneRun | None
+    one_run: Passage | None
 
 
 def reach(scores: Scores, sizes: Sequence[int], target: float) -> Reach:
@@ -85,20 +77,18 @@ def _passages(scores: Scores, sizes: Sequence[int], target: float) -> list[Passa
     ]
 
 
-def _one_run(passages: Iterable[Passage]) -> OneRun | None:
-    ways = (
-        OneRun(regime=way.regime, documents=way.crossing.for_one_run)
-        for way in passages
-        if way.crossing.for_one_run is not None and way.crossing.for_one_run < inf
-    )
-    return min(ways, key=lambda way: way.documents, default=None)
+def _one_run(passages: Iterable[Passage]) -> Passage | None:
+    def length(way: Passage) -> float:
+        return inf if way.crossing.for_one_run is None else way.crossing.for_one_run
+
+    way = min(passages, key=length, default=None)
+    return None if way is None or length(way) == inf else way
 
 
 def _shortest(scores: Scores, passages: Sequence[Passage]) -> Passage | None:
     def length(way: Passage) -> tuple[float, float, bool, float]:
-        crossing, end = way.crossing, inf
-        if crossing.num_seeds > 1 and crossing.interval is not None:
-            end = crossing.interval.high
+        crossing = way.crossing
+        end = inf if crossing.interval is None else crossing.interval.high
         mean_end = inf if crossing.documents is None else crossing.documents
         highest = scores.means((way.regime, crossing.largest))[0]
         return end, mean_end, crossing.is_beyond, -highest

@@ -39,7 +39,7 @@ def dataset_of(tokens: TokenArray, context: str) -> Dataset:
         context: What it is read for.
     """
     source = {"corpus": tokens.name, "fingerprint": tokens.fingerprint}
-    size = {"documents": tokens.num_documents, "tokens": tokens.num_tokens()}
+    size = {"documents": tokens.num_documents, "tokens": tokens.num_tokens}
     return Dataset(
         name=tokens.name,
         digest=tokens.fingerprint[:MAX_DIGEST],

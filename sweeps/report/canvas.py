@@ -72,8 +72,8 @@ def to_svg(figure: Any, alt: str) -> str:
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
     text = _with_own_names(text)
-    label = html.escape(alt, quote=True)
-    return _SIZE.sub(rf'<svg role="img" aria-label="{label}" viewBox="\1">', text, count=1).strip()
+    role = f'<svg role="img" aria-label="{html.escape(alt, quote=True)}"'
+    return _SIZE.sub(lambda size: f'{role} viewBox="{size[1]}">', text, count=1).strip()
 
 
 def _with_own_names(text: str) -> str:

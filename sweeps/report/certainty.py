@@ -5,7 +5,7 @@ Evidence comes in; a section goes out.
 
 from sweeps.answer.agreement import Agreement
 from sweeps.answer.claims import Claim, claims_of
-from sweeps.answer.paired import MOST_MORE, POWER, PairedTest, noether_seeds
+from sweeps.answer.paired import MOST_MORE, POWER, McNemar, noether_seeds
 from sweeps.answer.statistics import fewest_seeds
 from sweeps.report.blocks import Block, Section, Table, Text
 from sweeps.report.evidence import Evidence
@@ -69,10 +69,9 @@ def _more_seeds(claim: Claim) -> str:
     return f"{worse}{number(claim.more_seeds) if claim.more_seeds else 'enough'}"
 
 
-def _test(test: PairedTest | None) -> tuple[str, str, str]:
-    if test is None:
+def _test(found: McNemar | None) -> tuple[str, str, str]:
+    if found is None:
         return NONE, NONE, NONE
-    found = test.combined
     p_value = "< 0.001" if found.mid < 0.001 else f"{found.mid:.3f}"
     return number(found.first_only), number(found.second_only), p_value
 

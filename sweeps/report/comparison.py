@@ -193,8 +193,9 @@ def _share(share: float, evidence: Evidence) -> str:
     found = next((n for n in evidence.findings.gain.needed if n.share == share), None)
     if found is None:
         return NONE
-    least = "at most " if found.is_at_most else ""
-    sure = "" if found.interval is None else f" [{span(found.interval)}]"
+    interval = found.crossing.interval
+    least = "at most " if found.crossing.is_at_most else ""
+    sure = "" if interval is None else f" [{span(interval)}]"
     largest = number(evidence.findings.gain.largest)
     return f"{least}{rounded(found.documents)}{sure} of {largest}"
 

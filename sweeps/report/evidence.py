@@ -6,7 +6,7 @@ searched go out in one value that every section reads from.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sweeps.answer.classes import Classes, find_classes
 from sweeps.answer.extrapolation import Extrapolation, extrapolate
@@ -15,15 +15,17 @@ from sweeps.answer.predictions import load_hits, load_samples
 from sweeps.answer.results import ResultRow, make_rows
 from sweeps.answer.scores import Point, Scores
 from sweeps.answer.search_curves import SearchCurve, search_curve
-from sweeps.answer.sources import read_texts
+from sweeps.answer.sources import recorded_tokens
 from sweeps.answer.tried import SearchPanel, search_panels
 from sweeps.paths import LABEL_POOL, SHARED_TEXT, SPENT_HOURS, SweepPaths
 from sweeps.record.environment import describe_environment
 from sweeps.search.ledger import Ledger
-from sweeps.spec.meaning import CONTENT
 from sweeps.spec.values import SweepSpec
-from sweeps.spec.volume import recorded_pool
+from sweeps.spec.volume import published_volume
 from sweeps.storage import read_object
+
+if TYPE_CHECKING:
+    from ulm.text.tokens import TokenArray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -42,8 +44,9 @@ class Evidence:
             predictions.
         unpredicted: Finished rows without predictions, where others have them.
         search_curves: What one more trial would have brought, one curve per panel that tells.
-        pool_documents: Documents that language models may see, by what was recorded; None where
-            unknown.
+        tokens: Its documents; None where they are not on this machine.
+        pool_documents: Documents that language models may see: theirs, else what is published of
+            the corpus; None where neither is known.
         summary: What the last run left of its environment, memory and time; empty before its end.
     """
 
@@ -57,6 +60,7 @@ class Evidence:
     classes: Classes | None
     unpredicted: tuple[ResultRow, ...]
     search_curves: tuple[SearchCurve, ...]
+    tokens: "TokenArray | None"
     pool_documents: int | None
     summary: Mapping[str, Any]
 
@@ -66,8 +70,8 @@ class Evidence:
         spec, rows = ledger.spec, make_rows(ledger)
         hits, samples = load_hits(paths, rows), load_samples(paths, rows)
         scores = make_sweep_scores(spec, rows, hits, samples)
-        texts = read_texts(paths, spec, ())
-        classes = find_classes(paths, rows, () if texts is None else texts.label_names)
+        tokens = recorded_tokens(paths, spec)
+        classes = find_classes(paths, rows, () if tokens is None else tokens.label_names)
         findings = find(spec, scores, None if classes is None else classes.share)
         lead, panels = findings.lead, search_panels(ledger)
         return cls(
@@ -83,7 +87,12 @@ class Evidence:
                 r for r in rows if r.is_finished and scores.lacks_hits((r.regime, r.size), r.seed)
             ),
             search_curves=tuple(c for panel in panels if (c := search_curve(panel)) is not None),
-            pool_documents=_pool_documents(paths, spec),
+            tokens=tokens,
+            pool_documents=(
+                published_volume(spec.corpus).pool_documents
+                if tokens is None
+                else tokens.num_documents - tokens.num_tests
+            ),
             summary=read_object(paths.summary_json),
         )
 
@@ -125,10 +134,3 @@ class Evidence:
             return None
         sizes = [n for regime, n in self.scores.points if regime == lead.regime and n is not None]
         return lead.regime, max(sizes)
-
-
-def _pool_documents(paths: SweepPaths, spec: SweepSpec) -> int | None:
-    from sweeps.search.studies import read_meaning
-
-    content = read_meaning(paths, spec).get(CONTENT[0])
-    return recorded_pool(spec.corpus, paths.tokens, content)

@@ -74,12 +74,12 @@ def _throughout(regime: str, line: str, crossing: Crossing) -> str:
 
 
 def _share(findings: Findings) -> list[str]:
-    if not findings.gain.needed or not findings.gain.needed[0].is_bracketed:
+    if not findings.gain.needed or not findings.gain.needed[0].crossing.is_bracketed:
         return []
     needed = findings.gain.needed[0]
     return [
         f"three quarters of what {number(findings.gain.largest)} documents add needs "
-        f"{rounded(needed.documents)} of them{_sure(needed.interval)}"
+        f"{rounded(needed.documents)} of them{_sure(needed.crossing.interval)}"
     ]
 
 

@@ -5,18 +5,22 @@ at hand is left out with the reason.
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from sweeps.answer.mistakes import Judged, Mistaken, Mistakes, find_mistakes
 from sweeps.answer.neighbours import Movement, movement
 from sweeps.answer.predictions import Predicted, read_predictions
 from sweeps.answer.readable import shortened
-from sweeps.answer.sources import Texts, read_embedding, read_texts
+from sweeps.answer.sources import read_embedding, text_of
 from sweeps.report.blocks import Block, Fold, Quote, Section, Table, Text
 from sweeps.report.evidence import Evidence
 from sweeps.report.phrases import counted, number, percent, plain
 from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage
 from ulm.regimes import Regime
+
+if TYPE_CHECKING:
+    from ulm.text.tokens import TokenArray
 
 SURE = 0.9  # probability of a class
 _QUOTED = (
@@ -55,24 +59,23 @@ def _predicted(evidence: Evidence, regime: str) -> dict[int, dict[int, Predicted
 
 
 def _documents(evidence: Evidence, regime: str, found: Mistakes) -> tuple[Block, ...]:
-    wanted = [*(d.document for d in found.learnt), *(d.document for d in found.surest)]
-    texts = read_texts(evidence.paths, evidence.spec, wanted)
+    tokens = evidence.tokens
     blocks: list[Block] = []
     if len(found.sizes) > 1:
         blocks.append(Text(text=_counts(regime, found)))
-    if texts is None:
+    if tokens is None:
         blocks.append(
             Text(text="Texts are not shown: the corpus's token array is not on this machine.")
         )
         return tuple(blocks)
     if found.learnt:
-        quotes = tuple(_learnt(document, texts) for document in found.learnt)
+        quotes = tuple(_learnt(document, tokens) for document in found.learnt)
         blocks.append(Fold(title="Set right by more domain text", blocks=quotes))
     if found.surest:
         is_sure = min(document.chance for document in found.surest) >= SURE
         manner = "and sure of it" if is_sure else "the surest first"
         title = f"Wrong, {manner}, at {number(found.sizes[-1])} documents"
-        blocks.append(Fold(title=title, blocks=tuple(_surest(d, texts) for d in found.surest)))
+        blocks.append(Fold(title=title, blocks=tuple(_surest(d, tokens) for d in found.surest)))
     if found.learnt or found.surest:
         blocks.append(Text(text=_QUOTED, is_soft=True))
     return tuple(blocks)
@@ -89,22 +92,22 @@ def _counts(regime: str, found: Mistakes) -> str:
     )
 
 
-def _learnt(document: Judged, texts: Texts) -> Quote:
+def _learnt(document: Judged, tokens: "TokenArray") -> Quote:
     chances = ", ".join(f"{percent(chance)} at {number(n)}" for n, chance in document.chances)
     return Quote(
-        text=shortened(texts.by_document[document.document]),
-        note=f"Class {_class(texts, document.label)}, given a probability of {chances}.",
+        text=shortened(text_of(tokens, document.document)),
+        note=f"Class {_class(tokens, document.label)}, given a probability of {chances}.",
     )
 
 
-def _class(texts: Texts, label: int) -> str:
-    return f"`{plain(texts.label_names[label])}`"
+def _class(tokens: "TokenArray", label: int) -> str:
+    return f"`{plain(tokens.label_names[label])}`"
 
 
-def _surest(document: Mistaken, texts: Texts) -> Quote:
+def _surest(document: Mistaken, tokens: "TokenArray") -> Quote:
     return Quote(
-        text=shortened(texts.by_document[document.document]),
-        note=f"Class {_class(texts, document.label)}, called {_class(texts, document.said)} with "
+        text=shortened(text_of(tokens, document.document)),
+        note=f"Class {_class(tokens, document.label)}, called {_class(tokens, document.said)} with "
         f"{percent(document.chance)}.",
     )
 

@@ -188,10 +188,10 @@ def crossing_span(crossing: Crossing, interval: Interval) -> str:
 
 def needed_text(needed: Needed) -> str:
     """Documents for a share of the gain, with interval."""
-    about = "at most" if needed.is_at_most else "about"
+    about, interval = "at most" if needed.crossing.is_at_most else "about", needed.crossing.interval
     text = f"{about} {rounded(needed.documents)} domain documents"
-    if needed.interval is not None:
-        text += f" [{span(needed.interval)}]"
+    if interval is not None:
+        text += f" [{span(interval)}]"
     return text
 
 

@@ -105,7 +105,7 @@ class Fleet:
         raise SweepError(
             f"a node must hold a trial of {resources.cpus:g} CPUs and {resources.gpus:g} GPUs, "
             f"found in {self.name} only {found}: lower `resources` of the spec, or name larger "
-            "nodes there"
+            "nodes or more workers there"
         )
 
     def most_trials(self, *, cpus: float, gpus: float) -> int:
@@ -191,46 +191,51 @@ def fleet_of(told: Mapping[str, Any], name: str) -> Fleet:
     Raises:
         SweepError: It does not say what its nodes hold.
     """
-    max_workers = int(told.get("max_workers", MAX_WORKERS))
+    types = told["available_node_types"]
+    try:
+        max_workers = int(told.get("max_workers", MAX_WORKERS))
+        idle_minutes = float(told.get("idle_timeout_minutes", IDLE_MINUTES))
+    except (TypeError, ValueError) as error:
+        raise SweepError(
+            f"{name}: {error}; max_workers and idle_timeout_minutes must be numbers"
+        ) from None
     head = told.get("head_node_type")
-    types = {key: value or {} for key, value in told["available_node_types"].items()}
     heads = [_node_type(key, types[key], name, 1, is_head=True) for key in types if key == head]
     workers = [
-        _node_type(
-            key, value, name, int(value.get("max_workers", 0 if key == head else max_workers))
-        )
-        for key, value in types.items()
+        _node_type(key, types[key], name, 0 if key == head else max_workers, most=max_workers)
+        for key in types
     ]
     return Fleet(
         name=name,
         nodes=(*heads, *(node for node in workers if node.maximum)),
         max_workers=max_workers,
-        idle_minutes=float(told.get("idle_timeout_minutes", IDLE_MINUTES)),
+        idle_minutes=idle_minutes,
     )
 
 
 def _node_type(
-    key: str, told: Mapping[str, Any], name: str, maximum: int, *, is_head: bool = False
+    key: str, told: Any, name: str, maximum: int, *, most: int = 0, is_head: bool = False
 ) -> NodeType:
-    resources, labels = told.get("resources") or {}, told.get("labels") or {}
-    if "CPU" not in resources:
+    resources = told.get("resources") if isinstance(told, Mapping) else None
+    if not isinstance(resources, Mapping) or "CPU" not in resources:
         raise SweepError(
             f"{name}: {key}: resources must say what a node holds, found {resources or 'none'}; "
             "e.g. `resources: {CPU: 8, GPU: 1}`"
         )
     try:
+        labels = told.get("labels") or {}
         return NodeType(
             name=str(key),
             cpus=float(resources["CPU"]),
             gpus=float(resources.get("GPU", 0)),
-            maximum=maximum,
+            maximum=maximum if is_head else min(most, int(told.get("max_workers", maximum))),
             price_per_hour=_price(labels.get(PRICE_LABEL)),
             market=str(labels.get(MARKET_LABEL, "")),
             is_head=is_head,
         )
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise SweepError(
-            f"{name}: {key}: {error}; numbers are written as in "
+            f"{name}: {key}: {error}; numbers are written as in `max_workers: 4` and "
             '`labels: {price-per-hour: "0.526", market: spot}`'
         ) from None
 

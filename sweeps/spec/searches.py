@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sweeps.spec.rules import require
+from ulm.errors import require_at_least
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,10 +42,6 @@ class Range:
         return self.low + (self.high - self.low) * share
 
 
-def _check_trials(trials: int) -> None:
-    require(trials >= 1, f"trials must be at least 1, found {trials}")
-
-
 def _check_rate(rate: Range) -> None:
     require(rate.low > 0, f"learning_rate must be above 0, found {rate.low}")
 
@@ -66,7 +63,7 @@ class GeneralSearch:
     learning_rate: Range = Range(low=1e-3, high=2e-2, log=True)
 
     def __post_init__(self) -> None:
-        _check_trials(self.trials)
+        require_at_least(1, self, "trials")
         _check_rate(self.learning_rate)
 
     @property
@@ -92,7 +89,7 @@ class NeuralSearch:
     warmup_epochs: int | None = None
 
     def __post_init__(self) -> None:
-        _check_trials(self.trials)
+        require_at_least(1, self, "trials")
         _check_rate(self.learning_rate)
         _check_warmup(self.warmup_epochs)
         require(self.decay.low >= 1, f"decay must be at least 1, found {self.decay.low}")
@@ -116,7 +113,7 @@ class BagOfWordsSearch:
     inverse_regularization: Range = Range(low=0.1, high=1000.0, log=True)
 
     def __post_init__(self) -> None:
-        _check_trials(self.trials)
+        require_at_least(1, self, "trials")
         low = self.inverse_regularization.low
         require(low > 0, f"inverse_regularization must be above 0, found {low}")
 
@@ -152,10 +149,7 @@ class SearchSpec:
 
     def __post_init__(self) -> None:
         _check_warmup(self.warmup_epochs)
-        require(
-            self.parallel_trials >= 1,
-            f"parallel_trials must be at least 1, found {self.parallel_trials}",
-        )
+        require_at_least(1, self, "parallel_trials")
 
     def warmup_of(self, search: GeneralSearch | NeuralSearch | BagOfWordsSearch) -> int:
         """Epochs before which no trial of one of these searches is pruned."""

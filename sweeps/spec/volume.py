@@ -125,26 +125,6 @@ def stored_volumes(spec: SweepSpec, cache: Path) -> Volumes:
     )
 
 
-def recorded_pool(source: CorpusSource, cache: Path, content: object) -> int | None:
-    """Documents that language models of a recorded sweep may see, whatever its files hold now.
-
-    Args:
-        source: Its domain corpus.
-        cache: Folder of the token arrays.
-        content: The recorded fingerprint's first 16 digits; None where nothing is recorded.
-
-    Returns:
-        The pool of its token array, else the published one; None where neither is known.
-    """
-    from ulm.text.token_folder import folder_name
-
-    folder = cache / folder_name(source.name, str(content))
-    array = _array_in(folder)
-    if array is None:
-        return published_volume(source).pool_documents
-    return array.num_documents - _num_test(array)
-
-
 def size_mistake(spec: SweepSpec, volumes: Volumes) -> str | None:
     """What is wrong with the largest size, in words.
 
@@ -157,39 +137,18 @@ def size_mistake(spec: SweepSpec, volumes: Volumes) -> str | None:
     return f"sizes: must not exceed the pool of {pool:,} documents, found {spec.sizes[-1]:,}"
 
 
-def _array_in(folder: Path) -> "TokenArray | None":
-    if not folder.is_dir():
-        return None
-    from ulm.errors import TokenError
-    from ulm.text.tokens import load_tokens
-
-    try:
-        return load_tokens(folder)
-    except TokenError:  # damaged: a run makes it anew
-        return None
-
-
-def _num_test(array: "TokenArray") -> int:
-    from ulm.text.corpora import Part
-
-    return int((array.parts == Part.TEST).sum())
-
-
 def _stored(source: CorpusSource, cache: Path) -> CorpusVolume | None:
     if not cache.is_dir():
         return None
-    from ulm.text.stamps import recall, stamp_source
+    from ulm.text.tokens import recalled_tokens
 
-    stamp = stamp_source(source)
-    folder = None if stamp is None else recall(cache, stamp)
-    array = None if folder is None else _array_in(folder)
+    array = recalled_tokens(source, cache)
     if array is None:
         return None
-    num_test = _num_test(array)
     return CorpusVolume(
-        tokens_per_document=array.num_tokens() / array.num_documents,
-        pool_documents=array.num_documents - num_test,
-        test_documents=num_test or None,
+        tokens_per_document=array.num_tokens / array.num_documents,
+        pool_documents=array.num_documents - array.num_tests,
+        test_documents=array.num_tests or None,
         growth=_growth(array),
         basis=f"the token array {array.folder.name}",
     )

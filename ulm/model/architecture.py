@@ -8,7 +8,7 @@ masks only the rows looked up, and the decoder never holds the scores of all wor
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -74,8 +74,7 @@ class Dropouts:
     output: float
 
     def __post_init__(self) -> None:
-        for name in ("input", "hidden", "weight", "embedding", "output"):
-            value = getattr(self, name)
+        for name, value in asdict(self).items():
             if not 0 <= value < 1:
                 raise UlmError(
                     f"dropout {name} must be in [0, 1), found {value}: lower the multiplier"
@@ -83,13 +82,7 @@ class Dropouts:
 
     def scaled(self, multiplier: float) -> "Dropouts":
         """Every probability times `multiplier` (fastai's `drop_mult`)."""
-        return Dropouts(
-            input=self.input * multiplier,
-            hidden=self.hidden * multiplier,
-            weight=self.weight * multiplier,
-            embedding=self.embedding * multiplier,
-            output=self.output * multiplier,
-        )
+        return Dropouts(**{name: value * multiplier for name, value in asdict(self).items()})
 
 
 LANGUAGE_MODEL_DROPOUTS = Dropouts(input=0.25, hidden=0.15, weight=0.2, embedding=0.02, output=0.1)

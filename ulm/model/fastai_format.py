@@ -22,14 +22,14 @@ FILLING = "xxfake"
 
 
 def _fastai_names(layers: int) -> dict[str, str]:
-    """Our parameter name → fastai's name in a language model's state dict."""
-    names = {EMBEDDING: "0.encoder.weight", BIAS: "1.decoder.bias"}
+    """Our parameter name → fastai's name in a language model's state dict, in fastai's order."""
+    names = {EMBEDDING: "0.encoder.weight"}
     for layer in range(layers):
         ours, theirs = f"encoder.layers.{layer}", f"0.rnns.{layer}"
         names[f"{ours}.weight_hh_l0"] = f"{theirs}.weight_hh_l0_raw"
         for part in ("weight_ih_l0", "bias_ih_l0", "bias_hh_l0"):
             names[f"{ours}.{part}"] = f"{theirs}.module.{part}"
-    return names
+    return names | {BIAS: "1.decoder.bias"}
 
 
 def export_fastai(
@@ -48,32 +48,20 @@ def export_fastai(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    weights = encoder.weights
-    whole = {
-        theirs: weights[ours].clone()
-        for ours, theirs in _fastai_names(encoder.architecture.layers).items()
-    }
-    whole["0.encoder_dp.emb.weight"] = whole["0.encoder.weight"].clone()
-    whole["1.decoder.weight"] = whole["0.encoder.weight"].clone()
-    ordered = _in_fastai_order(whole, encoder.architecture.layers)
-    part = {key.removeprefix("0."): t for key, t in ordered.items() if key.startswith("0.")}
+    # fastai loads pretrained weights by position (`load_ignore_keys`), so order matters
+    whole: dict[str, Tensor] = {}
+    for ours, theirs in _fastai_names(encoder.architecture.layers).items():
+        if ours == BIAS:
+            whole["1.decoder.weight"] = encoder.weights[EMBEDDING].clone()
+        whole[theirs] = encoder.weights[ours].clone()
+        if ours == EMBEDDING:
+            whole["0.encoder_dp.emb.weight"] = encoder.weights[EMBEDDING].clone()
+    part = {key.removeprefix("0."): t for key, t in whole.items() if key.startswith("0.")}
     files = (folder / f"{name}.pth", folder / f"{name}_lm.pth", folder / f"{name}_lm.pkl")
     torch.save(part, files[0])
-    torch.save(ordered, files[1])
+    torch.save(whole, files[1])
     files[2].write_bytes(pickle.dumps(list(encoder.vocabulary.words)))
     return files
-
-
-def _in_fastai_order(weights: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
-    """Fastai loads pretrained weights by position (`load_ignore_keys`), so order matters."""
-    order = ["0.encoder.weight", "0.encoder_dp.emb.weight"]
-    for layer in range(layers):
-        order.append(f"0.rnns.{layer}.weight_hh_l0_raw")
-        order += [
-            f"0.rnns.{layer}.module.{part}" for part in ("weight_ih_l0", "bias_ih_l0", "bias_hh_l0")
-        ]
-    order += ["1.decoder.weight", "1.decoder.bias"]
-    return {key: weights[key] for key in order}
 
 
 class _ListUnpickler(pickle.Unpickler):

@@ -30,6 +30,7 @@ __all__ = ["KINDS", "NO_LABEL", "Corpus", "CorpusSource", "Part", "fingerprint_o
 logger = logging.getLogger(__name__)
 
 SHOWN = 5  # documents in a message
+MAX_NAME_BYTES = 200  # names of folders and files add up to 40; systems take 255
 TABLE_KINDS = ("csv", "parquet", "jsonl")
 SYNTHETIC_KINDS = ("synthetic", "synthetic-general")
 KINDS = (*URL_NAMES, "folder", *TABLE_KINDS, *SYNTHETIC_KINDS)
@@ -117,11 +118,11 @@ class CorpusSource:
 
     @property
     def name(self) -> str:
-        """A short name for folders and messages: the kind, or the stem of the path."""
+        """A short name for folders and messages: the kind, or with the stem of the path."""
         if self.path is None:
             return self.kind
         stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in self.path.stem)
-        return f"{self.kind}-{stem}"
+        return f"{self.kind}-{stem}".encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

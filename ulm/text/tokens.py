@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ulm.errors import TokenError
 from ulm.peak_memory import peak_memory_bytes
-from ulm.text.corpora import Corpus, CorpusSource, open_corpus
+from ulm.text.corpora import Corpus, CorpusSource, Part, open_corpus
 from ulm.text.stamps import recall, remember, stamp_source
 from ulm.text.token_folder import (
     FINGERPRINT,
@@ -48,15 +48,6 @@ BLOCK_DOCUMENTS = 1024
 
 # Weight of a token by its place, as powers of this number modulo 2**64.
 _PLACE = 0x9E3779B97F4A7C15
-
-
-def _positions(offsets: NDArray[np.int64], documents: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the position of every token of some documents, in their order."""
-    starts = offsets[documents]
-    lengths = offsets[documents + 1] - starts
-    before = np.cumsum(lengths) - lengths
-    shift: NDArray[np.int64] = np.repeat(starts - before, lengths)
-    return shift + np.arange(len(shift), dtype=np.int64)
 
 
 def _new_offsets(offsets: NDArray[np.int64], documents: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -102,7 +93,7 @@ class Documents:
             indices: int64 [n], each from 0 to N - 1.
         """
         return Documents(
-            ids=self.ids[_positions(self.offsets, indices)],
+            ids=np.concatenate([self.ids[:0], *map(self.__getitem__, indices.tolist())]),
             offsets=_new_offsets(self.offsets, indices),
         )
 
@@ -147,15 +138,15 @@ class TokenArray:
         """Documents of all parts."""
         return len(self.offsets) - 1
 
-    def num_tokens(self, documents: NDArray[np.int64] | None = None) -> int:
-        """Count tokens, ``xxbos`` included.
+    @property
+    def num_tests(self) -> int:
+        """Documents of the test part."""
+        return int((self.parts == Part.TEST).sum())
 
-        Args:
-            documents: int64 [n], indices; None for all.
-        """
-        if documents is None:
-            return int(self.offsets[-1])
-        return int((self.offsets[documents + 1] - self.offsets[documents]).sum())
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of all parts, ``xxbos`` included."""
+        return int(self.offsets[-1])
 
     def _blocks(self, documents: NDArray[np.int64]) -> Iterator[NDArray[np.unsignedinteger]]:
         ids = np.asarray(self.ids)
@@ -296,14 +287,22 @@ def _make(
     return folder
 
 
-def _recalled(cache: Path, stamp: str | None) -> TokenArray | None:
-    folder = None if stamp is None else recall(cache, stamp)
-    if folder is None:
-        return None
+def stored_tokens(folder: Path) -> TokenArray | None:
+    """What `load_tokens` gives; None where it is missing or damaged."""
     try:
         return load_tokens(folder)
     except TokenError:
         return None
+
+
+def recalled_tokens(source: CorpusSource, cache: Path) -> TokenArray | None:
+    """What `prepare_tokens` made of a source as its files are now; None where it has not."""
+    return _recalled(cache, stamp_source(source))
+
+
+def _recalled(cache: Path, stamp: str | None) -> TokenArray | None:
+    folder = None if stamp is None else recall(cache, stamp)
+    return None if folder is None else stored_tokens(folder)
 
 
 def prepare_tokens(

@@ -59,18 +59,12 @@ def scores_in_parts(
     pooled: list[Tensor] = []
     outputs: list[Tensor] = []
     for rows in row_parts(len(lengths), parts):
-        ids, own = _without_leading_padding(ids_BT[rows], lengths[rows], model.bptt)
+        own = lengths[rows]
+        empty = (ids_BT.shape[1] - max(own)) // model.bptt * model.bptt
+        ids = ids_BT[rows, empty:]  # without the windows in which none of these has begun
         out_BTE, first = checkpoint(model.encode, ids, own, use_reentrant=False)
         pooled.append(model.pool(out_BTE, first, ids.shape[1], own))
         outputs.append(out_BTE)
     width = max(out.shape[1] for out in outputs)  # that of the longest document
     padded = [F.pad(out, (0, 0, width - out.shape[1], 0)) for out in outputs]
     return model.head(torch.cat(pooled)), torch.cat(padded)
-
-
-def _without_leading_padding(
-    ids_BT: Tensor, lengths: list[int], bptt: int
-) -> tuple[Tensor, list[int]]:
-    """Cuts off the whole windows in which none of these documents has begun."""
-    empty = (ids_BT.shape[1] - max(lengths)) // bptt * bptt
-    return ids_BT[:, empty:], lengths

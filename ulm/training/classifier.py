@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ulm.errors import UlmError, require_at_least
-from ulm.model.architecture import CLASSIFIER_DROPOUTS, AwdLstm, Dropouts
+from ulm.model.architecture import CLASSIFIER_DROPOUTS, AwdLstm
 from ulm.model.encoder import Encoder
 from ulm.model.precision import autocast, check_device
 from ulm.model.text_classifier import PoolingHead, TextClassifier
@@ -91,10 +91,9 @@ def build_classifier(
     num_classes: int,
     settings: ClassifierSettings,
     seed: int,
-    dropouts: Dropouts = CLASSIFIER_DROPOUTS,
 ) -> TextClassifier:
     """A classifier with an encoder's weights and a random head drawn from `seed`."""
-    scaled = dropouts.scaled(settings.dropout)
+    scaled = CLASSIFIER_DROPOUTS.scaled(settings.dropout)
     lstm = AwdLstm(encoder.architecture, len(encoder.vocabulary.words), scaled)
     lstm.load_state_dict(
         {

@@ -5,6 +5,7 @@ state to resume from and ends. Random numbers are seeded anew for each epoch fro
 training resumed after an epoch gives the same numbers as training that was never interrupted.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from ulm.files import part_of
 from ulm.seeding import seed_for
-from ulm.training.listener import EpochListener, EpochReport, SilentListener, TrainingDiverged
+from ulm.training.listener import EpochListener, EpochReport, TrainingDiverged
 from ulm.training.memory import keep_freed_memory
 from ulm.training.optimizer import GroupedAdamW
 
@@ -113,7 +114,6 @@ def run_epochs(
     """
     keep_freed_memory()
     run = _Run(task) if resume_from is None else _Run.restored(task, resume_from)
-    listener = listener or SilentListener()
     for epoch in range(len(run.history) + 1, num_epochs + 1):
         begin = time.perf_counter()
         torch.manual_seed(seed_for(seed, "epoch", epoch))
@@ -121,7 +121,7 @@ def run_epochs(
         report = _report(epoch, num_epochs, trained, task.validate(), run.last)
         report = replace(report, seconds=report.seconds + time.perf_counter() - begin)
         run.keep(report, better)
-        if not listener.after_epoch(report, run.save):
+        if listener is not None and not listener.after_epoch(report, run.save):
             break
     task.model.load_state_dict(run.best_weights)
     return run.summary()
@@ -200,7 +200,7 @@ def _report(
     last: EpochReport | None,
 ) -> EpochReport:
     losses = [trained.train_loss, *([] if validation is None else [validation.loss])]
-    if not all(map(_is_finite, losses)):
+    if not all(map(math.isfinite, losses)):
         raise TrainingDiverged(
             f"the loss must stay finite, found {losses[-1]} in epoch {epoch} "
             f"at learning rate {trained.learning_rate:.2g}: lower the learning rate"
@@ -216,7 +216,3 @@ def _report(
         validation_accuracy=None if validation is None else validation.accuracy,
         learning_rate=trained.learning_rate,
     )
-
-
-def _is_finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")

@@ -56,11 +56,3 @@ class EpochListener(Protocol):
             True to go on, False to stop now; the best epoch so far is kept.
         """
         ...
-
-
-class SilentListener:
-    """Goes on and says nothing."""
-
-    def after_epoch(self, report: EpochReport, save: Callable[[Path], None]) -> bool:
-        """Goes on."""
-        return True

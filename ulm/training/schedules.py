@@ -7,56 +7,35 @@
 
 import math
 
+WARMUP = 0.25  # share of the steps until the peak of one cycle
+RATIO = 32.0  # of a slanted triangle: how much smaller its lowest factor is than the peak
+CUT = 0.1  # share of the steps that rise
+
 
 def _cosine(start: float, end: float, position: float) -> float:
     return start + (1 + math.cos(math.pi * (1 - position))) * (end - start) / 2
 
 
-def one_cycle(
-    progress: float,
-    *,
-    warmup: float = 0.25,
-    start_divisor: float = 25.0,
-    end_divisor: float = 1e5,
-) -> float:
-    """Factor of the peak learning rate, cosine up then cosine down (fastai `combined_cos`).
-
-    Args:
-        progress: Share of steps done, in [0, 1].
-        warmup: Share of steps until the peak.
-        start_divisor: The first factor is 1 / start_divisor.
-        end_divisor: The last factor is 1 / end_divisor.
-
-    Returns:
-        A factor in (0, 1].
-    """
-    if progress < warmup:
-        return _cosine(1 / start_divisor, 1.0, progress / warmup)
-    return _cosine(1.0, 1 / end_divisor, (progress - warmup) / (1 - warmup))
+def _one_cycle(progress: float, first: float, middle: float, last: float) -> float:
+    if progress < WARMUP:
+        return _cosine(first, middle, progress / WARMUP)
+    return _cosine(middle, last, (progress - WARMUP) / (1 - WARMUP))
 
 
-def one_cycle_momentum(
-    progress: float, *, warmup: float = 0.25, high: float = 0.8, low: float = 0.7
-) -> float:
+def one_cycle(progress: float) -> float:
+    """Factor of the peak learning rate, cosine up then cosine down (fastai `combined_cos`)."""
+    return _one_cycle(progress, 1 / 25.0, 1.0, 1 / 1e5)
+
+
+def one_cycle_momentum(progress: float) -> float:
     """Momentum that mirrors `one_cycle`: high → low → high (fastai's `moms`)."""
-    if progress < warmup:
-        return _cosine(high, low, progress / warmup)
-    return _cosine(low, high, (progress - warmup) / (1 - warmup))
+    return _one_cycle(progress, 0.8, 0.7, 0.8)
 
 
-def slanted_triangular(progress: float, *, cut: float = 0.1, ratio: float = 32.0) -> float:
-    """Factor of the peak learning rate: short linear rise, long linear fall (ULMFiT, equation 3).
-
-    Args:
-        progress: Share of steps done, in [0, 1].
-        cut: Share of steps that rise.
-        ratio: How much smaller the lowest factor is than the peak.
-
-    Returns:
-        A factor in [1 / ratio, 1].
-    """
-    position = progress / cut if progress < cut else 1 - (progress - cut) / (1 - cut)
-    return (1 + max(0.0, position) * (ratio - 1)) / ratio
+def slanted_triangular(progress: float) -> float:
+    """Factor of the peak learning rate: short rise, long fall, linear (ULMFiT, equation 3)."""
+    position = progress / CUT if progress < CUT else 1 - (progress - CUT) / (1 - CUT)
+    return (1 + max(0.0, position) * (RATIO - 1)) / RATIO
 
 
 def discriminative_rates(

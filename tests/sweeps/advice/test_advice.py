@@ -388,7 +388,7 @@ def test_a_search_that_was_too_short_is_named():
 def test_a_sweep_without_a_finished_size_has_no_advice_yet():
     found, text = advice_for({("bow", None): (0.8, 0.8)})
     assert text.startswith("No advice yet")
-    assert found.wanted.is_empty
+    assert found.wanted == Wanted()
 
 
 @pytest.mark.parametrize("target", [0.0, 1.0, 1.5, -0.1, 0.5, float("nan")])

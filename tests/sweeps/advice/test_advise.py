@@ -7,6 +7,7 @@ from sweeps.paths import SweepPaths
 from sweeps.search.ledger import Ledger
 from sweeps.spec.cells import make_cells
 from sweeps.spec.load import load_spec, spec_to_json
+from sweeps.spec.volume import CorpusVolume
 from tests.sweeps.example_sweep import example_records, example_spec
 
 SPEC = example_spec(sizes=(100, 200, 400, 800, 1600), seeds=(0, 1, 2))
@@ -66,7 +67,8 @@ def test_an_emitted_spec_can_be_run_and_holds_the_sweep(ask, tmp_path):
 
 
 def test_an_emitted_spec_stays_within_the_text_that_was_recorded(ask, tmp_path, monkeypatch):
-    monkeypatch.setattr("sweeps.report.evidence.recorded_pool", lambda *given: 2000)
+    known = CorpusVolume(tokens_per_document=1.0, pool_documents=2000)
+    monkeypatch.setattr("sweeps.report.evidence.published_volume", lambda source: known)
     done = ask("--budget-documents", "100000", "--emit-spec", tmp_path / "more.yaml")
     assert "2,000 documents for training: what lies beyond must be collected first" in done.stdout
     assert load_spec(tmp_path / "more.yaml").sizes == (*SPEC.sizes, 2000)

@@ -58,6 +58,7 @@ def evidence_of(spec, rows, hits=None, panels=(), **known):
         classes=None,
         unpredicted=(),
         search_curves=tuple(filter(None, map(search_curve, panels))),
+        tokens=None,
         pool_documents=None,
         summary={},
     )

@@ -50,4 +50,4 @@ def test_predictions_allow_the_paired_test_and_are_not_required():
     rows = rows_of(TABLE)
     hits = {row.cell: np.arange(100) < 100 * row.test_accuracy for row in rows}
     (bow, *_) = claims_of(make_scores(rows, hits), TOP)
-    assert (bow.test.combined.first_only, bow.test.combined.second_only) == (3, 0)
+    assert (bow.test.first_only, bow.test.second_only) == (3, 0)

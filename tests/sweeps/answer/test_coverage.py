@@ -50,8 +50,8 @@ def test_the_published_headline_is_recovered_from_a_simulated_grid():
     scores = simulate(np.random.default_rng(5), 5, 1000)
     gain = share_of_gain(scores, SIZES, (0.75,))
     (needed,) = gain.needed
-    assert needed.is_bracketed
-    assert needed.interval.low < 0.33 * LARGEST < needed.interval.high
+    assert needed.crossing.is_bracketed
+    assert needed.crossing.interval.low < 0.33 * LARGEST < needed.crossing.interval.high
     third = dict(gain.shares)[16_000].interval, dict(gain.shares)[32_000].interval
     assert third[0].low < 0.75 < third[1].high
 

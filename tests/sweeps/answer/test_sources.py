@@ -6,8 +6,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from sweeps.answer import sources
-from sweeps.answer.sources import read_embedding, read_texts
+from sweeps.answer.sources import read_embedding, recorded_tokens, text_of
 from sweeps.paths import SweepPaths
+from sweeps.search.studies import OptunaStudies
+from sweeps.spec.meaning import CONTENT
 from tests.sweeps.example_sweep import example_spec
 from ulm.text.corpora import CorpusSource
 from ulm.text.tokens import prepare_tokens
@@ -60,6 +62,12 @@ def test_an_encoder_that_is_not_here_or_is_damaged_is_none(paths):
     assert read_embedding(paths, "key") is None
 
 
+def record(paths, spec, content):
+    studies = OptunaStudies(paths.ledger_url, spec.name)
+    studies.open({CONTENT[0]: content})
+    studies.close()
+
+
 def test_texts_come_from_the_token_array_of_the_corpus_wherever_that_lies_by_now(paths, tmp_path):
     for part, label, text in (
         ("train", "bad", "Dull."),
@@ -72,15 +80,25 @@ def test_texts_come_from_the_token_array_of_the_corpus_wherever_that_lies_by_now
         (folder / "0.txt").write_text(text)
     source = CorpusSource(kind="folder", path=tmp_path / "corpus")
     spec = example_spec(corpus=source)
-    assert read_texts(paths, spec, [2]) is None
-    tokens = prepare_tokens(source, paths.tokens, processes=1)
-    found = read_texts(paths, spec, range(tokens.num_documents))
-    assert "It was BAD, really bad!" in found.by_document.values()
-    assert found.label_names == ("bad", "good")
+    assert recorded_tokens(paths, spec) is None
+    made = prepare_tokens(source, paths.tokens, processes=1)
+    tokens = recorded_tokens(paths, spec)
+    texts = [text_of(tokens, document) for document in range(tokens.num_documents)]
+    assert "It was BAD, really bad!" in texts
+    assert tokens.label_names == ("bad", "good")
+    assert (tokens.num_documents, tokens.num_tests) == (4, 2)
 
     (tmp_path / "corpus").rename(tmp_path / "moved")
-    assert read_texts(paths, spec, [2]) is None
+    assert recorded_tokens(paths, spec) is None
     paths.folder.mkdir()
-    fingerprint = {f"fingerprint {tokens.name}": tokens.fingerprint}
-    paths.summary_json.write_text(json.dumps(fingerprint))
-    assert read_texts(paths, spec, range(tokens.num_documents)) == found
+    record(paths, spec, made.fingerprint[:16])
+    assert recorded_tokens(paths, spec).fingerprint == made.fingerprint
+
+
+def test_documents_of_another_text_than_the_recorded_one_are_not_taken(paths):
+    spec = example_spec(corpus=CorpusSource(kind="synthetic", documents=5))
+    prepare_tokens(spec.corpus, paths.tokens, processes=1)
+    assert recorded_tokens(paths, spec) is not None
+    paths.folder.mkdir()
+    record(paths, spec, "316b501b2faeef58")
+    assert recorded_tokens(paths, spec) is None

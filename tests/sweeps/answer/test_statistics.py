@@ -250,7 +250,7 @@ def test_documents_for_a_share_are_read_off_in_the_logarithm():
     assert n75.documents == pytest.approx(100 * 4**part, rel=0.01)
     part = (0.9 * shares[2] - shares[1]) / (shares[2] - shares[1])
     assert n90.documents == pytest.approx(400 * 4**part, rel=0.01)
-    assert n75.interval.low < n75.documents < n75.interval.high
+    assert n75.crossing.interval.low < n75.documents < n75.crossing.interval.high
 
 
 def test_the_share_is_not_defined_where_the_gain_may_be_nothing():
@@ -290,7 +290,7 @@ def test_documents_needed_wait_until_one_seed_has_every_size():
 def test_a_share_that_the_smallest_size_has_already_is_needed_at_most():
     table = gain_table((0.70, 0.71, 0.7), (0.79, 0.80, 0.79), (0.8,) * 3, (0.80, 0.81, 0.8))
     (n75, _) = share_of_gain(scores_of(table), SIZES).needed
-    assert n75.is_at_most
+    assert n75.crossing.is_at_most
     assert n75.documents == 100
 
 

@@ -50,8 +50,8 @@ def test_a_figure_takes_its_colours_and_its_font_from_the_page(figure):
 
 
 def test_a_figure_says_in_words_what_it_shows(figure):
-    svg = to_svg(draw_curves(figure, "{:.1f} %"), 'lines & "levels"')
-    assert svg.startswith('<svg role="img" aria-label="lines &amp; &quot;levels&quot;" viewBox=')
+    svg = to_svg(draw_curves(figure, "{:.1f} %"), r'runs\1 & "levels"')
+    assert svg.startswith(r'<svg role="img" aria-label="runs\1 &amp; &quot;levels&quot;" viewBox="')
 
 
 def test_two_figures_of_one_page_share_no_names(figure):

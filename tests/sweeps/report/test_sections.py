@@ -474,12 +474,9 @@ def test_errors_are_called_sure_only_where_all_are(kept, monkeypatch, sure, titl
     assert folds[1].title == f"Wrong, {title}, at 1,600 documents"
 
 
-def test_a_label_does_not_end_the_marks_it_stands_between(kept, monkeypatch):
-    odd = replace(
-        sources.read_texts(kept.paths, kept.spec, range(5)), label_names=("ba`d\none", "good")
-    )
-    monkeypatch.setattr(mistaken, "read_texts", lambda *args: odd)
-    notes = [quote.note for quote in every(mistaken_section(kept).blocks, Quote)]
+def test_a_label_does_not_end_the_marks_it_stands_between(kept):
+    odd = replace(kept, tokens=replace(kept.tokens, label_names=("ba`d\none", "good")))
+    notes = [quote.note for quote in every(mistaken_section(odd).blocks, Quote)]
     assert notes[-1] == "Class `good`, called `ba'd one` with 80.0 %."
 
 

@@ -91,6 +91,19 @@ def test_a_cluster_file_gives_its_node_types_the_head_first(file):
             "available_node_types: {w: {resources: {CPU: 1}, labels: {price-per-hour: '-1'}}}",
             "w: price_per_hour must be >= 0, found -1",
         ),
+        (
+            "{max_workers: two, available_node_types: {w: {resources: {CPU: 1}}}}",
+            "'two'; max_workers and idle_timeout_minutes must be numbers",
+        ),
+        (
+            "available_node_types: {w: {resources: {CPU: 1}, max_workers: few}}",
+            "w: .*'few'; numbers are written as",
+        ),
+        ("available_node_types: {w: [CPU, 1]}", "w: resources must say what a node holds"),
+        (
+            "available_node_types: {w: {resources: {CPU: 1}, labels: [spot]}}",
+            "w: .*labels: {price-per-hour",
+        ),
     ],
 )
 def test_a_file_that_does_not_say_what_nodes_hold_is_refused_with_the_remedy(file, text, message):
@@ -168,6 +181,14 @@ def test_the_type_of_the_head_may_be_that_of_workers_too(file):
     fleet = load_fleet(file)
     assert [(node.name, node.maximum) for node in fleet.nodes if node.is_head] == [("boss", 1)]
     assert [n.maximum for n in fleet.nodes if n.name == "boss" and not n.is_head] == [2]
+
+
+def test_workers_that_may_not_start_hold_no_trial(file, imdb):
+    told = TOLD.replace("max_workers: 3", "max_workers: 0").replace("CPU: 2", "CPU: 0")
+    file.write_text(told, encoding="utf-8")
+    spec = on_gpus(imdb, 1)
+    with pytest.raises(SweepError, match=r"found in .* only boss: 0 CPUs.*or more workers"):
+        make_bill(plan_sweep(spec), spec, load_fleet(file))
 
 
 def test_no_number_of_nodes_makes_a_sweep_shorter_than_its_longest_chain(imdb):

@@ -21,7 +21,6 @@ from sweeps.spec.volume import (
     Volumes,
     published_volume,
     published_volumes,
-    recorded_pool,
     stored_volumes,
 )
 from ulm.regimes import Regime
@@ -248,28 +247,17 @@ def test_token_arrays_are_preferred_where_they_are(demo, tmp_path, monkeypatch):
     assert stored_volumes(demo, tmp_path) == published_volumes(demo)
 
     class FakeArray:
-        parts = np.array([0, 1, 1, 2])
-        num_documents = 4
+        num_documents, num_tests, num_tokens = 4, 1, 100
         folder = tmp_path
-
-        def num_tokens(self):
-            return 100
 
         def counts(self, documents):
             return np.array([len(documents), 0, 1])
 
-    monkeypatch.setattr("ulm.text.stamps.recall", lambda cache, stamp: tmp_path)
-    monkeypatch.setattr("ulm.text.tokens.load_tokens", lambda folder: FakeArray())
+    monkeypatch.setattr("ulm.text.tokens.recalled_tokens", lambda source, cache: FakeArray())
     volumes = stored_volumes(demo, tmp_path)
     assert (volumes.domain.tokens_per_document, volumes.domain.pool_documents) == (25, 3)
     assert volumes.domain.test_documents == 1
     assert set(volumes.domain.growth) == {(5, 2)}
-    (tmp_path / "mine.csv").write_text("text,label\n")
-    own = CorpusSource(kind="csv", path=tmp_path / "mine.csv")
-    (tmp_path / "csv-mine-0ac4ab8f59e0441e-fastai1").mkdir()
-    assert recorded_pool(own, tmp_path, "0ac4ab8f59e0441e") == 3
-    assert recorded_pool(own, tmp_path, "316b501b2faeef58") is None, "of other text"
-    assert recorded_pool(demo.corpus, tmp_path, None) == 5_000
     domain = CorpusVolume(tokens_per_document=25.0, pool_documents=3)
     plan = plan_sweep(demo, volumes=Volumes(domain=domain, general=domain))
     assert "25 tokens a domain document" in plan.assumptions[2]

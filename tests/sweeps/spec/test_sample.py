@@ -31,7 +31,7 @@ def test_a_table_is_counted_before_it_is_tokenised(table, tmp_path):
     assert found.pool_documents == len(corpus) - 10
     assert "csv-mine is not tokenised: words of 80 documents counted" in found.basis
     tokens = prepare_tokens(table.corpus, tmp_path / "tokens", processes=1)
-    mean = tokens.num_tokens() / tokens.num_documents
+    mean = tokens.num_tokens / tokens.num_documents
     assert found.tokens_per_document == pytest.approx(mean, rel=0.1)
     assert known_volumes(table, tmp_path / "tokens") == stored_volumes(table, tmp_path / "tokens")
 

@@ -37,7 +37,12 @@ def test_a_byte_that_is_not_utf8_is_named_by_file_and_offset(tmp_path):
 
 @pytest.mark.parametrize(
     "other",
-    ["Don’t go – it rained!", "don't go, it rained", "  Don't\tgo:\nit rained. ", "DON'T GO... (it rained)"],
+    [
+        "Don’t go – it rained!",
+        "don't go, it rained",
+        "  Don't\tgo:\nit rained. ",
+        "DON'T GO... (it rained)",
+    ],
 )
 def test_texts_that_differ_in_case_punctuation_and_blanks_alone_are_the_same(other):
     assert sameness(other) == sameness("Don't go; it rained.")
