@@ -21,11 +21,11 @@ from local_ray import own_ray
 from resume import SPEC
 from table import Row, machine, print_table
 
-from sweeps.live.progress import QuietProgress
 from sweeps.paths import SweepPaths
 from sweeps.run.prepare import prepare_context
 from sweeps.run.session import RunSession
 from sweeps.search.control import Control
+from sweeps.search.listener import RunListener
 from sweeps.spec.load import load_spec
 
 REACH_SECONDS = 0.3
@@ -65,7 +65,7 @@ def run(folder: Path) -> list[tuple[int, float, float | None, float]]:
     file, notes = folder / "gap.yaml", folder / "notes.jsonl"
     file.write_text(SPEC, encoding="utf-8")
     spec = load_spec(file, {**SMALL, "storage": f'"{folder / "runs"}"'})
-    paths, listener = SweepPaths.of(spec), QuietProgress()
+    paths, listener = SweepPaths.of(spec), RunListener()
     context, tokens = prepare_context(spec, paths, listener)
     paths.folder.mkdir(parents=True, exist_ok=True)
 

@@ -142,18 +142,18 @@ def size_of(path: Path) -> int:
 
 def run(folder: Path, seeds: int) -> None:
     """Run it and print the tables."""
-    from sweeps.live.progress import QuietProgress
     from sweeps.paths import SweepPaths
     from sweeps.run.cluster import open_ray
     from sweeps.run.launch import make_tuner
     from sweeps.run.session import RunSession
     from sweeps.search.bridge import Bridge
+    from sweeps.search.listener import RunListener
     from sweeps.spec.fleet import Slots
 
     spec = load_spec(folder / "runs", seeds)
     paths = SweepPaths.of(spec)
     paths.folder.mkdir(parents=True)
-    session = RunSession(spec, paths, QuietProgress(), tokens=())
+    session = RunSession(spec, paths, RunListener(), tokens=())
     workers = os.cpu_count() or 1
 
     def run_trials(control: Any) -> None:

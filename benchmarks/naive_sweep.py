@@ -25,11 +25,11 @@ from local_ray import in_own_process, own_ray
 from naive_trial import CellData, classifier, language_model, train, vocabulary
 from table import Row, machine, print_table
 
-from sweeps.live.progress import QuietProgress
 from sweeps.opening import ledger_of
 from sweeps.paths import SweepPaths
 from sweeps.run.context import Materials
 from sweeps.run.prepare import prepare_context
+from sweeps.search.listener import RunListener
 from sweeps.spec.cells import Cell, Stage, make_cells
 from sweeps.spec.load import load_spec
 from sweeps.spec.values import SweepSpec
@@ -84,7 +84,7 @@ def run_naive(folder: Path) -> dict[str, float]:
     from fastai.text.core import tokenize_texts
 
     spec = spec_in(folder)
-    context, _ = prepare_context(spec, SweepPaths.of(spec), QuietProgress())
+    context, _ = prepare_context(spec, SweepPaths.of(spec), RunListener())
     tokens = list(tokenize_texts(open_corpus(spec.corpus).texts, n_workers=WORKERS))
     found = {}
     with own_ray(folder / "ray", WORKERS):

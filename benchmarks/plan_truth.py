@@ -15,10 +15,10 @@ from pathlib import Path
 
 from table import Row, machine, print_table
 
-from sweeps.live.progress import QuietProgress
 from sweeps.opening import ledger_of, rates_of
 from sweeps.paths import SweepPaths
 from sweeps.run.launch import run_sweep
+from sweeps.search.listener import RunListener
 from sweeps.spec.load import load_spec
 from sweeps.spec.plan import plan_sweep
 from sweeps.spec.values import SweepSpec
@@ -81,7 +81,7 @@ def compare(spec: SweepSpec) -> tuple[float, float]:
     volumes = stored_volumes(spec, paths.tokens)
     rates = rates_of(paths, spec, volumes, None, is_here=True)
     planned = plan_sweep(spec, volumes=volumes, rates=rates)
-    run_sweep(spec, QuietProgress())
+    run_sweep(spec, RunListener())
     ended = [r for r in ledger_of(paths, spec).attempts if r.ended_at is not None]
     return planned.total.hours * 3600, sum(r.held_seconds(r.ended_at or 0.0) for r in ended)
 

@@ -24,10 +24,10 @@ from pathlib import Path
 from simulated_workers import outcome_of
 from table import Row, machine, print_table
 
-from sweeps.live.progress import QuietProgress
 from sweeps.paths import SweepPaths
 from sweeps.record.recorder import ListRecorder
 from sweeps.search.control import Control
+from sweeps.search.listener import RunListener
 from sweeps.search.records import TrialRecord, TrialRequest
 from sweeps.search.studies import OptunaStudies, read_ledger
 from sweeps.spec.cells import make_cells
@@ -61,7 +61,7 @@ def record_all(spec: SweepSpec) -> int:
     paths.folder.mkdir(parents=True)
     studies = OptunaStudies(paths.ledger_url, spec.name)
     recorder = ListRecorder(spec=spec, cells=cells)
-    control = Control(spec, cells, studies, recorder, QuietProgress())
+    control = Control(spec, cells, studies, lambda: recorder, RunListener())
     while isinstance(request := control.next_request(), TrialRequest):
         control.finish(request.key, outcome_of(request))
     control.close()

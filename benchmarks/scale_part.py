@@ -19,7 +19,6 @@ from typing import Any
 from simulated_workers import SimulatedClock, Simulation, scale_spec
 from sqlalchemy import Engine, event
 
-from sweeps.live.progress import QuietProgress
 from sweeps.paths import SweepPaths
 from sweeps.record.book import RunBook
 from sweeps.record.mlflow_store import MlflowStore
@@ -29,6 +28,7 @@ from sweeps.record.recorder import ListRecorder, Recorder
 from sweeps.record.store_process import on_connect
 from sweeps.run.capacity import current_fleet, slots
 from sweeps.search.control import Control
+from sweeps.search.listener import RunListener
 from sweeps.search.studies import OptunaStudies
 from sweeps.spec.cells import make_cells
 from sweeps.spec.fleet import Slots
@@ -95,7 +95,7 @@ class Driver:
         recorder: Recorder = self._mlflow or ListRecorder(spec=spec, cells=cells)
         studies = OptunaStudies(paths.ledger_url, spec.name)
         begin = time.thread_time()
-        self.control = Control(spec, cells, studies, recorder, QuietProgress(), clock=clock)
+        self.control = Control(spec, cells, studies, lambda: recorder, RunListener(), clock=clock)
         self.open_seconds = time.thread_time() - begin
 
     def settle(self) -> None:

@@ -118,7 +118,7 @@ def run_sweep(folder: Path, num_trials: int) -> tuple[list[Moment], Moment]:
     )
     studies = OptunaStudies(paths.ledger_url, spec.name)
     with Path(os.devnull).open("w") as nowhere:
-        control = Control(spec, cells, studies, recorder, Ends(spec, nowhere))
+        control = Control(spec, cells, studies, lambda: recorder, Ends(spec, nowhere))
         bridge = Bridge(control, Slots(total=WORKERS, neural=WORKERS))
         make_tuner(bridge, train, paths).fit()
         if bridge.error is not None:

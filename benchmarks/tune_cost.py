@@ -56,12 +56,12 @@ def measure(seeds: int, num_epochs: int) -> dict[str, Any]:
 
     from simulated_workers import scale_spec
 
-    from sweeps.live.progress import QuietProgress
     from sweeps.paths import SweepPaths
     from sweeps.record.recorder import ListRecorder
     from sweeps.run.launch import make_tuner
     from sweeps.search.bridge import Bridge
     from sweeps.search.control import Control
+    from sweeps.search.listener import RunListener
     from sweeps.search.suggestions import InMemoryStudies
     from sweeps.spec.cells import make_cells
     from sweeps.spec.fleet import Slots
@@ -88,7 +88,7 @@ def measure(seeds: int, num_epochs: int) -> dict[str, Any]:
         spec = replace(spec, resources=ResourceSpec(cpus=1, gpus=0), search=search)
         cells = make_cells(spec)
         recorder = ListRecorder(spec=spec, cells=cells)
-        control = Control(spec, cells, InMemoryStudies(), recorder, QuietProgress())
+        control = Control(spec, cells, InMemoryStudies(), lambda: recorder, RunListener())
         bridge = TimedBridge(control, Slots(total=WORKERS, neural=WORKERS))
         with own_ray(Path(folder) / "ray", WORKERS):
             begin = time.time()

@@ -151,12 +151,13 @@ def run(
     from sweeps.run.driver import terminated_like_interrupt
 
     with terminated_like_interrupt(), ray_ahead() as own_ray:  # while the rest is loaded
-        from sweeps.live.progress import QuietProgress, make_progress
+        from sweeps.live.progress import make_progress
         from sweeps.paths import SweepPaths
         from sweeps.run.launch import run_sweep
+        from sweeps.search.listener import RunListener
         from sweeps.tables import run_lines
 
-        listener = QuietProgress() if quiet else make_progress(loaded, sys.stdout)
+        listener = RunListener() if quiet else make_progress(loaded, sys.stdout)
         try:
             summary = run_sweep(loaded, listener, own_ray)
         finally:

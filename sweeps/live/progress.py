@@ -6,7 +6,7 @@ come out.
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from rich.console import Console
 
@@ -14,7 +14,7 @@ from sweeps.live import words
 from sweeps.live.board import Board
 from sweeps.live.forecast import forecast
 from sweeps.live.terminal import LiveProgress
-from sweeps.search.listener import TrialListener
+from sweeps.search.listener import RunListener
 from sweeps.search.records import TrialKey, TrialRecord
 from sweeps.search.spending import Spent
 from sweeps.spec.values import SweepSpec
@@ -24,45 +24,7 @@ TRIAL_SECONDS = 30.0  # after which a trial has a line of its own, however many 
 PACE_SHARE = 0.05  # of the time, at most, goes to finding out how far a large sweep is
 
 
-class RunListener(TrialListener, Protocol):
-    """What a run tells of itself: of its trials, and of what is around them."""
-
-    def preparing(self, what: str, done: int, total: int) -> None:
-        """Something before the first trial goes on: `done` of `total` documents, files, ..."""
-
-    def finished(self) -> None:
-        """The run is over; may be called more than once."""
-
-
-class QuietProgress:
-    """A listener that shows nothing."""
-
-    def preparing(self, what: str, done: int, total: int) -> None:
-        """Show nothing."""
-
-    def recorded(self, records: Iterable[TrialRecord]) -> None:
-        """Show nothing."""
-
-    def trial_started(self, record: TrialRecord) -> None:
-        """Show nothing."""
-
-    def trial_progress(self, record: TrialRecord) -> None:
-        """Show nothing."""
-
-    def trial_ended(self, record: TrialRecord) -> None:
-        """Show nothing."""
-
-    def spent(self, spent: Spent) -> None:
-        """Show nothing."""
-
-    def message(self, text: str) -> None:
-        """Show nothing."""
-
-    def finished(self) -> None:
-        """Show nothing."""
-
-
-class PlainProgress:
+class PlainProgress(RunListener):
     """One plain line per event; epochs and preparation at most one line every few seconds.
 
     Of many trials each has its turn.

@@ -21,9 +21,9 @@ from pyarrow import ArrowException
 
 from sweeps.errors import SweepError
 from sweeps.live import words
-from sweeps.live.progress import RunListener
 from sweeps.passwords import redact_uri
 from sweeps.paths import SweepPaths
+from sweeps.search.listener import RunListener
 from sweeps.search.records import TrialRecord
 from sweeps.search.spending import Spent
 from sweeps.spec.cells import make_cells
@@ -34,7 +34,7 @@ from ulm.errors import UlmError
 SHOWN = "backslashreplace"  # names of files may hold bytes that are no UTF-8
 
 
-class RunLog:
+class RunLog(RunListener):
     """A `RunListener` that writes for the length of a `with` block.
 
     Args:

@@ -14,6 +14,7 @@ from rich.text import Text
 from sweeps.live import words
 from sweeps.live.board import Board
 from sweeps.live.screen import Screen
+from sweeps.search.listener import RunListener
 from sweeps.search.records import TrialRecord, TrialState
 from sweeps.search.spending import Spent
 from sweeps.spec.values import SweepSpec
@@ -22,7 +23,7 @@ REDRAW_SECONDS = 0.25
 DRAWING_SHARE = 0.05  # of the time, at most
 
 
-class LiveProgress:
+class LiveProgress(RunListener):
     """A `RunListener` that keeps a screen.
 
     Args:

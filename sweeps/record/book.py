@@ -15,7 +15,6 @@ from sweeps.record.runs import MetricPoint, Run, RunStatus, cell_run, curve_runs
 from sweeps.search.records import TrialKey, TrialRecord
 from sweeps.search.spending import Spent
 from sweeps.spec.cells import Cell
-from sweeps.spec.load import spec_to_json
 from sweeps.spec.meaning import KIND_OF_KEY, KeyKind, digest, flatten, to_json
 from sweeps.spec.values import SweepSpec
 
@@ -116,10 +115,6 @@ class RunBook:
             if value is not None
         )
         return self.sweep_run()
-
-    def spec_text(self) -> str:
-        """The spec as JSON, passwords of its URIs left out."""
-        return spec_to_json(self._spec)
 
     def trial_runs(self, records: Iterable[TrialRecord]) -> tuple[Run, ...]:
         """Remember records, return their runs."""

@@ -245,11 +245,6 @@ class MlflowStore:
         self.connect()
         self._client.log_artifact(self._ensure(run).run_id, str(file))
 
-    def attach_text(self, run: Run, name: str, text: str) -> None:
-        """Keep a text as a file among a run's artifacts."""
-        self.connect()
-        self._client.log_text(self._ensure(run).run_id, text, name)
-
     def keep_model(self, run: Run, model: FittedModel) -> None:
         """Log a model as the one of its regime; one that is there already stays as it is."""
         self.connect()

@@ -17,7 +17,7 @@ from sweeps.record.background import Background
 from sweeps.record.book import RunBook
 from sweeps.record.models import FittedModel
 from sweeps.record.runs import Run
-from sweeps.search.records import TrialKey, TrialRecord
+from sweeps.search.records import TrialKey, TrialRecord, TrialState
 from sweeps.search.spending import Spent
 
 _log = logging.getLogger(__name__)
@@ -37,9 +37,6 @@ class RunStore(Protocol):
 
     def attach(self, run: Run, file: Path) -> None:
         """Copy a file to a run."""
-
-    def attach_text(self, run: Run, name: str, text: str) -> None:
-        """Keep a text as a file of a run."""
 
     def keep_model(self, run: Run, model: FittedModel) -> None:
         """Keep a model as the one of its regime, with the run of its cell."""
@@ -88,21 +85,9 @@ class QueuedRecorder:
         self._sweep = book.sweep_run()
         self._put([self._sweep])  # a store sets itself up while the sweep still prepares
 
-    def started(self, record: TrialRecord) -> None:
-        """See `Recorder`."""
-        self._guard(lambda: self._put(self._book.trial_runs([record])))
-
-    def progressed(self, record: TrialRecord) -> None:
-        """See `Recorder`; what comes within a second of the epoch before is told with the next."""
-        told_at = record.told_at or 0.0
-        if told_at >= self._next_at.get(record.key, 0.0):
-            self._next_at[record.key] = told_at + PACE_SECONDS
-            self.started(record)
-
-    def ended(self, record: TrialRecord) -> None:
-        """See `Recorder`."""
-        self._next_at.pop(record.key, None)
-        self.started(record)
+    def changed(self, record: TrialRecord) -> None:
+        """See `Recorder`; an epoch within a second of one that was told is told with the next."""
+        self._guard(lambda: self._change(record))
 
     def spent(self, spent: Spent) -> None:
         """See `Recorder`."""
@@ -155,6 +140,16 @@ class QueuedRecorder:
         except Exception:
             _log.exception("%s: an event could not be recorded", self._name)
 
+    def _change(self, record: TrialRecord) -> None:
+        told_at = record.told_at or 0.0
+        if record.state is not TrialState.RUNNING:
+            self._next_at.pop(record.key, None)
+        elif record.progress:
+            if told_at < self._next_at.get(record.key, 0.0):
+                return
+            self._next_at[record.key] = told_at + PACE_SECONDS
+        self._put(self._book.trial_runs([record]))
+
     def _put(self, runs: Iterable[Run]) -> None:
         for run in runs:
             if run.kind == "sweep":
@@ -177,8 +172,6 @@ class QueuedRecorder:
     ) -> None:
         runs = self._book.publish(rows, answer)
         self._put(runs)
-        text = self._book.spec_text()
-        self._queue("spec", partial(self._store.attach_text, self._sweep, "spec.json", text))
         for file in files:
             self._queue(f"file/{file.name}", partial(self._store.attach, self._sweep, file))
         cells = {run.key: run for run in runs if run.kind == "cell"}

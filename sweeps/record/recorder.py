@@ -25,14 +25,8 @@ class Recorder(Protocol):
     Every call is idempotent by the trial's key: the same record twice leaves one run.
     """
 
-    def started(self, record: TrialRecord) -> None:
-        """A trial was asked and runs."""
-
-    def progressed(self, record: TrialRecord) -> None:
-        """A running trial finished an epoch; the record holds all its epochs so far."""
-
-    def ended(self, record: TrialRecord) -> None:
-        """A trial finished, was pruned, failed or was lost."""
+    def changed(self, record: TrialRecord) -> None:
+        """A trial was asked, finished an epoch, or ended."""
 
     def spent(self, spent: Spent) -> None:
         """What the sweep's trials have held until now; kept with the sweep's run."""
@@ -90,12 +84,9 @@ class ListRecorder:
     def _keep(self, runs: Iterable[Run]) -> None:
         self.runs.update((run.key, run) for run in runs)
 
-    def started(self, record: TrialRecord) -> None:
+    def changed(self, record: TrialRecord) -> None:
         """See `Recorder`."""
         self._keep(self._book.trial_runs([record]))
-
-    progressed = started
-    ended = started
 
     def spent(self, spent: Spent) -> None:
         """See `Recorder`."""

@@ -58,10 +58,6 @@ class StoreProcess:
         """See `RunStore`."""
         self._call("attach", run, file)
 
-    def attach_text(self, run: Run, name: str, text: str) -> None:
-        """See `RunStore`."""
-        self._call("attach_text", run, name, text)
-
     def keep_model(self, run: Run, model: FittedModel) -> None:
         """See `RunStore`."""
         self._call("keep_model", run, model)

@@ -2,10 +2,10 @@
 
 All that determines an encoder goes in as JSON and becomes its key; an encoder found under its key
 is reused by any trial, seed or sweep instead of being trained. A folder, `s3://` and `gs://` work
-alike (pyarrow.fs). An encoder appears whole: its summary is written last, and one without a
-summary is not there. What is there stays: a second worker that trained the same key saves nothing.
-Whoever reads an encoder compares its digests; one that is damaged loses its summary, so that it is
-no longer there, and whoever needs it hears that it is lost.
+alike. An encoder is a shared folder (`sweeps.run.shared_folder`), so it appears whole. What is
+there stays: a second worker that trained the same key saves nothing. Whoever reads an encoder
+compares its digests; one that is damaged loses its contents, so that it is no longer there, and
+whoever needs it hears that it is lost.
 """
 
 import hashlib
@@ -13,23 +13,16 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from sweeps.errors import DamagedError, LostEncoderError
 from sweeps.paths import below, is_uri
 from sweeps.run.node_cache import NodeCache
-from sweeps.run.shared_folder import CONTENTS_FILE, Contents, find_contents, is_intact, seal
+from sweeps.run.shared_folder import CONTENTS_FILE, find_contents, local_folder, put_folder
 from sweeps.spec.meaning import JSON
-from sweeps.storage import (
-    get_file,
-    info_of,
-    put_file,
-    read_bytes,
-    remove_file,
-    told_when_unreadable,
-)
+from sweeps.storage import info_of, read_bytes, remove_file, told_when_unreadable
 from ulm.model.architecture import Architecture
-from ulm.model.encoder import MANIFEST_FILE, WEIGHTS_FILE, Encoder, EncoderError
+from ulm.model.encoder import MANIFEST_FILE, Encoder, EncoderError
 
 SUMMARY_FILE = "summary.json"
 
@@ -43,38 +36,6 @@ def key_for(determinants: Mapping[str, JSON]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-class Encoders(Protocol):
-    """Trained encoders by key."""
-
-    def has(self, key: str) -> bool:
-        """Whether a whole encoder is kept under a key."""
-        ...
-
-    def load(self, key: str, *, keep: bool = False) -> Encoder:
-        """The encoder of a key.
-
-        Args:
-            key: From `key_for`.
-            keep: Keep it in memory for later trials of this process.
-
-        Raises:
-            LostEncoderError: There is none, or it is damaged.
-        """
-        ...
-
-    def summary(self, key: str) -> dict[str, Any]:
-        """What was saved beside the encoder of a key: numbers of its training.
-
-        Raises:
-            LostEncoderError: There is none, or it is damaged.
-        """
-        ...
-
-    def save(self, key: str, encoder: Encoder, summary: Mapping[str, Any]) -> None:
-        """Keep an encoder and the JSON-able numbers of its training under a key."""
-        ...
-
-
 class EncoderStore:
     """Encoders in a folder, or under an s3:// or gs:// URI.
 
@@ -86,12 +47,20 @@ class EncoderStore:
         self._root = root
 
     def has(self, key: str) -> bool:
-        """See `Encoders.has`."""
+        """Whether a whole encoder is kept under a key."""
         with told_when_unreadable(self._place(key)):
-            return info_of(self._file(key, SUMMARY_FILE)) is not None
+            return info_of(self._file(key, CONTENTS_FILE)) is not None
 
     def load(self, key: str, *, keep: bool = False) -> Encoder:
-        """See `Encoders.load`; one to keep is also kept on the disk of this machine."""
+        """The encoder of a key.
+
+        Args:
+            key: From `key_for`.
+            keep: Keep it for later trials: in memory of this process, on the disk of this machine.
+
+        Raises:
+            LostEncoderError: There is none, or it is damaged.
+        """
         kept = _KEPT.get((self._root, key))
         if kept is not None:
             return kept
@@ -106,7 +75,11 @@ class EncoderStore:
         return encoder
 
     def summary(self, key: str) -> dict[str, Any]:
-        """See `Encoders.summary`."""
+        """What was saved beside the encoder of a key: numbers of its training.
+
+        Raises:
+            LostEncoderError: There is none, or it is damaged.
+        """
         return self._read_json(key, SUMMARY_FILE)
 
     def architecture(self, key: str) -> Architecture:
@@ -118,28 +91,21 @@ class EncoderStore:
         return Architecture(**self._read_json(key, MANIFEST_FILE)["architecture"])
 
     def save(self, key: str, encoder: Encoder, summary: Mapping[str, Any]) -> None:
-        """See `Encoders.save`."""
+        """Keep an encoder and the JSON-able numbers of its training under a key."""
         if self.has(key):
             return
         with tempfile.TemporaryDirectory(prefix="encoder-") as name:
             local = Path(name)
             encoder.save(local)
             (local / SUMMARY_FILE).write_text(json.dumps(dict(summary)), encoding="utf-8")
-            seal(local)
-            for file in (WEIGHTS_FILE, MANIFEST_FILE, CONTENTS_FILE, SUMMARY_FILE):
-                put_file(local / file, self._file(key, file))
+            put_folder(local, self._place(key))
 
     def _read(self, key: str, keep: bool) -> Encoder:
         place = self._place(key)
-        contents = find_contents(place)  # earlier versions wrote none
-        if not is_uri(place):
-            return _checked(Path(place), contents)
-        if keep and contents is not None:
+        if keep and is_uri(place):
             return Encoder.load(NodeCache().fetch(place))
-        with tempfile.TemporaryDirectory(prefix="encoder-") as local:
-            for file in (WEIGHTS_FILE, MANIFEST_FILE) if contents is None else contents.files:
-                get_file(self._file(key, file), Path(local) / file)
-            return _checked(Path(local), contents)
+        with tempfile.TemporaryDirectory(prefix="encoder-") as folder:
+            return Encoder.load(local_folder(place, Path(folder) / key))
 
     def _read_json(self, key: str, name: str) -> dict[str, Any]:
         """A small file of an encoder, its digest compared."""
@@ -157,8 +123,8 @@ class EncoderStore:
         return read
 
     def _withdraw(self, key: str, error: Exception) -> LostEncoderError:
-        """Take a damaged encoder out of the store: without its summary it is not there."""
-        remove_file(self._file(key, SUMMARY_FILE))
+        """Take a damaged encoder out of the store: without its contents it is not there."""
+        remove_file(self._file(key, CONTENTS_FILE))
         return LostEncoderError(key, f"in {self._root} is damaged ({error})")
 
     def _place(self, key: str) -> str:
@@ -169,38 +135,3 @@ class EncoderStore:
 
     def _missing(self, key: str) -> LostEncoderError:
         return LostEncoderError(key, f"is no longer in {self._root}")
-
-
-def _checked(folder: Path, contents: Contents | None) -> Encoder:
-    if contents is not None and not is_intact(folder, contents):
-        raise DamagedError(f"{folder} does not have the digests it was written with")
-    return Encoder.load(folder)
-
-
-class InMemoryEncoders:
-    """Encoders in a dictionary, for tests and for trying things out."""
-
-    def __init__(self) -> None:
-        self._encoders: dict[str, tuple[Encoder, str]] = {}
-
-    def has(self, key: str) -> bool:
-        """See `Encoders.has`."""
-        return key in self._encoders
-
-    def load(self, key: str, *, keep: bool = False) -> Encoder:
-        """See `Encoders.load`."""
-        return self._entry(key)[0]
-
-    def summary(self, key: str) -> dict[str, Any]:
-        """See `Encoders.summary`."""
-        summary: dict[str, Any] = json.loads(self._entry(key)[1])
-        return summary
-
-    def save(self, key: str, encoder: Encoder, summary: Mapping[str, Any]) -> None:
-        """See `Encoders.save`."""
-        self._encoders[key] = (encoder, json.dumps(dict(summary)))
-
-    def _entry(self, key: str) -> tuple[Encoder, str]:
-        if key not in self._encoders:
-            raise LostEncoderError(key, "is not in the store")
-        return self._encoders[key]

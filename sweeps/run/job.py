@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sweeps.run.context import Materials, TrialContext
 from sweeps.run.draws import Indices
-from sweeps.run.encoders import Encoders
+from sweeps.run.encoders import EncoderStore
 from sweeps.run.settings import architecture, device
 from sweeps.search.records import Progress, TrialRequest
 from ulm.model.architecture import Architecture
@@ -41,7 +41,7 @@ class Job:
 
     request: TrialRequest
     context: TrialContext
-    store: Encoders
+    store: EncoderStore
     materials: Materials
     report: Report
     resume_from: Path | None = None

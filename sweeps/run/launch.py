@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.disk import told_when_full
 from sweeps.errors import OutageError
-from sweeps.live.progress import RunListener
 from sweeps.live.run_log import RunLog
 from sweeps.paths import SweepPaths
 from sweeps.record.tracking import check_tracking
@@ -39,6 +38,7 @@ from sweeps.run.recovery import take_back
 from sweeps.run.session import RunSession, cost_of
 from sweeps.search.control import Control
 from sweeps.search.database import told_when_gone
+from sweeps.search.listener import RunListener
 from sweeps.search.studies import check_ledger, read_records
 from sweeps.spec.values import SweepSpec
 from sweeps.storage import check_storage
@@ -129,6 +129,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener, own_ray: OwnRay | None = N
                 control, context, paths, listener.message, own_ray, standing.check
             )
         )
+        is_over_budget = session.control.is_over_budget  # not by what recording takes after it
         session.keep_facts(time.perf_counter() - begin, watch.peak)
         answer = session.answer()
     return RunSummary(
@@ -137,7 +138,7 @@ def run_sweep(spec: SweepSpec, listener: RunListener, own_ray: OwnRay | None = N
         num_wanted=session.control.ledger.num_wanted,
         num_left_out=session.control.ledger.num_left_out,
         num_broken=session.control.num_broken,
-        is_over_budget=session.control.is_over_budget,
+        is_over_budget=is_over_budget,
         memory=watch.peak,
         answer=answer,
         tokenising=tuple(f"{t.name}: {cost_of(t)}" for t in tokens),

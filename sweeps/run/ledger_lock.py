@@ -112,6 +112,7 @@ def _server_lock(
                     connection = _connect(url)
                     owner = _owner(connection, sweep)
                 except SQLAlchemyError:  # the run ends by itself where that goes on
+                    connection.close()  # it may be alive, and has no lock
                     continue
                 if owner == this_driver()[:NAME_LENGTH]:  # the server has yet to miss it
                     connection.close()

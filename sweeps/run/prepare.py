@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from sweeps.errors import SweepError
-from sweeps.live.progress import RunListener
 from sweeps.paths import SweepPaths
 from sweeps.run.context import TrialContext
 from sweeps.run.draws import check_draws, check_general, general_text
 from sweeps.run.shared_folder import find_contents, get_folder, put_folder
+from sweeps.search.listener import RunListener
 from sweeps.spec.cells import make_cells
 from sweeps.spec.load import without_passwords
 from sweeps.spec.values import SweepSpec

@@ -12,13 +12,12 @@ import platform
 import resource
 import shutil
 import subprocess
+import sys
 import sysconfig
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-from sweeps.programs import PYTHON
 
 LIBRARIES = ("ray", "torch", "fastai", "optuna", "mlflow")
 PACKAGES = ("ulm", "sweeps")
@@ -128,7 +127,7 @@ def _gpus(advertised: float) -> dict[str, Any]:
     if not advertised:
         return {}
     code = "import torch; print(torch.cuda.device_count())"
-    torch_sees = _output(*PYTHON, "-c", code)
+    torch_sees = _output(sys.executable, "-P", "-c", code)  # of the node: probes travel by value
     query = ("--query-gpu=name,driver_version", "--format=csv,noheader")
     lines = _output("nvidia-smi", *query) if shutil.which("nvidia-smi") else ""
     headers = Path(sysconfig.get_path("include")) / "Python.h"

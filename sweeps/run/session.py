@@ -17,12 +17,10 @@ from pyarrow import ArrowException
 from sweeps.answer.predictions import fetch_predictions
 from sweeps.answer.results import ResultRow, make_rows
 from sweeps.errors import StorageError
-from sweeps.live.progress import RunListener
 from sweeps.paths import LABEL_POOL, SHARED_TEXT, SPENT_HOURS, TESTS_LEFT_OUT, SweepPaths
 from sweeps.record.book import RunBook
 from sweeps.record.datasets import dataset_of
 from sweeps.record.environment import describe_environment
-from sweeps.record.late_recorder import LateRecorder
 from sweeps.record.models import FittedModel
 from sweeps.record.queued_recorder import QueuedRecorder
 from sweeps.record.record_place import RecordPlace
@@ -38,6 +36,7 @@ from sweeps.report.freshness import (
 from sweeps.run.draws import general_text
 from sweeps.run.memory import MemoryPeak
 from sweeps.search.control import Control
+from sweeps.search.listener import RunListener
 from sweeps.search.studies import OptunaStudies
 from sweeps.spec.cells import Cell, make_cells
 from sweeps.spec.load import spec_to_json
@@ -86,16 +85,14 @@ class RunSession:
         self._facts = _facts(tokens)
         fingerprints = [t.fingerprint for t in tokens] + ([] if general is None else [general])
         studies = OptunaStudies(spec.ledger.url or paths.ledger_url, spec.name, listener.message)
-        self._recorder = LateRecorder(lambda: self._open_recorder(studies.sweep_id, tokens))
         self._has_published = False
         with ExitStack() as undo:
-            undo.callback(self._recorder.close)
             undo.callback(studies.close)
             self.control = Control(
                 spec,
                 self._cells,
                 studies,
-                self._recorder,
+                lambda: self._open_recorder(studies.sweep_id, tokens),
                 listener,
                 general_encoder=general,
                 content={k: f[:16] for k, f in zip(CONTENT, fingerprints, strict=False)},
@@ -187,10 +184,11 @@ class RunSession:
 
     def _publish(self, report: Report) -> None:
         if self.control.num_trained:  # else the recorder has heard of all when the run began
-            self._recorder.reconcile(self.control.records, self.control.superseded)
+            self.control.recorder.reconcile(self.control.records, self.control.superseded)
         self.control.tell_spent()
         rows = make_rows(self.control.ledger)
-        self._recorder.publish(rows, report.files, self._models(rows), report.answer)
+        files = (self._paths.spec_json, *report.files)
+        self.control.recorder.publish(rows, files, self._models(rows), report.answer)
         self._has_published = True
 
     def _models(self, rows: Sequence[ResultRow]) -> tuple[FittedModel, ...]:
@@ -228,7 +226,7 @@ class RunSession:
         try:
             self.control.close()
         finally:
-            is_recorded = self._recorder.close()
+            is_recorded = self.control.close_recorder()
         if is_recorded and self._has_published and self._record_is_here:
             confirm_record(self._paths, self._record)
 

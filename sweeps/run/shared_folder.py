@@ -19,7 +19,7 @@ from pathlib import Path
 from pyarrow import ArrowException
 
 from sweeps.errors import DamagedError, StorageError
-from sweeps.paths import below
+from sweeps.paths import below, is_uri
 from sweeps.storage import (
     get_file,
     info_of,
@@ -27,6 +27,7 @@ from sweeps.storage import (
     put_file,
     read_bytes,
     told_when_unreadable,
+    unreadable,
 )
 
 CONTENTS_FILE = "contents.json"
@@ -212,6 +213,24 @@ def get_folder(place: str, folder: Path, contents: Contents) -> None:
         f"{place}, twice, on {socket.gethostname()}: remove that folder from the storage and run "
         "again, it is then made anew"
     )
+
+
+def local_folder(place: str, folder: Path) -> Path:
+    """A shared folder on this machine, verified: where it lies on a disk, else fetched.
+
+    Raises:
+        StorageError: It is not there, or can not be fetched.
+        DamagedError: It is damaged.
+    """
+    contents = find_contents(place)
+    if contents is None:
+        raise unreadable(place, FileNotFoundError("no folder is there whole"))
+    if is_uri(place):
+        get_folder(place, folder, contents)
+        return folder
+    if not is_intact(Path(place), contents):
+        raise DamagedError(f"{place} does not have the digests it was written with")
+    return Path(place)
 
 
 def _digest(file: Path) -> FileDigest:

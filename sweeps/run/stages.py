@@ -13,7 +13,7 @@ from pathlib import Path
 from sweeps.run.bow import run_bow_classifier, run_bow_final
 from sweeps.run.classifiers import run_classifier
 from sweeps.run.context import Materials, TrialContext
-from sweeps.run.encoders import Encoders
+from sweeps.run.encoders import EncoderStore
 from sweeps.run.final import run_final
 from sweeps.run.job import Job, Report
 from sweeps.run.language_models import run_language_model
@@ -36,7 +36,7 @@ GIB = 2**30
 def run_trial(
     request: TrialRequest,
     context: TrialContext,
-    store: Encoders,
+    store: EncoderStore,
     report: Report,
     *,
     resume_from: Path | None = None,

@@ -15,7 +15,7 @@ from sweeps.clock import steady_time
 from sweeps.record.recorder import Recorder
 from sweeps.search.decisions import NextTrial
 from sweeps.search.ledger import Ledger
-from sweeps.search.listener import TrialListener
+from sweeps.search.listener import RunListener
 from sweeps.search.records import (
     Outcome,
     Progress,
@@ -53,7 +53,7 @@ class Control:
         spec: The sweep.
         cells: Its cells.
         studies: Where trials are suggested and kept; opened here.
-        recorder: Mirrors the records.
+        open_recorder: Opens what mirrors the records, at the first event of this run.
         listener: Shows them.
         clock: Unix seconds.
         general_encoder: Store key of the general model where the spec names a pretrained one.
@@ -68,8 +68,8 @@ class Control:
         spec: SweepSpec,
         cells: Sequence[Cell],
         studies: Studies,
-        recorder: Recorder,
-        listener: TrialListener,
+        open_recorder: Callable[[], Recorder],
+        listener: RunListener,
         *,
         clock: Callable[[], float] = steady_time,
         general_encoder: str | None = None,
@@ -78,7 +78,8 @@ class Control:
         self._spec = spec
         self._cells = {cell.id: cell for cell in cells}
         self._studies = studies
-        self._recorder = recorder
+        self._open_recorder = open_recorder
+        self._opened: Recorder | None = None
         self._listener = listener
         self._clock = clock
         self._histories: dict[TrialKey, tuple[TrialRecord, ...]] = {}
@@ -93,8 +94,7 @@ class Control:
             general_encoder=general_encoder,
             opened_at=opened_at,
         )
-        self.num_trained = 0
-        recorder.reconcile(self.records, self.superseded)
+        self._trained = set[TrialKey]()
         listener.recorded(self.ledger.records)
         self.tell_spent()
 
@@ -104,10 +104,28 @@ class Control:
         return self.ledger.records
 
     @property
+    def recorder(self) -> Recorder:
+        """Mirrors the records; one that is opened only now is told what the ledger holds."""
+        if self._opened is None:
+            self._opened = self._open_recorder()
+            self._opened.reconcile(self.records, self.superseded)
+            self._opened.spent(self.ledger.spent())
+        return self._opened
+
+    def close_recorder(self) -> bool:
+        """Wait, within limits, until everything is recorded. Returns whether it is."""
+        return self._opened is None or self._opened.close()
+
+    @property
     def superseded(self) -> tuple[TrialRecord, ...]:
         """Attempts that no longer count: asked again, or made on a choice that was replaced."""
         current = {record.key for record in self.records}
         return tuple(record for record in self.ledger.attempts if record.key not in current)
+
+    @property
+    def num_trained(self) -> int:
+        """Trials that ended in this run and count, a repeated one once."""
+        return len(self._trained)
 
     @property
     def num_recorded(self) -> int:
@@ -200,7 +218,7 @@ class Control:
             return self.ledger.running(key) is not None
         record = self._running(key)
         self._studies.report(key, progress, now)
-        self._recorder.progressed(record)
+        self.recorder.changed(record)
         self._listener.trial_progress(record)
         self._tell_spent(now)
         if not self._is_to_be_pruned(record):
@@ -250,7 +268,8 @@ class Control:
     def tell_spent(self, now: float = 0.0) -> None:
         """Tell recorder and listener what was spent, by running trials up to `now`."""
         spent = self.ledger.spent(now)
-        self._recorder.spent(spent)
+        if self._opened is not None:
+            self._opened.spent(spent)
         self._listener.spent(spent)
 
     def close(self, reason: str = "the run was stopped") -> None:
@@ -280,7 +299,7 @@ class Control:
         self._studies.begin(record, space)
         self.ledger.asked(record)
         self._histories[record.key] = wanted.history
-        self._recorder.started(record)
+        self.recorder.changed(record)
         self._listener.trial_started(record)
         return TrialRequest(
             key=record.key,
@@ -323,11 +342,12 @@ class Control:
         record = self.ledger.latest(key)
         assert record is not None, "a trial that just ended is its latest attempt"
         self._histories.pop(key, None)
-        self.num_trained += record.state.counts
+        if record.state.counts:
+            self._trained.add(replace(key, attempt=0))
         self._unkept.add(key)  # for good where the write fails: the next run asks it again
         self._studies.end(record)
         self._unkept.remove(key)
-        self._recorder.ended(record)
+        self.recorder.changed(record)
         self._listener.trial_ended(record)
         self._tell_spent(record.ended_at or 0.0)
 

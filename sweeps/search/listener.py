@@ -1,14 +1,19 @@
-"""Listener: what a control tells of its trials to whoever shows them (pure)."""
+"""Listener: what a run tells of itself to whoever shows it (pure).
+
+The base shows nothing; `sweeps.live` has those that show something.
+"""
 
 from collections.abc import Iterable
-from typing import Protocol
 
 from sweeps.search.records import TrialRecord
 from sweeps.search.spending import Spent
 
 
-class TrialListener(Protocol):
-    """Hears of trials; `sweeps.live.progress.RunListener` is one."""
+class RunListener:
+    """Hears of a run's trials, and of what is around them."""
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Something before the first trial goes on: `done` of `total` documents, files, ..."""
 
     def recorded(self, records: Iterable[TrialRecord]) -> None:
         """What was recorded before this run."""
@@ -27,3 +32,6 @@ class TrialListener(Protocol):
 
     def message(self, text: str) -> None:
         """Anything else worth a line."""
+
+    def finished(self) -> None:
+        """The run is over; may be called more than once."""

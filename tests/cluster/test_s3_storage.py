@@ -12,7 +12,6 @@ from pyarrow import fs
 
 from sweeps.answer.predictions import fetch_predictions, read_hits
 from sweeps.errors import StorageError
-from sweeps.live.progress import QuietProgress
 from sweeps.paths import SweepPaths, below
 from sweeps.record.recorder import ListRecorder
 from sweeps.run.backup import Backup
@@ -21,6 +20,7 @@ from sweeps.run.prepare import prepare_context
 from sweeps.run.recovery import take_back
 from sweeps.run.shared_folder import CONTENTS_FILE, put_folder
 from sweeps.search.control import Control, NoRequest
+from sweeps.search.listener import RunListener
 from sweeps.search.records import TrialState
 from sweeps.search.suggestions import InMemoryStudies
 from sweeps.spec.cells import make_cells
@@ -139,7 +139,7 @@ def test_a_folder_reaches_the_disk_of_a_node_verified(bucket, tmp_path):
 def test_a_new_head_takes_ledger_and_arrays_from_the_bucket(bucket, tmp_path):
     spec = small_spec(f"{bucket}/runs")
     paths, told = SweepPaths.of(spec), []
-    context, made = prepare_context(spec, paths, QuietProgress())
+    context, made = prepare_context(spec, paths, RunListener())
     paths.folder.mkdir()
     paths.spec_json.write_text(spec_to_json(spec), encoding="utf-8")
     with Backup(paths, told.append):
@@ -147,7 +147,7 @@ def test_a_new_head_takes_ledger_and_arrays_from_the_bucket(bucket, tmp_path):
     shutil.rmtree(paths.root)
     take_back(paths, told.append)
     assert paths.spec_json.read_text(encoding="utf-8") == spec_to_json(spec)
-    again, found = prepare_context(spec, paths, QuietProgress())
+    again, found = prepare_context(spec, paths, RunListener())
     assert (again, told) == (context, [])
     assert [(a.name, a.fingerprint, a.cost) for a in found] == [
         (a.name, a.fingerprint, a.cost) for a in made
@@ -161,7 +161,7 @@ def test_trials_read_and_leave_everything_in_the_bucket(bucket, server, tmp_path
 
     spec = small_spec(f"{bucket}/runs", seeds=(0,))
     paths = SweepPaths.of(spec)
-    context, _ = prepare_context(spec, paths, QuietProgress())
+    context, _ = prepare_context(spec, paths, RunListener())
     cells = make_cells(spec)
     with closing(control_of(spec, cells)) as control:
         while (request := control.next_request()) is not NoRequest.DONE:
@@ -182,7 +182,7 @@ def test_trials_read_and_leave_everything_in_the_bucket(bucket, server, tmp_path
 
 def control_of(spec, cells):
     recorder = ListRecorder(spec=spec, cells=cells)
-    return Control(spec, cells, InMemoryStudies(), recorder, QuietProgress())
+    return Control(spec, cells, InMemoryStudies(), lambda: recorder, RunListener())
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from sweeps.run.context import TrialContext
-from sweeps.run.encoders import InMemoryEncoders
+from sweeps.run.encoders import EncoderStore
 from sweeps.run.stages import run_trial
 from sweeps.search.records import StudyKey, TrialKey, TrialRequest
 from sweeps.spec.cells import Stage, make_cells
@@ -112,7 +112,7 @@ def losses(folder: Path) -> dict[str, list[float]]:
         folder: Empty; everything is written there.
     """
     spec = _spec(folder)
-    context, store, found = _context(spec, folder), InMemoryEncoders(), {}
+    context, store, found = _context(spec, folder), EncoderStore(str(folder / "store")), {}
 
     def run(regime: str, stage: Stage, encoder: str | None, **params: float) -> str | None:
         cell = next(cell for cell in make_cells(spec) if cell.regime == regime)

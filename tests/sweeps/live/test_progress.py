@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.live.progress import PlainProgress, QuietProgress, make_progress
+from sweeps.live.progress import PlainProgress, make_progress
 from sweeps.live.terminal import LiveProgress
+from sweeps.search.listener import RunListener
 from sweeps.search.records import Outcome, Progress, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.search.spending import Spent
 from sweeps.spec.cells import Stage, make_cells
@@ -185,5 +186,5 @@ def test_a_terminal_gets_the_screen_and_a_pipe_lines():
 
 
 def test_quiet_progress_takes_every_event_and_shows_nothing(clock, capsys):
-    run_through(QuietProgress(), clock)
+    run_through(RunListener(), clock)
     assert capsys.readouterr() == ("", "")

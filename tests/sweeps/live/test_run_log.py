@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from sweeps.errors import StorageError
-from sweeps.live.progress import QuietProgress
 from sweeps.live.run_log import RunLog
 from sweeps.paths import SweepPaths
+from sweeps.search.listener import RunListener
 from sweeps.search.records import StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.load import load_spec
@@ -22,7 +22,7 @@ STARTED = TrialRecord(
 )
 
 
-class Heard(QuietProgress):
+class Heard(RunListener):
     def __init__(self):
         self.messages = []
 
@@ -41,7 +41,7 @@ def paths(tmp_path):
 
 
 def log_of(paths, listener=None):
-    return RunLog(paths, SPEC, listener or QuietProgress(), clock=lambda: 1e9)
+    return RunLog(paths, SPEC, listener or RunListener(), clock=lambda: 1e9)
 
 
 def run_until_it_is_full(paths, listener):
@@ -101,7 +101,7 @@ def test_a_driver_whose_place_was_taken_leaves_the_log_of_the_other(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bucket").mkdir()
     paths = SweepPaths(storage=f"file://{tmp_path}/bucket", name=SPEC.name)
-    with RunLog(paths, SPEC, QuietProgress(), is_alone=lambda: False) as log:
+    with RunLog(paths, SPEC, RunListener(), is_alone=lambda: False) as log:
         log.has_copy = True
     with log_of(paths):
         pass  # it never had the other's lines
@@ -127,7 +127,7 @@ def test_the_log_of_a_sweep_in_a_bucket_goes_there(tmp_path, monkeypatch, has_fo
     "error", [BrokenPipeError("Broken pipe"), UnicodeEncodeError("latin-1", "–", 0, 1, "no such")]
 )
 def test_a_terminal_that_is_gone_ends_no_run(paths, error):
-    class Gone(QuietProgress):
+    class Gone(RunListener):
         told = 0
 
         def trial_started(self, record):

@@ -158,10 +158,10 @@ def place(request):
 
 def play(recorder, records):
     for record in records:
-        recorder.started(started(record))
+        recorder.changed(started(record))
         for epochs in range(1, len(record.progress) + 1):
-            recorder.progressed(after_epochs(record, epochs))
-        recorder.ended(record)
+            recorder.changed(after_epochs(record, epochs))
+        recorder.changed(record)
 
 
 def test_a_whole_sweep_leaves_a_run_for_everything_and_none_running(place):
@@ -271,8 +271,8 @@ def test_a_killed_drivers_runs_are_closed_and_completed_by_the_next_driver(place
     first, second, lost, _ = (r for r in RECORDS if r.key.study.stage is Stage.LANGUAGE_MODEL)
     killed = place.open()
     play(killed, [first])
-    killed.progressed(after_epochs(second, 1))
-    killed.progressed(after_epochs(lost, 2))
+    killed.changed(after_epochs(second, 1))
+    killed.changed(after_epochs(lost, 2))
     place.kill(killed)
     assert place.runs()[str(lost.key)].status == "RUNNING"
 
@@ -294,7 +294,7 @@ def test_a_killed_drivers_runs_are_closed_and_completed_by_the_next_driver(place
 
 def test_what_still_runs_when_a_driver_ends_is_closed_as_killed(place):
     recorder = place.open()
-    recorder.started(started(RECORDS[0]))
+    recorder.changed(started(RECORDS[0]))
     recorder.close()
     runs = place.runs()
     assert runs[str(RECORDS[0].key)].status == "KILLED"
@@ -328,7 +328,7 @@ def test_two_sweeps_of_one_name_leave_each_other_alone_on_a_server(mlflow_place,
         return {run.data.tags["ulm.key"]: (run.info.run_id, run.info.status) for run in found}
 
     first = recorder_of("one")
-    first.started(started(RECORDS[0]))
+    first.changed(started(RECORDS[0]))
     first.publish(ROWS, ())
     assert first.flush(60)
     before = state_of("one")
@@ -471,7 +471,7 @@ def test_two_sweeps_that_make_one_database_at_once_make_it_once(tmp_path):
 def test_runs_that_only_a_killed_driver_knew_are_closed(mlflow_place):
     place = mlflow_place
     killed = place.open()
-    killed.started(started(RECORDS[0]))
+    killed.changed(started(RECORDS[0]))
     place.kill(killed)
     recorder = place.open()
     recorder.reconcile([RECORDS[1]])
@@ -486,7 +486,7 @@ def test_a_run_with_more_points_than_one_call_takes_is_whole(mlflow_place):
     )
     long = replace(RECORDS[0], progress=epochs)
     recorder = mlflow_place.open()
-    recorder.ended(long)
+    recorder.changed(long)
     recorder.close()
     points = mlflow_place.runs()[str(long.key)].points
     assert len([step for _, step in points if step > 0]) == 2000
@@ -495,7 +495,7 @@ def test_a_run_with_more_points_than_one_call_takes_is_whole(mlflow_place):
 def test_a_run_that_contradicts_the_ledger_is_made_anew(mlflow_place):
     place = mlflow_place
     recorder = place.open()
-    recorder.ended(RECORDS[0])
+    recorder.changed(RECORDS[0])
     recorder.close()
     other = replace(RECORDS[0], params={**RECORDS[0].params, "learning_rate": 0.5})
     recorder = place.open()
@@ -518,7 +518,7 @@ def test_the_report_is_attached_and_its_answer_is_the_description(mlflow_place, 
     assert f"](#/experiments/{sweep.info.experiment_id}/runs?viewStateShareKey=ulm-curves" in note
     assert sweep.data.tags["mlflow.user"]
     names = [file.path for file in client.list_artifacts(sweep.info.run_id)]
-    assert names == ["report.md", "spec.json"]
+    assert names == ["report.md"]
 
 
 def test_what_a_sweep_ran_with_is_kept_and_every_run_names_the_commit(mlflow_place):
@@ -602,10 +602,6 @@ class FlakyStore:
     def attach(self, run, file):
         raise AssertionError("no files here")
 
-    def attach_text(self, run, name, text):
-        assert run.kind == "sweep"
-        assert '"name"' in text
-
     def forget(self):
         self.forgotten += 1
 
@@ -652,7 +648,7 @@ def test_after_an_outage_trials_that_began_meanwhile_are_not_taken_for_strays():
     recorder.reconcile(RECORDS[:1])
     while not store.calls:
         time.sleep(0.01)
-    recorder.started(started(RECORDS[1]))
+    recorder.changed(started(RECORDS[1]))
     begun.set()
     assert recorder.flush(timeout_seconds=30)
     assert store.calls == 2
@@ -685,7 +681,7 @@ def test_an_event_that_cannot_be_made_into_a_run_is_logged_and_not_raised(caplog
     recorder = QueuedRecorder(
         name="flaky", book=RunBook(spec=SPEC, cells=CELLS), store=store, pauses=(0.001,)
     )
-    recorder.started(None)
+    recorder.changed(None)
     recorder.close()
     assert "an event could not be recorded" in caplog.text
 
@@ -699,16 +695,16 @@ def test_short_epochs_are_told_once_a_second_and_all_of_them_at_the_end():
     store = Counting()
     recorder = QueuedRecorder(name="counting", book=RunBook(spec=SPEC, cells=CELLS), store=store)
     trial = next(record for record in RECORDS if len(record.progress) > 2)
-    recorder.started(started(trial))
+    recorder.changed(started(trial))
     assert recorder.flush(timeout_seconds=5)
     for epochs in range(1, len(trial.progress) + 1):
         for at in (10.0 * epochs, 10.0 * epochs + 0.3, 10.0 * epochs + 0.6):
-            recorder.progressed(replace(after_epochs(trial, epochs), told_at=at))
+            recorder.changed(replace(after_epochs(trial, epochs), told_at=at))
             assert recorder.flush(timeout_seconds=5)
     assert store.calls == 1 + 1 + len(trial.progress), (
         "the sweep, the start, an epoch in ten seconds"
     )
-    recorder.ended(trial)
+    recorder.changed(trial)
     recorder.close()
     (run,) = (run for run in store.runs.values() if run.kind == "trial")
     assert {p.step for p in run.points} >= {p.epoch for p in trial.progress}

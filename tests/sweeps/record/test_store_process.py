@@ -50,12 +50,14 @@ def test_a_process_that_was_killed_is_replaced_and_no_run_is_doubled(store, plac
     store.forget()
     for number in range(2):
         store.apply(run_of(number), None)
-    store.attach_text(run_of(0), "note.txt", "a note")
+    (tmp_path / "note.txt").write_text("a note")
+    store.attach(run_of(0), tmp_path / "note.txt")
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     database.close()
     assert keys_in(place) == ["trial/0", "trial/1"]
-    assert [file.read_text() for file in tmp_path.rglob("note.txt")] == ["a note"]
+    kept = (tmp_path / "artifacts").rglob("note.txt")
+    assert [file.read_text() for file in kept] == ["a note"]
 
 
 def test_the_error_of_a_call_comes_back_as_its_text_and_the_process_goes_on(store):

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import psutil
 
-from sweeps.live.progress import QuietProgress
 from sweeps.run.launch import run_sweep
+from sweeps.search.listener import RunListener
 from sweeps.spec.load import spec_from_json
 
 
-class Bereaved(QuietProgress):
+class Bereaved(RunListener):
     """Kills all workers after some trials."""
 
     def __init__(self, num_trials):
@@ -31,7 +31,7 @@ class Bereaved(QuietProgress):
 
 if __name__ == "__main__":
     spec = spec_from_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    listener = Bereaved(int(sys.argv[2])) if len(sys.argv) > 2 else QuietProgress()
+    listener = Bereaved(int(sys.argv[2])) if len(sys.argv) > 2 else RunListener()
     try:
         summary = run_sweep(spec, listener)
     except KeyboardInterrupt:

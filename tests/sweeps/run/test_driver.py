@@ -8,11 +8,11 @@ import pytest
 from tiny import tiny_spec
 
 from sweeps.errors import StorageError, SweepError
-from sweeps.live.progress import QuietProgress
 from sweeps.paths import SweepPaths
 from sweeps.run.driver import driver_lock, signals_as_before, terminated_like_interrupt
 from sweeps.run.memory import GIB, MemoryPeak, MemoryWatch
 from sweeps.run.prepare import prepare_context, pretrained_general
+from sweeps.search.listener import RunListener
 from sweeps.spec.general import GeneralSpec
 from sweeps.spec.values import LabelSpec
 from ulm.errors import UlmError
@@ -109,7 +109,7 @@ def test_mistakes_about_the_corpus_are_found_before_the_sweep_has_a_folder(tmp_p
     spec = tiny_spec(tmp_path, labels=LabelSpec(train=1050), sizes=(1050,))
     paths = SweepPaths.of(spec)
     with pytest.raises(UlmError, match="labels must not exceed"):
-        prepare_context(spec, paths, QuietProgress())
+        prepare_context(spec, paths, RunListener())
     assert not paths.folder.exists()
     assert not list(paths.tokens.glob("synthetic-general*")), "before the general corpus is read"
 
@@ -118,7 +118,7 @@ def test_a_size_beyond_a_pool_that_is_known_is_refused_before_anything_is_tokeni
     spec = tiny_spec(tmp_path, sizes=(20, 10**6))
     paths = SweepPaths.of(spec)
     with pytest.raises(SweepError, match=r"pool of 1,080 documents, found 1,000,000; leave"):
-        prepare_context(spec, paths, QuietProgress())
+        prepare_context(spec, paths, RunListener())
     assert not paths.tokens.exists()
 
 
@@ -133,9 +133,9 @@ def test_a_saved_encoder_becomes_the_general_model_under_the_key_of_its_content(
     keys = []
     for name, seed in (("one", 0), ("same", 0), ("other", 1)):
         spec = saved(tmp_path / name, seed)
-        keys.append(pretrained_general(spec, SweepPaths.of(spec), QuietProgress()))
+        keys.append(pretrained_general(spec, SweepPaths.of(spec), RunListener()))
     assert keys[0] == keys[1] != keys[2]
-    assert pretrained_general(tiny_spec(tmp_path), SweepPaths.of(spec), QuietProgress()) is None
+    assert pretrained_general(tiny_spec(tmp_path), SweepPaths.of(spec), RunListener()) is None
 
 
 @pytest.mark.torch
@@ -146,4 +146,4 @@ def test_an_encoder_of_other_sizes_is_refused(tmp_path):
     )
     spec = tiny_spec(tmp_path, general=GeneralSpec(kind="encoder", path=tmp_path / "e"))
     with pytest.raises(SweepError, match=r"\(4, 8, 2\), found \(8, 8, 2\)"):
-        pretrained_general(spec, SweepPaths.of(spec), QuietProgress())
+        pretrained_general(spec, SweepPaths.of(spec), RunListener())

@@ -6,9 +6,8 @@ from statistics import mean
 import pytest
 
 from sweeps.answer.results import make_rows
-from sweeps.run.encoders import InMemoryEncoders
 from sweeps.spec.load import load_spec
-from tests.sweeps.run.tiny import context_of, run_in_process
+from tests.sweeps.run.tiny import context_of, fresh_store, run_in_process
 from ulm.regimes import Regime
 
 SEEDS = (0, 1, 2)
@@ -25,7 +24,7 @@ def test_domain_text_helps_on_the_embedded_corpus(tmp_path):
         classifier=replace(demo.search.classifier, trials=1),
     )
     spec = replace(demo, storage=str(tmp_path), seeds=SEEDS, sizes=(SMALL, LARGE), search=search)
-    control = run_in_process(spec, context_of(spec, tmp_path / "tokens"), InMemoryEncoders())
+    control = run_in_process(spec, context_of(spec, tmp_path / "tokens"), fresh_store(spec))
     accuracy = {
         (row.regime, row.size, row.seed): row.test_accuracy for row in make_rows(control.ledger)
     }

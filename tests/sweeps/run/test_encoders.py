@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from sweeps.errors import LostEncoderError
-from sweeps.run import encoders
-from sweeps.run.encoders import SUMMARY_FILE, EncoderStore, InMemoryEncoders, key_for
+from sweeps.run import encoders, shared_folder
+from sweeps.run.encoders import SUMMARY_FILE, EncoderStore, key_for
 from sweeps.run.shared_folder import CONTENTS_FILE
 from ulm.model.architecture import Architecture
 from ulm.model.encoder import MANIFEST_FILE, WEIGHTS_FILE, random_encoder
@@ -12,13 +12,9 @@ from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary
 pytestmark = pytest.mark.torch
 
 
-@pytest.fixture(params=["folder", "memory"])
-def store(request, tmp_path):
-    return (
-        EncoderStore(str(tmp_path / "encoders"))
-        if request.param == "folder"
-        else (InMemoryEncoders())
-    )
+@pytest.fixture
+def store(tmp_path):
+    return EncoderStore(str(tmp_path / "encoders"))
 
 
 def small_encoder(seed=0):
@@ -74,20 +70,20 @@ def test_sizes_are_known_without_reading_the_weights(tmp_path):
         store.architecture("missing")
 
 
-@pytest.mark.parametrize("num_put", range(4))
+@pytest.mark.parametrize("num_put", range(3))
 def test_an_encoder_that_was_not_written_to_its_end_is_not_there_until_it_is_saved_again(
     tmp_path, monkeypatch, num_put
 ):
-    put_file, left = encoders.put_file, iter(range(num_put))
+    put_file, left = shared_folder.put_file, iter(range(num_put))
 
     def put(*places):
         if next(left, None) is None:
             raise OSError("the disk is full")
         put_file(*places)
 
-    monkeypatch.setattr(encoders, "put_file", put)
+    monkeypatch.setattr(shared_folder, "put_file", put)
     store = EncoderStore(str(tmp_path))
-    with pytest.raises(OSError, match="disk is full"):
+    with pytest.raises(ValueError, match="disk is full"):
         store.save("k", small_encoder(), {"n": 1})
     assert not store.has("k")
     monkeypatch.undo()
@@ -142,14 +138,6 @@ def test_an_encoder_of_one_cell_fills_no_disk(tmp_path, monkeypatch):
     store.save("k", small_encoder(), {})
     assert store.load("k").vocabulary == small_encoder().vocabulary
     assert not (tmp_path / "node").exists()
-
-
-def test_an_encoder_of_an_earlier_version_is_read_without_contents(tmp_path, monkeypatch):
-    monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "node"))
-    store = EncoderStore(f"file://{tmp_path}/bucket")
-    store.save("old", small_encoder(), {})
-    (tmp_path / "bucket" / "old" / CONTENTS_FILE).unlink()
-    assert store.load("old", keep=True).vocabulary == small_encoder().vocabulary
 
 
 def cut(content):

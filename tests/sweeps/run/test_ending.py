@@ -8,10 +8,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import context_of, tiny_spec
+from tiny import context_of, fresh_store, tiny_spec
 
 from sweeps.errors import LostEncoderError
-from sweeps.run.encoders import InMemoryEncoders
 from sweeps.run.ending import ending_of
 from sweeps.run.stages import run_trial
 from sweeps.search.messages import (
@@ -149,7 +148,7 @@ def test_a_trial_in_parts_scores_the_same_under_the_same_key_and_says_so(tmp_pat
     cell = next(c for c in make_cells(spec) if (c.regime, c.size) == ("domain", 20))
 
     def outcomes(accumulation):
-        store, found, encoder = InMemoryEncoders(), [], None
+        store, found, encoder = fresh_store(spec), [], None
         for stage in (Stage.LANGUAGE_MODEL, Stage.CLASSIFIER):
             key = TrialKey(study=StudyKey(cell_id=cell.id, stage=stage), number=0)
             params = {"learning_rate": 0.005}

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny import Silence, tiny_spec
+from tiny import tiny_spec
 
 from sweeps.paths import SHARED_TEXT, SweepPaths
 from sweeps.report.caveats import caveats
@@ -14,6 +14,8 @@ from sweeps.run.context import Materials
 from sweeps.run.memory import MemoryPeak
 from sweeps.run.prepare import prepare_context
 from sweeps.run.session import RunSession
+from sweeps.search.control import Control
+from sweeps.search.listener import RunListener
 from sweeps.spec.cells import make_cells
 from sweeps.spec.general import GeneralSpec
 from sweeps.spec.values import TestSpec
@@ -23,7 +25,7 @@ from ulm.text.listing import Part
 REVIEWS = [f"review {i} of a film" for i in range(100)]
 
 
-class Listener(Silence):
+class Listener(RunListener):
     def __init__(self):
         self.heard = []
 
@@ -86,7 +88,7 @@ def test_other_text_is_read_whole(tmp_path, corpus):
     assert listener.heard == []
 
 
-def test_what_general_text_shares_with_the_domain_is_in_the_report(tmp_path, corpus):
+def test_what_general_text_shares_with_the_domain_is_in_the_report(tmp_path, corpus, monkeypatch):
     articles = [f"article {i}" for i in range(30)]
     path = table(tmp_path / "copy.csv", [*articles, *(f" {text}" for text in REVIEWS[:50])])
     spec = spec_of(tmp_path, corpus, path)
@@ -94,7 +96,7 @@ def test_what_general_text_shares_with_the_domain_is_in_the_report(tmp_path, cor
     paths.folder.mkdir()
     _, tokens = prepare_context(spec, paths, Listener())
     session = RunSession(spec, paths, Listener(), tokens=tokens)
-    session.control.num_trained = 1
+    monkeypatch.setattr(Control, "num_trained", 1)
     session.keep_facts(1.0, MemoryPeak())
     session.close()
     facts = json.loads(paths.summary_json.read_text())

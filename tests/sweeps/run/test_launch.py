@@ -14,15 +14,16 @@ from types import SimpleNamespace
 import psutil
 import pytest
 import torch
-from tiny import Silence, context_of, tiny_spec
+from tiny import context_of, fresh_store, tiny_spec
 
 from sweeps.answer.results import make_rows
 from sweeps.paths import SweepPaths
 from sweeps.record.recorder import ListRecorder
-from sweeps.run.encoders import InMemoryEncoders
 from sweeps.run.launch import run_sweep
+from sweeps.run.session import RunSession
 from sweeps.run.stages import run_trial
 from sweeps.search.control import Control, NoRequest
+from sweeps.search.listener import RunListener
 from sweeps.search.records import TrialState
 from sweeps.search.studies import OptunaStudies, read_ledger, read_records
 from sweeps.spec.cells import make_cells
@@ -105,8 +106,8 @@ def unbroken(spec, tmp_path):
     cells = make_cells(spec)
     studies = OptunaStudies(f"sqlite:///{tmp_path / 'unbroken.db'}", spec.name)
     recorder = ListRecorder(spec=spec, cells=cells)
-    control = Control(spec, cells, studies, recorder, Silence())
-    threads, store = torch.get_num_threads(), InMemoryEncoders()
+    control = Control(spec, cells, studies, lambda: recorder, RunListener())
+    threads, store = torch.get_num_threads(), fresh_store(spec)
     torch.set_num_threads(spec.resources.cpus)
     while (request := control.next_request()) is not NoRequest.DONE:
         outcome = run_trial(
@@ -126,7 +127,7 @@ def workers_of(driver):
 
 @pytest.mark.ray
 def test_a_driver_killed_in_the_middle_goes_on_and_ends_with_the_table_of_an_unbroken_run(
-    small, drive, tmp_path
+    small, drive, tmp_path, monkeypatch
 ):
     terminated = drive(small)
     wait_for(lambda: len(counted(small)) >= 2, terminated)
@@ -158,9 +159,15 @@ def test_a_driver_killed_in_the_middle_goes_on_and_ends_with_the_table_of_an_unb
     assert finish(drive(small))[0] == f"trained 0 of {len(after)}\n"
     assert all(record.ended_at < begin for record in counted(small))
     released = []
-    run_sweep(small, Silence(), SimpleNamespace(release=lambda: released.append("it")))
+    run_sweep(small, RunListener(), SimpleNamespace(release=lambda: released.append("it")))
     assert released, "a Ray that was started ahead is not needed"
     assert SweepPaths.of(small).report_html.stat().st_mtime_ns == drawn, "nothing new to show"
+
+    kept = []
+    monkeypatch.setattr(RunSession, "keep_facts", lambda self, *facts: kept.append(facts))
+    monkeypatch.setattr(Control, "is_over_budget", property(lambda self: bool(kept)))
+    assert not run_sweep(small, RunListener()).is_over_budget, "what follows training is not it"
+    assert kept
 
 
 @pytest.mark.ray

@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from sweeps.errors import StorageError
 from sweeps.run import ledger_lock as ledger_lock_module
@@ -87,6 +88,30 @@ def test_a_driver_that_lost_its_lock_to_another_is_told_whose_it_is(postgres, mo
             monkeypatch.undo()
             wait_for(lambda: heard)
     assert "found process 1 on elsewhere at work" in str(heard[0])
+
+
+def test_a_connection_that_lives_and_did_not_get_the_lock_is_given_up(monkeypatch):
+    class Connection:
+        is_open = True
+
+        def close(self):
+            self.is_open = False
+
+    made, asked = [Connection(), Connection(), Connection()], []
+
+    def owner(connection, sweep):
+        asked.append(connection)
+        if connection is made[1]:
+            raise OperationalError("SELECT", {}, Exception("out of shared memory"))
+
+    connections = iter(made)
+    monkeypatch.setattr(ledger_lock_module, "_connect", lambda url: next(connections))
+    monkeypatch.setattr(ledger_lock_module, "_owner", owner)
+    monkeypatch.setattr(ledger_lock_module, "_is_alive", lambda connection: connection.is_open)
+    with ledger_lock("postgresql://host/db", "demo", no_other, look_seconds=0.01):
+        made[0].close()
+        wait_for(lambda: asked == made)
+    assert not made[1].is_open
 
 
 def test_a_server_that_ends_idle_connections_keeps_that_of_the_lock(postgres):

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from tiny import Silence, context_of, tiny_spec
+from tiny import context_of, tiny_spec
 
 from sweeps.answer.results import make_rows
 from sweeps.record.recorder import ListRecorder
@@ -11,6 +11,7 @@ from sweeps.run.encoders import EncoderStore
 from sweeps.run.ending import ending_of
 from sweeps.run.stages import run_trial
 from sweeps.search.control import Control
+from sweeps.search.listener import RunListener
 from sweeps.search.messages import REQUEST, load_request
 from sweeps.search.suggestions import InMemoryStudies
 from sweeps.spec.cells import Stage, make_cells
@@ -20,7 +21,7 @@ from ulm.regimes import Regime
 pytestmark = [pytest.mark.ray, pytest.mark.torch]
 
 
-class Told(Silence):
+class Told(RunListener):
     def __init__(self):
         self.messages = []
 
@@ -35,7 +36,7 @@ def run(spec, context, before_trial):
 
     cells, told = make_cells(spec), Told()
     recorder = ListRecorder(spec=spec, cells=cells)
-    control = Control(spec, cells, InMemoryStudies(), recorder, told)
+    control = Control(spec, cells, InMemoryStudies(), lambda: recorder, told)
     bridge = Bridge(control, Slots(total=1, neural=1))
     searcher, store, number = SweepSearcher(bridge), EncoderStore(context.encoders), 0
     while (config := searcher.suggest(str(number))) != "FINISHED":

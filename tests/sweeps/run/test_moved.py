@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from tiny import Silence, run_session, tiny_spec
+from tiny import run_session, tiny_spec
 
 from sweeps.errors import MeaningError
 from sweeps.opening import open_sweep
@@ -11,6 +11,7 @@ from sweeps.paths import SweepPaths
 from sweeps.record.mlflow_client import open_client
 from sweeps.run.prepare import prepare_context
 from sweeps.run.session import RunSession
+from sweeps.search.listener import RunListener
 from sweeps.spec.values import LabelSpec, TestSpec
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource
@@ -72,10 +73,10 @@ def test_another_general_encoder_is_refused_by_its_content(tmp_path):
     spec = spec_in(tmp_path / "project")
     paths = SweepPaths.of(spec)
     paths.folder.mkdir(parents=True)
-    _, tokens = prepare_context(spec, paths, Silence())
+    _, tokens = prepare_context(spec, paths, RunListener())
 
     def session(general):
-        return RunSession(spec, paths, Silence(), tokens=tokens, general=general)
+        return RunSession(spec, paths, RunListener(), tokens=tokens, general=general)
 
     for key in ("ab" * 16, "ab" * 16):
         session(key).close()

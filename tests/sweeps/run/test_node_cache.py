@@ -9,7 +9,6 @@ import pytest
 from tiny import context_of, tiny_spec
 
 from sweeps.errors import StorageError
-from sweeps.live.progress import QuietProgress
 from sweeps.paths import SweepPaths
 from sweeps.run import prepare, shared_folder
 from sweeps.run.context import Materials
@@ -23,6 +22,7 @@ from sweeps.run.shared_folder import (
     get_folder,
     put_folder,
 )
+from sweeps.search.listener import RunListener
 from sweeps.spec.cells import make_cells
 from ulm.text.tokens import load_tokens
 
@@ -239,7 +239,7 @@ class TestOfASweep:
         return tiny_spec(f"file://{tmp_path}/bucket")
 
     def test_a_worker_reads_the_same_documents_from_its_cache(self, spec, tmp_path):
-        context, arrays = prepare_context(spec, SweepPaths.of(spec), QuietProgress())
+        context, arrays = prepare_context(spec, SweepPaths.of(spec), RunListener())
         cell = next(cell for cell in make_cells(spec) if not cell.is_general)
         there, here = Materials(context, cell), Materials(context_of(spec, tmp_path / "own"), cell)
         assert there.tokens.folder.parent == tmp_path / "node"
@@ -248,7 +248,7 @@ class TestOfASweep:
         assert there.tokens.ids.filename.is_relative_to(tmp_path / "node"), "mapped, not read"
 
     def test_a_new_head_fetches_the_arrays_instead_of_tokenising(self, spec, tmp_path, monkeypatch):
-        _, made = prepare_context(spec, SweepPaths.of(spec), QuietProgress())
+        _, made = prepare_context(spec, SweepPaths.of(spec), RunListener())
         before = {array.folder.name: contents_of(array.folder) for array in made}
         (tmp_path / "runs").rename(tmp_path / "lost head")
         fetched = []
@@ -258,14 +258,14 @@ class TestOfASweep:
             get_folder(place, folder, contents)
 
         monkeypatch.setattr(prepare, "get_folder", noting)
-        _, found = prepare_context(spec, SweepPaths.of(spec), QuietProgress())
+        _, found = prepare_context(spec, SweepPaths.of(spec), RunListener())
         assert fetched == [array.folder.name for array in found]
         assert {a.folder.name: contents_of(a.folder) for a in found} == before
         assert load_tokens(found[0].folder).cost == made[0].cost, "nobody tokenised again"
 
     def test_a_folder_is_mapped_where_it_lies(self, tmp_path):
         spec = tiny_spec(tmp_path / "shared")
-        context, _ = prepare_context(spec, SweepPaths.of(spec), QuietProgress())
+        context, _ = prepare_context(spec, SweepPaths.of(spec), RunListener())
         cell = next(cell for cell in make_cells(spec) if not cell.is_general)
         assert Materials(context, cell).tokens.folder.parent == tmp_path / "shared" / "tokens"
         assert context.tokens is None

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import context_of, tiny_spec
+from tiny import context_of, fresh_store, tiny_spec
 
 from sweeps.run import predictions
 from sweeps.run.context import Materials
-from sweeps.run.encoders import InMemoryEncoders
 from sweeps.run.stages import run_trial
 from sweeps.search.records import StudyKey, TrialKey, TrialRequest
 from sweeps.spec.cells import Stage, make_cells
@@ -38,7 +37,7 @@ def score(tmp_path, cache):
         key = TrialKey(study=StudyKey(cell_id=cell.id, stage=Stage.FINAL), number=0)
         request = TrialRequest(key=key, cell=cell, params=PARAMS[regime])
         context = context_of(spec, cache)
-        outcome = run_trial(request, context, InMemoryEncoders(), lambda progress, save: None)
+        outcome = run_trial(request, context, fresh_store(spec), lambda progress, save: None)
         with np.load(tmp_path / spec.name / outcome.artifacts["predictions"]) as file:
             kept = dict(file)
         labeller = load_labeller(Path(context.models) / cell.id)

@@ -93,6 +93,14 @@ def test_a_node_with_gpus_tells_whether_trials_that_share_one_take_turns(tmp_pat
     assert "runs_mps" not in probing.probe_fully({**request, "gpus": 0.0})
 
 
+def test_torch_is_asked_by_the_python_of_the_node_and_not_by_the_drivers(tmp_path, monkeypatch):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 3\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    assert probing.probe_fully({"ray_folder": str(tmp_path), "gpus": 1.0})["torch_gpus"] == 3
+
+
 def test_storage_that_can_not_be_read_or_written_is_told_in_words(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     request = {

@@ -3,10 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import context_of, run_in_process, tiny_spec
+from tiny import context_of, fresh_store, run_in_process, tiny_spec
 
 from sweeps.run.context import Materials
-from sweeps.run.encoders import InMemoryEncoders
 from sweeps.run.stages import run_trial
 from sweeps.search.decisions import CellState
 from sweeps.search.records import StudyKey, TrialKey, TrialRequest
@@ -55,7 +54,7 @@ def train_general(spec, context, store):
 
 def test_a_whole_sweep_runs_every_stage_of_every_regime(spec, cache, tmp_path):
     context = context_of(spec, cache)
-    control = run_in_process(spec, context, InMemoryEncoders())
+    control = run_in_process(spec, context, fresh_store(spec))
     for cell in make_cells(spec):
         assert control.ledger.cell_status(cell, 0).state is CellState.FINISHED
     finals = [r for r in control.records if r.key.study.stage is Stage.FINAL]
@@ -79,7 +78,7 @@ def test_a_whole_sweep_runs_every_stage_of_every_regime(spec, cache, tmp_path):
 def test_the_same_request_gives_the_same_numbers(spec, cache):
     context = context_of(spec, cache)
     request = request_for(spec, "domain", Stage.LANGUAGE_MODEL, size=20)
-    first, second = (run_trial(request, context, InMemoryEncoders(), go_on) for _ in range(2))
+    first, second = (run_trial(request, context, fresh_store(spec), go_on) for _ in range(2))
     assert numbers(first) == numbers(second)
     assert first.artifacts == second.artifacts
 
@@ -88,12 +87,12 @@ def test_another_name_of_the_sweep_changes_no_number(spec, cache, tmp_path):
     outcomes = []
     for named in (spec, tiny_spec(tmp_path, name="other")):
         request = request_for(named, "scratch", Stage.CLASSIFIER)
-        outcomes.append(run_trial(request, context_of(named, cache), InMemoryEncoders(), go_on))
+        outcomes.append(run_trial(request, context_of(named, cache), fresh_store(spec), go_on))
     assert numbers(outcomes[0]) == numbers(outcomes[1])
 
 
 def test_an_encoder_in_the_store_is_reused_and_its_epochs_are_told_anew(spec, cache):
-    context, store, told = context_of(spec, cache), InMemoryEncoders(), [[], []]
+    context, store, told = context_of(spec, cache), fresh_store(spec), [[], []]
     request = request_for(spec, "domain", Stage.LANGUAGE_MODEL, size=20)
     outcomes = [
         run_trial(request, context, store, lambda p, save, to=to: to.append(p)) for to in told
@@ -106,7 +105,7 @@ def test_an_encoder_in_the_store_is_reused_and_its_epochs_are_told_anew(spec, ca
 
 
 def test_larger_sizes_rates_and_seeds_train_other_encoders(spec, cache, tmp_path):
-    context, store = context_of(spec, cache), InMemoryEncoders()
+    context, store = context_of(spec, cache), fresh_store(spec)
     asked = [
         request_for(spec, "domain", Stage.LANGUAGE_MODEL, size=20),
         request_for(spec, "domain", Stage.LANGUAGE_MODEL, size=60),
@@ -123,7 +122,7 @@ def test_a_gradient_that_is_clipped_trains_another_encoder(spec, cache):
         run_trial(
             request_for(one, "domain", Stage.LANGUAGE_MODEL, size=20),
             context_of(one, cache),
-            InMemoryEncoders(),
+            fresh_store(spec),
             go_on,
         )
         for one in (spec, limited)
@@ -139,7 +138,7 @@ def test_a_union_vocabulary_holds_general_words_and_a_subset_one_only_the_cells_
     for rule in ("union", "subset"):
         spec = tiny_spec(tmp_path)
         spec = replace(spec, model=replace(spec.model, vocabulary_rule=rule, vocabulary=3000))
-        context, store = context_of(spec, cache), InMemoryEncoders()
+        context, store = context_of(spec, cache), fresh_store(spec)
         general = train_general(spec, context, store)
         request = request_for(spec, "ulm+domain", Stage.LANGUAGE_MODEL, size=20, encoder=general)
         key = run_trial(request, context, store, go_on).artifacts["encoder"]
@@ -153,7 +152,7 @@ def test_a_union_vocabulary_holds_general_words_and_a_subset_one_only_the_cells_
 
 
 def test_a_trial_told_to_stop_stops_and_keeps_no_encoder(spec, cache):
-    store = InMemoryEncoders()
+    store = fresh_store(spec)
     request = request_for(spec, "domain", Stage.LANGUAGE_MODEL, size=20)
 
     def stop(progress, save):
@@ -187,7 +186,7 @@ def test_a_trial_that_lost_its_worker_goes_on_from_its_last_epoch(
         labels=LabelSpec(train=20, folds=folds),
         classifier=ClassifierSpec(epochs=2, batch=8, bptt=20, ensemble=ensemble),
     )
-    context, store, told = context_of(spec, cache), InMemoryEncoders(), []
+    context, store, told = context_of(spec, cache), fresh_store(spec), []
     request = request_for(spec, "scratch", stage)
     whole = run_trial(request, context, store, lambda p, save: told.append(p))
     epochs, model = len(told), kept_weights(context)
@@ -224,7 +223,7 @@ def test_folds_are_judged_by_the_mean_of_the_ends_of_their_curves(cache, tmp_pat
     told = []
     request = request_for(spec, "scratch", Stage.CLASSIFIER)
     outcome = run_trial(
-        request, context_of(spec, cache), InMemoryEncoders(), lambda p, s: told.append(p)
+        request, context_of(spec, cache), fresh_store(spec), lambda p, s: told.append(p)
     )
     assert outcome.value == pytest.approx(np.mean([told[1].value, told[3].value]))
     assert outcome.metrics["epochs"] == 2
@@ -237,7 +236,7 @@ def test_final_scores_the_mean_probability_of_its_ensemble(cache, tmp_path):
         spec = tiny_spec(tmp_path, classifier=shape)
         context = context_of(spec, cache)
         request = request_for(spec, "scratch", Stage.FINAL)
-        outcome = run_trial(request, context, InMemoryEncoders(), go_on)
+        outcome = run_trial(request, context, fresh_store(spec), go_on)
         with np.load(Path(spec.storage) / spec.name / outcome.artifacts["predictions"]) as kept:
             assert outcome.value == np.mean(kept["probabilities"].argmax(1) == kept["labels"])
             return kept["probabilities"], outcome.metrics
@@ -264,7 +263,7 @@ def test_regimes_at_a_seed_share_labels_and_test_documents(spec, cache):
 def test_a_rate_that_diverges_says_so(spec, cache):
     request = request_for(spec, "domain", Stage.LANGUAGE_MODEL, size=20, learning_rate=1e30)
     with pytest.raises(TrainingDiverged, match="must stay finite"):
-        run_trial(request, context_of(spec, cache), InMemoryEncoders(), go_on)
+        run_trial(request, context_of(spec, cache), fresh_store(spec), go_on)
 
 
 def test_bow_is_chosen_and_scored_without_an_encoder(spec, cache, tmp_path):

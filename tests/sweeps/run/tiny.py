@@ -1,15 +1,18 @@
 """A sweep small enough to train in seconds: the embedded corpus, an 8-unit model, two epochs."""
 
+import tempfile
 from pathlib import Path
 
 from sweeps.paths import SweepPaths
 from sweeps.record.recorder import ListRecorder
 from sweeps.run.context import TrialContext
+from sweeps.run.encoders import EncoderStore
 from sweeps.run.memory import MemoryPeak
 from sweeps.run.prepare import prepare_context
 from sweeps.run.session import RunSession
 from sweeps.run.stages import run_trial
 from sweeps.search.control import Control, NoRequest
+from sweeps.search.listener import RunListener
 from sweeps.search.suggestions import InMemoryStudies
 from sweeps.spec.cells import make_cells
 from sweeps.spec.general import GeneralSpec
@@ -50,6 +53,11 @@ def tiny_spec(storage: Path, **changes) -> SweepSpec:
     return SweepSpec(**{**values, **changes})
 
 
+def fresh_store(spec: SweepSpec) -> EncoderStore:
+    """A store that holds nothing, whatever was trained before."""
+    return EncoderStore(tempfile.mkdtemp(prefix="encoders-", dir=spec.storage))
+
+
 def context_of(spec: SweepSpec, cache: Path) -> TrialContext:
     general = spec.general.source
     return TrialContext(
@@ -62,34 +70,11 @@ def context_of(spec: SweepSpec, cache: Path) -> TrialContext:
     )
 
 
-class Silence:
-    def preparing(self, what, done, total):
-        pass
-
-    def recorded(self, records):
-        pass
-
-    def trial_started(self, record):
-        pass
-
-    def trial_progress(self, record):
-        pass
-
-    def trial_ended(self, record):
-        pass
-
-    def spent(self, spent):
-        pass
-
-    def message(self, text):
-        pass
-
-
 def run_in_process(spec, context, store):
     """The whole sweep in this process, one trial after another; returns its control."""
     cells = make_cells(spec)
     recorder = ListRecorder(spec=spec, cells=cells)
-    control = Control(spec, cells, InMemoryStudies(), recorder, Silence())
+    control = Control(spec, cells, InMemoryStudies(), lambda: recorder, RunListener())
     while (request := control.next_request()) is not NoRequest.DONE:
         outcome = run_trial(
             request, context, store, lambda p, save, key=request.key: control.report(key, p)
@@ -102,8 +87,8 @@ def run_session(spec):
     """A whole run of a sweep without encoders in this process, report and record included."""
     paths = SweepPaths.of(spec)
     paths.folder.mkdir(parents=True, exist_ok=True)
-    context, tokens = prepare_context(spec, paths, Silence())
-    session = RunSession(spec, paths, Silence(), tokens=tokens)
+    context, tokens = prepare_context(spec, paths, RunListener())
+    session = RunSession(spec, paths, RunListener(), tokens=tokens)
 
     def train(control):
         while (request := control.next_request()) is not NoRequest.DONE:

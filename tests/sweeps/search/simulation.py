@@ -4,6 +4,7 @@ import math
 
 from sweeps.record.recorder import ListRecorder
 from sweeps.search.control import Control, NoRequest
+from sweeps.search.listener import RunListener
 from sweeps.search.records import Outcome, Progress, TrialRequest
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.general import GeneralSpec
@@ -54,27 +55,15 @@ class Clock:
         return self.now
 
 
-class SilentListener:
-    """Hears of trials; keeps the keys of those that started, and messages."""
+class SilentListener(RunListener):
+    """Keeps the keys of those that started, and messages."""
 
     def __init__(self):
         self.started = []
         self.messages = []
 
-    def recorded(self, records):
-        pass
-
     def trial_started(self, record):
         self.started.append(record.key)
-
-    def trial_progress(self, record):
-        pass
-
-    def trial_ended(self, record):
-        pass
-
-    def spent(self, spent):
-        pass
 
     def message(self, text):
         self.messages.append(text)
@@ -115,7 +104,7 @@ def open_control(spec, studies, *, listener=None, clock=None, general_encoder=No
         spec,
         cells,
         studies,
-        ListRecorder(spec=spec, cells=cells),
+        lambda: ListRecorder(spec=spec, cells=cells),
         listener or SilentListener(),
         clock=clock or Clock(),
         general_encoder=general_encoder,

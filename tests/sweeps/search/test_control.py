@@ -309,7 +309,7 @@ def test_more_trials_supersede_what_was_built_on_a_choice_they_replace(reopen):
     assert again, "no choice was replaced: a test of nothing"
     assert {replace(key, attempt=0) for key in again} <= {r.key for r in extended.superseded}
     assert {record.state for record in extended.superseded} == {TrialState.FINISHED}
-    told = open_control(many, reopen())._recorder.runs  # a new driver's, of all that is kept
+    told = open_control(many, reopen()).recorder.runs  # a new driver's, of all that is kept
     for key in again:
         assert told[str(replace(key, attempt=0))].tags["ulm.state"] == "superseded"
         assert told[str(key)].tags["ulm.state"] == "finished"
@@ -440,7 +440,7 @@ def test_times_do_not_jump_with_the_clock_of_the_machine(monkeypatch):
     spec = tiny_spec(budget=BudgetSpec(hours=1.0), **SMALL)
     cells = make_cells(spec)
     recorder = ListRecorder(spec=spec, cells=cells)
-    control = Control(spec, cells, InMemoryStudies(), recorder, SilentListener())
+    control = Control(spec, cells, InMemoryStudies(), lambda: recorder, SilentListener())
     request = control.next_request()
     for jump in (86_400.0, -86_400.0):
         monkeypatch.setattr("time.time", lambda jump=jump: 1e9 + jump)
@@ -459,3 +459,75 @@ def test_a_model_that_is_not_kept_is_told_and_its_score_counts():
     assert control.ledger.latest(request.key).state is TrialState.FINISHED
     assert len(listener.messages) == 1
     assert listener.messages[0].endswith(": its model is not kept: no such bucket")
+
+
+class Opened(list):
+    """Opens recorders, and keeps them."""
+
+    def __init__(self, spec, cells):
+        super().__init__()
+        self.sweep = {"spec": spec, "cells": cells}
+
+    def __call__(self):
+        self.append(ListRecorder(**self.sweep))
+        return self[-1]
+
+
+def test_a_run_with_nothing_new_opens_no_recorder():
+    spec, studies = tiny_spec(**SMALL), InMemoryStudies()
+    run_all(open_control(spec, studies))
+    opened = Opened(spec, make_cells(spec))
+    control = Control(spec, make_cells(spec), studies, opened, SilentListener())
+    control.tell_spent()
+    assert control.next_request() is NoRequest.DONE
+    assert control.close_recorder()
+    assert opened == []
+
+
+def test_a_recorder_that_is_opened_by_the_first_event_is_told_all_that_was_kept():
+    spec, studies = tiny_spec(**SMALL), InMemoryStudies()
+    before = open_control(spec, studies)
+    for _ in range(3):
+        run_trial(before, before.next_request())
+    opened = Opened(spec, make_cells(spec))
+    control = Control(spec, make_cells(spec), studies, opened, SilentListener())
+    assert opened == []
+    run_all(control)
+    control.tell_spent()
+    assert control.close_recorder()
+    (recorder,) = opened
+    kept = {str(record.key) for record in control.records}
+    assert len(kept) > 3
+    assert kept <= set(recorder.runs)
+    (sweep,) = (run for run in recorder.runs.values() if run.kind == "sweep")
+    assert sweep.totals[0].value == control.ledger.spent().accelerator_seconds > 0
+
+
+def test_a_trial_that_was_repeated_for_its_lost_encoder_is_one_that_was_trained():
+    spec = tiny_spec(regimes=(Regime.DOMAIN,), sizes=(10,), seeds=(0,))
+    control, is_lost = open_control(spec, InMemoryStudies()), False
+    while (request := control.next_request()) is not NoRequest.DONE:
+        if request.encoder and not is_lost:
+            is_lost = True
+            control.encoder_lost(request.encoder, "damaged")
+            control.lose(request.key, "damaged")
+        else:
+            run_trial(control, request)
+    assert is_lost
+    assert control.num_trained == control.num_recorded == control.ledger.num_wanted
+
+
+def test_a_sweep_that_is_whole_was_not_cut_short_however_late_it_is_asked():
+    small = {"sizes": (10,), "seeds": (0,), "regimes": (Regime.SCRATCH,)}
+    clock = Clock()
+    control = open_control(
+        tiny_spec(budget=BudgetSpec(hours=1.0), **small), InMemoryStudies(), clock=clock
+    )
+    assert not control.is_cut_short
+    run_all(control, at_most=1)
+    clock.now += 4000.0
+    assert control.is_cut_short
+    clock.now -= 4000.0
+    run_all(control)
+    clock.now += 4000.0
+    assert not control.is_cut_short

@@ -6,6 +6,7 @@ from simulation import Clock, SilentListener, open_control, outcome_of, tiny_sea
 from sweeps.search.ledger import Ledger
 from sweeps.search.records import Progress, StudyKey, TrialKey, TrialRecord, TrialState
 from sweeps.search.spending import Spent, spent_on, sum_of
+from sweeps.search.studies import OptunaStudies
 from sweeps.search.suggestions import InMemoryStudies
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import ResourceSpec
@@ -212,5 +213,79 @@ def test_the_running_total_reaches_recorder_and_listener_every_few_seconds_and_a
     control.finish(first.key, outcome_of(first))
     control.tell_spent()
     assert listener.totals[-1] == control.ledger.spent(0.0)
-    totals = next(iter(control._recorder.runs.values())).totals
+    totals = next(iter(control.recorder.runs.values())).totals
     assert totals[0].value == listener.totals[-1].accelerator_seconds
+
+
+def test_what_every_vanished_worker_of_a_trial_did_since_its_last_epoch_is_added_up():
+    clock = Clock()
+    control = open_control(tiny_spec(**SMALL), InMemoryStudies(), clock=clock)
+    request = control.next_request(waits=True)
+    wasted = 0.0
+    for seconds in (40.0, 25.0):
+        control.begins(request.key)
+        begun_at = clock.now
+        clock.now += seconds
+        control.waits(request.key, "its node is gone")
+        wasted += clock.now - begun_at
+    control.begins(request.key)
+    clock.now += 10.0
+    control.report(request.key, Progress(epoch=1, num_epochs=3, value=0.5))
+    record = control.ledger.running(request.key)
+    assert record.repeated_seconds == pytest.approx(wasted)
+    assert record.repeated_seconds > 64
+
+
+def test_what_a_trial_inherits_is_bounded_by_its_own_earlier_attempts_alone():
+    clock = Clock()
+    control = open_control(tiny_spec(**SMALL), InMemoryStudies(), clock=clock)
+    first = control.next_request()
+    clock.now += 1000.0
+    control.lose(first.key, "the run was stopped")
+    again = control.next_request()
+    control.fail(again.key, "diverged")
+    second = control.next_request()
+    assert second.key.number == 1
+    clock.now += 60.0
+    control.report(second.key, Progress(epoch=1, num_epochs=3, value=0.5))
+    control.lose(second.key, "the run was stopped")
+    held = next(r for r in control.ledger.attempts if r.key == second.key).held_seconds(0.0)
+    later = control.next_request()
+    assert (later.key.number, later.key.attempt) == (1, 1)
+    control.inherits(later.key, 600.0, Progress(epoch=1, num_epochs=3, value=0.5))
+    assert control.ledger.running(later.key).inherited_seconds == pytest.approx(held)
+
+
+def test_what_was_inherited_is_not_counted_again_as_held_by_whom_inherited_it():
+    clock = Clock()
+    control = open_control(tiny_spec(**SMALL), InMemoryStudies(), clock=clock)
+    first, held = Progress(epoch=1, num_epochs=3, value=0.5), 0.0
+    for seconds in (100.0, 10.0):
+        request = control.next_request()
+        if held:
+            control.inherits(request.key, 60.0, first)
+        clock.now += seconds
+        control.report(request.key, first)
+        control.lose(request.key, "the run was stopped")
+        held += control.ledger.latest(request.key).held_seconds(0.0)
+    request = control.next_request()
+    control.inherits(request.key, 600.0, first)
+    assert control.ledger.running(request.key).inherited_seconds == pytest.approx(held)
+
+
+def test_what_a_trial_goes_on_from_is_kept_at_once(tmp_path):
+    """A driver that is killed tells no end: the next run counts what was kept."""
+    url, clock = f"sqlite:///{tmp_path / 'ledger.db'}", Clock()
+    control = open_control(tiny_spec(**SMALL), OptunaStudies(url, "tiny"), clock=clock)
+    stopped = control.next_request()
+    clock.now += 100.0
+    control.lose(stopped.key, "the run was stopped")
+    again = control.next_request()
+    control.inherits(again.key, 60.0, Progress(epoch=1, num_epochs=3, value=0.5))
+    control.finish(again.key, outcome_of(again))
+    spent, kept = control.ledger.spent(0.0), control.ledger.latest(again.key)
+    control.close()
+    reopened = open_control(tiny_spec(**SMALL), OptunaStudies(url, "tiny"), clock=clock)
+    assert reopened.ledger.latest(again.key).inherited_seconds == kept.inherited_seconds == 60.0
+    assert reopened.ledger.spent(0.0) == spent
+    reopened.close()
