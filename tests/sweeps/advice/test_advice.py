@@ -548,3 +548,12 @@ def test_an_extrapolation_says_how_many_forms_it_rests_on():
 def test_labels_are_said_to_be_counted_in_the_documents():
     _, text = advice_for(TABLE, spec=SPEC)
     assert f"your {SPEC.labels.train} labelled ones included" in text
+
+
+def test_two_sizes_want_a_larger_one_and_one_between_and_three_the_larger_one_alone():
+    two, three = example_spec(sizes=(100, 1600)), example_spec(sizes=(100, 200, 1600))
+    assert wanted_sizes(two, None).sizes == (400, 3200)
+    assert wanted_sizes(two, 1600).sizes == (400,)
+    assert wanted_sizes(three, None).sizes == (3200,)
+    assert wanted_sizes(three, 1600).sizes == (566,), "no larger one is to be had: the widest gap"
+    assert wanted_sizes(three, 2000).sizes == (2000,)

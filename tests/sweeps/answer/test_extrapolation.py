@@ -1,11 +1,13 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
 from sweeps.advice.collecting import outlook_at
-from sweeps.answer.extrapolation import extrapolate, range_of, why_not
+from sweeps.answer.estimates import Estimate, Interval
+from sweeps.answer.extrapolation import _judged, extrapolate, range_of, why_not
 from sweeps.answer.forms import FORMS, fit_form
 from tests.sweeps.answer.sweep_scores import curve, scores_of
 
@@ -144,3 +146,37 @@ def test_a_form_that_surely_misses_the_largest_size_is_refuted_though_none_is_be
     model = extrapolate(scores_of(curve("domain", rising | {SIZES[-1]: 0.62})), "domain", SIZES)
     assert all(found.miss.interval.low > 0.01 for found in model.fitted)
     assert model.trusted == ()
+
+
+def test_where_a_curve_levels_off_its_accuracy_is_as_sure_as_that_of_the_largest_size():
+    sizes = (500, 1000, 2000)
+    table = curve("domain", {n: 0.5 + 0.03 * np.log(n) for n in sizes}, (0.0, 0.01, -0.01, 0.004))
+    scores = scores_of(table)
+    model = extrapolate(scores, "domain", sizes)
+    low, high = np.percentile(model.last_draws, [2.5, 97.5])
+    interval = scores.contrast([("domain", sizes[-1])], [1.0]).interval
+    assert low == pytest.approx(interval.low, abs=2e-3)
+    assert high == pytest.approx(interval.high, abs=2e-3)
+    assert model.accuracy_range(2 * sizes[-1]).low <= low + 1e-3
+    # a seed that is better at the largest size is better beyond it: the gain is surer than either
+    for gain, level in zip(
+        model.gain_at(2 * sizes[-1]), model.accuracy_at(2 * sizes[-1]), strict=True
+    ):
+        width = gain.interval.high - gain.interval.low
+        assert width < 0.7 * (level.interval.high - level.interval.low)
+
+
+def test_a_form_that_misses_more_than_twice_as_much_as_the_best_is_refuted():
+    sizes = (500, 1000, 2000, 4000)
+    table = curve("domain", {n: 0.5 + 0.03 * np.log(n) for n in sizes})
+    form = extrapolate(scores_of(table), "domain", sizes).fitted[0]
+
+    def missing(value):
+        miss = Estimate(value=value, interval=Interval(low=-0.5, high=0.5), num_seeds=3)
+        return replace(form, miss=miss, is_refuted=False)
+
+    best = missing(0.02)
+    for value, is_refuted in ((0.039, False), (-0.039, False), (0.041, True), (-0.041, True)):
+        assert _judged(missing(value), [best, missing(value)]).is_refuted is is_refuted
+    close = missing(0.001)
+    assert not _judged(missing(0.009), [close, missing(0.009)]).is_refuted, "within a point"

@@ -77,3 +77,22 @@ def test_predictions_are_read_in_the_order_of_their_documents(tmp_path):
     assert found.documents.tolist() == [3, 7]
     assert found.hits.tolist() == [False, True]
     assert read_predictions(tmp_path / "none.npz") is None
+
+
+def said(*right):
+    """Predictions of class 0 documents, of which some are right."""
+    of_label = np.array([0.8 if each else 0.3 for each in right], dtype=np.float32)
+    return Predicted(
+        documents=np.arange(len(right)),
+        labels=np.zeros(len(right), dtype=np.int64),
+        probabilities=np.stack([of_label, 1 - of_label], axis=1),
+    )
+
+
+def test_learnt_and_forgotten_is_what_no_seed_had_and_every_seed_has_or_the_reverse():
+    small = {0: said(0, 0, 1, 1, 1), 1: said(0, 0, 1, 1, 0)}
+    large = {0: said(1, 1, 0, 0, 0), 1: said(1, 0, 0, 1, 0)}
+    found = find_mistakes({100: small, 1600: large})
+    assert found.num_learnt == 1, "the second is right at one seed alone"
+    assert found.num_forgotten == 1, "the fourth is right at one seed still, the fifth was at one"
+    assert [judged.document for judged in found.learnt] == [0]

@@ -229,3 +229,28 @@ def test_the_table_starts_with_the_columns_readers_rely_on():
     settings = ["lm_learning_rate", "classifier_learning_rate", "steps", "seconds", "status"]
     assert set(header) >= {"regime", "size", "seed", *scores, *settings}
     assert set(TIMING_COLUMNS) <= set(header)
+
+
+def test_of_a_cell_that_was_asked_for_more_twice_the_last_score_stands():
+    spec = example_spec(regimes=(Regime.DOMAIN,), sizes=(100,), seeds=(0,))
+    more = longer(spec, language_model=4, classifier=5)
+    known = list(example_records(spec))
+    whole = {(r.key.study, r.key.number): r for r in example_records(more)}
+    ledger = Ledger(more, make_cells(more), records=known)
+    while ready := ledger.ready(0.0):
+        wanted = ledger.next_trial(ready[0])
+        record = replace(
+            whole[wanted.key.study, wanted.key.number],
+            key=wanted.key,
+            encoder=wanted.basis.encoder,
+        )
+        if wanted.params is not None:
+            record = replace(record, params=wanted.params)
+        known.append(record)
+        ledger.asked(record)
+    (first,), (second,) = rows_of(spec, known[: len(example_records(spec))]), rows_of(more, known)
+    assert first.test_accuracy != second.test_accuracy
+    (row,) = rows_of(longer(more, classifier=8), known)
+    assert row.is_extended
+    assert row.test_accuracy == second.test_accuracy
+    assert row.lm_learning_rate == second.lm_learning_rate

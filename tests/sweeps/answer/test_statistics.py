@@ -1,5 +1,6 @@
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -639,3 +640,32 @@ def test_all_regimes_that_tie_lead_together():
     leader = leaders_of(table)[100]
     assert set(leader.regimes) == {"bow", "ulm", "domain"}
     assert len(leader.margins) == 3
+
+
+def test_seeds_that_are_equal_are_known_to_one_test_document_and_no_better():
+    rows = [replace(row, test_documents=50) for row in rows_of({BOW: (0.8,) * 4, ULM: (0.7,) * 4})]
+    found = make_scores(rows).contrast([BOW], [1.0])
+    half = stats.t.ppf(0.975, 3) / 50 / math.sqrt(4)
+    assert found.interval.high - found.value == pytest.approx(half)
+    difference = make_scores(rows).contrast([BOW, ULM], [1.0, -1.0])
+    assert difference.interval.high - difference.value == pytest.approx(half * math.sqrt(2))
+
+
+@pytest.mark.parametrize("num_seeds", [2, 5])
+def test_with_documents_too_the_mean_of_the_draws_is_spread_as_its_interval_says(num_seeds):
+    rng = np.random.default_rng(0)
+    easy = rng.normal(1.0, 1.0, 300)
+    hits = {
+        f"{regime}-None-{seed}": easy + rng.normal(0, 1, 300) + 0.1 * rng.normal() > 0
+        for regime in ("bow", "ulm")
+        for seed in range(num_seeds)
+    }
+    means = [hit.mean() for hit in hits.values()]
+    scores = make_scores(rows_of({BOW: means[:num_seeds], ULM: means[num_seeds:]}), hits)
+    assert scores.hits is not None
+    middle = scores.draws([BOW, ULM], 40_000).mean(axis=1)
+    found = scores.contrast([BOW, ULM], [0.5, 0.5])
+    low, high = np.percentile(middle, [2.5, 97.5])
+    half = found.value - found.interval.low
+    assert found.value - low == pytest.approx(half, rel=0.05)
+    assert high - found.value == pytest.approx(half, rel=0.05)

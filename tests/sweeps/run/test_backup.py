@@ -319,3 +319,75 @@ def test_the_ledger_that_holds_more_wins_and_none_is_lost():
     assert choose(trials(key(0)), trials(key(1))) is Choice.NEITHER
     assert choose(trials(key(0, attempt=1)), trials(key(0))) is Choice.LOCAL
     assert choose(trials(key(0)), trials(key(0, attempt=1), key(1))) is Choice.COPY
+
+
+def copy(copier):
+    copier._attempt(lambda: copier._copy(copier._running_files()))
+
+
+def test_what_a_driver_at_work_wrote_is_copied_though_it_is_in_the_log_beside(paths, bucket, told):
+    """A database's own file changes when its log is written back, which may take hours."""
+    record_trials(paths, key(0))
+    copier = Backup(paths, told.append, interval_seconds=NEVER)
+    with closing(OptunaStudies(paths.ledger_url, paths.name)) as studies:
+        studies.open({"meaning": 1})
+        copy(copier)
+        before = paths.ledger_db.stat().st_mtime_ns
+        studies.begin(TrialRecord(key=key(1), params={}), {})
+        assert paths.ledger_db.stat().st_mtime_ns == before
+        copy(copier)
+        assert recorded(bucket / "ledger.db") == {key(0), key(1)}
+    assert told == []
+
+
+def test_a_copy_whose_answer_was_lost_is_not_taken_for_that_of_another_machine(
+    paths, bucket, told, monkeypatch
+):
+    put_file, failures = backup_module.put_file, [OSError("the connection was lost")]
+
+    def losing(local, place):
+        put_file(local, place)
+        if local.name == "ledger.db" and failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(backup_module, "put_file", losing)
+    record_trials(paths, key(0))
+    copier = Backup(paths, told.append, interval_seconds=NEVER)
+    copier._attempt(copier._look)
+    copy(copier)
+    assert len(told) == 1
+    record_trials(paths, key(1))
+    copy(copier)
+    assert recorded(bucket / "ledger.db") == {key(0), key(1)}
+    assert len(told) == 1
+
+
+A, B, C = (TrialKey(study=STUDY, number=number) for number in range(3))
+AGAIN = TrialKey(study=STUDY, number=0, attempt=1)
+
+
+def held(ended, attempts=None, epochs=0):
+    return Held(ended=frozenset(ended), attempts=frozenset(attempts or ended), epochs=epochs)
+
+
+@pytest.mark.parametrize(
+    ("local", "copy", "choice"),
+    [
+        (held([A]), held([A, B]), Choice.COPY),
+        (held([A, B]), held([A]), Choice.LOCAL),
+        (held([A, B]), held([A, C]), Choice.NEITHER),
+        (held([A], [A, B], 5), held([A], [A, B], 6), Choice.COPY),
+        (held([A], [A, B], 6), held([A], [A, B], 5), Choice.LOCAL),
+        (held([A], [A]), held([A], [A, B]), Choice.COPY),
+        (held([A], [A, B]), held([A], [A]), Choice.LOCAL),
+        # what has ended here and not there stays, though there more was begun since, or trained
+        (held([A], [A]), held([], [A, B]), Choice.LOCAL),
+        (held([A, B], [A, B]), held([A], [A, B, C]), Choice.LOCAL),
+        (held([A], [A], 3), held([], [A], 4), Choice.LOCAL),
+        # in whichever attempt
+        (held([AGAIN], [A, AGAIN]), held([A], [A]), Choice.LOCAL),
+        (held([A], [A]), held([AGAIN, B], [A, AGAIN, B]), Choice.COPY),
+    ],
+)
+def test_the_ledger_that_holds_every_ended_trial_of_the_other_is_gone_on_from(local, copy, choice):
+    assert choose(local, copy) is choice

@@ -5,9 +5,10 @@ from tiny import tiny_spec
 from sweeps.run.draws import Draws, check_draws, check_general
 from sweeps.spec.cells import make_cells
 from sweeps.spec.values import LabelSpec, TestSpec
+from tests.sweeps.example_sweep import example_spec
 from ulm.errors import SubsetError
 from ulm.regimes import Regime
-from ulm.text.subsets import Part
+from ulm.text.listing import Part
 
 # 40 labelled documents of two classes, 30 without a label, 10 for testing
 PARTS = np.repeat([Part.LABELLED, Part.UNLABELLED, Part.TEST], [40, 30, 10]).astype(np.uint8)
@@ -54,3 +55,12 @@ def test_a_general_corpus_of_one_document_has_none_to_validate_on():
     check_general(2)
     with pytest.raises(SubsetError, match="needs 2 documents"):
         check_general(1)
+
+
+@pytest.mark.parametrize("folds", [5, 8])
+def test_a_rare_class_is_given_a_label_for_every_fold(folds):
+    labelled = LabelSpec(train=40, folds=folds)
+    spec = example_spec(sizes=(40, 100), seeds=(0, 1, 2), labels=labelled)
+    labels = np.array([0] * 300 + [1] * 9 + [0, 1] * 10, dtype=np.int16)
+    parts = np.array([Part.LABELLED] * 309 + [Part.TEST] * 20, dtype=np.uint8)
+    check_draws(spec, parts, labels)

@@ -4,7 +4,7 @@ import pytest
 from simulation import outcome_of, tiny_search, tiny_spec
 
 from sweeps.search.decisions import CellState
-from sweeps.search.ledger import Ledger
+from sweeps.search.ledger import Ledger, replay
 from sweeps.search.records import (
     Outcome,
     Progress,
@@ -12,6 +12,7 @@ from sweeps.search.records import (
     TrialKey,
     TrialRecord,
     TrialRequest,
+    TrialState,
 )
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.cost import TrialCosts
@@ -286,3 +287,23 @@ def test_recorded_trials_of_cells_the_spec_no_longer_names_are_counted_and_left_
     smaller = new_ledger(tiny_spec(**ONE), records=ledger.attempts)
     assert (ledger.num_left_out, smaller.num_left_out) == (0, 1)
     assert len(smaller.records) == len(bow) - 1 == 1
+
+
+def test_replayed_records_stand_on_the_general_encoder_that_was_started_from_last():
+    general = GeneralSpec(kind="wikitext-103")
+    spec = tiny_spec(general=general, regimes=(Regime.ULM,), seeds=(0,), sizes=(10,))
+    study = StudyKey(cell_id=make_cells(spec)[0].id, stage=Stage.CLASSIFIER)
+    old = TrialRecord(
+        key=TrialKey(study=study, number=0),
+        params={"learning_rate": 0.02},
+        encoder="old",
+        state=TrialState.FINISHED,
+        outcome=Outcome(value=0.5),
+        started_at=100.0,
+        ended_at=110.0,
+    )
+    new = replace(
+        old, key=TrialKey(study=study, number=1), encoder="new", started_at=200.0, ended_at=210.0
+    )
+    for records in ([old, new], [new, old]):
+        assert replay(spec, make_cells(spec), records).records == (new,)

@@ -187,3 +187,30 @@ def test_a_sweep_outlasts_a_server_that_is_stopped_and_started(postgres):
     ]
     assert control.records == plain
     studies.close()
+
+
+def test_a_write_that_was_not_kept_is_made_again(tmp_path, monkeypatch):
+    """Every transaction of a sweep fails before it is committed, as if the server had gone."""
+    monkeypatch.setattr(outage_module, "FIRST_PAUSE_SECONDS", 0.0)
+    url = f"sqlite:///{tmp_path}/lossy.db"
+    studies = OptunaStudies(url, "tiny")
+    control = open_control(SPEC, studies)
+    studies._outage = studies._rows._outage = Outage(lambda message: None)
+    begin, lost = studies._rows._engine.begin, []
+
+    @contextmanager
+    def begin_and_lose():
+        with begin() as connection:
+            yield connection
+            lost.append("transaction")
+            if len(lost) % 2:
+                raise GONE
+
+    monkeypatch.setattr(studies._rows._engine, "begin", begin_and_lose)
+    run_all(control)
+    studies.close()
+    again = OptunaStudies(url, "tiny")
+    assert len(lost) > 4 * len(control.records), "a test of nothing"
+    assert any(len(record.progress) == 3 for record in control.records)
+    assert sorted(again.read(), key=str) == sorted(control.records, key=str)
+    again.close()

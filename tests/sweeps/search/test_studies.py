@@ -379,3 +379,15 @@ def test_a_ledger_that_can_not_be_opened_says_so_without_its_password(tmp_path):
         OptunaStudies("postgresql://user:secret@127.0.0.1:1/ledger", "tiny")
     assert "secret" not in str(caught.value)
     assert "in PGPASSWORD or in ~/.pgpass" in str(caught.value)
+
+
+def test_what_corpora_held_stays_known_where_a_later_run_says_more_and_not_of_them(tmp_path):
+    studies = OptunaStudies(f"sqlite:///{tmp_path / 'ledger.db'}", "tiny")
+    studies.open({"labels.train": 10, "corpus.content": "abc"})
+    studies.open({"labels.train": 10, "general.content": "def"})
+    assert studies.recorded_meaning() == {
+        "labels.train": 10,
+        "corpus.content": "abc",
+        "general.content": "def",
+    }
+    studies.close()

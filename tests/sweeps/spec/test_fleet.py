@@ -257,3 +257,14 @@ def test_the_cloud_files_hold_the_published_grid_and_have_all_prices(imdb, name)
     assert bill.money is not None
     assert bill.money > 0
     assert bill.fits >= 2
+
+
+def test_a_node_with_room_for_more_trials_than_there_are_is_paid_while_these_run():
+    spec = load_spec("demo", {"regimes": "[domain]", "sizes": "[1000]", "seeds": "2"})
+    spec = replace(spec, resources=ResourceSpec(cpus=1, gpus=0.125))
+    plan = plan_sweep(spec)
+    bill = make_bill(plan, spec, FLEET)
+    _, worker = bill.nodes
+    assert (worker.count, worker.trials, plan.total.cells) == (1, 8, 2)
+    assert worker.hours == pytest.approx(plan.total.hours / 2 + 0.5)
+    assert bill.wall_hours == pytest.approx(plan.total.hours / 2)

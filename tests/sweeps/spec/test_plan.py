@@ -8,6 +8,7 @@ from sweeps.spec.cost import (
     TrialCosts,
     classifier_epochs,
     language_model_flop_per_token,
+    lstm_weights,
     vocabulary_size,
 )
 from sweeps.spec.load import load_spec
@@ -261,3 +262,33 @@ def test_token_arrays_are_preferred_where_they_are(demo, tmp_path, monkeypatch):
     domain = CorpusVolume(tokens_per_document=25.0, pool_documents=3)
     plan = plan_sweep(demo, volumes=Volumes(domain=domain, general=domain))
     assert "25 tokens a domain document" in plan.assumptions[2]
+
+
+def small_demo(**changes):
+    return load_spec("demo", {"sizes": "[100, 400]", "labels.train": "100", **changes})
+
+
+@pytest.mark.parametrize("at_once", [2, 3, 50])
+def test_however_many_trials_run_at_once_a_stage_takes_whole_rounds(at_once):
+    spec = small_demo(regimes="[domain]")
+    spec = replace(spec, search=replace(spec.search, parallel_trials=at_once))
+    costs = TrialCosts.of(spec)
+    largest = next(cell for cell in make_cells(spec) if cell.size == 400)
+    rounds = {stage: -(-num_trials(spec, largest, stage) // at_once) for stage in largest.stages}
+    assert rounds[Stage.FINAL] == 1
+    seconds = sum(rounds[stage] * costs.seconds(largest, stage) for stage in largest.stages)
+    assert plan_sweep(spec).chain_hours == pytest.approx(seconds / 3600)
+
+
+@pytest.mark.parametrize(("folds", "share"), [(None, 0.2), (5, 0.2), (2, 0.5)])
+def test_a_search_scores_its_held_out_labels_after_every_epoch(folds, share):
+    spec = small_demo(regimes="[scratch]")
+    spec = replace(spec, labels=LabelSpec(train=100, validation=0.2, folds=folds))
+    costs = TrialCosts.of(spec)
+    cell = next(cell for cell in make_cells(spec) if cell.regime == Regime.SCRATCH)
+    load, rounds = costs.load(cell, Stage.CLASSIFIER), folds or 1
+    length = min(costs.volumes.domain.tokens_per_document, spec.classifier.maximum_tokens)
+    epochs = load.tokens / (rounds * 100 * (1 - share) * length)
+    assert epochs == pytest.approx(round(epochs), abs=1e-3)
+    seen = load.tokens + rounds * epochs * 100 * share * length / 3
+    assert load.flop == pytest.approx(6.0 * lstm_weights(spec) * seen, rel=1e-3)

@@ -17,6 +17,7 @@ import pytest
 from ulm.errors import CorpusError
 from ulm.text.corpora import Corpus, CorpusSource, Part, fingerprint_of, open_corpus
 from ulm.text.folders import left_out
+from ulm.text.tables import num_drawn
 
 ROWS = [
     ("a fine film", "good", "train"),
@@ -670,3 +671,48 @@ class TestCorpus:
         }
         assert len(fingerprints) == 1
         shutil.rmtree(second)
+
+
+def test_a_missing_label_of_parquet_may_be_nan(tmp_path):
+    path = tmp_path / "reviews.parquet"
+    labels = pa.array([0.0, 1.0, 0.0, 1.0, float("nan")], from_pandas=False)
+    assert labels.null_count == 0
+    texts = pa.array([f"document {number}" for number in range(5)])
+    pq.write_table(pa.table({"text": texts, "label": labels}), path)
+    corpus = open_corpus(CorpusSource(kind="parquet", path=path, label_column="label"))
+    assert "nan" not in corpus.label_names
+    assert len(corpus.label_names) == 2
+    assert corpus.parts[4] == Part.UNLABELLED
+
+
+def test_an_empty_text_of_a_table_of_one_column_is_no_blank_row(tmp_path):
+    path = tmp_path / "reviews.csv"
+    path.write_text('text\none\n\n""\ntwo\n', encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"row 2 .*a document must contain text"):
+        open_corpus(CorpusSource(kind="csv", path=path, label_column=None))
+
+
+def test_a_label_of_an_unlabelled_row_is_no_class(tmp_path):
+    """As of IMDB in tables: -1 stands for the label of what has none."""
+    rows = [(f"text {i}", str(i % 2), "train") for i in range(4)]
+    rows += [(f"other {i}", str(i), "test") for i in range(2)]
+    rows += [*((f"more {i}", "-1", "unlabelled") for i in range(3)), ("last", "1", "unlabelled")]
+    path = write_csv(tmp_path / "imdb.csv", rows)
+    corpus = open_corpus(CorpusSource(kind="csv", path=path, part_column="part"))
+    assert corpus.label_names == ("0", "1")
+    assert corpus.labels[corpus.parts == Part.UNLABELLED].tolist() == [-1] * 4
+
+
+def test_however_large_the_share_a_document_of_each_class_is_left_to_train_on(tmp_path):
+    assert [num_drawn(count, 0.9) for count in (2, 3, 5)] == [1, 2, 4]
+    rows = [(f"text {i}", "ab"[i % 2]) for i in range(6)]
+    path = write_csv(tmp_path / "few.csv", rows, "text,label")
+    corpus = open_corpus(CorpusSource(kind="csv", path=path, test_share=0.9))
+    assert np.bincount(corpus.labels[corpus.parts == Part.LABELLED]).tolist() == [1, 1]
+
+
+def test_texts_that_differ_by_blanks_alone_are_one_when_test_documents_are_drawn(tmp_path):
+    rows = [("fine", "good"), ("lovely", "good"), ("a  dull film", "bad"), ("a dull film", "bad")]
+    path = write_csv(tmp_path / "copies.csv", rows, "text,label")
+    with pytest.raises(CorpusError, match=r"2 documents that differ.*found one of 'bad'"):
+        open_corpus(CorpusSource(kind="csv", path=path))

@@ -263,3 +263,23 @@ def test_a_test_sample_can_not_be_drawn_from_nothing_or_exceed_what_there_is():
     for documents in (0, 2):
         with pytest.raises(SubsetError, match=f"1 to 1 documents, found {documents}"):
             sample_test(PARTS, LABELS, documents=documents, seed=0)
+
+
+def test_a_class_that_has_fewer_documents_than_splits_need_gives_all_and_no_more():
+    labels = np.array([0] * 40 + [1] * 3 + [NO_LABEL] * 40, dtype=np.int16)
+    parts = np.where(labels == NO_LABEL, Part.UNLABELLED, Part.LABELLED).astype(np.uint8)
+    for seed in range(5):
+        found = make_subset(parts, labels, num_labels=20, size=60, seed=seed, of_each=5)
+        assert np.bincount(labels[found.labelled]).tolist() == [17, 3]
+
+
+def test_what_follows_the_labels_has_another_order_at_every_seed():
+    """Else seeds would read nearly the same text, and look surer than they are."""
+    labels = np.array([0, 1] * 5 + [NO_LABEL] * 200, dtype=np.int16)
+    parts = np.where(labels == NO_LABEL, Part.UNLABELLED, Part.LABELLED).astype(np.uint8)
+    read = [
+        set(make_subset(parts, labels, num_labels=10, size=50, seed=seed).documents[10:].tolist())
+        for seed in range(6)
+    ]
+    shared = [len(a & b) for i, a in enumerate(read) for b in read[:i]]
+    assert sum(shared) / len(shared) < 16, "40 of 200 share 8 by chance"

@@ -364,3 +364,14 @@ def test_a_script_without_a_guard_is_told_so_instead_of_waiting_for_itself(tmp_p
     assert told.returncode != 0
     assert "TokenError: a tokenising process ended before its work" in told.stderr
     assert "add the guard" in told.stderr
+
+
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_digests_are_the_same_whatever_the_block(tmp_path, monkeypatch, block):
+    """By them documents of a general corpus that repeat test documents are left out."""
+    array = load_tokens(write(tmp_path / "tiny"))
+    wanted = np.array([3, 0, 2, 0, 1, 4])
+    whole = array.digests(wanted)
+    assert len(set(whole.tolist())) == len(WORDS)
+    monkeypatch.setattr(tokens_module, "BLOCK_DOCUMENTS", block)
+    assert array.digests(wanted).tolist() == whole.tolist()

@@ -107,3 +107,16 @@ def test_special_words_are_fastais_in_fastais_order():
     from fastai.text.core import defaults
 
     assert tuple(defaults.text_spec_tok) == SPECIAL_WORDS
+
+
+def test_of_more_types_than_fit_the_most_frequent_stay_and_ties_in_order():
+    """Most of the counts are equal, as of rare words; the cut lies among them."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        types = [*SPECIAL_WORDS, *(f"w{number:03}" for number in range(200))]
+        counts = np.concatenate([np.full(len(SPECIAL_WORDS), 1_000), rng.integers(1, 6, 200)])
+        order = rng.permutation(len(types))
+        found = count_vocabulary(counts[order], [types[i] for i in order], size=60, minimum_count=1)
+        known = dict(zip(types, counts, strict=True))
+        ranked = sorted(types[len(SPECIAL_WORDS) :], key=lambda word: (-known[word], word))
+        assert found.words == (*SPECIAL_WORDS, *ranked[: 60 - len(SPECIAL_WORDS)])

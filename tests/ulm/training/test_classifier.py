@@ -11,7 +11,12 @@ from ulm.model.architecture import CLASSIFIER_DROPOUTS
 from ulm.text.tokens import Documents
 from ulm.training import classifier
 from ulm.training.batches import by_length, pad_documents
-from ulm.training.classifier import ClassifierSettings, build_classifier, train_classifier
+from ulm.training.classifier import (
+    ClassifierSettings,
+    ClassifierTask,
+    build_classifier,
+    train_classifier,
+)
 from ulm.training.listener import TrainingDiverged
 from ulm.training.two_passes import TwoPasses
 
@@ -255,3 +260,24 @@ def test_every_document_is_pooled_however_few_tokens_are_read(bptt):
         documents = [np.full(length, 20, np.int32) for length in lengths]
         ids = torch.from_numpy(pad_documents(documents, bptt=bptt))
         assert torch.isfinite(model(ids, lengths)[0]).all(), longest
+
+
+def head_of(seed):
+    train, labels = opinions(16, seed=1)
+    task = ClassifierTask(
+        small_encoder(),
+        train,
+        labels,
+        None,
+        SETTINGS,
+        num_classes=2,
+        seed=seed,
+        device=torch.device("cpu"),
+    )
+    return task.model.head.dense_out.weight.detach().clone()
+
+
+def test_every_seed_begins_with_a_head_of_its_own():
+    first, again, other = map(head_of, (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)

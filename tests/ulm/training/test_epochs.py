@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from ulm.training import epochs
 from ulm.training.epochs import Epoch, Validation, run_epochs
 from ulm.training.optimizer import GroupedAdamW
 
@@ -70,3 +71,24 @@ def test_each_epoch_has_random_numbers_of_its_own_resumed_or_not(whole_and_resum
     (whole, _), (resumed, _) = whole_and_resumed
     assert len(set(whole.drawn.values())) == 4
     assert resumed.drawn == {4: whole.drawn[4]}
+
+
+class _Clock:
+    """Each time it is asked, which is twice an epoch, ten seconds have gone."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        self.now += 10.0
+        return self.now
+
+
+def test_steps_tokens_and_seconds_are_of_all_epochs_resumed_or_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(epochs.time, "perf_counter", _Clock())
+    whole = _run(_Scripted(), listener=_SavesAfterThree(tmp_path / "state"))
+    resumed = _run(_Scripted(), resume_from=tmp_path / "state")
+    for summary in (whole, resumed):
+        assert (summary.epochs, summary.steps, summary.tokens, summary.seconds) == (4, 4, 4, 40.0)
+        assert [report.seconds for report in summary.history] == [10.0, 20.0, 30.0, 40.0]
+        assert [report.tokens for report in summary.history] == [1, 2, 3, 4]

@@ -13,7 +13,7 @@ from ulm.model import lstm
 from ulm.model.architecture import LANGUAGE_MODEL_DROPOUTS, flat
 from ulm.model.encoder import build_language_model
 from ulm.model.precision import cpu_has_bf16
-from ulm.training.batches import pad_documents
+from ulm.training.batches import BUCKET_BATCHES, bucketed, pad_documents
 from ulm.training.classifier import ClassifierSettings, ClassifierTask
 from ulm.training.language_model import LanguageModelSettings, LanguageModelTask
 
@@ -127,3 +127,15 @@ def test_an_epoch_in_bf16_is_near_one_in_fp32_and_another(new, monkeypatch):
         losses.append(task.train_epoch(1).train_loss)
     assert losses[0] != losses[1]
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+def test_a_document_that_joins_the_last_batch_takes_its_place_by_length():
+    """It is of the next bucket; a GPU's pass counts on the longest first in every batch."""
+    batch = 2
+    lengths = np.random.default_rng(0).integers(1, 200, BUCKET_BATCHES * batch + 1)
+    for seed in range(10):
+        batches = bucketed(lengths, batch=batch, generator=np.random.default_rng(seed))
+        assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+        assert max(map(len, batches)) == batch + 1
+        for rows in batches:
+            assert (np.diff(lengths[rows]) <= 0).all()
