@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from sweeps.run.trial import Trainable
     from sweeps.search.bridge import Bridge
 
-SLACK_TRIALS = 1_000  # repeated attempts; Tune wants a number
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSummary:
@@ -263,7 +261,7 @@ def make_tuner(bridge: "Bridge", trainable: "Trainable", paths: SweepPaths) -> A
         tune_config=tune.TuneConfig(
             search_alg=SweepSearcher(bridge),
             scheduler=SweepScheduler(bridge),
-            num_samples=bridge.control.ledger.num_wanted + SLACK_TRIALS,
+            num_samples=-1,  # the searcher says when all is done
             max_concurrent_trials=bridge.slots.total,
             reuse_actors=True,
             trial_dirname_creator=trial_folder_name,

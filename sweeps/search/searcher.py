@@ -14,7 +14,6 @@ Tune's calls for one trial, in order: `suggest`, `on_trial_start` when a worker 
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +77,7 @@ class SweepSearcher(Searcher):
         return True
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
-        """The limit is held here; Tune's ConcurrencyLimiter then only passes calls on."""
-        self._bridge.slots = replace(self._bridge.slots, total=max_concurrent)
+        """The bridge has the limit; Tune's ConcurrencyLimiter then only passes calls on."""
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:

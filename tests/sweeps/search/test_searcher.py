@@ -154,8 +154,7 @@ def test_a_loop_like_tunes_runs_the_sweep_to_finished(make):
 
 
 def test_no_more_trials_are_handed_out_than_may_run_at_once(make):
-    _, searcher, _, _ = make(tiny_spec(**SMALL))
-    assert searcher.set_max_concurrency(1)
+    _, searcher, _, _ = make(tiny_spec(**SMALL), total=1)
     assert searcher.suggest("a") is not None
     assert searcher.suggest("b") is None
     searcher.on_trial_complete("a", result={FAILURE: "diverged"})
