@@ -52,7 +52,7 @@ class Recorder(Protocol):
 
         Args:
             rows: One per cell.
-            files: Of the report.
+            files: Spec and report.
             models: One of each regime.
             answer: What the report says first.
         """

@@ -18,7 +18,14 @@ from typing import Any
 from sweeps.errors import DamagedError, LostEncoderError
 from sweeps.paths import below, is_uri
 from sweeps.run.node_cache import NodeCache
-from sweeps.run.shared_folder import CONTENTS_FILE, find_contents, local_folder, put_folder
+from sweeps.run.shared_folder import (
+    CONTENTS_FILE,
+    Contents,
+    find_contents,
+    get_folder,
+    is_intact,
+    put_folder,
+)
 from sweeps.spec.meaning import JSON
 from sweeps.storage import info_of, read_bytes, remove_file, told_when_unreadable
 from ulm.model.architecture import Architecture
@@ -64,10 +71,9 @@ class EncoderStore:
         kept = _KEPT.get((self._root, key))
         if kept is not None:
             return kept
-        if not self.has(key):
-            raise self._missing(key)
+        contents = self._contents(key)
         try:
-            encoder = self._read(key, keep)
+            encoder = self._read(key, contents, keep)
         except (DamagedError, EncoderError) as error:
             raise self._withdraw(key, error) from error
         if keep:
@@ -100,27 +106,44 @@ class EncoderStore:
             (local / SUMMARY_FILE).write_text(json.dumps(dict(summary)), encoding="utf-8")
             put_folder(local, self._place(key))
 
-    def _read(self, key: str, keep: bool) -> Encoder:
+    def _read(self, key: str, contents: Contents, keep: bool) -> Encoder:
         place = self._place(key)
-        if keep and is_uri(place):
+        if not is_uri(place):
+            if not is_intact(Path(place), contents):
+                raise DamagedError(f"{place} does not have the digests it was written with")
+            return Encoder.load(Path(place))
+        if keep:
             return Encoder.load(NodeCache().fetch(place))
-        with tempfile.TemporaryDirectory(prefix="encoder-") as folder:
-            return Encoder.load(local_folder(place, Path(folder) / key))
+        with tempfile.TemporaryDirectory(prefix="encoder-") as name:
+            folder = Path(name) / key
+            get_folder(place, folder, contents)
+            return Encoder.load(folder)
 
     def _read_json(self, key: str, name: str) -> dict[str, Any]:
         """A small file of an encoder, its digest compared."""
+        contents = self._contents(key)
         try:
             content = read_bytes(self._file(key, name))
+        except FileNotFoundError as error:
+            raise self._withdraw(key, error) from error
         except OSError as error:
             raise self._missing(key) from error
         try:
-            contents = find_contents(self._place(key))
-            if contents is not None and not contents.tells(name, content):
+            if not contents.tells(name, content):
                 raise DamagedError(f"{name} does not have the digest it was written with")
             read: dict[str, Any] = json.loads(content)
         except ValueError as error:
             raise self._withdraw(key, error) from error
         return read
+
+    def _contents(self, key: str) -> Contents:
+        try:
+            contents = find_contents(self._place(key))
+        except DamagedError as error:
+            raise self._withdraw(key, error) from error
+        if contents is None:
+            raise self._missing(key)
+        return contents
 
     def _withdraw(self, key: str, error: Exception) -> LostEncoderError:
         """Take a damaged encoder out of the store: without its contents it is not there."""

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 from filelock import FileLock
 
@@ -54,7 +55,7 @@ class NodeCache:
         return self._kept(place, contents)
 
     def _kept(self, place: str, contents: Contents) -> Path:
-        name = place.partition("?")[0].rstrip("/").rpartition("/")[2]
+        name = unquote(place.partition("?")[0].rstrip("/").rpartition("/")[2])
         folder = self._root / f"{name}-{contents.digest[:16]}"
         if is_intact(folder, contents):
             return folder

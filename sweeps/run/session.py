@@ -183,7 +183,7 @@ class RunSession:
         return f"{self._paths.mlflow_uri}, {shown} runs and models"
 
     def _publish(self, report: Report) -> None:
-        if self.control.num_trained:  # else the recorder has heard of all when the run began
+        if self.control.num_trained:  # else it hears of all when it is opened
             self.control.recorder.reconcile(self.control.records, self.control.superseded)
         self.control.tell_spent()
         rows = make_rows(self.control.ledger)

@@ -13,6 +13,7 @@ import shutil
 import socket
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -27,7 +28,6 @@ from sweeps.storage import (
     put_file,
     read_bytes,
     told_when_unreadable,
-    unreadable,
 )
 
 CONTENTS_FILE = "contents.json"
@@ -67,9 +67,9 @@ class Contents:
         return json.dumps({"format": 1, "files": told, **place}, indent=2)
 
     def tells(self, name: str, content: bytes) -> bool:
-        """Whether a file of these bytes is as told; one of which nothing is told always is."""
+        """Whether a file of these bytes is one of them."""
         told = self.files.get(name)
-        return told is None or told.sha256 == hashlib.sha256(content).hexdigest()
+        return told is not None and told.sha256 == hashlib.sha256(content).hexdigest()
 
     @property
     def digest(self) -> str:
@@ -151,13 +151,14 @@ def put_folder(folder: Path, place: str, *, by_content: bool = False) -> None:
         contents = contents_of(folder)
         if by_content:
             contents = replace(contents, subfolder=contents.digest[:16])
-        for name in contents.files:
+        for name in sorted(contents.files, key=lambda name: -contents.files[name].size_bytes):
             put_file(folder / name, contents.place_of(name, place))
         put_bytes(contents.text.encode(), below(place, CONTENTS_FILE))
     except (OSError, ArrowException) as error:
+        host = socket.gethostname()
+        where = "bucket and the credentials" if is_uri(place) else "rights and the disk"
         raise StorageError(
-            f"shared storage must be writable, found {place} ({error}): check the bucket and the "
-            f"credentials of {socket.gethostname()}"
+            f"shared storage must be writable, found {place} ({error}): check the {where} of {host}"
         ) from error
 
 
@@ -198,8 +199,9 @@ def get_folder(place: str, folder: Path, contents: Contents) -> None:
         beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
         try:
             with told_when_unreadable(place):
-                for name in contents.files:
-                    get_file(contents.place_of(name, place), beside / name)
+                with suppress(FileNotFoundError):  # of a file that was removed, contents still tell
+                    for name in contents.files:
+                        get_file(contents.place_of(name, place), beside / name)
                 if is_intact(beside, contents):
                     here = replace(contents, subfolder="")
                     (beside / CONTENTS_FILE).write_text(here.text, encoding="utf-8")
@@ -209,28 +211,10 @@ def get_folder(place: str, folder: Path, contents: Contents) -> None:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     raise DamagedError(
-        f"files of shared storage must have the digests of their {CONTENTS_FILE}, found others in "
-        f"{place}, twice, on {socket.gethostname()}: remove that folder from the storage and run "
-        "again, it is then made anew"
+        f"files of shared storage must have the digests of their {CONTENTS_FILE}, found others or "
+        f"none in {place}, twice, on {socket.gethostname()}: remove that folder from the storage "
+        "and run again, it is then made anew"
     )
-
-
-def local_folder(place: str, folder: Path) -> Path:
-    """A shared folder on this machine, verified: where it lies on a disk, else fetched.
-
-    Raises:
-        StorageError: It is not there, or can not be fetched.
-        DamagedError: It is damaged.
-    """
-    contents = find_contents(place)
-    if contents is None:
-        raise unreadable(place, FileNotFoundError("no folder is there whole"))
-    if is_uri(place):
-        get_folder(place, folder, contents)
-        return folder
-    if not is_intact(Path(place), contents):
-        raise DamagedError(f"{place} does not have the digests it was written with")
-    return Path(place)
 
 
 def _digest(file: Path) -> FileDigest:

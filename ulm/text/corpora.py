@@ -30,7 +30,7 @@ __all__ = ["KINDS", "NO_LABEL", "Corpus", "CorpusSource", "Part", "fingerprint_o
 logger = logging.getLogger(__name__)
 
 SHOWN = 5  # documents in a message
-MAX_NAME_BYTES = 200  # names of folders and files add up to 40; systems take 255
+MAX_NAME_BYTES = 160  # names of folders and files add up to 60; systems take 255
 TABLE_KINDS = ("csv", "parquet", "jsonl")
 SYNTHETIC_KINDS = ("synthetic", "synthetic-general")
 KINDS = (*URL_NAMES, "folder", *TABLE_KINDS, *SYNTHETIC_KINDS)

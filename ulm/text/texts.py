@@ -76,27 +76,10 @@ def not_utf8(data: bytes, index: int, path: Path, *, offset_bytes: int = 0) -> C
     )
 
 
-class _WithoutPunctuation(dict[int, str]):
-    """For `str.translate`: punctuation as a blank, every character looked up once."""
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        is_punctuation = unicodedata.category(character).startswith("P")
-        return self.setdefault(code, " " if is_punctuation else character)
-
-
-_PUNCTUATION = _WithoutPunctuation()
-
-
 def sameness(text: str) -> bytes:
-    """A digest that is equal for texts a reader would call the same.
-
-    Blanks, case, punctuation and the ways to write an accent make no difference; a text of nothing
-    but punctuation is itself.
-    """
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    words = plain.translate(_PUNCTUATION).split() or plain.split()
-    return hashlib.sha256(" ".join(words).encode("utf-8")).digest()
+    """A digest that is equal for texts that differ in blanks, case or how accents are written."""
+    words = " ".join(unicodedata.normalize("NFC", text.casefold()).split())
+    return hashlib.sha256(words.encode("utf-8")).digest()
 
 
 def with_line_feeds(text: str) -> str:

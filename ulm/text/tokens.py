@@ -46,6 +46,7 @@ _log = logging.getLogger(__name__)
 # Documents gathered at a time: their tokens stay in the processor's cache.
 BLOCK_DOCUMENTS = 1024
 
+CASE_MARKS = ("xxup", "xxmaj")  # what the rules put before a word in place of its capitals
 # Weight of a token by its place, as powers of this number modulo 2**64.
 _PLACE = 0x9E3779B97F4A7C15
 
@@ -174,8 +175,8 @@ class TokenArray:
     def digests(self, documents: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Digest some documents, so that those of two arrays can be compared.
 
-        Two documents have one digest where their tokens are the same strings, and otherwise with a
-        probability of about 2**-64.
+        Two documents have one digest where their tokens are the same strings but for marks of case,
+        and otherwise with a probability of about 2**-64.
 
         Args:
             documents: int64 [n], indices.
@@ -186,13 +187,16 @@ class TokenArray:
         of_types = np.frombuffer(
             b"".join(hashlib.blake2b(t.encode(), digest_size=8).digest() for t in self.types), "<u8"
         )
+        is_word = np.array([word not in CASE_MARKS for word in self.types])
+        of_types = of_types * is_word
         lengths = self.offsets[documents + 1] - self.offsets[documents]
         weights = np.cumprod(np.full(lengths.max(initial=0), _PLACE, np.uint64))
         found, start = np.empty(len(documents), np.uint64), 0
         for ids in self._blocks(documents):
             block = lengths[start : start + BLOCK_DOCUMENTS]
             begins = np.cumsum(block) - block
-            places = np.arange(len(ids)) - np.repeat(begins, block)
+            place = np.cumsum(is_word[ids])  # every document begins with `xxbos`, at 0
+            places = place - np.repeat(place[begins], block)
             terms = of_types[ids] * weights[places]
             found[start : start + len(block)] = np.add.reduceat(terms, begins)
             start += len(block)

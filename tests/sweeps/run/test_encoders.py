@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sweeps.errors import LostEncoderError
+from sweeps.errors import LostEncoderError, StorageError
 from sweeps.run import encoders, shared_folder
 from sweeps.run.encoders import SUMMARY_FILE, EncoderStore, key_for
 from sweeps.run.shared_folder import CONTENTS_FILE
@@ -70,22 +70,29 @@ def test_sizes_are_known_without_reading_the_weights(tmp_path):
         store.architecture("missing")
 
 
-@pytest.mark.parametrize("num_put", range(3))
+@pytest.mark.parametrize("num_put", range(4))
 def test_an_encoder_that_was_not_written_to_its_end_is_not_there_until_it_is_saved_again(
     tmp_path, monkeypatch, num_put
 ):
-    put_file, left = shared_folder.put_file, iter(range(num_put))
+    left = iter(range(num_put))
 
-    def put(*places):
-        if next(left, None) is None:
-            raise OSError("the disk is full")
-        put_file(*places)
+    def or_fail(put):
+        def act(*places):
+            if next(left, None) is None:
+                raise OSError("the disk is full")
+            put(*places)
 
-    monkeypatch.setattr(shared_folder, "put_file", put)
+        return act
+
+    for name in ("put_file", "put_bytes"):  # files, then contents
+        monkeypatch.setattr(shared_folder, name, or_fail(getattr(shared_folder, name)))
     store = EncoderStore(str(tmp_path))
-    with pytest.raises(ValueError, match="disk is full"):
+    with pytest.raises(StorageError, match=r"disk is full\): check the rights and the disk of "):
         store.save("k", small_encoder(), {"n": 1})
     assert not store.has("k")
+    for read in (EncoderStore.load, EncoderStore.summary, EncoderStore.architecture):
+        with pytest.raises(LostEncoderError, match="is no longer in"):
+            read(store, "k")
     monkeypatch.undo()
     store.save("k", small_encoder(), {"n": 1})
     assert store.load("k").vocabulary == small_encoder().vocabulary
@@ -140,34 +147,42 @@ def test_an_encoder_of_one_cell_fills_no_disk(tmp_path, monkeypatch):
     assert not (tmp_path / "node").exists()
 
 
-def cut(content):
-    return content[:-1]
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-1])
 
 
-def flip(content):
-    middle = len(content) // 2
-    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
 
 
-DAMAGED = [
+def remove(file):
+    """As earlier versions did with the summary of a damaged encoder; their contents stayed."""
+    file.unlink()
+
+
+READ = [
     (EncoderStore.load, WEIGHTS_FILE),
     (EncoderStore.load, MANIFEST_FILE),
-    (EncoderStore.load, CONTENTS_FILE),
+    (EncoderStore.load, SUMMARY_FILE),
     (EncoderStore.summary, SUMMARY_FILE),
     (EncoderStore.architecture, MANIFEST_FILE),
+]
+DAMAGED = [
+    *((damage, *each) for damage in (cut, flip, remove) for each in READ),
+    *((damage, EncoderStore.load, CONTENTS_FILE) for damage in (cut, flip)),
 ]
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
-@pytest.mark.parametrize("damage", [cut, flip])
-@pytest.mark.parametrize(("read", "name"), DAMAGED)
+@pytest.mark.parametrize(("damage", "read", "name"), DAMAGED)
 def test_a_damaged_encoder_is_named_and_is_there_no_longer_until_it_is_trained_again(
     tmp_path, read, name, damage, scheme
 ):
     store = EncoderStore(f"{scheme}{tmp_path}")
     store.save("k", small_encoder(), {"n": 1})
-    file = tmp_path / "k" / name
-    file.write_bytes(damage(file.read_bytes()))
+    damage(tmp_path / "k" / name)
     with pytest.raises(LostEncoderError, match=r"encoder k in .* is damaged") as caught:
         read(store, "k")
     assert caught.value.key == "k"
@@ -178,12 +193,12 @@ def test_a_damaged_encoder_is_named_and_is_there_no_longer_until_it_is_trained_a
     assert store.summary("k") == {"n": 1}
 
 
-def test_a_damaged_encoder_to_keep_is_named_too(tmp_path, monkeypatch):
+@pytest.mark.parametrize("damage", [flip, remove])
+def test_a_damaged_encoder_to_keep_is_named_too(tmp_path, monkeypatch, damage):
     monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "node"))
     store = EncoderStore(f"file://{tmp_path}/bucket")
     store.save("general", small_encoder(), {})
-    file = tmp_path / "bucket" / "general" / WEIGHTS_FILE
-    file.write_bytes(flip(file.read_bytes()))
+    damage(tmp_path / "bucket" / "general" / WEIGHTS_FILE)
     with pytest.raises(LostEncoderError, match="encoder general in"):
         store.load("general", keep=True)
     assert not store.has("general")

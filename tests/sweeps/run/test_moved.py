@@ -58,7 +58,7 @@ def test_a_moved_project_goes_on_and_an_edited_corpus_is_refused(tmp_path):
     assert run(replace(moved, seeds=(0, 1))) == 3, "the second seed alone"
     assert open_sweep(str(tmp_path / "after" / "runs" / "tiny"))[1].corpus == moved.corpus
     assert not (tmp_path / "before").exists()
-    assert "accuracy.png" in artifacts(SweepPaths.of(moved))
+    assert {"accuracy.png", "spec.json"} <= set(artifacts(SweepPaths.of(moved)))
 
     with moved.corpus.path.open("a") as file:
         file.write("one more,1\n")

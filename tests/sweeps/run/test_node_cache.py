@@ -9,7 +9,7 @@ import pytest
 from tiny import context_of, tiny_spec
 
 from sweeps.errors import StorageError
-from sweeps.paths import SweepPaths
+from sweeps.paths import SweepPaths, below
 from sweeps.run import prepare, shared_folder
 from sweeps.run.context import Materials
 from sweeps.run.node_cache import NodeCache, cache_folder
@@ -121,7 +121,7 @@ def test_files_that_are_damaged_on_the_storage_are_named_and_nothing_of_them_is_
     cache, place, tmp_path, fetched
 ):
     (tmp_path / "bucket" / "array" / "ids.npy").write_bytes(b"rotten")
-    with pytest.raises(StorageError, match=r"found others in file://.*/array, twice, on"):
+    with pytest.raises(StorageError, match=r"found others or none in file://.*/array, twice, on"):
         cache.fetch(place)
     assert fetched.count("ids.npy") == 2
     assert [path for path in (tmp_path / "node").iterdir() if path.is_dir()] == []
@@ -146,9 +146,11 @@ def test_contents_that_are_something_else_are_refused(cache, place, tmp_path):
             Contents.parse(json.dumps(outside))
 
 
-def test_a_missing_file_names_machine_and_place(cache, place, tmp_path):
+def test_a_missing_file_names_machine_place_and_remedy(cache, place, tmp_path):
     (tmp_path / "bucket" / "array" / "ids.npy").unlink()
-    with pytest.raises(StorageError, match=r"could not fetch file://.*check its network"):
+    with pytest.raises(
+        StorageError, match=r"or none in file://.*/array, twice, on .*: remove that"
+    ):
         cache.fetch(place)
 
 
@@ -223,6 +225,13 @@ def test_a_cache_that_can_not_be_written_is_named(place, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="could not fetch"):
         NodeCache(tmp_path / "file" / "cache").fetch(place)
+
+
+def test_names_of_letters_that_a_uri_quotes_are_as_long_here_as_there(array, tmp_path):
+    name = f"{'数据' * 25}-0ac4ab8f59e0441e-fastai1"
+    place = below(f"file://{tmp_path}/bucket", name)
+    put_folder(array, place)
+    assert NodeCache(tmp_path / "node").fetch(place).name.startswith(name)
 
 
 def test_the_cache_lies_where_the_environment_says(tmp_path):

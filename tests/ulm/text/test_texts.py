@@ -37,22 +37,20 @@ def test_a_byte_that_is_not_utf8_is_named_by_file_and_offset(tmp_path):
 
 @pytest.mark.parametrize(
     "other",
-    [
-        "Don’t go – it rained!",
-        "don't go, it rained",
-        "  Don't\tgo:\nit rained. ",
-        "DON'T GO... (it rained)",
-    ],
+    ["  No\tcafe\u0301,\nonly rain. ", "NO CAFÉ, ONLY RAIN.", "no CAFE\u0301, only rain."],
 )
-def test_texts_that_differ_in_case_punctuation_and_blanks_alone_are_the_same(other):
-    assert sameness(other) == sameness("Don't go; it rained.")
+def test_texts_that_differ_in_case_blanks_and_the_form_of_accents_are_the_same(other):
+    assert sameness(other) == sameness("No café, only rain.")
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
     [
         ("Good film 😀", "Good film 😡"),
-        (":-)", ":-("),
+        ("Great :-)", "Great :-("),
+        ("is it good?", "is it good!"),
+        ("C#", "C"),
+        ("10²", "102"),
         ("किताब", "कतब"),  # vowels that are marks
         ("rated 8", "rated 9"),
         ("a way", "away"),

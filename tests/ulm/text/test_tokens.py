@@ -83,6 +83,17 @@ class TestArray:
         assert len(set(array.digests(np.arange(5)).tolist())) == 5
         assert len(array.digests(np.arange(0))) == 0
 
+    def test_documents_that_differ_in_case_alone_have_one_digest(self, tmp_path):
+        documents = [
+            ["xxbos", "xxmaj", "a", "b"],
+            ["xxbos", "a", "b"],
+            ["xxbos", "xxup", "a", "xxmaj", "b"],
+            ["xxbos", "b", "a"],
+            ["xxbos", "b"],
+        ]
+        found = load_tokens(write(tmp_path / "case", documents=documents)).digests(np.arange(5))
+        assert found[0] == found[1] == found[2] != found[3]
+
     def test_the_mapped_tokens_can_not_be_changed(self, array):
         with pytest.raises(ValueError, match="read-only"):
             array.ids[0] = 1
