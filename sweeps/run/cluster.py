@@ -106,8 +106,10 @@ def open_ray(own: OwnRay | None = None) -> Iterator[Any]:
 
 
 def _join(ray: Any, address: str, quiet: dict[str, Any]) -> None:
+    job = ray.job_config.JobConfig()
+    job._client_job = True  # Ray's only way not to put the working folder first on workers' paths
     try:
-        ray.init(address=address, **quiet)
+        ray.init(address=address, job_config=job, **quiet)
     except Exception as error:  # Ray raises no kind of its own
         raise not_up(describe_error(error)) from error
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import wave
 from pathlib import Path
 
 import psutil
@@ -258,6 +259,26 @@ def test_what_lies_in_the_users_folder_is_not_taken_for_a_library(environment, t
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True}
     done = subprocess.run(command, env=environment, cwd=tmp_path, check=True, **pipes)
     assert re.fullmatch(r"[\d.]+:\d+\n", done.stdout)
+
+
+IN_A_WORKER = """
+from sweeps.run.cluster import open_ray, ray_ahead
+with ray_ahead() as own, open_ray(own) as ray:
+    def place():
+        import wave
+        return wave.__file__
+    print(ray.get(ray.remote(place).remote()))
+"""
+
+
+@pytest.mark.ray
+def test_nor_is_it_by_a_worker(environment, tmp_path):
+    (tmp_path / "wave.py").write_text("", encoding="utf-8")
+    command = [sys.executable, "-P", "-c", IN_A_WORKER]
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path, check=True, stdout=subprocess.PIPE, text=True
+    )
+    assert done.stdout.strip() == wave.__file__
 
 
 TRIALS = """
