@@ -106,7 +106,9 @@ def open_ray(own: OwnRay | None = None) -> Iterator[Any]:
 
 
 def _join(ray: Any, address: str, quiet: dict[str, Any]) -> None:
-    job = ray.job_config.JobConfig()
+    from ray.job_config import JobConfig
+
+    job = JobConfig()
     job._client_job = True  # Ray's only way not to put the working folder first on workers' paths
     try:
         ray.init(address=address, job_config=job, **quiet)
