@@ -23,17 +23,29 @@ def _one_cycle(progress: float, first: float, middle: float, last: float) -> flo
 
 
 def one_cycle(progress: float) -> float:
-    """Factor of the peak learning rate, cosine up then cosine down (fastai `combined_cos`)."""
+    """Factor of the peak learning rate, cosine up then cosine down (fastai `combined_cos`).
+
+    Args:
+        progress: Share of steps done, in [0, 1].
+    """
     return _one_cycle(progress, 1 / 25.0, 1.0, 1 / 1e5)
 
 
 def one_cycle_momentum(progress: float) -> float:
-    """Momentum that mirrors `one_cycle`: high → low → high (fastai's `moms`)."""
+    """Momentum that mirrors `one_cycle`: high → low → high (fastai's `moms`).
+
+    Args:
+        progress: Share of steps done, in [0, 1].
+    """
     return _one_cycle(progress, 0.8, 0.7, 0.8)
 
 
 def slanted_triangular(progress: float) -> float:
-    """Factor of the peak learning rate: short rise, long fall, linear (ULMFiT, equation 3)."""
+    """Factor of the peak learning rate: short rise, long fall, linear (ULMFiT, equation 3).
+
+    Args:
+        progress: Share of steps done, in [0, 1].
+    """
     position = progress / CUT if progress < CUT else 1 - (progress - CUT) / (1 - CUT)
     return (1 + max(0.0, position) * (RATIO - 1)) / RATIO
 
