@@ -21,6 +21,7 @@ from sweeps.text_notes import (
     blanks,
     classes_of,
     copies_in_test,
+    empty_documents,
     left_out,
     long_documents,
     no_labels,
@@ -132,12 +133,13 @@ def _check_domain_text(spec: SweepSpec, corpus: Corpus) -> CheckResult:
             f"; {num_repeats:,} documents repeat another, {_num_disputed(corpus):,} of them with "
             "another label"
         )
-    if corpus.num_dropped:
-        detail += f"; {corpus.num_dropped:,} more repeat a test document and are left out"
+    if num_repeats := corpus.left_out.repeats:
+        detail += f"; {num_repeats:,} more repeat a test document and are left out"
     texts = sample(corpus.texts)
     notes = [
         *no_labels(corpus.label_names, spec.corpus),
         *left_out(spec.corpus),
+        *empty_documents(corpus),
         *copies_in_test(corpus),
         *blanks(texts),
     ]
@@ -184,6 +186,7 @@ def _check_general_text(
         detail += f"; {num_left_out:,} more repeat a test document of the domain and are left out"
     notes = [
         *left_out(source),
+        *empty_documents(corpus),
         *([] if domain is None else unknown_words(domain.sample, corpus.texts)),
     ]
     return _noted(what, detail, notes)

@@ -68,6 +68,12 @@ def left_out(source: CorpusSource) -> list[str]:
     ]
 
 
+def empty_documents(corpus: Corpus) -> list[str]:
+    """Documents without text."""
+    number = corpus.left_out.empty
+    return [f"documents without text, which are left out: {number:,}"] if number else []
+
+
 def copies_in_test(corpus: Corpus) -> list[str]:
     """Test documents that are scored again and again."""
     tests = [corpus.digests[i] for i in np.flatnonzero(corpus.parts == Part.TEST)]

@@ -4,7 +4,7 @@ A token array comes in; name, digest, size and where it comes from go out. No te
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from sweeps.spec.cells import Cell
 from ulm.text.tokens import TokenArray
@@ -44,7 +44,7 @@ def dataset_of(tokens: TokenArray, context: str) -> Dataset:
         name=tokens.name,
         digest=tokens.fingerprint[:MAX_DIGEST],
         source=json.dumps({**source, "classes": list(tokens.label_names)}),
-        profile=json.dumps({**size, "dropped": tokens.num_dropped}),
+        profile=json.dumps({**size, "left_out": asdict(tokens.left_out)}),
         context=context,
     )
 

@@ -247,6 +247,6 @@ def _facts(tokens: Sequence[TokenArray]) -> dict[str, float]:
 
 def cost_of(tokens: TokenArray) -> str:
     """What making a token array took and left out, in words."""
-    cost, dropped = tokens.cost, tokens.num_dropped
+    cost, left_out = tokens.cost, str(tokens.left_out)
     text = f"{cost.wall_seconds:.0f} s, peak {cost.peak_gib:.2f} GiB, {cost.processes} processes"
-    return text + (f", without {dropped:,} repeats of test documents" if dropped else "")
+    return text + (f", without {left_out}" if left_out else "")

@@ -85,6 +85,14 @@ def test_documents_that_are_left_out_are_counted():
     assert detail.endswith("; 8 more repeat a test document and are left out"), detail
 
 
+def test_documents_without_text_are_a_note_where_there_are_any():
+    assert "without text" not in results_of()["corpus"].detail
+    Path("reviews.csv").write_text(ROWS + '" ",good\n"",bad\n', encoding="utf-8")
+    found = results_of()["corpus"]
+    assert found.result == "note"
+    assert found.detail.endswith("; documents without text, which are left out: 2"), found.detail
+
+
 def test_test_documents_that_repeat_another_are_a_note_where_they_are_many():
     header, *rows = ROWS.splitlines()
     parts = [f"{row},{'test' if i < 20 else 'train'}" for i, row in enumerate(rows)]

@@ -3,13 +3,13 @@
 A `CorpusSource` (what a spec says) goes in, a `Corpus` comes out: texts that are read when asked
 for, the part and label of each, and a fingerprint of all of it. Every document is read once here,
 which is what finds empty documents, bytes that are not UTF-8 and test documents hidden in the pool.
-Pool documents that repeat a test document are dropped: no test document is ever in a pool.
+Empty documents are left out, as are those of the pool that repeat a test document: no test document
+is ever in a pool.
 """
 
 import difflib
 import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,13 +23,10 @@ from ulm.text.folders import read_folder
 from ulm.text.listing import NO_LABEL, Listing, Part
 from ulm.text.rows import Columns
 from ulm.text.tables import read_table, read_wikitext
-from ulm.text.texts import SelectedTexts, sameness
+from ulm.text.texts import SelectedTexts, is_empty, sameness
 
 __all__ = ["KINDS", "NO_LABEL", "Corpus", "CorpusSource", "Part", "fingerprint_of", "open_corpus"]
 
-logger = logging.getLogger(__name__)
-
-SHOWN = 5  # documents in a message
 MAX_NAME_BYTES = 160  # names of folders and files add up to 60; systems take 255
 TABLE_KINDS = ("csv", "parquet", "jsonl")
 SYNTHETIC_KINDS = ("synthetic", "synthetic-general")
@@ -125,6 +122,23 @@ class CorpusSource:
         return f"{self.kind}-{stem}".encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """How many documents of a source are none of its corpus.
+
+    Args:
+        empty: they hold no text.
+        repeats: they repeat a test document.
+    """
+
+    empty: int = 0
+    repeats: int = 0
+
+    def __str__(self) -> str:
+        counts = {"empty documents": self.empty, "repeats of test documents": self.repeats}
+        return " and ".join(f"{number:,} {what}" for what, number in counts.items() if number)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Corpus:
     """Documents, some labelled.
@@ -136,7 +150,7 @@ class Corpus:
         labels: int16 [N], index into `label_names`, -1 for none.
         label_names: names of the classes.
         fingerprint: what `fingerprint_of` says of all this but the name.
-        num_dropped: documents of the source left out because they repeat a test document.
+        left_out: documents of the source that are not among these.
         digests: of each text, by `texts.sameness`; empty where nobody took them.
 
     Raises:
@@ -150,7 +164,7 @@ class Corpus:
     labels: NDArray[np.int16]
     label_names: tuple[str, ...]
     fingerprint: str
-    num_dropped: int = 0
+    left_out: LeftOut = LeftOut()
     digests: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
@@ -184,11 +198,11 @@ class Corpus:
             )
         known = self._classes(Part.LABELLED)
         if unknown := sorted(set(self.label_names) - set(known)):
-            repeats = f" beside {self.num_dropped} repeats of test documents, which are left out"
+            left_out = str(self.left_out)
+            beside = f" beside {left_out}, which are left out" if left_out else ""
             raise CorpusError(
                 f"{self.name}: every label must occur in train, found {unknown} where "
-                f"train has {known}{repeats if self.num_dropped else ''}; mend the labels or add "
-                f"documents to train"
+                f"train has {known}{beside}; mend the labels or add documents to train"
             )
 
     def _classes(self, part: Part) -> list[str]:
@@ -228,26 +242,22 @@ def _read_listing(source: CorpusSource) -> Listing:
 
 
 def _survey(listing: Listing) -> tuple[list[bytes], list[bytes]]:
-    """Read every document once: digest of each text, and one that same texts have alike."""
-    exact, alike, empty = [], [], []
-    for index, text in enumerate(listing.texts):
-        if not text or text.isspace():
-            empty.append(index)
-        exact.append(hashlib.sha256(text.encode("utf-8")).digest())
-        alike.append(sameness(text))
-    if empty:
-        more = f" and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
-        raise CorpusError(
-            f"{listing.place(*empty[:SHOWN])}{more}: a document must contain text, found none; "
-            f"remove it or fill it"
-        )
+    """Read every document once: digest of each text, and one that same texts have alike.
+
+    Both are empty where the document is.
+    """
+    exact, alike = [], []
+    for text in listing.texts:
+        empty = is_empty(text)
+        exact.append(b"" if empty else hashlib.sha256(text.encode("utf-8")).digest())
+        alike.append(b"" if empty else sameness(text))
     return exact, alike
 
 
-def _kept(parts: NDArray[np.uint8], alike: list[bytes]) -> NDArray[np.int64]:
+def _repeats(parts: NDArray[np.uint8], alike: list[bytes]) -> NDArray[np.bool_]:
+    """Documents of the pool that are a test document too."""
     tests = {alike[i] for i in np.flatnonzero(parts == Part.TEST)}
-    keep = [part == Part.TEST or text not in tests for part, text in zip(parts, alike, strict=True)]
-    return np.flatnonzero(keep).astype(np.int64)
+    return np.array([text in tests for text in alike]) & np.not_equal(parts, Part.TEST)
 
 
 def fingerprint_of(
@@ -276,7 +286,7 @@ def fingerprint_of(
 
 
 def open_corpus(source: CorpusSource) -> Corpus:
-    """Open a source, check every document and drop pool documents that repeat a test document.
+    """Open a source and check every document; leave out what is empty or repeats a test document.
 
     Reads all texts once: about ten seconds for 100,000 files on a local disk.
 
@@ -284,8 +294,8 @@ def open_corpus(source: CorpusSource) -> Corpus:
         source: where the documents come from.
 
     Raises:
-        CorpusError: one message naming file, row and remedy for missing data or columns, empty
-            documents, missing labels, labels that differ in case alone, bytes that are not UTF-8,
+        CorpusError: one message naming file, row and remedy for missing data or columns, no
+            text at all, missing labels, labels that differ in case alone, bytes that are not UTF-8,
             or no test part.
     """
     try:
@@ -295,22 +305,22 @@ def open_corpus(source: CorpusSource) -> Corpus:
         raise CorpusError(
             f"{source.name}: each file must be readable ({error}); check permissions and the disk"
         ) from error
-    if not exact:
-        raise CorpusError(f"{source.name}: a corpus needs documents, found none; check the source")
-    keep = _kept(listing.parts, alike)
-    num_dropped = len(exact) - len(keep)
-    if num_dropped:
-        logger.info(
-            "%s: dropped %d documents that repeat a test document", source.name, num_dropped
+    if not any(exact):
+        found = f"{len(exact):,} without text" if exact else "none"
+        raise CorpusError(
+            f"{source.name}: a corpus needs documents, found {found}; check the source"
         )
+    has_text = np.array([text != b"" for text in exact])
+    is_repeat = has_text & _repeats(listing.parts, alike)
+    keep = np.flatnonzero(has_text & ~is_repeat)
     parts, labels = listing.parts[keep], listing.labels[keep]
     return Corpus(
         name=source.name,
-        texts=SelectedTexts(listing.texts, keep) if num_dropped else listing.texts,
+        texts=listing.texts if len(keep) == len(exact) else SelectedTexts(listing.texts, keep),
         parts=parts,
         labels=labels,
         label_names=listing.label_names,
-        num_dropped=num_dropped,
+        left_out=LeftOut(empty=int((~has_text).sum()), repeats=int(is_repeat.sum())),
         digests=tuple(alike[i] for i in keep),
         fingerprint=fingerprint_of(
             b"".join(exact[i] for i in keep), parts, labels, listing.label_names

@@ -110,7 +110,6 @@ def read_folder(folder: Path) -> Listing:
         parts=np.array([part for _, part, _ in rows], dtype=np.uint8),
         labels=np.array([label for _, _, label in rows], dtype=np.int16),
         label_names=names,
-        place=lambda *documents: ", ".join(str(paths[index]) for index in documents),
     )
 
 

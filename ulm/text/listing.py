@@ -1,13 +1,12 @@
 """Parts of a corpus, and the listing that every reader hands over.
 
 A reader (folders, tables, synthetic) turns a source into a `Listing`; `corpora` checks it and makes
-a `Corpus`. A listing can say where a document came from, so that one check serves all formats and
-still names the file and row.
+a `Corpus`.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -40,14 +39,12 @@ class Listing:
         parts: uint8 [N], values of `Part`.
         labels: int16 [N], index into `label_names`, `NO_LABEL` for none.
         label_names: names of the classes, sorted.
-        place: says where documents came from, as "file" or "file: rows 7, 8".
     """
 
     texts: Sequence[str]
     parts: NDArray[np.uint8]
     labels: NDArray[np.int16]
     label_names: tuple[str, ...]
-    place: Callable[..., str]
 
 
 def check_spelling(place: str, counts: Mapping[str, int]) -> None:

@@ -2,7 +2,7 @@
 
 A path and the names of its columns go in, `Row` values come out one at a time. Mistakes that depend
 on the format (missing columns, broken lines, bytes that are not UTF-8) end here, each named by file
-and row. Rows are counted from 1, without the header and blank rows, and `rows_of` says so.
+and row. Rows are counted from 1, without the header and blank rows, and `row_of` says so.
 """
 
 import csv
@@ -49,17 +49,16 @@ class Row:
     part: str | None
 
 
-def rows_of(path: Path, kind: str, *numbers: int) -> str:
-    """Name rows of a table in a message.
+def row_of(path: Path, kind: str, number: int) -> str:
+    """Name a row of a table in a message.
 
     Args:
         path: the file.
         kind: a key of `READERS`.
-        numbers: counted from 1.
+        number: counted from 1.
     """
     counted = " (header and blank rows not counted)" if kind == "csv" else ""
-    named = ", ".join(map(str, numbers))
-    return f"{path}: {'row' if len(numbers) == 1 else 'rows'} {named}{counted}"
+    return f"{path}: row {number}{counted}"
 
 
 def _check_columns(path: Path, found: Sequence[str], columns: Columns) -> None:
@@ -161,7 +160,7 @@ def _filled_records(path: Path, delimiter: str) -> Iterator[list[str]]:
     for number, fields in enumerate(csv_records(path, delimiter)):
         if number == 0 and delimiter.join(fields) == f"sep={delimiter}":
             continue
-        if any(fields) or len(fields) == 1:  # one empty field is "", a document without text
+        if any(fields) or len(fields) == 1:  # one empty field is "", a document that is empty
             yield fields
 
 
@@ -200,12 +199,12 @@ def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
     for number, fields in enumerate(records, start=1):
         if len(fields) != len(header):
             raise CorpusError(
-                f"{rows_of(path, 'csv', number)}: needs {len(header)} fields like the header, "
+                f"{row_of(path, 'csv', number)}: needs {len(header)} fields like the header, "
                 f"found {len(fields)}; quote fields that contain {DELIMITERS[delimiter]}"
             )
         if delimiter == "\t" and _holds_rows(fields):
             raise CorpusError(
-                f"{rows_of(path, 'csv', number)}: a quoted field holds whole rows, as where a text "
+                f"{row_of(path, 'csv', number)}: a quoted field holds whole rows, as where a text "
                 f"begins with a quote that is not doubled; quote such texts, doubling their quotes"
             )
         yield _row(path, number, dict(zip(header, fields, strict=True)), columns)

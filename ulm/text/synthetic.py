@@ -201,12 +201,7 @@ def _listing(
         parts=np.array(parts, dtype=np.uint8),
         labels=np.array(labels, dtype=np.int16),
         label_names=names,
-        place=_place,
     )
-
-
-def _place(*documents: int) -> str:
-    return f"synthetic documents {', '.join(map(str, documents))}"
 
 
 def _read_general(num_documents: int, seed: int) -> Listing:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ulm.errors import CorpusError
 from ulm.text.listing import NO_LABEL, Listing, Part, check_spelling
-from ulm.text.rows import READERS, Columns, Row, csv_records, rows_of
-from ulm.text.texts import PackedTexts, sameness
+from ulm.text.rows import READERS, Columns, Row, csv_records, row_of
+from ulm.text.texts import PackedTexts, is_empty, sameness
 
 LARGEST_NUM_CLASSES = int(np.iinfo(np.int16).max)
 PART_NAMES = {"train": Part.LABELLED, "unlabelled": Part.UNLABELLED, "test": Part.TEST}
@@ -61,7 +61,7 @@ class _Rows:
 
     def texts(self) -> Iterator[str]:
         for number, row in enumerate(READERS[self.kind](self.path, self.columns), start=1):
-            place = partial(rows_of, self.path, self.kind, number)
+            place = partial(row_of, self.path, self.kind, number)
             _check_encodes(place, row)
             part = _part(place, row, self.columns)
             self.parts.append(part)
@@ -80,16 +80,16 @@ def num_drawn(count: int, share: float) -> int:
 
 
 def _by_class(texts: Sequence[str], labels: NDArray[np.int16]) -> dict[int, NDArray[np.int64]]:
-    """Documents of each class, of each text the first one of the first class that has it."""
+    """Documents of each class that are not empty, of a text its first one in its first class."""
     seen: set[bytes] = set()
     found: dict[int, NDArray[np.int64]] = {}
     for label in np.unique(labels[labels != NO_LABEL]).tolist():
         own = []
         for document in np.flatnonzero(labels == label).tolist():
-            text = sameness(texts[document])
-            if text not in seen:
+            text = texts[document]
+            if not is_empty(text) and (same := sameness(text)) not in seen:
                 own.append(document)
-                seen.add(text)
+                seen.add(same)
         found[label] = np.array(own, dtype=np.int64)
     return found
 
@@ -142,15 +142,17 @@ def _check_two_texts(
         return
     more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
     name = listing.label_names[alone[0]]
-    own = {sameness(listing.texts[i]) for i in np.flatnonzero(listing.labels == alone[0]).tolist()}
+    texts = [listing.texts[i] for i in np.flatnonzero(listing.labels == alone[0]).tolist()]
+    own = {sameness(text) for text in texts if not is_empty(text)}
     if len(own) > 1:
         raise CorpusError(
             f"{column}: a text has one label, found {len(own)} texts of {name!r}{more} that have "
             "another in other rows; keep one row a text, or name another label_column"
         )
     raise CorpusError(
-        f"{column}: each class needs 2 documents that differ, one of them for testing, found one "
-        f"of {name!r}{more}; add documents, remove the class, or name another label_column"
+        f"{column}: each class needs 2 documents that differ, one of them for testing, found "
+        f"{len(own)} of {name!r}{more}; add documents, remove the class, or name another "
+        "label_column"
     )
 
 
@@ -183,7 +185,6 @@ def read_table(path: Path, kind: str, columns: Columns, *, test_share: float, se
         parts=np.array(rows.parts, dtype=np.uint8),
         labels=labels,
         label_names=names,
-        place=lambda *documents: rows_of(path, kind, *(index + 1 for index in documents)),
     )
     if columns.part is None:
         classes = _by_class(texts, labels)
@@ -215,5 +216,4 @@ def read_wikitext(folder: Path) -> Listing:
         parts=np.full(len(texts), Part.UNLABELLED, dtype=np.uint8),
         labels=np.full(len(texts), NO_LABEL, dtype=np.int16),
         label_names=(),
-        place=lambda *documents: ", ".join(f"{folder}: article {i + 1}" for i in documents),
     )

@@ -76,6 +76,11 @@ def not_utf8(data: bytes, index: int, path: Path, *, offset_bytes: int = 0) -> C
     )
 
 
+def is_empty(text: str) -> bool:
+    """Whether a document holds nothing but blanks."""
+    return not text or text.isspace()
+
+
 def sameness(text: str) -> bytes:
     """A digest that is equal for texts that differ in blanks, case or how accents are written."""
     words = " ".join(unicodedata.normalize("NFC", text.casefold()).split())

@@ -95,7 +95,7 @@ class ChunkWriter:
             "num_documents": len(corpus),
             "num_tokens": int(offsets[-1]),
             "num_types": len(types),
-            "num_dropped": corpus.num_dropped,
+            "left_out": asdict(corpus.left_out),
             "cost": asdict(cost),
             "versions": {name: version(name) for name in ("fastai", "spacy", "numpy")},
             "bytes": {path.name: path.stat().st_size for path in sorted(self.folder.iterdir())},

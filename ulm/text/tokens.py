@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ulm.errors import TokenError
 from ulm.peak_memory import peak_memory_bytes
-from ulm.text.corpora import Corpus, CorpusSource, Part, open_corpus
+from ulm.text.corpora import Corpus, CorpusSource, LeftOut, Part, open_corpus
 from ulm.text.stamps import recall, remember, stamp_source
 from ulm.text.token_folder import (
     FINGERPRINT,
@@ -114,7 +114,7 @@ class TokenArray:
         parts: uint8 [N], values of `Part`.
         labels: int16 [N], index into `label_names`, -1 for none.
         label_names: names of the classes.
-        num_dropped: documents of the source left out because they repeat a test document.
+        left_out: documents of the source that are not among these.
         cost: what making it took.
     """
 
@@ -127,7 +127,7 @@ class TokenArray:
     parts: NDArray[np.uint8] = field(repr=False)
     labels: NDArray[np.int16] = field(repr=False)
     label_names: tuple[str, ...]
-    num_dropped: int
+    left_out: LeftOut
     cost: TokenCost
 
     def __reduce__(self) -> tuple[Callable[[Path], "TokenArray"], tuple[Path]]:
@@ -236,7 +236,7 @@ def load_tokens(folder: str | Path) -> TokenArray:
         fingerprint=manifest["fingerprint"],
         types=read_types(folder),
         label_names=tuple(manifest["label_names"]),
-        num_dropped=manifest["num_dropped"],
+        left_out=LeftOut(**manifest.get("left_out", {})),  # earlier versions wrote none
         cost=TokenCost(**manifest["cost"]),
         **read_arrays(folder),
     )

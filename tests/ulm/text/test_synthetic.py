@@ -8,7 +8,7 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from ulm.text.corpora import CorpusSource, Part, open_corpus
+from ulm.text.corpora import CorpusSource, LeftOut, Part, open_corpus
 from ulm.text.lexicon import POSITIVE, make_lexicon
 from ulm.text.synthetic import domain_text, general_text, synthetic_version
 
@@ -60,7 +60,7 @@ def test_the_domain_is_balanced_in_every_part_that_has_labels():
     assert np.bincount(corpus.parts).tolist() == [1000, 50, 1000]
     for part in (Part.LABELLED, Part.TEST):
         assert np.bincount(corpus.labels[corpus.parts == part]).tolist() == [500, 500]
-    assert corpus.num_dropped == 0
+    assert corpus.left_out == LeftOut()
 
 
 def test_the_general_corpus_is_unlabelled():

@@ -10,7 +10,7 @@ import pytest
 
 from ulm.errors import TokenError
 from ulm.text import tokens as tokens_module
-from ulm.text.corpora import Corpus, CorpusSource
+from ulm.text.corpora import Corpus, CorpusSource, LeftOut
 from ulm.text.token_folder import ChunkWriter, TokenCost
 from ulm.text.tokeniser import TokenChunk
 from ulm.text.tokens import Documents, load_tokens, prepare_tokens
@@ -43,7 +43,7 @@ def write(folder, documents=WORDS, parts=PARTS, labels=LABELS):
         labels=labels,
         label_names=("no", "yes"),
         fingerprint="f" * 64,
-        num_dropped=3,
+        left_out=LeftOut(empty=2, repeats=3),
     )
     writer.finish(corpus, TokenCost(wall_seconds=1.0, peak_gib=0.5, processes=1))
     return folder
@@ -67,7 +67,7 @@ class TestArray:
         assert array.label_names == ("no", "yes")
         assert array.parts.tolist() == PARTS.tolist()
         assert array.labels.tolist() == LABELS.tolist()
-        assert array.num_dropped == 3
+        assert array.left_out == LeftOut(empty=2, repeats=3)
         assert array.cost == TokenCost(wall_seconds=1.0, peak_gib=0.5, processes=1)
 
     def test_a_document_has_one_digest_in_every_array(self, array, tmp_path):
