@@ -129,9 +129,9 @@ def _mean_recall(hits: NDArray[np.bool_], labels: NDArray[np.int64]) -> Estimate
     means = (found / np.maximum(counts, 1)).sum(axis=0) / (counts > 0).sum(axis=0)
     mean = float(means.mean())
     variances = [_document_variances(hits, own, mean) for own in classes]
-    documents, least = np.sum(variances, axis=0).reshape(2, 1, 1) / len(classes) ** 2
+    documents, single = np.sum(variances, axis=0).reshape(2, 1, 1) / len(classes) ** 2
     spread = replace(
-        make_spread(means[None], None), documents=documents, least=least, is_known=True
+        make_spread(means[None], None), documents=documents, single=single, is_known=True
     )
     half = float(spread.half_widths(np.ones((1, 1)))[0])
     interval = Interval(low=max(mean - half, 0.0), high=min(mean + half, 1.0))

@@ -132,7 +132,7 @@ class Scores:
         number = self.hits.shape[2] if self.seen is None else int(self.seen.sum(axis=1).min())
         deviations = np.sqrt(smoothed_variance(self.means(*points) * number, number))
         most = np.outer(deviations, deviations)
-        return replace(spread, documents=most, least=most, is_known=True, is_bound=True)
+        return replace(spread, documents=most, single=most, is_known=True, is_bound=True)
 
     def contrast(
         self, points: Sequence[Point], weights: Sequence[float], level: float = LEVEL

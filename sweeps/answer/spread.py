@@ -23,7 +23,8 @@ class Spread:
         num_seeds: S.
         seeds: float64 [P, P], sample covariance over seeds divided by S; zero with one seed.
         documents: float64 [P, P], what the choice of test documents adds to it.
-        least: float64 [P, P], what documents bring at these very seeds: no less is counted in all.
+        single: float64 [P, P], what that choice brings to one seed's accuracies: `documents`, and
+            what is in `seeds`. No less than what is expected from it is counted in all.
         is_known: Whether anything says how much the means vary.
         is_bound: Whether `documents` is the most that they may add: points of weights with one
             sign vary together, those with the other by themselves.
@@ -34,7 +35,7 @@ class Spread:
     num_seeds: int
     seeds: Floats
     documents: Floats
-    least: Floats
+    single: Floats
     is_known: bool
     is_bound: bool = False
     unit: float = 0.0
@@ -55,21 +56,24 @@ class Spread:
         """
         if not self.is_known:
             return np.full(len(weights), np.inf)
-        run = np.zeros(len(weights)) if run is None else run
+        around = np.zeros(len(weights)) if run is None else run
         if self.is_bound:
             most = np.sqrt(np.diag(self.documents))
             above, below = (np.maximum(sign * weights, 0.0) @ most for sign in (1, -1))
             documents = above**2 + below**2
-            seeds = self._of_seeds(weights) + run
+            seeds = self._of_seeds(weights) + around
             # of few seeds' intervals documents make some narrower
             with_them = _half_widths(seeds, documents, self.num_seeds, level)
             without = _half_widths(seeds, np.zeros_like(seeds), self.num_seeds, level)
             return np.asarray(np.maximum(with_them, without))
         seeds = self._of_seeds(weights)
-        documents, least = (_variances(weights, part) for part in (self.documents, self.least))
+        shared, single = (_variances(weights, part) for part in (self.documents, self.single))
         # seeds that agree by chance say nothing of the documents
-        documents = np.maximum(documents, least - seeds)
-        return _half_widths(seeds + run, documents, self.num_seeds, level)
+        least = shared + (single - shared) / self.num_seeds
+        documents = np.maximum(shared, least - seeds)
+        if run is not None:
+            documents = np.maximum(documents, single - run)
+        return _half_widths(seeds + around, documents, self.num_seeds, level)
 
     def run_variances(self, weights: Floats) -> Floats:
         """float64 [K]: how much one run, which varies as these seeds, scatters around contrasts."""
@@ -82,12 +86,7 @@ class Spread:
     def with_seeds(self, num_seeds: int) -> "Spread":
         """What it would be with so many seeds that vary as these; documents stay what they are."""
         part = self.num_seeds / num_seeds
-        return replace(
-            self,
-            num_seeds=num_seeds,
-            seeds=self.seeds * part,
-            least=self.documents + (self.least - self.documents) * part,
-        )
+        return replace(self, num_seeds=num_seeds, seeds=self.seeds * part)
 
 
 def _variances(weights: Floats, part: Floats) -> Floats:
@@ -138,15 +137,15 @@ def make_spread(
     num_points, num_seeds = values.shape
     nothing = np.zeros((num_points, num_points))
     seeds = _covariance(values) / num_seeds if num_seeds > 1 else nothing
-    documents, least = nothing, nothing
+    documents, single = nothing, nothing
     if hits is not None:
         floor = _unseen_errors(hits, seen)
-        documents, least = (np.maximum(part, floor) for part in document_spread(hits, seen))
+        documents, single = (np.maximum(part, floor) for part in document_spread(hits, seen))
     return Spread(
         num_seeds=num_seeds,
         seeds=seeds,
         documents=documents,
-        least=least,
+        single=single,
         is_known=num_seeds > 1 or hits is not None,
     )
 
@@ -159,11 +158,12 @@ def _covariance(columns: Floats) -> Floats:
 def document_spread(
     hits: NDArray[np.bool_], seen: NDArray[np.bool_] | None
 ) -> tuple[Floats, Floats]:
-    """Variance that documents add without what they add by seed, which is in the seeds' part; all.
+    """Variance that documents add without what they add by seed; what they bring to one seed.
 
     The first is the mean covariance of two seeds' accuracies: only documents that both were scored
     on bring any. Where all share theirs that is the mean square of documents minus that of the
-    interaction in a crossed design without replication (Brennan 2001, chapter 2).
+    interaction in a crossed design without replication (Brennan 2001, chapter 2). The second is the
+    mean variance of a seed's accuracy.
     """
     num_points, num_seeds, _ = hits.shape
     seen = np.ones(hits.shape[1:], dtype=np.bool_) if seen is None else seen
@@ -177,7 +177,7 @@ def document_spread(
         return whole, whole
     flat = centred.reshape(num_points, -1)
     own = flat @ flat.T
-    return (whole - own) / (num_seeds * (num_seeds - 1)), whole / num_seeds**2
+    return (whole - own) / (num_seeds * (num_seeds - 1)), own / num_seeds
 
 
 def smoothed_variance(right: Floats, num_documents: int) -> Floats:

@@ -360,6 +360,18 @@ def test_seeds_that_agree_by_chance_leave_the_doubt_of_the_documents():
     assert found.interval.high - found.value >= 1.959 * of_documents
 
 
+@pytest.mark.parametrize("num_seeds", [2, 4])
+def test_seeds_that_say_one_class_each_leave_the_doubt_of_their_documents(num_seeds):
+    """Half say one class of two, half the other: each document is right at half of the seeds."""
+    labels = np.arange(40) % 2 == 0
+    said = [labels if seed % 2 else ~labels for seed in range(num_seeds)]
+    hits = {f"domain-100-{seed}": hit for seed, hit in enumerate(said)}
+    (point,) = curve_points(scores_of({("domain", 100): (0.5,) * num_seeds}, hits=hits))
+    of_one = math.sqrt(0.25 / 39)
+    assert point.accuracy.interval.high - 0.5 >= 1.9599 * of_one / math.sqrt(num_seeds)
+    assert point.one_run.high - 0.5 >= 1.9599 * of_one
+
+
 @pytest.mark.parametrize("num_seeds", [1, 2, 5])
 @pytest.mark.parametrize("num_wrong", [0, 1, 100])
 def test_a_point_without_an_error_is_not_sure_of_more_than_its_documents_allow(
@@ -434,7 +446,7 @@ def test_samples_that_overlap_add_what_the_documents_of_two_seeds_share():
         full[seed, drawn] = hits[f"bow-None-{seed}"] - hits[f"bow-None-{seed}"].mean()
     pairs = [full[a] @ full[b] for a, b in ((0, 1), (0, 2), (1, 2))]
     assert spread.documents[0, 0] == pytest.approx(np.mean(pairs) / (200 * 199))
-    assert spread.least[0, 0] == pytest.approx((full.sum(axis=0) ** 2).sum() / (200 * 199 * 9))
+    assert spread.single[0, 0] == pytest.approx((full**2).sum() / (200 * 199 * 3))
 
 
 def test_samples_without_a_common_document_show_their_choice_in_the_seeds():
@@ -442,7 +454,7 @@ def test_samples_without_a_common_document_show_their_choice_in_the_seeds():
     spread = make_scores(rows, hits, {s: np.arange(200) + 200 * s for s in range(3)}).spread(BOW)
     of_seeds = [hits[f"bow-None-{seed}"].var(ddof=1) / 200 for seed in range(3)]
     assert spread.documents[0, 0] == pytest.approx(0, abs=1e-12)
-    assert spread.least[0, 0] == pytest.approx(np.mean(of_seeds) / 3)
+    assert spread.single[0, 0] == pytest.approx(np.mean(of_seeds))
 
 
 def test_samples_of_the_whole_test_part_are_shared():
@@ -468,7 +480,7 @@ def test_the_interval_is_students_for_seeds_alone_and_normal_for_documents_alone
         (nothing, alone, stats.norm.ppf(0.975)),
     ):
         spread = Spread(
-            num_seeds=num_seeds, seeds=seeds, documents=documents, least=nothing, is_known=True
+            num_seeds=num_seeds, seeds=seeds, documents=documents, single=nothing, is_known=True
         )
         assert spread.half_widths(alone)[0] == pytest.approx(quantile)
 
@@ -484,7 +496,7 @@ def test_where_seeds_and_documents_both_count_the_interval_holds_what_it_claims(
             num_seeds=num_seeds,
             seeds=np.array([[variance]]),
             documents=np.array([[of_documents]]),
-            least=np.zeros((1, 1)),
+            single=np.zeros((1, 1)),
             is_known=True,
         )
         for variance in seen
