@@ -21,6 +21,7 @@ from sweeps.text_notes import (
     blanks,
     classes_of,
     copies_in_test,
+    disputed_labels,
     empty_documents,
     left_out,
     long_documents,
@@ -105,13 +106,6 @@ def _noted(what: str, detail: str, notes: Sequence[str]) -> CheckResult:
     return make(what, "; ".join([detail, *notes]))
 
 
-def _num_disputed(corpus: Corpus) -> int:
-    """Documents that have another label than the first labelled one of the same text."""
-    first: dict[bytes, int] = {}
-    pairs = zip(corpus.digests, corpus.labels.tolist(), strict=True)
-    return sum(label >= 0 and first.setdefault(text, label) != label for text, label in pairs)
-
-
 def _check_corpus(spec: SweepSpec) -> tuple[CheckResult, _Seen | None]:
     return _check_text("corpus", spec.corpus, partial(_check_domain_text, spec))
 
@@ -129,10 +123,7 @@ def _check_domain_text(spec: SweepSpec, corpus: Corpus) -> CheckResult:
         f"({classes_of(counts)}), {num_scored:,} scored"
     )
     if num_repeats := len(corpus) - len(set(corpus.digests)):
-        detail += (
-            f"; {num_repeats:,} documents repeat another, {_num_disputed(corpus):,} of them with "
-            "another label"
-        )
+        detail += f"; {num_repeats:,} documents repeat another"
     if num_repeats := corpus.left_out.repeats:
         detail += f"; {num_repeats:,} more repeat a test document and are left out"
     texts = sample(corpus.texts)
@@ -140,6 +131,7 @@ def _check_domain_text(spec: SweepSpec, corpus: Corpus) -> CheckResult:
         *no_labels(corpus.label_names, spec.corpus),
         *left_out(spec.corpus),
         *empty_documents(corpus),
+        *disputed_labels(corpus),
         *copies_in_test(corpus),
         *blanks(texts),
     ]

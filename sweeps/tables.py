@@ -197,7 +197,8 @@ def status_line(board: Board) -> str:
 
 def checks_table(results: Iterable[CheckResult]) -> Table:
     """One row per check: what was checked, ok or failed, what to do."""
-    table = Table("checked", "result", "detail", title_justify="left")
+    table = Table("checked", "result", title_justify="left")
+    table.add_column("detail", overflow="fold")  # else wide characters cut words off
     for found in results:
         result = Text(found.result, style=_STYLES[found.result])
         table.add_row(found.what, result, Text(found.detail))

@@ -5,25 +5,28 @@ measured of texts is measured on some of them.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from statistics import median
 from unicodedata import category
 
 import numpy as np
 
+from ulm.text import scripts
 from ulm.text.corpora import Corpus, CorpusSource, Part
+from ulm.text.listing import NO_LABEL
 
 NO_LABELS = ("unlabelled", "unlabeled", "none", "nan", "na", "n/a", "#n/a", "null", "\\n", "?", "-")
 """Names of classes that read as if their documents had no label."""
+NO_NUMBERS = ("-1", "-1.0")
+"""The same, where there are two classes besides."""
 
 SAMPLE, HEAD = 300, 50_000  # documents, and characters of each, in which words are counted
 # Medians over documents, in characters without accents. English, German, Polish and Greek have 4 to
 # 6, the texts of packages' licences 6; Chinese without blanks has 79. Of scripts that are written
 # without blanks words have 2 to 4, and up to 7 where few are Chinese characters; titles have 8.
 LONGEST_WORDS, LONGEST_OF_UNSPACED, LONGEST_OF_HAN = 15, 8, 5
-HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-# Thai, Lao, Burmese, Khmer and Kana
-UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff]")
+HAN, UNSPACED = (re.compile(f"[{characters}]") for characters in (scripts.HAN, scripts.UNSPACED))
 # Of letters alone: numbers tell no language, and the tokeniser cuts "don't" otherwise.
 WORD = re.compile(r"(?<![\w'’])[^\W\d_]+(?![\w'’])")
 FEW = 0.05  # of documents, or of test documents
@@ -48,7 +51,8 @@ def classes_of(counts: Mapping[str, int]) -> str:
 
 def no_labels(names: Sequence[str], source: CorpusSource) -> list[str]:
     """Classes that may be none."""
-    found = [name for name in names if name.lower() in NO_LABELS and "+" not in names]
+    said = NO_LABELS if len(names) < 3 else (*NO_LABELS, *NO_NUMBERS)
+    found = [name for name in names if name.lower() in said and "+" not in names]
     where = "put them in unlabelled/" if source.kind == "folder" else "leave the field empty"
     return [f"classes {found} read as no label: {where} if they are none"] if found else []
 
@@ -72,6 +76,18 @@ def empty_documents(corpus: Corpus) -> list[str]:
     """Documents without text."""
     number = corpus.left_out.empty
     return [f"documents without text, which are left out: {number:,}"] if number else []
+
+
+def disputed_labels(corpus: Corpus) -> list[str]:
+    """Labels that another of the same text contradicts."""
+    labels_of: dict[bytes, Counter[int]] = {}
+    for text, label in zip(corpus.digests, corpus.labels.tolist(), strict=True):
+        if label != NO_LABEL:
+            labels_of.setdefault(text, Counter())[label] += 1
+    number = sum(found.total() - max(found.values()) for found in labels_of.values())
+    if not number:
+        return []
+    return [f"labels that others of the same text contradict: {number:,}; give a text one label"]
 
 
 def copies_in_test(corpus: Corpus) -> list[str]:

@@ -97,7 +97,7 @@ def _unseen(rows: Sequence[ResultRow]) -> list[str]:
         return []
     return [
         f"`bow` knows no word in {percent(max(unseen))} of the test documents: its words are two "
-        "letters or digits or longer, as scikit-learn's are, emoji and single characters are none. "
+        "letters or digits or longer, as scikit-learn's are, emoji and single letters are none. "
         "Its line is no reference here."
     ]
 

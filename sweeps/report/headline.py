@@ -3,7 +3,8 @@
 Findings come in, one sentence goes out: the accuracy that is passed, the share of the gain, where
 more text stops paying, and how the bag of words is passed. A clause whose interval does not support
 it is left out; how the largest size stands to the bag of words is always said, and whether the
-seeds tell that. With one seed there is no sentence.
+seeds tell that. With one seed nothing is said but that
+it is no better than chance.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ def headline(spec: SweepSpec, findings: Findings) -> str | None:
     lead = findings.lead
     if lead is None:
         return None
-    if lead.is_chance and findings.num_seeds > 1:
+    if lead.is_chance:
         found = [_chance(lead)]
     else:
         found = [*_passing(lead), *_share(findings), *_enough(lead)]

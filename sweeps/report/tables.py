@@ -139,9 +139,11 @@ def data_table(spec: SweepSpec, rows: Sequence[ResultRow]) -> Table:
     tested = {row.test_documents for row in rows if row.test_documents}
     largest = [row for row in rows if row.size == spec.sizes[-1] and row.coverage is not None]
     smallest = [row for row in rows if row.size == spec.sizes[0] and row.coverage is not None]
+    uses_general = any(regime.starts_from_general for regime in spec.regimes)
+    general = [("general language", spec.general.kind)] if uses_general else []
     lines = [
         ("corpus", spec.corpus.name),
-        ("general language", spec.general.kind),
+        *general,
         ("labels", number(spec.labels.train)),
         ("test documents", ", ".join(number(count) for count in sorted(tested)) or NONE),
         ("sizes", ", ".join(number(size) for size in spec.sizes)),

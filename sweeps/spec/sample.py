@@ -2,14 +2,16 @@
 
 A source comes in; documents are counted, some of them by words and signs, and a volume goes out, so
 that a first plan need not assume the length of reviews. A source that can not be read is planned as
-one that is unknown: `check` and `run` say what is wrong with it.
+one that is unknown, and its volume says why.
 """
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 
 from sweeps.spec.values import SweepSpec
 from sweeps.spec.volume import CorpusVolume, Volumes, stored_volumes
@@ -47,8 +49,8 @@ def _sampled(source: CorpusSource, volume: CorpusVolume) -> CorpusVolume:
         return volume
     try:
         found = _of_table(source) if source.kind in TABLE_KINDS else _of_folder(source)
-    except (CorpusError, OSError):
-        return volume
+    except (CorpusError, OSError) as error:
+        return replace(volume, basis=f"{volume.basis}, for it can not be read: {error}")
     return found or volume
 
 
@@ -57,24 +59,39 @@ def _of_folder(source: CorpusSource) -> CorpusVolume | None:
     listing = read_folder(source.path)
     texts = listing.texts
     step = max(1, len(texts) // FIRST)
+    counted = [_num_tokens(texts[i]) for i in range(0, len(texts), step)]
     num_test = int((listing.parts == Part.TEST).sum())
-    return _volume(source, [texts[i] for i in range(0, len(texts), step)], len(texts), num_test)
+    return _volume(source, fmean(counted), len(counted), len(texts), num_test)
 
 
 def _of_table(source: CorpusSource) -> CorpusVolume | None:
     path = source.path
-    if path is None or not path.is_file():
-        return None
+    assert path is not None, "a table has a path"
+    if not path.is_file():
+        raise CorpusError(f"{path} is no file")
     columns = Columns(text=source.text_column, label=source.label_column, part=source.part_column)
-    texts: list[str] = []
+    first: list[int] = []
+    later: list[int] = []
     marks: Counter[str | None] = Counter()  # parts where a column has them, else labels
     for number, row in enumerate(islice(READERS[source.kind](path, columns), MOST_ROWS)):
-        if number < FIRST or number % EVERY == 0:
-            texts.append(row.text)
-        marks[row.label if columns.part is None else row.part] += 1
-    if marks.total() == MOST_ROWS:
-        return _volume(source, texts, None, 0)
-    return _volume(source, texts, marks.total(), _num_test(source, marks))
+        if number < FIRST:
+            first.append(_num_tokens(row.text))
+        elif number % EVERY == 0:
+            later.append(_num_tokens(row.text))
+        marks[row.label if columns.part is None else (row.part or "").casefold()] += 1
+    if not first:
+        return None
+    number, is_whole = marks.total(), marks.total() < MOST_ROWS
+    mean = fmean(first)
+    if later:  # they stand for all after the first ones, which may be shorter
+        mean = (sum(first) + (number - len(first)) * fmean(later)) / number
+    return _volume(
+        source,
+        mean,
+        len(first) + len(later),
+        number if is_whole else None,
+        _num_test(source, marks) if is_whole else 0,
+    )
 
 
 def _num_test(source: CorpusSource, marks: Mapping[str | None, int]) -> int:
@@ -86,15 +103,13 @@ def _num_test(source: CorpusSource, marks: Mapping[str | None, int]) -> int:
 
 
 def _volume(
-    source: CorpusSource, texts: Sequence[str], num_documents: int | None, num_test: int
-) -> CorpusVolume | None:
-    if not texts:
-        return None
+    source: CorpusSource, mean: float, num_counted: int, num_documents: int | None, num_test: int
+) -> CorpusVolume:
     return CorpusVolume(
-        tokens_per_document=sum(map(_num_tokens, texts)) / len(texts),
+        tokens_per_document=mean,
         pool_documents=None if num_documents is None else num_documents - num_test,
         test_documents=num_test or None,
-        basis=f"{source.name} is not tokenised: words of {len(texts):,} documents counted",
+        basis=f"{source.name} is not tokenised: words of {num_counted:,} documents counted",
     )
 
 

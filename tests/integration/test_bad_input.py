@@ -150,7 +150,7 @@ def test_a_file_without_rows_is_refused():
     write_csv([])
     assert "must hold some labels, found none in 0 rows" in refused_run()
     Path("reviews.csv").write_bytes(b"")
-    assert "column 'text' is missing, found []" in refused_run()
+    assert "a table must hold rows, found an empty file" in refused_run()
 
 
 @pytest.mark.parametrize("kind", WRITERS)

@@ -107,8 +107,10 @@ def test_test_documents_that_repeat_another_are_a_note_where_they_are_many():
 
 def test_documents_that_repeat_another_are_counted():
     Path("reviews.csv").write_text(ROWS + "more,bad\nmore,good\nmore,\n", encoding="utf-8")
-    detail = results_of()["corpus"].detail
-    assert detail.endswith("; 2 documents repeat another, 1 of them with another label"), detail
+    found = results_of()["corpus"]
+    assert "; 2 documents repeat another; " in found.detail
+    told = "; labels that others of the same text contradict: 1; give a text one label"
+    assert (found.result, found.detail.endswith(told)) == ("note", True), found.detail
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,15 @@ def test_a_class_that_reads_as_no_label_is_a_note(name):
     found = results_of()["corpus"]
     assert found.result == "note"
     assert f"classes [{name!r}] read as no label: leave the field empty if" in found.detail
+
+
+def test_minus_one_beside_two_classes_reads_as_no_label():
+    Path("reviews.csv").write_text(ROWS.replace("bad", "-1"), encoding="utf-8")
+    assert results_of()["corpus"].result == "ok"
+    more = "".join(f"another {i},-1\n" for i in range(40))
+    Path("reviews.csv").write_text(ROWS + more, encoding="utf-8")
+    found = results_of(labels="{train: 30, validation: 0.3}")["corpus"]
+    assert "classes ['-1'] read as no label" in found.detail
 
 
 def test_a_minus_beside_a_plus_is_a_class():

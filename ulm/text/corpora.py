@@ -229,7 +229,7 @@ def _read_listing(source: CorpusSource) -> Listing:
     if source.path.is_dir():
         raise CorpusError(
             f"{source.path} must be one file of kind {source.kind}, found a folder; name the file, "
-            f"or use kind folder"
+            f"make one of many, or use kind folder for a file a text"
         )
     if not source.path.is_file():  # a pipe or a device would be read without end
         raise CorpusError(

@@ -17,6 +17,7 @@ from ulm.text.listing import NO_LABEL, Listing, Part, check_spelling
 from ulm.text.texts import FileTexts
 
 UNLABELLED_NAMES = ("unlabelled", "unlabeled", "unsup")
+SHOWN = 5  # folders in a message
 LAYOUT = "train/<label>/*.txt, test/<label>/*.txt and unlabelled/*.txt"
 
 
@@ -68,6 +69,17 @@ def _unlabelled_files(folder: Path) -> list[Path]:
     return [path for place in places if place.is_dir() for path in _text_files(place)]
 
 
+def _check_names(folder: Path) -> None:
+    for child in sorted(folder.iterdir()):
+        name = child.name.casefold()
+        if name in ("train", "test", *UNLABELLED_NAMES) and not (folder / name).exists():
+            raise CorpusError(f"{child}: the folder must be called {name!r}; rename it")
+
+
+def _is_document(path: Path) -> bool:
+    return not path.name.startswith(".") and _is_text(path.name) and path.is_file()
+
+
 def _check_labels(folder: Path, train: dict[str, list[Path]], test: dict[str, list[Path]]) -> None:
     if unknown := sorted(set(test) - set(train)):
         raise CorpusError(
@@ -90,13 +102,19 @@ def read_folder(folder: Path) -> Listing:
     Raises:
         CorpusError: where there is no document, or train and test do not have the same labels.
     """
+    _check_names(folder)
     train = dict(_label_folders(folder / "train"))
     test = dict(_label_folders(folder / "test"))
     unlabelled = _unlabelled_files(folder)
+    folders = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
+    if not folders:
+        unlabelled = sorted(path for path in folder.iterdir() if _is_document(path))
     if not train and not unlabelled:
+        found = folders[:SHOWN]
         raise CorpusError(
-            f"{folder}: a corpus folder must hold {LAYOUT}, found no such file; "
-            f"check the path, or remove a half-unpacked folder and start again"
+            f"{folder}: a corpus folder must hold {LAYOUT}, or texts without labels and no folder "
+            f"beside them, found {f'folders {found}' if found else 'no such file'}; check the "
+            f"path, put folders of labels into train and test, or remove a half-unpacked folder"
         )
     check_spelling(str(folder / "train"), {name: len(files) for name, files in train.items()})
     _check_labels(folder, train, test)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ulm.errors import CorpusError
+from ulm.text.texts import visible
 
 
 class Part(IntEnum):
@@ -48,7 +49,7 @@ class Listing:
 
 
 def check_spelling(place: str, counts: Mapping[str, int]) -> None:
-    """Refuse labels that are one to people: in capitals, by an accent or a blank more, 1 and 1.0.
+    """Refuse labels that are one to people: in capitals, by a mark or a blank more, 1 and 1.0.
 
     Args:
         place: where they stand, for the message.
@@ -62,14 +63,15 @@ def check_spelling(place: str, counts: Mapping[str, int]) -> None:
         composed = unicodedata.normalize("NFC", name)
         first = first_of.setdefault(_as_read(composed), name)
         if first != name:
-            look_alike = composed == unicodedata.normalize("NFC", first)
+            look_alike = visible(composed) == visible(unicodedata.normalize("NFC", first))
             shown = ascii if look_alike else repr
             raise CorpusError(
-                f"{place} must not hold labels that differ in case, in blanks or in how accents or "
-                f"whole numbers are written alone, found {counts[name]} of {shown(name)} beside "
-                f"{counts[first]} of {shown(first)}; write them alike, or name the classes apart"
+                f"{place} must not hold labels that differ in case, in blanks or unseen marks, or "
+                f"in how accents or whole numbers are written alone, found {counts[name]} of "
+                f"{shown(name)} beside {counts[first]} of {shown(first)}; write them alike, or "
+                f"name the classes apart"
             )
 
 
 def _as_read(label: str) -> str:
-    return WHOLE.sub(r"\1", " ".join(label.split()).casefold())
+    return WHOLE.sub(r"\1", " ".join(visible(label).split()).casefold())

@@ -65,7 +65,11 @@ def _check_columns(path: Path, found: Sequence[str], columns: Columns) -> None:
     for name in columns.names:
         if name not in found:
             nearest = difflib.get_close_matches(name, found, n=1)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else "name the column in the spec"
+            hint = (
+                f"did you mean {nearest[0]!r}?"
+                if nearest
+                else "name the column in the spec, and all columns in the first row of the file"
+            )
             if name == columns.label:
                 hint += " (label_column: null says that there are no labels)"
             shown = f"{list(found[:SHOWN])}{' and more' if len(found) > SHOWN else ''}"
@@ -119,14 +123,23 @@ def _wide_fields() -> Iterator[None]:
 
 def _decoded_lines(path: Path) -> Iterator[str]:
     # Split at \n only: a multi-byte character never contains it, so offsets stay exact.
-    offset_bytes = 0
+    offset_bytes, is_utf8 = 0, False
     with opened(path) as file:
-        for line in file:
+        for number, line in enumerate(file, start=1):
             # UTF-16 without a mark may be valid UTF-8
             if offset_bytes == 0 and (b"\0" in line or is_container(line)):
                 raise not_utf8(line, max(0, line.find(0)), path)
-            yield decode(line, path, offset_bytes=offset_bytes)
+            try:
+                yield decode(line, path, offset_bytes=offset_bytes)
+            except CorpusError as error:
+                if not is_utf8:
+                    raise
+                raise CorpusError(
+                    f"{path}: line {number} must be UTF-8, as lines before it are; mend or remove "
+                    "that line alone"
+                ) from error
             offset_bytes += len(line)
+            is_utf8 = is_utf8 or not line.isascii()
 
 
 def csv_records(path: Path, delimiter: str = ",") -> Iterator[list[str]]:
@@ -195,6 +208,8 @@ def _csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
     delimiter = _delimiter(path, columns)
     records = _filled_records(path, delimiter)
     header = _header(next(records, []), columns)
+    if not header:
+        raise CorpusError(f"{path}: a table must hold rows, found an empty file; check the path")
     _check_columns(path, header, columns)
     for number, fields in enumerate(records, start=1):
         if len(fields) != len(header):
@@ -219,7 +234,7 @@ def _number(digits: str) -> int | float:
 def _mend(number: int, line: str) -> str:
     if number == 1 and line.lstrip().startswith("["):
         return "a list is made lines by `jq -c '.[]'`"
-    return "mend or remove the line"
+    return "check the kind, or mend the line" if number == 1 else "mend or remove the line"
 
 
 def _json_record(path: Path, number: int, line: str) -> dict[str, Any]:

@@ -269,11 +269,11 @@ def _check_class_sizes(
         # One at least is for testing: no number of labels would do.
         rare = [_class_name(label, names) for label in few if (labels == label).sum() <= least]
         told = f" and {len(rare) - SHOWN} more" if len(rare) > SHOWN else ""
-        add = f", add documents of {', '.join(rare[:SHOWN])}{told}" if rare else ""
+        add = f"add documents of {', '.join(rare[:SHOWN])}{told}, " if rare else ""
         raise SubsetError(
             f"{purpose} needs {least} labelled documents of each class, found "
             f"{', '.join(list(few.values())[:SHOWN]) or 'none'}{more} among {len(found)} labels; "
-            f"raise the labels{add}, lower what is set aside, or leave such a class out"
+            f"{add}raise the labels, lower what is set aside, or leave such a class out"
         )
 
 

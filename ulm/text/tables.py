@@ -26,12 +26,13 @@ PART_NAMES = {"train": Part.LABELLED, "unlabelled": Part.UNLABELLED, "test": Par
 def _part(place: Callable[[], str], row: Row, columns: Columns) -> Part:
     if columns.part is None:
         return Part.UNLABELLED if row.label is None else Part.LABELLED
-    if row.part not in PART_NAMES:
+    part = PART_NAMES.get((row.part or "").casefold())
+    if part is None:
         raise CorpusError(
             f"{place()}: column {columns.part!r} must hold one of {list(PART_NAMES)}, "
-            f"found {row.part!r}; mend the row"
+            f"found {row.part!r}; write it so. Rows to validate on are train: some of these are "
+            "held out"
         )
-    part = PART_NAMES[row.part]
     if part is Part.TEST and row.label is None:
         raise CorpusError(
             f"{place()}: a test document needs a label, column {columns.label!r} is "
@@ -80,18 +81,20 @@ def num_drawn(count: int, share: float) -> int:
 
 
 def _by_class(texts: Sequence[str], labels: NDArray[np.int16]) -> dict[int, NDArray[np.int64]]:
-    """Documents of each class that are not empty, of a text its first one in its first class."""
-    seen: set[bytes] = set()
-    found: dict[int, NDArray[np.int64]] = {}
-    for label in np.unique(labels[labels != NO_LABEL]).tolist():
-        own = []
-        for document in np.flatnonzero(labels == label).tolist():
-            text = texts[document]
-            if not is_empty(text) and (same := sameness(text)) not in seen:
-                own.append(document)
-                seen.add(same)
-        found[label] = np.array(own, dtype=np.int64)
-    return found
+    """One document of each text, in the class that most of its rows have; none where they tie."""
+    rows: dict[bytes, dict[int, list[int]]] = {}
+    for document in np.flatnonzero(labels != NO_LABEL).tolist():
+        if not is_empty(text := texts[document]):
+            of_label = rows.setdefault(sameness(text), {})
+            of_label.setdefault(int(labels[document]), []).append(document)
+    found: dict[int, list[int]] = {
+        int(label): [] for label in np.unique(labels[labels != NO_LABEL])
+    }
+    for of_label in rows.values():
+        most, *others = sorted(of_label, key=lambda label: -len(of_label[label]))
+        if not others or len(of_label[most]) > len(of_label[others[0]]):
+            found[most].append(of_label[most][0])
+    return {label: np.array(sorted(own), dtype=np.int64) for label, own in found.items()}
 
 
 def split_test(
@@ -147,7 +150,7 @@ def _check_two_texts(
     if len(own) > 1:
         raise CorpusError(
             f"{column}: a text has one label, found {len(own)} texts of {name!r}{more} that have "
-            "another in other rows; keep one row a text, or name another label_column"
+            "another in as many rows or more; keep one row a text, or name another label_column"
         )
     raise CorpusError(
         f"{column}: each class needs 2 documents that differ, one of them for testing, found "

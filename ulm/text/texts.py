@@ -7,6 +7,7 @@ fraction.
 
 import codecs
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 # A page header or the footer follows the mark: 0x15 in either.
 _CONTAINERS = {
     b"PAR1\x15": "a Parquet file; set kind to parquet",
@@ -70,6 +72,8 @@ def not_utf8(data: bytes, index: int, path: Path, *, offset_bytes: int = 0) -> C
     for mark, what in _CONTAINERS.items():
         if offset_bytes == 0 and data.startswith(mark):
             return CorpusError(f"{path}: text must be UTF-8, but this is {what}")
+    if offset_bytes == 0 and data[257:262] == b"ustar":
+        return CorpusError(f"{path}: text must be UTF-8, but this is a tar archive; unpack it")
     return CorpusError(
         f"{path}: text must be UTF-8, but byte {offset_bytes + index} is 0x{data[index]:02x}; "
         f"{_conversion(data)}"
@@ -77,13 +81,21 @@ def not_utf8(data: bytes, index: int, path: Path, *, offset_bytes: int = 0) -> C
 
 
 def is_empty(text: str) -> bool:
-    """Whether a document holds nothing but blanks."""
-    return not text or text.isspace()
+    """Whether a document holds nothing that is seen."""
+    return not text or not visible(text).strip()
+
+
+def visible(text: str) -> str:
+    """A text without marks of no width: byte order, direction, where a word may be broken."""
+    return text if text.isascii() else _INVISIBLE.sub("", text)
 
 
 def sameness(text: str) -> bytes:
-    """A digest that is equal for texts that differ in blanks, case or how accents are written."""
-    words = " ".join(unicodedata.normalize("NFC", text.casefold()).split())
+    """A digest that is equal for texts that read alike.
+
+    They differ in blanks, case, how accents are written or marks that are not seen alone.
+    """
+    words = " ".join(unicodedata.normalize("NFC", visible(text).casefold()).split())
     return hashlib.sha256(words.encode("utf-8")).digest()
 
 

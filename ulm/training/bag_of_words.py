@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ulm.text.scripts import HAN, UNSPACED
 from ulm.text.tokens import Documents
 from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary
 
-WORD = re.compile(r"\w\w")
-"""scikit-learn's idea of a word: at least two letters or digits."""
+WORD = re.compile(rf"\w\w|[{HAN}{UNSPACED}]")
+"""scikit-learn's idea of a word: at least two letters or digits. Where a script has no blanks, one
+character may be a word, and each is where users put blanks between them."""
 NO_GRAM = np.array([-1])
 """The one feature, which no document holds, of documents without a word."""
 

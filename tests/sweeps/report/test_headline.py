@@ -154,3 +154,7 @@ def test_what_always_saying_one_class_scores_is_nothing_to_pass():
     none = headline(EIGHT, find(EIGHT, scores, chance=0.94))
     assert "`ulm+domain` is at no size above 94.0 %, what always saying one class scores" in none
     assert "passes" not in none
+    one = example_spec(sizes=GRID, seeds=(0,))
+    scores = make_sweep_scores(one, [row for row in rows_of(table) if row.seed == 0])
+    assert headline(one, find(one, scores)) is None
+    assert "at no size above 96.0 %" in headline(one, find(one, scores, chance=0.96))

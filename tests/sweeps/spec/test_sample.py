@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from sweeps.spec.load import load_spec
@@ -69,10 +71,37 @@ def test_of_a_table_that_is_very_long_only_the_beginning_is_read(tmp_path):
     )
 
 
-@pytest.mark.parametrize("content", [None, "", "text,label\n", "no,header\n", "text,label\n\xff"])
-def test_what_cannot_be_read_is_planned_as_unknown(content, tmp_path):
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "mine.csv is no file"),
+        ("", "found an empty file"),
+        ("text,label\n", None),
+        ("no,header\n", "column 'text' is missing"),
+        ("text,label\n\xff", "text must be UTF-8"),
+    ],
+)
+def test_what_cannot_be_read_is_planned_as_unknown_with_the_reason(content, reason, tmp_path):
     if content is not None:
         (tmp_path / "mine.csv").write_bytes(content.encode("latin1"))
     spec = spec_of(f"{{kind: csv, path: {tmp_path / 'mine.csv'}}}")
-    assert known_volumes(spec, tmp_path) == published_volumes(spec)
+    found, assumed = known_volumes(spec, tmp_path).domain, published_volumes(spec).domain
+    assert replace(found, basis=assumed.basis) == assumed
+    assert (reason or assumed.basis) in found.basis
+
+
+def test_rows_after_the_first_ones_count_for_all_that_are_not_looked_at(tmp_path):
+    lines = ["one two,good"] * 300 + ["one two three four five six seven,"] * 6_000
+    (tmp_path / "sorted.csv").write_text("text,label\n" + "\n".join(lines), encoding="utf-8")
+    spec = spec_of(f"{{kind: csv, path: {tmp_path / 'sorted.csv'}}}")
+    tokens = known_volumes(spec, tmp_path).domain.tokens_per_document
+    assert tokens == pytest.approx((300 * 3 + 6_000 * 8) / 6_300)
+
+
+def test_parts_are_counted_as_they_are_read(tmp_path):
+    lines = ["a,good,Train", "b,bad,train", "c,good,TEST", "d,bad,test"]
+    (tmp_path / "mine.csv").write_text("text,label,part\n" + "\n".join(lines), encoding="utf-8")
+    spec = spec_of(f"{{kind: csv, path: {tmp_path / 'mine.csv'}, part_column: part}}")
+    assert known_volumes(spec, tmp_path).domain.test_documents == 2
+
     assert known_volumes(load_spec("demo"), tmp_path) == published_volumes(load_spec("demo"))

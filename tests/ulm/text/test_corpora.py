@@ -229,6 +229,12 @@ class TestTables:
         with pytest.raises(CorpusError, match=f"differ in case, .*{shown}"):
             open_corpus(CorpusSource(kind="folder", path=folder))
 
+    def test_labels_that_differ_by_a_mark_that_is_not_seen_are_refused(self, tmp_path):
+        rows = [(f"text {i}", label) for i, label in enumerate(["good\u200b", "good", "bad"] * 4)]
+        path = write_csv(tmp_path / "reviews.csv", rows, "text,label")
+        with pytest.raises(CorpusError, match=r"unseen marks.*found 4 of 'good\\u200b' beside"):
+            open_corpus(table(path, part_column=None))
+
     def test_blank_lines_of_a_csv_file_are_no_rows(self, tmp_path):
         path = write_csv(tmp_path / "reviews.csv")
         path.write_text(
@@ -433,8 +439,23 @@ class TestTables:
     def test_texts_that_have_two_labels_are_named_as_such(self, tmp_path):
         rows = [(f"review {i}", label) for i in range(20) for label in ("news", "sport")]
         path = write_csv(tmp_path / "two.csv", rows, "text,label")
-        with pytest.raises(CorpusError, match=r"a text has one label, found 20 texts of 'sport'"):
+        with pytest.raises(CorpusError, match=r"a text has one label, found 20 texts of 'news'"):
             open_corpus(table(path, part_column=None))
+
+    @pytest.mark.parametrize("other", ["negative", "z negative"])
+    def test_a_text_is_drawn_for_testing_in_the_class_that_most_of_its_rows_have(
+        self, tmp_path, other
+    ):
+        """Whatever the classes are called; one of which as many rows say so as not is not drawn."""
+        rows = [(f"good {i}", "positive") for i in range(20) for _ in range(3)]
+        rows[2:2] = [(f"good {i}", other) for i in range(20)]
+        rows += [(f"bad {i}", other) for i in range(20)]
+        rows += [(f"so so {i}", name) for i in range(20) for name in ("positive", other)]
+        path = write_csv(tmp_path / "noisy.csv", rows, "text,label")
+        corpus = open_corpus(table(path, part_column=None))
+        tests = np.flatnonzero(corpus.parts == Part.TEST)
+        drawn = [(corpus.texts[i][:3], corpus.label_names[corpus.labels[i]]) for i in tests]
+        assert sorted(drawn) == [("bad", other)] * 4 + [("goo", "positive")] * 4
 
     def test_copies_are_not_drawn_for_testing_one_beside_the_other(self, tmp_path):
         """As survey answers are: without this a seed tests hardly anything but one text."""
@@ -487,8 +508,18 @@ class TestFolders:
         assert np.count_nonzero(corpus.parts == Part.UNLABELLED) == 2
 
     def test_a_folder_of_plain_text_needs_no_labels(self, tmp_path):
-        write_tree(tmp_path, {"unlabelled/a.txt": "some text"})
-        assert len(open_corpus(CorpusSource(kind="folder", path=tmp_path))) == 1
+        for place in ("unlabelled/a.txt", "a.txt"):
+            source = CorpusSource(kind="folder", path=tmp_path / place.partition("/")[0][:2])
+            write_tree(source.path, {place: "some text"})
+            assert list(open_corpus(source).parts) == [Part.UNLABELLED]
+
+    def test_folders_that_are_not_called_as_they_must_be_are_named(self, tmp_path):
+        write_tree(tmp_path / "a", {"pos/1.txt": "x", "neg/1.txt": "y", "README.txt": "z"})
+        with pytest.raises(CorpusError, match=r"found folders \['neg', 'pos'\]; .*into train and"):
+            open_corpus(CorpusSource(kind="folder", path=tmp_path / "a"))
+        write_tree(tmp_path / "b", {"Train/pos/1.txt": "x", "test/pos/1.txt": "y"})
+        with pytest.raises(CorpusError, match=r"b/Train: the folder must be called 'train'"):
+            open_corpus(CorpusSource(kind="folder", path=tmp_path / "b"))
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -596,7 +627,7 @@ class TestCorpus:
 
     def test_texts_that_read_alike_are_one_text(self, tmp_path):
         rows = [(f"caf\u00e9 {i}", "ab"[i % 2], "test") for i in range(4)]
-        rows += [(f"cafe\u0301  {i}", "ab"[i % 2], "train") for i in range(8)]
+        rows += [(f"\u200bcafe\u0301  {i}\u00ad", "ab"[i % 2], "train") for i in range(8)]
         path = write_csv(tmp_path / "alike.csv", rows, "text,label,part")
         assert open_corpus(table(path, part_column="part")).left_out.repeats == 4
 

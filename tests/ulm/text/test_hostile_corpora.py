@@ -124,14 +124,14 @@ def test_a_line_of_50_megabytes_is_a_document_and_beside_a_mistake_it_is_not_sho
 
 TEXT = csv_bytes().decode()
 MIXED = {
-    "latin-1 after UTF-8": (csv_bytes(ROWS[:20]) + "café,good\n".encode("latin-1"), "CP1252"),
-    "Windows": (csv_bytes(ROWS[:20]) + "5 € „café“,good\n".encode("cp1252"), "CP1252"),
+    "latin-1": (b"text,label\n" + "café,good\n".encode("latin-1"), "CP1252"),
+    "Windows": (b"text,label\n" + "5 € „café“,good\n".encode("cp1252"), "CP1252"),
     "UTF-16": (TEXT.encode("utf-16"), "utf-16"),
     "UTF-16, most significant first": (b"\xfe\xff" + TEXT.encode("utf-16-be"), "utf-16"),
     "UTF-16 without a mark": (TEXT.encode("utf-16-le"), "utf-16le"),
     "UTF-16 without a mark, most significant first": (TEXT.encode("utf-16-be"), "utf-16be"),
     "UTF-32": (TEXT.encode("utf-32"), "utf-32"),
-    "surrogates as bytes": (csv_bytes(ROWS[:20]) + b"\xed\xa0\x80,good\n", "CP1252"),
+    "surrogates as bytes": (b"text,label\n" + b"\xed\xa0\x80,good\n", "CP1252"),
 }
 
 
@@ -140,6 +140,22 @@ def test_another_encoding_is_refused_with_its_remedy(what, tmp_path):
     data, name = MIXED[what]
     with pytest.raises(CorpusError, match=rf"must be UTF-8.*`iconv -f {name} -t utf-8`"):
         opened(tmp_path, "csv", data)
+
+
+def test_one_line_of_another_encoding_is_named_alone(tmp_path):
+    data = "text,label\ncafé,good\nplain,bad\n".encode() + "café,good\n".encode("latin-1")
+    with pytest.raises(CorpusError, match=r"line 4 must be UTF-8, as lines before it are; mend"):
+        opened(tmp_path, "csv", data)
+
+
+def test_a_compressed_archive_is_to_be_unpacked(tmp_path):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        member = tarfile.TarInfo("reviews.csv")
+        member.size = len(TEXT.encode())
+        archive.addfile(member, io.BytesIO(TEXT.encode()))
+    with pytest.raises(CorpusError, match="this is a tar archive; unpack it"):
+        opened(tmp_path, "csv", gzip.compress(data.getvalue()))
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])

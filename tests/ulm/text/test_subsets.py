@@ -234,10 +234,10 @@ def test_documents_are_asked_for_where_a_class_has_no_second_one_for_training():
     labels = np.array([0, 0, 0, 1, 1, 2, 2, 2, 0, 1, 2], dtype=np.int16)
     drawn = np.array([0, 1, 2, 3, 5])  # one of class 1, whose other may be for testing
     labels[9] = 0
-    with pytest.raises(SubsetError, match="raise the labels, add documents of 'rare', lower"):
+    with pytest.raises(SubsetError, match="; add documents of 'rare', raise the labels, lower"):
         split_labels(drawn, labels, share=0.4, seed=0, names=("a", "rare", "c"))
     labels[9] = 1
-    with pytest.raises(SubsetError, match="raise the labels, lower"):
+    with pytest.raises(SubsetError, match="; raise the labels, lower"):
         split_labels(drawn, labels, share=0.4, seed=0, names=("a", "rare", "c"))
 
 
@@ -246,7 +246,7 @@ def test_a_class_of_one_document_can_not_be_split_or_folded():
         split_labels(np.arange(3), LABELS, share=0.5, seed=0)
     with pytest.raises(SubsetError, match="3 folds needs 3 labelled documents of each class"):
         fold_labels(np.arange(4), LABELS, folds=3, seed=0)
-    with pytest.raises(SubsetError, match="found 2 of 'bad', 2 of 'good' among 4 labels; raise"):
+    with pytest.raises(SubsetError, match="found 2 of 'bad', 2 of 'good' among 4 labels; add"):
         fold_labels(np.arange(4), LABELS, folds=3, seed=0, names=("bad", "good"))
     with pytest.raises(SubsetError, match="at least 2, found 1"):
         fold_labels(np.arange(4), LABELS, folds=1, seed=0)

@@ -69,6 +69,14 @@ def test_it_knows_words_of_its_own_documents_alone():
     assert np.ptp(model.predict(encoded.take(np.array([0, 2])))[:, 0]) == 0
 
 
+def test_single_characters_are_words_of_scripts_without_blanks_alone():
+    texts = ["xxbos \u597d a", "xxbos \u574f a", "xxbos \u597d b", "xxbos \u574f b"]
+    documents = _encode(texts, vocabulary := _vocabulary(texts))
+    model = train_bag_of_words(documents, np.array([1, 0, 1, 0]), vocabulary=vocabulary)
+    assert model.predict(documents).argmax(1).tolist() == [1, 0, 1, 0]
+    assert len(model.features) == 2
+
+
 def test_documents_without_a_single_word_leave_the_shares_of_the_classes():
     texts = ["xxbos ! !", "xxbos ?", "xxbos !", "xxbos ? ?"]
     documents = _encode(texts, vocabulary := _vocabulary(texts))
