@@ -10,7 +10,7 @@ import pytest
 from buckets import Machines, Server, downloads, environment_of
 from pyarrow import fs
 
-from sweeps.answer.predictions import fetch_predictions, read_hits
+from sweeps.answer.predictions import fetch_predictions, read_predictions
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths, below
 from sweeps.record.recorder import ListRecorder
@@ -173,7 +173,7 @@ def test_trials_read_and_leave_everything_in_the_bucket(bucket, server, tmp_path
         assert {record.state for record in control.records} == {TrialState.FINISHED}
     fetch_predictions(paths)
     finals = [cell for cell in cells if not cell.is_general]
-    assert all(read_hits(paths.predictions(cell.id)).shape == (40,) for cell in finals)
+    assert all(read_predictions(paths.predictions(cell.id)).hits.shape == (40,) for cell in finals)
     names = sorted(path.name.partition("-")[0] for path in (tmp_path / "node").iterdir())
     assert len([name for name in names if name == "synthetic"]) == 2, "both token arrays"
     assert not paths.encoders.exists()
