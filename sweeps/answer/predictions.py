@@ -42,16 +42,16 @@ def read_predictions(path: Path) -> Predicted | None:
     """What a cell predicted; None where the file is missing or damaged.
 
     Args:
-        path: An `.npz` with `labels` int [D] and `probabilities` float [D, C], and `documents`
-            int [D] where the order is not that of the corpus.
+        path: An `.npz` with `documents` and `labels` int [D] and `probabilities` float [D, C].
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            labels, probabilities = file["labels"], file["probabilities"]
-            known = file["documents"] if "documents" in file else np.arange(len(labels))
-            order = np.argsort(known, kind="stable")
+            documents = file["documents"]
+            order = np.argsort(documents, kind="stable")
             return Predicted(
-                documents=known[order], labels=labels[order], probabilities=probabilities[order]
+                documents=documents[order],
+                labels=file["labels"][order],
+                probabilities=file["probabilities"][order],
             )
     except (OSError, KeyError, ValueError, IndexError, BadZipFile):
         return None
