@@ -15,7 +15,7 @@ from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths, below
 from sweeps.record.recorder import ListRecorder
 from sweeps.run.backup import Backup
-from sweeps.run.node_cache import NodeCache
+from sweeps.run.node_cache import cached
 from sweeps.run.prepare import prepare_context
 from sweeps.run.recovery import take_back
 from sweeps.run.shared_folder import CONTENTS_FILE, put_folder
@@ -128,12 +128,12 @@ def test_a_folder_reaches_the_disk_of_a_node_verified(bucket, tmp_path):
     content = os.urandom(3 * 2**20)  # more than one part of a download
     (made / "ids.npy").write_bytes(content)
     put_folder(made, below(bucket, "array"))
-    fetched = NodeCache().fetch(below(bucket, "array"))
+    fetched = cached(below(bucket, "array"))
     assert (fetched / "ids.npy").read_bytes() == content
     assert fetched.parent == tmp_path / "node"
     put_bytes(content[:-1] + b"?", below(bucket, "array", "ids.npy"))
     with pytest.raises(StorageError, match="must have the digests"):
-        NodeCache(tmp_path / "another node").fetch(below(bucket, "array"))
+        cached(below(bucket, "array"), tmp_path / "another node")
 
 
 def test_a_new_head_takes_ledger_and_arrays_from_the_bucket(bucket, tmp_path):
