@@ -87,7 +87,7 @@ def simulated_panel(
                 Tried(
                     rate=RANGE.low * (RANGE.high / RANGE.low) ** float(place),
                     score=float(100 * right / num_held_out),
-                    size_index=0,
+                    size=None,
                     is_chosen=False,
                     is_pruned=False,
                 )

@@ -371,7 +371,7 @@ def test_the_miss_of_every_form_has_its_interval():
 
 def test_a_search_that_was_too_short_is_named():
     tried = tuple(
-        Tried(rate=rate, score=score, size_index=0, is_chosen=False, is_pruned=False)
+        Tried(rate=rate, score=score, size=100, is_chosen=False, is_pruned=False)
         for rate, score in ((0.01, 60.0), (0.02, 70.0), (0.03, 80.0))
     )
     panel = SearchPanel(

@@ -423,7 +423,7 @@ def test_what_is_the_same_at_every_seed_is_a_caveat_where_it_is_so():
 
 def test_a_search_whose_last_trial_helped_is_a_caveat():
     tried = tuple(
-        Tried(rate=rate, score=score, size_index=0, is_chosen=False, is_pruned=False)
+        Tried(rate=rate, score=score, size=100, is_chosen=False, is_pruned=False)
         for rate, score in ((0.01, 60.0), (0.02, 70.0), (0.03, 80.0))
     )
     panel = SearchPanel(
