@@ -382,7 +382,7 @@ def test_a_search_that_was_too_short_is_named():
         studies=(tried, tried),
     )
     _, text = advice_for(TABLE, panels=(panel,))
-    assert "The search was not enough for `domain` classifier" in text
+    assert "The last trial of the search still brought a gain for `domain` (classifier)" in text
 
 
 def test_a_sweep_without_a_finished_size_has_no_advice_yet():
