@@ -192,7 +192,7 @@ def _remedy(scores: Scores, found: Doubling) -> tuple[str, Wanted | None]:
 def _doubling_text(found: Doubling) -> str:
     return (
         f"from {number(found.start)} to {number(found.end)} documents a doubling brought "
-        f"`{found.regime}` {signed(found.accuracy, ' points')}"
+        f"`{found.regime}` {signed(found.accuracy)}"
     )
 
 
@@ -270,6 +270,6 @@ def _forms(model: Extrapolation | None) -> list[str]:
             lines.append(
                 f"Form {found.form.name}, {found.form.formula}: fitted without "
                 f"{number(model.sizes[-1])} documents it misses them by "
-                f"{signed(miss, ' points')}{refuted}."
+                f"{signed(miss)}{refuted}."
             )
     return lines
