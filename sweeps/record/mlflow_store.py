@@ -83,14 +83,10 @@ class MlflowStore:
         self._learn_runs(client)
         self._client = client
 
-    def forget(self) -> None:
-        """After a failed call: what the store holds is unknown until the next `connect`."""
+    def close(self) -> None:
+        """Let go of the server; what it holds is unknown until the next `connect`."""
         self._client = None
         self._known.clear()
-
-    def close(self) -> None:
-        """As `forget`."""
-        self.forget()
 
     def _is_ours(self, tags: Mapping[str, str]) -> bool:
         if SWEEP_TAG not in tags:

@@ -62,11 +62,6 @@ class StoreProcess:
         """See `RunStore`."""
         self._call("keep_model", run, model)
 
-    def forget(self) -> None:
-        """See `RunStore`; a process that is not there knows nothing anyway."""
-        if self._process is not None:
-            self._call("forget")
-
     def close(self) -> None:
         """See `RunStore`; a call that still waits for the server is broken off."""
         process, self._process = self._process, None
@@ -131,6 +126,7 @@ def serve(calls: IO[bytes], answers: IO[bytes]) -> None:
             getattr(store, method)(*arguments)
         except Exception as raised:  # whatever the server or its client comes up with
             error = describe_error(raised)
+            store.close()  # what the server holds is unknown now
         _send(answers, error)
 
 
