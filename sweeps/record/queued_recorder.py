@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 from sweeps.answer.results import ResultRow
-from sweeps.errors import describe_error
 from sweeps.record.background import Background
 from sweeps.record.book import RunBook
 from sweeps.record.models import FittedModel
@@ -79,9 +78,7 @@ class QueuedRecorder:
         self._close_seconds = close_seconds
         self._close_limit_seconds = close_limit_seconds
         self._next_at: dict[TrialKey, float] = {}  # Unix seconds at which an epoch is told again
-        self._background = Background(
-            name, grace_seconds=grace_seconds, pauses=pauses, describe=describe_error
-        )
+        self._background = Background(name, pauses=pauses, grace_seconds=grace_seconds)
         self._keys = set[str]()  # of every run that was put
         self._sweep = book.sweep_run()
         self._put([self._sweep])  # a store sets itself up while the sweep still prepares
