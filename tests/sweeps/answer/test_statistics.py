@@ -24,31 +24,11 @@ from sweeps.answer.statistics import (
 )
 from sweeps.paths import SweepPaths
 from sweeps.spec.values import TestSpec
-from tests.sweeps.answer.sweep_scores import findings_of
+from tests.sweeps.answer.sweep_scores import findings_of, rows_of, scores_of
 from tests.sweeps.example_sweep import example_spec
 
 SIZES = (100, 400, 1600)
 ULM, BOW = ("ulm", None), ("bow", None)
-
-
-def rows_of(table):
-    """Rows from {(regime, size): accuracies by seed}; None is a cell that is not finished."""
-    return [
-        ResultRow(
-            regime=regime,
-            size=size,
-            seed=seed,
-            test_accuracy=value,
-            status="unstarted" if value is None else "finished",
-            cell=f"{regime}-{size}-{seed}",
-        )
-        for (regime, size), values in table.items()
-        for seed, value in enumerate(values)
-    ]
-
-
-def scores_of(table, **options):
-    return make_scores(rows_of(table), **options)
 
 
 def test_a_curve_point_is_the_mean_with_students_interval():
