@@ -226,7 +226,7 @@ def _check_search(spec: SweepSpec) -> CheckResult:
 
 
 def _check_storage(spec: SweepSpec) -> CheckResult:
-    from sweeps.storage import check_storage
+    from sweeps.writable import check_storage
 
     paths = SweepPaths.of(spec)
     check_storage(paths)

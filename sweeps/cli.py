@@ -199,7 +199,7 @@ def status(
 def report(folders: RunFolders) -> None:
     """Write the report of a sweep anew from what is recorded; of several, them side by side."""
     from sweeps.answer.predictions import fetch_predictions
-    from sweeps.storage import check_report_folder
+    from sweeps.writable import check_report_folder
 
     sweeps = [opening.open_sweep(folder) for folder in folders]
     opening.require_different(paths for paths, _ in sweeps)

@@ -41,7 +41,7 @@ from sweeps.search.database import told_when_gone
 from sweeps.search.listener import RunListener
 from sweeps.search.studies import check_ledger, read_records
 from sweeps.spec.values import SweepSpec
-from sweeps.storage import check_storage
+from sweeps.writable import check_storage
 
 if TYPE_CHECKING:
     from sweeps.run.trial import Trainable

@@ -36,7 +36,6 @@ from sweeps.spec.values import (
     TestSpec,
 )
 from sweeps.storage import (
-    check_storage,
     info_of,
     list_files,
     open_place,
@@ -44,6 +43,7 @@ from sweeps.storage import (
     read_bytes,
     remove_folder,
 )
+from sweeps.writable import check_storage
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource
 
