@@ -64,7 +64,7 @@ class _Seen:
 
 def check_sweep(spec: SweepSpec) -> tuple[CheckResult, ...]:
     """Check everything a run needs besides the spec itself, which is valid by construction."""
-    corpus, domain = _check_corpus(spec)
+    corpus, domain = _check_text("corpus", spec.corpus, partial(_check_domain_text, spec))
     general, general_text = _check_general(spec, domain)
     seen = zip(CONTENT, (domain, general_text), strict=True)
     content: dict[str, JSON] = {key: text.fingerprint for key, text in seen if text is not None}
@@ -109,10 +109,6 @@ def _num_disputed(corpus: Corpus) -> int:
     first: dict[bytes, int] = {}
     pairs = zip(corpus.digests, corpus.labels.tolist(), strict=True)
     return sum(label >= 0 and first.setdefault(text, label) != label for text, label in pairs)
-
-
-def _check_corpus(spec: SweepSpec) -> tuple[CheckResult, _Seen | None]:
-    return _check_text("corpus", spec.corpus, partial(_check_domain_text, spec))
 
 
 def _check_domain_text(spec: SweepSpec, corpus: Corpus) -> CheckResult:

@@ -65,12 +65,9 @@ def advise(evidence: Evidence, question: Question) -> Advice:
         wanted = wanted.joined(part.wanted)
     lines += [*_forms(evidence.model), *short_searches(evidence.search_curves)]
     lines += [*not_drawn(evidence), *not_paired(evidence)]
-    lines.append(_counting(spec))
+    labels = number(spec.labels.train)
+    lines.append(f"Documents are counted in all, your {labels} labelled ones included.")
     return Advice(lines=tuple(lines), wanted=wanted.beyond(spec))
-
-
-def _counting(spec: SweepSpec) -> str:
-    return f"Documents are counted in all, your {number(spec.labels.train)} labelled ones included."
 
 
 def _next_text(evidence: Evidence, lead: Lead, question: Question) -> Advice:

@@ -40,8 +40,8 @@ def searching_section(evidence: Evidence) -> Section | None:
     if curves:
         rule = Text(text=_rule(evidence.spec.labels.num_held_out), is_soft=True)
         blocks += [Bullets(items=tuple(_verdicts(curves))), rule, _expected(curves)]
-    for stage, panels in _by_stage(evidence.panels):
-        blocks.append(_tried(stage, panels, evidence.spec.sizes))
+    for stage, panels in groupby(evidence.panels, key=lambda panel: panel.stage):
+        blocks.append(_tried(stage, tuple(panels), evidence.spec.sizes))
     sensitivities = rate_sensitivities(evidence.panels)
     if sensitivities:
         note = Text(
@@ -103,10 +103,6 @@ def _chosen(rows: Sequence[ResultRow], panel: SearchPanel, size: int) -> str:
 def _span(low: float, high: float) -> str:
     ends = dict.fromkeys((digits(low), digits(high)))
     return " to ".join(ends)
-
-
-def _by_stage(panels: Sequence[SearchPanel]) -> list[tuple[Stage, list[SearchPanel]]]:
-    return [(stage, list(group)) for stage, group in groupby(panels, key=lambda p: p.stage)]
 
 
 def _verdicts(curves: Sequence[SearchCurve]) -> list[str]:
