@@ -17,9 +17,9 @@ from sweeps.clock import steady_time
 from sweeps.record.mlflow_client import dataset_input, open_client
 from sweeps.record.mlflow_models import DIGEST_TAG, log_model
 from sweeps.record.models import FittedModel
+from sweeps.record.record_file import move_artifacts
 from sweeps.record.record_place import RecordPlace
 from sweeps.record.runs import TOTALS, MetricPoint, Run, RunStatus
-from sweeps.record.tracking import move_artifacts
 from sweeps.record.views import EXPERIMENT
 
 SWEEP_TAG = "ulm.sweep"

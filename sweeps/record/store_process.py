@@ -22,9 +22,9 @@ from sweeps.errors import describe_error
 from sweeps.garbage import collect_rarely
 from sweeps.programs import PYTHON, with_this_code
 from sweeps.record.models import FittedModel
+from sweeps.record.record_file import PART
 from sweeps.record.record_place import RecordPlace
 from sweeps.record.runs import Run
-from sweeps.record.tracking import PART
 from sweeps.search.database import write_ahead
 
 NICENESS = 19  # behind the driver, Ray's start and trials, which have Ray's 15

@@ -23,9 +23,9 @@ from sweeps.record.datasets import dataset_of
 from sweeps.record.environment import describe_environment
 from sweeps.record.models import FittedModel
 from sweeps.record.queued_recorder import QueuedRecorder
+from sweeps.record.record_file import num_shown
 from sweeps.record.record_place import RecordPlace
 from sweeps.record.store_process import StoreProcess
-from sweeps.record.tracking import num_shown
 from sweeps.report.freshness import Report, confirm_record, digest_of, fresh_report
 from sweeps.run.draws import general_text
 from sweeps.run.memory import MemoryPeak

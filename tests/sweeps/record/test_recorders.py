@@ -20,9 +20,10 @@ from sweeps.record.datasets import Dataset
 from sweeps.record.mlflow_client import open_client
 from sweeps.record.mlflow_store import MlflowStore
 from sweeps.record.queued_recorder import QueuedRecorder
+from sweeps.record.record_file import make_whole
 from sweeps.record.record_place import RecordPlace
 from sweeps.record.recorder import ListRecorder
-from sweeps.record.tracking import check_tracking, make_whole
+from sweeps.record.tracking import check_tracking
 from sweeps.record.views import VIEWS, experiment_tags
 from sweeps.search.records import TrialState
 from sweeps.search.spending import Spent
