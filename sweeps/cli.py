@@ -148,7 +148,7 @@ def run(
     loaded = with_price(opening.load_asked(spec, storage, settings))
 
     from sweeps.run.cluster import ray_ahead
-    from sweeps.run.driver import terminated_like_interrupt
+    from sweeps.run.signals import terminated_like_interrupt
 
     with terminated_like_interrupt(), ray_ahead() as own_ray:  # while the rest is loaded
         from sweeps.live.progress import make_progress

@@ -18,8 +18,8 @@ from typing import Any
 
 from sweeps.errors import ClusterError, describe_error
 from sweeps.programs import PYTHON
-from sweeps.run.driver import signals_as_before
 from sweeps.run.own_ray import OwnRay, not_up
+from sweeps.run.signals import signals_as_before
 
 CONNECT_SECONDS = 5.0
 SETTINGS = {

@@ -25,7 +25,7 @@ from sweeps.run.capacity import current_fleet, idle_gpus, largest_fleet, slots
 from sweeps.run.cluster import cluster_address, open_ray
 from sweeps.run.context import TrialContext
 from sweeps.run.doctor import require_fit_nodes
-from sweeps.run.driver import Standing, driver_lock, terminated_like_interrupt
+from sweeps.run.driver import Standing, driver_lock
 from sweeps.run.ledger_lock import ledger_lock
 from sweeps.run.leftovers import remove_leftovers, temporary_files_in
 from sweeps.run.memory import MemoryPeak, MemoryWatch
@@ -36,6 +36,7 @@ from sweeps.run.presence import Presence
 from sweeps.run.probe import find_versions
 from sweeps.run.recovery import take_back
 from sweeps.run.session import RunSession, cost_of
+from sweeps.run.signals import terminated_like_interrupt
 from sweeps.search.control import Control
 from sweeps.search.database import told_when_gone
 from sweeps.search.listener import RunListener
