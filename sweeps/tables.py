@@ -58,12 +58,12 @@ def _plan_row(row: RegimePlan) -> tuple[str, ...]:
     )
 
 
-def plan_lines(plan: SweepPlan, price_per_hour: float | None = None) -> tuple[str, ...]:
+def plan_lines(plan: SweepPlan, price_per_hour: float | None) -> tuple[str, ...]:
     """What the table leaves out: storage, memory, money, assumptions, warnings.
 
     Args:
         plan: The plan.
-        price_per_hour: Money for one accelerator hour, in any currency.
+        price_per_hour: Money for one accelerator hour, in any currency; None where not known.
     """
     lines = [
         f"storage up to {plan.storage_gib:,.1f} GiB, largest trial about {plan.peak_gib:.1f} GiB"

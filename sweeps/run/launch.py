@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sweeps.disk import told_when_full
@@ -71,9 +71,9 @@ class RunSummary:
     num_left_out: int
     num_broken: int
     is_over_budget: bool
-    memory: MemoryPeak = field(default_factory=MemoryPeak)
-    answer: tuple[str, ...] = ()
-    tokenising: tuple[str, ...] = ()
+    memory: MemoryPeak
+    answer: tuple[str, ...]
+    tokenising: tuple[str, ...]
 
 
 def run_sweep(spec: SweepSpec, listener: RunListener, own_ray: OwnRay | None = None) -> RunSummary:
