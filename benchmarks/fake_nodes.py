@@ -37,23 +37,20 @@ class Provider(FakeMultiNodeProvider):  # type: ignore[misc]
     """
 
 
-def configuration(
-    workers: int, cpus: int, idle_minutes: float, maximum: int | None = None
-) -> dict[str, Any]:
+def configuration(workers: int, cpus: int, idle_minutes: float) -> dict[str, Any]:
     """What `ray up` would take: a head without CPUs and up to `workers` nodes.
 
     Args:
         workers: Most nodes of the one kind.
         cpus: CPUs of each.
         idle_minutes: How long a node may have nothing to do.
-        maximum: Most nodes of all kinds.
     """
     memory = {"object_store_memory": OBJECT_STORE_BYTES}
     empty_lists = ("initialization_commands", "setup_commands", "head_setup_commands")
     more_lists = ("worker_setup_commands", "head_start_ray_commands", "worker_start_ray_commands")
     return {
         "cluster_name": "fake",
-        "max_workers": workers if maximum is None else maximum,
+        "max_workers": workers,
         "upscaling_speed": 1.0,
         "idle_timeout_minutes": idle_minutes,
         "head_node_type": HEAD,

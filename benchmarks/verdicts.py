@@ -54,10 +54,10 @@ EQUALS: tuple[Point, ...] = (
 )
 
 
-def true_gain(landscape: str, trials: int, draws: int = 40_000) -> float:
+def true_gain(landscape: str, trials: int) -> float:
     """Points that the last trial brings on average where scores have no noise."""
     rng = np.random.default_rng(0)
-    accuracies = np.vectorize(LANDSCAPES[landscape])(rng.random((draws, trials)))
+    accuracies = np.vectorize(LANDSCAPES[landscape])(rng.random((40_000, trials)))
     accuracies.sort(axis=1)
     return float(100 * (accuracies[:, -1] - accuracies[:, -2]).mean() / trials)
 
@@ -87,7 +87,7 @@ def simulated_panel(
                 Tried(
                     rate=RANGE.low * (RANGE.high / RANGE.low) ** float(place),
                     score=float(100 * right / num_held_out),
-                    size_index=0,
+                    size=None,
                     is_chosen=False,
                     is_pruned=False,
                 )

@@ -66,7 +66,7 @@ class _Seen:
 
 def check_sweep(spec: SweepSpec) -> tuple[CheckResult, ...]:
     """Check everything a run needs besides the spec itself, which is valid by construction."""
-    corpus, domain = _check_corpus(spec)
+    corpus, domain = _check_text("corpus", spec.corpus, partial(_check_domain_text, spec))
     general, general_text = _check_general(spec, domain)
     seen = zip(CONTENT, (domain, general_text), strict=True)
     content: dict[str, JSON] = {key: text.fingerprint for key, text in seen if text is not None}
@@ -104,10 +104,6 @@ def _check_text(
 def _noted(what: str, detail: str, notes: Sequence[str]) -> CheckResult:
     make = CheckResult.note if notes else CheckResult.ok
     return make(what, "; ".join([detail, *notes]))
-
-
-def _check_corpus(spec: SweepSpec) -> tuple[CheckResult, _Seen | None]:
-    return _check_text("corpus", spec.corpus, partial(_check_domain_text, spec))
 
 
 def _check_domain_text(spec: SweepSpec, corpus: Corpus) -> CheckResult:
@@ -221,7 +217,7 @@ def _check_search(spec: SweepSpec) -> CheckResult:
 
 
 def _check_storage(spec: SweepSpec) -> CheckResult:
-    from sweeps.storage import check_storage
+    from sweeps.writable import check_storage
 
     paths = SweepPaths.of(spec)
     check_storage(paths)

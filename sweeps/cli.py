@@ -148,7 +148,7 @@ def run(
     loaded = with_price(opening.load_asked(spec, storage, settings))
 
     from sweeps.run.cluster import ray_ahead
-    from sweeps.run.driver import terminated_like_interrupt
+    from sweeps.run.signals import terminated_like_interrupt
 
     with terminated_like_interrupt(), ray_ahead() as own_ray:  # while the rest is loaded
         from sweeps.live.progress import make_progress
@@ -199,7 +199,7 @@ def status(
 def report(folders: RunFolders) -> None:
     """Write the report of a sweep anew from what is recorded; of several, them side by side."""
     from sweeps.answer.predictions import fetch_predictions
-    from sweeps.storage import check_report_folder
+    from sweeps.writable import check_report_folder
 
     sweeps = [opening.open_sweep(folder) for folder in folders]
     opening.require_different(paths for paths, _ in sweeps)

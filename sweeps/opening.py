@@ -49,8 +49,10 @@ def open_sweep(folder: str) -> tuple["SweepPaths", "SweepSpec"]:
     from sweeps.spec.load import load_recorded
 
     if is_uri(folder):
+        from sweeps.run.recovery import take_back
+
         paths = SweepPaths.at_uri(folder)
-        bring_back(paths)
+        take_back(paths, typer.echo)
     else:
         paths = SweepPaths.at(sweep_folder(Path(folder), os.environ))
     if not paths.spec_json.is_file():
@@ -67,14 +69,6 @@ def require_different(sweeps: Iterable["SweepPaths"]) -> None:
     twice = [folder for folder in folders if folders.count(folder) > 1]
     if twice:
         raise SweepError(f"report must be given different sweeps, found {twice[0]} twice")
-
-
-def bring_back(paths: "SweepPaths") -> None:
-    """Fetch what another machine recorded in a bucket, so that it is shown from the beginning."""
-    if paths.is_remote:
-        from sweeps.run.recovery import take_back
-
-        take_back(paths, typer.echo)
 
 
 def look(paths: "SweepPaths", spec: "SweepSpec") -> "Sight":

@@ -1,31 +1,25 @@
-"""Storage: the files of folders and buckets, and whether the place of a sweep can be written.
+"""Storage: the files of folders and buckets.
 
 Places (absolute paths, s3:// and gs:// URIs) and local files come in; whole files, or a
-`StorageError` with the remedy, go out. pyarrow.fs moves the bytes: it is what Ray uses. Whether a
-place can be written is tried for real: permissions alone say little of network shares and buckets.
+`StorageError` with the remedy, go out. pyarrow.fs moves the bytes: it is what Ray uses.
 """
 
 import json
 import os
-import re
 import socket
-import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.disk import is_full
 from sweeps.errors import StorageError
-from sweeps.paths import SweepPaths, is_uri
+from sweeps.paths import is_uri
 from ulm.files import part_of
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
 
 RETRIES = "retry_limit_seconds"
-MARKS = re.compile(r"[?#]|%[0-9A-Fa-f]{2}")
 
 
 def open_place(place: str) -> "tuple[FileSystem, str]":
@@ -208,92 +202,3 @@ def told_when_unreadable(place: str, *others: type[Exception]) -> Iterator[None]
         yield
     except (OSError, ArrowException, *others) as error:
         raise unreadable(place, error) from error
-
-
-def check_storage(paths: SweepPaths) -> None:
-    """Try to write where a sweep will.
-
-    Raises:
-        StorageError: The folder or the bucket can not be written, or its name can not be in a URL.
-    """
-    if marks := MARKS.findall(str(paths.root)):
-        raise StorageError(
-            f"storage must be a folder without {', '.join(marks)} in its path, which mean "
-            f"something else in the URLs of databases, found {paths.root}; set storage, or pass "
-            "--storage"
-        )
-    if paths.is_remote:
-        _write_remote(paths.storage)
-    try:
-        write_below(paths.folder)
-    except OSError as error:
-        raise StorageError(
-            f"storage must be a folder that can be written, found {paths.root} "
-            f"({error.strerror}); set storage, or pass --storage"
-        ) from None
-
-
-def check_place(place: str) -> None:
-    """Try to write below a folder or a URI, as a worker will.
-
-    Raises:
-        StorageError: It can not be written from this machine.
-    """
-    if is_uri(place):
-        _write_remote(place)
-        return
-    try:
-        write_below(Path(place))
-    except OSError as error:
-        raise StorageError(
-            f"storage must be a folder that every machine can write, {place} can not be "
-            f"({error.strerror}); mount it, or mend its permissions"
-        ) from None
-
-
-def check_report_folder(paths: SweepPaths) -> None:
-    """Try to write where a sweep's report will be.
-
-    Raises:
-        StorageError: The sweep's folder can not be written, as that of somebody else.
-        OSError: The disk is full.
-    """
-    try:
-        write_below(paths.report)
-    except OSError as error:
-        if is_full(error):
-            raise
-        raise StorageError(
-            f"a report is written beside what it shows, {paths.folder} can not be written "
-            f"({error.strerror}): copy the folder, or read {paths.report_html} as it is; status "
-            "and advise need not write"
-        ) from None
-
-
-def write_below(folder: Path) -> None:
-    """Write a file without a name into a folder or, where it is missing, its nearest parent.
-
-    Raises:
-        OSError: It is no folder, or can not be written.
-    """
-    nearest = next(place for place in (folder, *folder.parents) if place.exists())
-    with tempfile.TemporaryFile(dir=nearest) as file:
-        file.write(b"check" * 1024)  # a full disk still takes a name
-
-
-def _write_remote(storage: str) -> None:
-    from pyarrow import ArrowException
-
-    try:
-        files, path = open_place(storage)
-        if files.type_name == "local":
-            files.create_dir(path, recursive=True)
-        name = f"{path}/.sweep-check-{uuid.uuid4().hex}"
-        with files.open_output_stream(name) as stream:
-            stream.write(b"check")
-        files.delete_file(name)
-    except (OSError, ArrowException) as error:
-        raise StorageError(
-            f"storage must be a bucket that can be written, found {storage} ({error}); check the "
-            "name and the credentials of this machine"
-        ) from None

@@ -17,7 +17,7 @@ from sweeps.live.board import Board, StudyState
 from sweeps.programs import typed
 from sweeps.search.records import TrialState
 from sweeps.spec.bill import Bill, NodeBill
-from sweeps.spec.cells import Cell, Stage
+from sweeps.spec.cells import Stage
 from sweeps.spec.fleet import PRICE_LABEL
 from sweeps.spec.plan import RegimePlan, Rest, SweepPlan
 from sweeps.spec.values import SweepSpec
@@ -58,12 +58,12 @@ def _plan_row(row: RegimePlan) -> tuple[str, ...]:
     )
 
 
-def plan_lines(plan: SweepPlan, price_per_hour: float | None = None) -> tuple[str, ...]:
+def plan_lines(plan: SweepPlan, price_per_hour: float | None) -> tuple[str, ...]:
     """What the table leaves out: storage, memory, money, assumptions, warnings.
 
     Args:
         plan: The plan.
-        price_per_hour: Money for one accelerator hour, in any currency.
+        price_per_hour: Money for one accelerator hour, in any currency; None where not known.
     """
     lines = [
         f"storage up to {plan.storage_gib:,.1f} GiB, largest trial about {plan.peak_gib:.1f} GiB"
@@ -154,12 +154,9 @@ def status_table(board: Board) -> Table:
     for cell in board.cells.values():
         stages = [_study(board.study(cell, s), s) if s in cell.stages else "" for s in Stage]
         size = "" if cell.size is None else f"{cell.size:,}"
-        table.add_row(cell.regime, size, _seed(cell), *stages)
+        seed = "" if cell.is_general else str(cell.seed)
+        table.add_row(cell.regime, size, seed, *stages)
     return table
-
-
-def _seed(cell: Cell) -> str:
-    return "" if cell.is_general else str(cell.seed)
 
 
 def _study(state: StudyState, stage: Stage) -> str:

@@ -5,7 +5,6 @@ measured sizes advice rests on intervals; beyond them on the range over several 
 times the largest size; where neither answers it says so and names the cells that would.
 """
 
-from collections.abc import Iterable
 from math import inf
 
 import numpy as np
@@ -25,9 +24,8 @@ from sweeps.answer.extrapolation import REACH, Extrapolation
 from sweeps.answer.findings import Findings, Lead
 from sweeps.answer.paired import MOST_MORE, POWER, more_seeds_to_claim
 from sweeps.answer.scores import Scores
-from sweeps.answer.search_curves import SearchCurve, Verdict
 from sweeps.answer.statistics import Doubling
-from sweeps.report.caveats import not_drawn, not_paired
+from sweeps.report.caveats import not_drawn, not_paired, short_searches
 from sweeps.report.evidence import Evidence
 from sweeps.report.headline import WORTHWHILE, over_bow
 from sweeps.report.phrases import (
@@ -65,14 +63,11 @@ def advise(evidence: Evidence, question: Question) -> Advice:
     ):
         lines += part.lines
         wanted = wanted.joined(part.wanted)
-    lines += [*_forms(evidence.model), *_searches(evidence.search_curves)]
+    lines += [*_forms(evidence.model), *short_searches(evidence.search_curves)]
     lines += [*not_drawn(evidence), *not_paired(evidence)]
-    lines.append(_counting(spec))
+    labels = number(spec.labels.train)
+    lines.append(f"Documents are counted in all, your {labels} labelled ones included.")
     return Advice(lines=tuple(lines), wanted=wanted.beyond(spec))
-
-
-def _counting(spec: SweepSpec) -> str:
-    return f"Documents are counted in all, your {number(spec.labels.train)} labelled ones included."
 
 
 def _next_text(evidence: Evidence, lead: Lead, question: Question) -> Advice:
@@ -194,7 +189,7 @@ def _remedy(scores: Scores, found: Doubling) -> tuple[str, Wanted | None]:
 def _doubling_text(found: Doubling) -> str:
     return (
         f"from {number(found.start)} to {number(found.end)} documents a doubling brought "
-        f"`{found.regime}` {signed(found.accuracy, ' points')}"
+        f"`{found.regime}` {signed(found.accuracy)}"
     )
 
 
@@ -272,14 +267,6 @@ def _forms(model: Extrapolation | None) -> list[str]:
             lines.append(
                 f"Form {found.form.name}, {found.form.formula}: fitted without "
                 f"{number(model.sizes[-1])} documents it misses them by "
-                f"{signed(miss, ' points')}{refuted}."
+                f"{signed(miss)}{refuted}."
             )
     return lines
-
-
-def _searches(searches: Iterable[SearchCurve]) -> list[str]:
-    short = [curve for curve in searches if curve.verdict is Verdict.NOT_ENOUGH]
-    if not short:
-        return []
-    named = joined(f"`{curve.regime}` {curve.stage.words}" for curve in short)
-    return [f"The search was not enough for {named}: their last trial still brought a gain."]

@@ -19,7 +19,7 @@ from sweeps.search.ledger import Ledger
 
 
 def advice_lines(
-    paths: SweepPaths, ledger: Ledger, question: Question, emit_spec: Path | None = None
+    paths: SweepPaths, ledger: Ledger, question: Question, emit_spec: Path | None
 ) -> list[str]:
     """What `sweep advise` prints; the spec with the cells to add is written where one is wanted.
 
@@ -27,7 +27,7 @@ def advice_lines(
         paths: Where the sweep lies, finished or not.
         ledger: What is recorded of it.
         question: As the user asks it: what is known of the corpus is added here.
-        emit_spec: File for that spec.
+        emit_spec: File for that spec; None where none is wanted.
 
     Raises:
         QuestionError: What is asked for cannot be, or the spec must not be written there.

@@ -1,8 +1,8 @@
 """Classes: how frequent each is among the test documents, and what each cell makes of it (numpy).
 
-A sweep's paths and rows come in; counts, the classes that each cell says, and the recall of points
-go out. Where classes are uneven, an accuracy says little without them: half of the classes may
-never be said, and it hardly shows.
+Predictions and rows of a sweep come in; counts, the classes that each cell says, and the recall of
+points go out. Where classes are uneven, an accuracy says little without them: half of the classes
+may never be said, and it hardly shows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from sweeps.answer.estimates import LEVEL, NORMAL_QUANTILE, Estimate, Interval
-from sweeps.answer.predictions import read_predictions
+from sweeps.answer.predictions import Predicted
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import Point, Scores
 from sweeps.answer.spread import document_spread, make_spread, smoothed_variance
-from sweeps.paths import SweepPaths
 
 UNEVEN = 0.05  # above an equal share of every class
 FEW = 5  # test documents: of fewer, one more found is over 20 points of recall
@@ -139,18 +138,18 @@ def _mean_recall(hits: NDArray[np.bool_], labels: NDArray[np.int64]) -> Estimate
 
 
 def find_classes(
-    paths: SweepPaths, rows: Sequence[ResultRow], names: Sequence[str] = ()
+    predicted: Mapping[str, Predicted], rows: Sequence[ResultRow], names: Sequence[str] = ()
 ) -> Classes | None:
-    """Look at the predictions of finished cells; None where there are none.
+    """Look at the predictions of cells; None where there are none.
 
     Args:
-        paths: Where the sweep lies.
-        rows: Its rows.
+        predicted: Cell id → predictions.
+        rows: Of the cells.
         names: Of the classes; they are numbered where there are none.
     """
     shares, labels, said, num_classes = [], {}, {}, 0
     for row in rows:
-        found = read_predictions(paths.predictions(row.cell)) if row.is_finished else None
+        found = predicted.get(row.cell)
         if found is None or not len(found.labels):
             continue
         num_classes = found.probabilities.shape[1]

@@ -42,7 +42,7 @@ class Cost:
     tokens: int
     seconds: float
     spent: Spent
-    money: float | None = None
+    money: float | None
 
 
 def _sum(records: Iterable[TrialRecord], name: str) -> int:

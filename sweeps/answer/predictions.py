@@ -1,7 +1,7 @@
 """Predictions: what each cell said of every test document, from the files that `final` leaves.
 
-A sweep's paths and rows come in; predictions, or hits by cell, go out. Where workers left the files
-in a bucket they are fetched first. A cell without a readable file has none: what the statistics do
+A sweep's paths and rows come in; predictions by cell go out. Where workers left the files in a
+bucket they are fetched first. A cell without a readable file has none: what the statistics do
 then is in docs/statistics.md, and the report names it.
 """
 
@@ -42,25 +42,19 @@ def read_predictions(path: Path) -> Predicted | None:
     """What a cell predicted; None where the file is missing or damaged.
 
     Args:
-        path: An `.npz` with `labels` int [D] and `probabilities` float [D, C], and `documents`
-            int [D] where the order is not that of the corpus.
+        path: An `.npz` with `documents` and `labels` int [D] and `probabilities` float [D, C].
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            labels, probabilities = file["labels"], file["probabilities"]
-            known = file["documents"] if "documents" in file else np.arange(len(labels))
-            order = np.argsort(known, kind="stable")
+            documents = file["documents"]
+            order = np.argsort(documents, kind="stable")
             return Predicted(
-                documents=known[order], labels=labels[order], probabilities=probabilities[order]
+                documents=documents[order],
+                labels=file["labels"][order],
+                probabilities=file["probabilities"][order],
             )
     except (OSError, KeyError, ValueError, IndexError, BadZipFile):
         return None
-
-
-def read_hits(path: Path) -> NDArray[np.bool_] | None:
-    """Whether each test document, in order of its index, was classified correctly: bool [D]."""
-    found = read_predictions(path)
-    return None if found is None else found.hits
 
 
 def fetch_predictions(paths: SweepPaths) -> None:
@@ -83,18 +77,8 @@ def fetch_predictions(paths: SweepPaths) -> None:
         raise unreadable(place, error) from error
 
 
-def load_hits(paths: SweepPaths, rows: Sequence[ResultRow]) -> dict[str, NDArray[np.bool_]]:
-    """Cell id → hits, for finished cells whose predictions are there."""
-    found = {row.cell: read_hits(paths.predictions(row.cell)) for row in rows if row.is_finished}
-    return {cell: hits for cell, hits in found.items() if hits is not None}
-
-
-def load_samples(paths: SweepPaths, rows: Sequence[ResultRow]) -> dict[int, NDArray[np.int64]]:
-    """Seed → the test documents, ascending, that its cells were scored on; as `load_hits`."""
-    found: dict[int, NDArray[np.int64]] = {}
-    for row in rows:
-        if row.is_finished and row.seed not in found:
-            one = read_predictions(paths.predictions(row.cell))
-            if one is not None:
-                found[row.seed] = one.documents
-    return found
+def load_predictions(paths: SweepPaths, rows: Sequence[ResultRow]) -> dict[str, Predicted]:
+    """Cell id → predictions, of finished cells that have them."""
+    cells = [row.cell for row in rows if row.is_finished]
+    found = {cell: read_predictions(paths.predictions(cell)) for cell in cells}
+    return {cell: predicted for cell, predicted in found.items() if predicted is not None}

@@ -200,6 +200,22 @@ class Scores:
         return np.flatnonzero(self._finished[rows].all(axis=0))
 
 
+def _usable(
+    hits: Mapping[str, NDArray[np.bool_]],
+    seed_of: Mapping[str, int],
+    samples: Mapping[int, NDArray[np.int64]] | None,
+) -> dict[str, NDArray[np.bool_]]:
+    """Hits of these cells: those of the length that most have, and that their seed's sample has."""
+    own = {cell: hits[cell] for cell in seed_of if cell in hits}
+    lengths = Counter(len(hit) for hit in own.values())
+    known = {cell: hit for cell, hit in own.items() if len(hit) == lengths.most_common(1)[0][0]}
+    if not samples:
+        return known
+    # the sample of a seed may be of the one file that is of another length
+    sizes = {seed: len(documents) for seed, documents in samples.items()}
+    return {cell: hit for cell, hit in known.items() if sizes.get(seed_of[cell]) == len(hit)}
+
+
 def make_scores(
     rows: Sequence[ResultRow],
     hits: Mapping[str, NDArray[np.bool_]] | None = None,
@@ -222,15 +238,8 @@ def make_scores(
     places = [(points.index((row.regime, row.size)), seeds.index(row.seed)) for row in finished]
     for place, row in zip(places, finished, strict=True):
         values[place] = row.test_accuracy
-    hits = {row.cell: hits[row.cell] for row in finished if row.cell in hits} if hits else {}
-    known = _of_one_length(hits)
     seed_of = {row.cell: row.seed for row in finished}
-    if samples:  # that of a seed may be of the one file that is of another length
-        known = {
-            cell: hit
-            for cell, hit in known.items()
-            if len(samples.get(seed_of[cell], ())) == len(hit)
-        }
+    known = _usable(hits or {}, seed_of, samples)
     if not known:
         counts = [row.test_documents for row in finished if row.test_documents]
         least = min(counts) if counts and len(counts) == len(finished) else None
@@ -253,9 +262,3 @@ def make_scores(
         seen=None if seen.all() else seen,
         has_hits=None if len(known) == len(finished) else has_hits,
     )
-
-
-def _of_one_length(hits: Mapping[str, NDArray[np.bool_]]) -> Mapping[str, NDArray[np.bool_]]:
-    """Those of the length that most have."""
-    lengths = Counter(len(hit) for hit in hits.values())
-    return {cell: hit for cell, hit in hits.items() if len(hit) == lengths.most_common(1)[0][0]}

@@ -21,7 +21,6 @@ from sweeps.answer.estimates import LEVEL, Estimate, Interval
 from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.spec.cells import Stage
 from sweeps.spec.searches import Range
-from sweeps.spec.values import SweepSpec
 
 ENOUGH = {Stage.LANGUAGE_MODEL: 0.01, Stage.CLASSIFIER: 0.5}  # nats per token, points
 EDGE = 0.03  # share of a range, at either end, that counts as its edge
@@ -249,9 +248,7 @@ class RateSensitivity:
     num_at_edge: int
 
 
-def rate_sensitivities(
-    spec: SweepSpec, panels: Iterable[SearchPanel]
-) -> tuple[RateSensitivity, ...]:
+def rate_sensitivities(panels: Iterable[SearchPanel]) -> tuple[RateSensitivity, ...]:
     """One line per regime, stage and size that has a scored trial."""
     lines = []
     for panel in panels:
@@ -259,8 +256,7 @@ def rate_sensitivities(
         for study in panel.studies:
             scored = [trial for trial in study if trial.score is not None]
             if scored:
-                index = scored[0].size_index
-                by_size.setdefault(None if index is None else spec.sizes[index], []).append(scored)
+                by_size.setdefault(scored[0].size, []).append(scored)
         lines += [
             _sensitivity(panel, size, studies)
             for size, studies in sorted(by_size.items(), key=lambda pair: pair[0] or 0)

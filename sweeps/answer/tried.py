@@ -24,14 +24,14 @@ class Tried:
     Args:
         rate: Its learning rate, or C for `bow`.
         score: Validation loss, or validation accuracy in percent; None where it failed.
-        size_index: Position of its size among the spec's; None without a size axis.
+        size: Domain documents; None where the regime has no size axis.
         is_chosen: Whether later stages build on it.
         is_pruned: Whether it was stopped early; its score is then that of its last epoch.
     """
 
     rate: float
     score: float | None
-    size_index: int | None
+    size: int | None
     is_chosen: bool
     is_pruned: bool
 
@@ -79,7 +79,7 @@ def _tried(
         Tried(
             rate=record.params[name],
             score=_score(record, stage),
-            size_index=None if cell.size is None else ledger.spec.sizes.index(cell.size),
+            size=cell.size,
             is_chosen=chosen is not None and record.key == chosen.key,
             is_pruned=record.state is TrialState.PRUNED,
         )

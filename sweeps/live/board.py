@@ -29,10 +29,10 @@ class StudyState:
     """
 
     wanted: int
-    ended: int = 0
-    running: int = 0
-    failed: int = 0
-    best: float | None = None
+    ended: int
+    running: int
+    failed: int
+    best: float | None
 
     @property
     def is_untouched(self) -> bool:

@@ -5,7 +5,7 @@ must never wait for a terminal; and where drawing takes long, it is drawn less o
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.live import Live
@@ -29,17 +29,13 @@ class LiveProgress(RunListener):
     Args:
         spec: The sweep.
         console: Where it is drawn.
-        clock: Unix seconds.
     """
 
-    def __init__(
-        self, spec: SweepSpec, console: Console, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, spec: SweepSpec, console: Console) -> None:
         self._board = Board(spec)
-        self._clock = clock
         self._next_drawing = float("-inf")
         self._is_over = False
-        self.screen = Screen(self._board, clock)
+        self.screen = Screen(self._board)
         self._live = Live(console=console, auto_refresh=False, transient=False)
 
     def preparing(self, what: str, done: int, total: int) -> None:
@@ -88,12 +84,11 @@ class LiveProgress(RunListener):
         self._draw()
 
     def _draw(self, *, force: bool = False) -> None:
-        now = self._clock()
-        if self._is_over or (not force and now < self._next_drawing):
-            return
         begin = time.perf_counter()
+        if self._is_over or (not force and begin < self._next_drawing):
+            return
         if not self._live.is_started:
             self._live.start()
         self._live.update(self.screen, refresh=True)
         took = time.perf_counter() - begin
-        self._next_drawing = now + max(REDRAW_SECONDS, took / DRAWING_SHARE)
+        self._next_drawing = begin + max(REDRAW_SECONDS, took / DRAWING_SHARE)

@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from sweeps.errors import describe_error
+
 _log = logging.getLogger(__name__)
 
 Operation = Callable[[], None]
@@ -22,22 +24,19 @@ class Background:
 
     Args:
         name: Name of the thread, and of what is unreachable in log lines.
-        grace_seconds: Seconds before the first operation, unless `flush` or `close` asks for it.
         pauses: Seconds to wait after the first, second, ... failure in a row; the last one repeats.
-        describe: Text of a failure for the log; the place to strip secrets from it.
+        grace_seconds: Seconds before the first operation, unless `flush` or `close` asks for it.
     """
 
     def __init__(
         self,
         name: str,
         *,
+        pauses: tuple[float, ...],
         grace_seconds: float = 0.0,
-        pauses: tuple[float, ...] = (0.5, 1, 2, 5, 10, 30),
-        describe: Callable[[Exception], str] = repr,
     ) -> None:
         self._name = name
         self._pauses = pauses
-        self._describe = describe
         self._changed = threading.Condition()
         self._waiting: dict[str, Operation] = {}
         self._grace_seconds = grace_seconds
@@ -138,7 +137,7 @@ class Background:
 
     def _pause(self, error: Exception) -> None:
         if self._failures == 0 and not self._closing:
-            _log.warning("%s: will be tried again: %s", self._name, self._describe(error))
+            _log.warning("%s: will be tried again: %s", self._name, describe_error(error))
         seconds = self._pauses[min(self._failures, len(self._pauses) - 1)]
         self._failures += 1
         until = time.monotonic() + seconds

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 from sweeps.record.datasets import Dataset
-from sweeps.record.tracking import make_whole
+from sweeps.record.record_file import make_whole
 
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # default 120

@@ -17,9 +17,9 @@ from sweeps.clock import steady_time
 from sweeps.record.mlflow_client import dataset_input, open_client
 from sweeps.record.mlflow_models import DIGEST_TAG, log_model
 from sweeps.record.models import FittedModel
+from sweeps.record.record_file import move_artifacts
 from sweeps.record.record_place import RecordPlace
 from sweeps.record.runs import TOTALS, MetricPoint, Run, RunStatus
-from sweeps.record.tracking import move_artifacts
 from sweeps.record.views import EXPERIMENT
 
 SWEEP_TAG = "ulm.sweep"
@@ -83,14 +83,10 @@ class MlflowStore:
         self._learn_runs(client)
         self._client = client
 
-    def forget(self) -> None:
-        """After a failed call: what the store holds is unknown until the next `connect`."""
+    def close(self) -> None:
+        """Let go of the server; what it holds is unknown until the next `connect`."""
         self._client = None
         self._known.clear()
-
-    def close(self) -> None:
-        """As `forget`."""
-        self.forget()
 
     def _is_ours(self, tags: Mapping[str, str]) -> bool:
         if SWEEP_TAG not in tags:

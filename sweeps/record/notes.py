@@ -1,6 +1,6 @@
 """Notes: what the page of a run says of it, in Markdown (pure)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sweeps.answer.results import ResultRow
 from sweeps.record.models import FittedModel
@@ -71,7 +71,7 @@ def model_note(model: FittedModel) -> str:
 def trial_note(record: TrialRecord, cell: Cell) -> str:
     """What a trial tried."""
     stage = record.key.study.stage.words
-    tried = _settings(record.params)
+    tried = ", ".join(f"{n.replace('_', ' ')} {value:.3g}" for n, value in record.params.items())
     first = f"Trial {record.key.number} of the {stage} of {cell.label}"
     return f"{first}: {tried}." if tried else f"{first}."
 
@@ -82,7 +82,3 @@ def curve_note(regime: str, seed: int) -> str:
         f"Test accuracy of `{regime}` at seed {seed}; the step is the number of domain documents. "
         "A regime without a size has a level line."
     )
-
-
-def _settings(params: Mapping[str, float]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in params.items())

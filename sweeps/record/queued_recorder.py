@@ -1,8 +1,8 @@
 """A recorder that never waits: the book's runs go through a queue into a store.
 
 Calls of the control thread come in and return at once; the background thread brings the store's
-runs up to the book's. A store may fail at any call: it then forgets what it knew of the server,
-looks again when the call is repeated, and so neither loses nor doubles a run.
+runs up to the book's. A store may fail at any call: the call is repeated, and neither loses nor
+doubles a run.
 """
 
 import logging
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 from sweeps.answer.results import ResultRow
-from sweeps.errors import describe_error
 from sweeps.record.background import Background
 from sweeps.record.book import RunBook
 from sweeps.record.models import FittedModel
@@ -27,7 +26,11 @@ QUIET_SECONDS = 5.0  # a record that takes longer at the end of a run is told
 
 
 class RunStore(Protocol):
-    """Runs on a server. Every method may raise, and may be called again after it did."""
+    """Runs on a server.
+
+    Every method may raise, and may be called again after it did: what the server holds is then
+    looked up anew.
+    """
 
     def apply(self, run: Run, parent: Run | None) -> None:
         """Make the store's run of this key equal to `run`, below `parent`."""
@@ -40,9 +43,6 @@ class RunStore(Protocol):
 
     def keep_model(self, run: Run, model: FittedModel) -> None:
         """Keep a model as the one of its regime, with the run of its cell."""
-
-    def forget(self) -> None:
-        """Drop what is known of the server: a call has failed."""
 
     def close(self) -> None:
         """Let go of the server; nothing is called afterwards."""
@@ -78,9 +78,7 @@ class QueuedRecorder:
         self._close_seconds = close_seconds
         self._close_limit_seconds = close_limit_seconds
         self._next_at: dict[TrialKey, float] = {}  # Unix seconds at which an epoch is told again
-        self._background = Background(
-            name, grace_seconds=grace_seconds, pauses=pauses, describe=describe_error
-        )
+        self._background = Background(name, pauses=pauses, grace_seconds=grace_seconds)
         self._keys = set[str]()  # of every run that was put
         self._sweep = book.sweep_run()
         self._put([self._sweep])  # a store sets itself up while the sweep still prepares
@@ -156,12 +154,12 @@ class QueuedRecorder:
                 self._sweep = run
             parent = None if run.kind == "sweep" else self._sweep
             self._keys.add(run.key)
-            self._queue(run.key, partial(self._store.apply, run, parent))
+            self._background.put(run.key, partial(self._store.apply, run, parent))
 
     def _reconcile(self, records: Iterable[TrialRecord], superseded: Iterable[TrialRecord]) -> None:
         self._put(self._book.reconcile(records, superseded))
         # repeated after an outage it must not close what began meanwhile
-        self._queue("strays", lambda: self._store.close_strays(frozenset(self._keys)))
+        self._background.put("strays", lambda: self._store.close_strays(frozenset(self._keys)))
 
     def _publish(
         self,
@@ -173,18 +171,9 @@ class QueuedRecorder:
         runs = self._book.publish(rows, answer)
         self._put(runs)
         for file in files:
-            self._queue(f"file/{file.name}", partial(self._store.attach, self._sweep, file))
+            call = partial(self._store.attach, self._sweep, file)
+            self._background.put(f"file/{file.name}", call)
         cells = {run.key: run for run in runs if run.kind == "cell"}
         for model in models:
             call = partial(self._store.keep_model, cells[model.cell], model)
-            self._queue(f"model/{model.regime}", call)
-
-    def _queue(self, name: str, call: Callable[[], None]) -> None:
-        def attempt() -> None:
-            try:
-                call()
-            except Exception:
-                self._store.forget()
-                raise
-
-        self._background.put(name, attempt)
+            self._background.put(f"model/{model.regime}", call)

@@ -22,9 +22,9 @@ from sweeps.errors import describe_error
 from sweeps.garbage import collect_rarely
 from sweeps.programs import PYTHON, with_this_code
 from sweeps.record.models import FittedModel
+from sweeps.record.record_file import PART
 from sweeps.record.record_place import RecordPlace
 from sweeps.record.runs import Run
-from sweeps.record.tracking import PART
 from sweeps.search.database import write_ahead
 
 NICENESS = 19  # behind the driver, Ray's start and trials, which have Ray's 15
@@ -61,11 +61,6 @@ class StoreProcess:
     def keep_model(self, run: Run, model: FittedModel) -> None:
         """See `RunStore`."""
         self._call("keep_model", run, model)
-
-    def forget(self) -> None:
-        """See `RunStore`; a process that is not there knows nothing anyway."""
-        if self._process is not None:
-            self._call("forget")
 
     def close(self) -> None:
         """See `RunStore`; a call that still waits for the server is broken off."""
@@ -131,6 +126,7 @@ def serve(calls: IO[bytes], answers: IO[bytes]) -> None:
             getattr(store, method)(*arguments)
         except Exception as raised:  # whatever the server or its client comes up with
             error = describe_error(raised)
+            store.close()  # what the server holds is unknown now
         _send(answers, error)
 
 

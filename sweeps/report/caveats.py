@@ -33,7 +33,7 @@ def caveats(evidence: Evidence) -> tuple[str, ...]:
         *_unpredicted(evidence.unpredicted),
         *_edges(spec, rows),
         *_leanings(evidence.search_curves),
-        *_short_searches(evidence.search_curves),
+        *short_searches(evidence.search_curves),
         *_general(spec, rows, evidence.share_in_general),
         *_always(spec, rows),
     )
@@ -214,7 +214,8 @@ def _leanings(curves: Iterable[SearchCurve]) -> list[str]:
     return notes
 
 
-def _short_searches(curves: Iterable[SearchCurve]) -> list[str]:
+def short_searches(curves: Iterable[SearchCurve]) -> list[str]:
+    """Searches whose last trial still brought a gain."""
     short = [curve for curve in curves if curve.verdict is Verdict.NOT_ENOUGH]
     if not short:
         return []

@@ -138,21 +138,17 @@ def _plots(sweeps: Sequence[Named]) -> Iterator[Plot]:
 
 def _differences(sweeps: Sequence[Named]) -> Section:
     specs = [_flat(json.loads(spec_to_json(sweep.evidence.spec))) for sweep in sweeps]
-    keys = [key for key in dict.fromkeys(k for spec in specs for k in spec) if _is_compared(key)]
     lines = tuple(
         (f"`{key}`", *values)
-        for key in keys
-        if len(set(values := tuple(spec.get(key, NONE) for spec in specs))) > 1
+        for key in dict.fromkeys(key for spec in specs for key in spec)
+        if key.partition(".")[0] not in _NOT_COMPARED
+        and len(set(values := tuple(spec.get(key, NONE) for spec in specs))) > 1
     )
     block: Block = Text(text="Their specs say the same.")
     if lines:
         header = ("key", *(sweep.name for sweep in sweeps))
         block = Table(header=header, lines=lines, num_text=len(header))
     return Section(title="What differs", blocks=(block,))
-
-
-def _is_compared(key: str) -> bool:
-    return key.partition(".")[0] not in _NOT_COMPARED
 
 
 def _flat(value: Any, key: str = "") -> dict[str, str]:

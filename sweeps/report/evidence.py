@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sweeps.answer.classes import Classes, find_classes
 from sweeps.answer.extrapolation import Extrapolation, extrapolate
 from sweeps.answer.findings import Findings, find, make_sweep_scores
-from sweeps.answer.predictions import load_hits, load_samples
+from sweeps.answer.predictions import load_predictions
 from sweeps.answer.results import ResultRow, make_rows
 from sweeps.answer.scores import Point, Scores
 from sweeps.answer.search_curves import SearchCurve, search_curve
@@ -68,10 +68,16 @@ class Evidence:
     def gather(cls, paths: SweepPaths, ledger: Ledger) -> Self:
         """Read predictions and compute everything."""
         spec, rows = ledger.spec, make_rows(ledger)
-        hits, samples = load_hits(paths, rows), load_samples(paths, rows)
+        predicted = load_predictions(paths, rows)
+        hits = {cell: own.hits for cell, own in predicted.items()}
+        samples = {
+            row.seed: predicted[row.cell].documents
+            for row in reversed(rows)  # of a seed's cells the first
+            if row.cell in predicted
+        }
         scores = make_sweep_scores(spec, rows, hits, samples)
         tokens = recorded_tokens(paths, spec)
-        classes = find_classes(paths, rows, () if tokens is None else tokens.label_names)
+        classes = find_classes(predicted, rows, () if tokens is None else tokens.label_names)
         findings = find(spec, scores, None if classes is None else classes.share)
         lead, panels = findings.lead, search_panels(ledger)
         return cls(

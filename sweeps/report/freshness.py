@@ -32,10 +32,17 @@ def digest_of(paths: SweepPaths, ledger: Ledger) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """A report that was written: its files, and the sentences it says first."""
+    """A report that was written.
+
+    Args:
+        files: Its files.
+        answer: The sentences it says first.
+        record: The tracking record that was brought up to it; empty where none is known to be.
+    """
 
     files: tuple[Path, ...]
     answer: tuple[str, ...]
+    record: str = ""
 
 
 def remember(paths: SweepPaths, digest: str, report: Report) -> None:
@@ -52,14 +59,6 @@ def confirm_record(paths: SweepPaths, record: str) -> None:
         write_whole(paths.report_stamp, json.dumps({**told, "record": record}).encode())
 
 
-def is_recorded(paths: SweepPaths, digest: str, record: str) -> bool:
-    """Whether a fresh report's content was confirmed to be in a tracking record."""
-    if fresh_report(paths, digest) is None:
-        return False
-    told = read_object(paths.report_stamp)
-    return bool(told.get("record") == record)
-
-
 def forget(paths: SweepPaths) -> None:
     """Call the report stale; called before it is written."""
     paths.report_stamp.unlink(missing_ok=True)
@@ -73,4 +72,4 @@ def fresh_report(paths: SweepPaths, digest: str) -> Report | None:
     files = tuple(paths.report / name for name in told["files"])
     if not all(file.is_file() for file in files):
         return None
-    return Report(files=files, answer=tuple(told["answer"]))
+    return Report(files=files, answer=tuple(told["answer"]), record=told.get("record", ""))

@@ -93,9 +93,9 @@ def plus(share: float) -> str:
     return f"{value:+.1f}" if value else "0.0"
 
 
-def signed(difference: Estimate, unit: str = "") -> str:
-    """A difference in hundredths, e.g. `+2.1 [+1.5, +2.7]`."""
-    value = f"{plus(difference.value)}{unit}"
+def signed(difference: Estimate) -> str:
+    """A difference, e.g. `+2.1 points [+1.5, +2.7]`."""
+    value = f"{plus(difference.value)} points"
     if difference.interval is not None:
         value += f" [{plus(difference.interval.low)}, {plus(difference.interval.high)}]"
     return value
@@ -104,10 +104,8 @@ def signed(difference: Estimate, unit: str = "") -> str:
 def points_text(found: Difference) -> str:
     """A difference as `+2.1 points [+1.5, +2.7] (above in 2 of 2 seeds)`."""
     equal = f", equal in {found.ties}," if found.ties else ""
-    return (
-        f"{signed(found.accuracy, ' points')} "
-        f"(above in {found.wins}{equal} of {counted(found.num_seeds, 'seed')})"
-    )
+    seeds = counted(found.num_seeds, "seed")
+    return f"{signed(found.accuracy)} (above in {found.wins}{equal} of {seeds})"
 
 
 def win_chance(found: Difference) -> str:

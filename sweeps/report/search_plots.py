@@ -20,11 +20,11 @@ PANEL, CURVE = (2.9, 2.2), (3.7, 2.7)
 _WEAKEST = 0.3  # opacity of the smallest size
 
 
-def opacity(size_index: int | None, num_sizes: int) -> float:
+def opacity(size: int | None, sizes: Sequence[int]) -> float:
     """How strong the colour of a size is: the largest, and what has no size, is opaque."""
-    if size_index is None or num_sizes < 2:
+    if size is None or len(sizes) < 2:
         return 1.0
-    return _WEAKEST + (1 - _WEAKEST) * size_index / (num_sizes - 1)
+    return _WEAKEST + (1 - _WEAKEST) * sizes.index(size) / (len(sizes) - 1)
 
 
 def _draw_marks(axes: Any, trials: Sequence[Tried], colour: str, alpha: float) -> None:
@@ -76,12 +76,12 @@ def range_of_scores(panels: Sequence[SearchPanel]) -> tuple[float, float] | None
     return (min(scores), max(scores)) if len(scores) > 1 else None
 
 
-def draw_panel(panel: SearchPanel, num_sizes: int, scores: tuple[float, float] | None) -> Any:
+def draw_panel(panel: SearchPanel, sizes: Sequence[int], scores: tuple[float, float] | None) -> Any:
     """Validation score against learning rate, one line per cell.
 
     Args:
         panel: The trials of one regime and stage.
-        num_sizes: Sizes of the spec.
+        sizes: Of the spec, ascending.
         scores: Range of the vertical axis, the same for all panels of a stage.
     """
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
@@ -101,10 +101,9 @@ def draw_panel(panel: SearchPanel, num_sizes: int, scores: tuple[float, float] |
     if scores is not None and scores[0] < scores[1]:
         axes.set_ylim(*scores)
         room(axes, 0.08)
-    indices = sorted({study[0].size_index for study in panel.studies}, key=lambda i: i or 0)
-    for index in indices:
-        own = [study for study in panel.studies if study[0].size_index == index]
-        _draw_size(axes, own, COLOURS[panel.regime], opacity(index, num_sizes))
+    for size in sorted({study[0].size for study in panel.studies}, key=lambda size: size or 0):
+        own = [study for study in panel.studies if study[0].size == size]
+        _draw_size(axes, own, COLOURS[panel.regime], opacity(size, sizes))
     name = "C" if panel.regime == Regime.BOW else "learning rate"
     axes.set_xlabel(name, fontsize=9, color=INK)
     axes.set_title(panel.regime, fontsize=10, color=COLOURS[panel.regime], loc="left", pad=4)

@@ -40,9 +40,9 @@ def searching_section(evidence: Evidence) -> Section | None:
     if curves:
         rule = Text(text=_rule(evidence.spec.labels.num_held_out), is_soft=True)
         blocks += [Bullets(items=tuple(_verdicts(curves))), rule, _expected(curves)]
-    for stage, panels in _by_stage(evidence.panels):
-        blocks.append(_tried(stage, panels, len(evidence.spec.sizes)))
-    sensitivities = rate_sensitivities(evidence.spec, evidence.panels)
+    for stage, panels in groupby(evidence.panels, key=lambda panel: panel.stage):
+        blocks.append(_tried(stage, tuple(panels), evidence.spec.sizes))
+    sensitivities = rate_sensitivities(evidence.panels)
     if sensitivities:
         note = Text(
             text="Each seed has a best rate, and a lowest and a highest that are as good: within "
@@ -71,7 +71,7 @@ def needed_rates(evidence: Evidence) -> str | None:
         return None
     panels = [p for p in evidence.panels if p.regime == lead.regime]
     finished = {row.size for row in evidence.rows if row.regime == lead.regime and row.is_finished}
-    by_size = [{r.size: r for r in rate_sensitivities(evidence.spec, [p])} for p in panels]
+    by_size = [{r.size: r for r in rate_sensitivities([p])} for p in panels]
     common = {size for sizes in by_size for size in sizes if all(size in s for s in by_size)}
     largest = max((size for size in common & finished if size is not None), default=None)
     if largest is None:
@@ -103,10 +103,6 @@ def _chosen(rows: Sequence[ResultRow], panel: SearchPanel, size: int) -> str:
 def _span(low: float, high: float) -> str:
     ends = dict.fromkeys((digits(low), digits(high)))
     return " to ".join(ends)
-
-
-def _by_stage(panels: Sequence[SearchPanel]) -> list[tuple[Stage, list[SearchPanel]]]:
-    return [(stage, list(group)) for stage, group in groupby(panels, key=lambda p: p.stage)]
 
 
 def _verdicts(curves: Sequence[SearchCurve]) -> list[str]:
@@ -159,7 +155,7 @@ def _expected(curves: Sequence[SearchCurve]) -> Gallery:
     )
 
 
-def _tried(stage: Stage, panels: Sequence[SearchPanel], num_sizes: int) -> Gallery:
+def _tried(stage: Stage, panels: Sequence[SearchPanel], sizes: Sequence[int]) -> Gallery:
     scores = range_of_scores(panels)
     what = "loss (nats per token)" if stage is Stage.LANGUAGE_MODEL else "accuracy (%)"
     plots = []
@@ -169,7 +165,7 @@ def _tried(stage: Stage, panels: Sequence[SearchPanel], num_sizes: int) -> Galle
             f"{stage.words} of {panel.regime}: validation {what} of {counted(trials, 'trial')} "
             f"against the searched value, {panel.searched.low:g} to {panel.searched.high:g}"
         )
-        plots.append(Plot(svg=to_svg(draw_panel(panel, num_sizes, scores), alt), alt=alt))
+        plots.append(Plot(svg=to_svg(draw_panel(panel, sizes, scores), alt), alt=alt))
     return Gallery(
         plots=tuple(plots),
         caption=f"Validation {what} of every {stage.words} that was tried. A line is one cell; "

@@ -138,9 +138,7 @@ def _pretraining(findings: Findings) -> list[str]:
         (findings.domain_text, "Reading domain text first (`ulm+domain` minus `ulm`)"),
     ):
         ends = dict.fromkeys((*found[:1], *found[-1:]))
-        values = joined(
-            f"{signed(d.accuracy, ' points')} at {number(d.first[1] or 0)}" for d in ends
-        )
+        values = joined(f"{signed(d.accuracy)} at {number(d.first[1] or 0)}" for d in ends)
         sentences += [f"{what} changes accuracy by {values}."] if found else []
     return sentences
 

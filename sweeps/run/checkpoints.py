@@ -21,16 +21,11 @@ from sweeps.paths import below
 from sweeps.run.context import TrialContext
 from sweeps.run.shared_folder import CONTENTS_FILE, Contents, is_sealed
 from sweeps.search.messages import REQUEST, load_request
-from sweeps.search.records import Progress, TrialKey, TrialRequest
+from sweeps.search.records import Progress, TrialRequest
 from sweeps.storage import open_place, read_bytes, told_when_unreadable
 
 NOTE_FILE = "trial.json"
 FOLDER_PREFIX = "checkpoint_"  # Tune's
-
-
-def folder_of(key: TrialKey) -> str:
-    """Name of the folder that Tune keeps a trial's checkpoints in."""
-    return f"{key.place}.{key.attempt}"
 
 
 def identity_of(request: TrialRequest, context: TrialContext) -> dict[str, Any]:
@@ -193,5 +188,6 @@ def _is_whole(place: str, sizes: Mapping[str, int]) -> bool:
 
 
 def trial_folder_name(trial: Any) -> str:
-    """`folder_of` a trial of Tune's."""
-    return folder_of(load_request(trial.config[REQUEST]).key)
+    """Name of the folder that Tune keeps a trial's checkpoints in."""
+    key = load_request(trial.config[REQUEST]).key
+    return f"{key.place}.{key.attempt}"

@@ -18,8 +18,8 @@ from typing import Any
 
 from sweeps.errors import ClusterError, describe_error
 from sweeps.programs import PYTHON
-from sweeps.run.driver import signals_as_before
 from sweeps.run.own_ray import OwnRay, not_up
+from sweeps.run.signals import signals_as_before
 
 CONNECT_SECONDS = 5.0
 SETTINGS = {
@@ -134,12 +134,11 @@ def _as_if_missing(library: str) -> Iterator[None]:
         del sys.modules[library]
 
 
-def check_answers(address: str, timeout_seconds: float = CONNECT_SECONDS) -> None:
+def check_answers(address: str) -> None:
     """Try whether anything listens at an address.
 
     Args:
         address: `host:port` of a cluster's head.
-        timeout_seconds: How long to wait.
 
     Raises:
         ClusterError: Nothing does, or it is no such address.
@@ -151,7 +150,7 @@ def check_answers(address: str, timeout_seconds: float = CONNECT_SECONDS) -> Non
             "node of the cluster, or to run on this machine alone"
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout_seconds).close()
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
     except OSError as error:
         source = "RAY_ADDRESS" if os.environ.get("RAY_ADDRESS") else str(_address_file())
         raise ClusterError(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sweeps.paths import below
 from sweeps.run.draws import Draws, Indices, general_text
-from sweeps.run.node_cache import NodeCache
+from sweeps.run.node_cache import cached
 from sweeps.spec.cells import Cell
 from sweeps.spec.values import SweepSpec
 from ulm.seeding import seed_for
@@ -50,7 +50,7 @@ class TrialContext:
 
 @lru_cache(maxsize=2)
 def _tokens(folder: Path, shared: str | None) -> TokenArray:
-    return load_tokens(folder if shared is None else NodeCache().fetch(below(shared, folder.name)))
+    return load_tokens(folder if shared is None else cached(below(shared, folder.name)))
 
 
 def hash_of(documents: Indices) -> str:

@@ -95,7 +95,11 @@ def examine_cluster(
         absent = absent_workers(config, addresses(ray))
     if tracking is not None:
         driver = replace(driver, results=(_tracking(tracking), *driver.results))
-    return (driver, *nodes, *(_missing(name, why) for name, why in absent.items()))
+    missing = (
+        Diagnosis(node=name, results=(CheckResult.failed("answer", why),))
+        for name, why in absent.items()
+    )
+    return (driver, *nodes, *missing)
 
 
 def require_fit_nodes(ray: Any, storage: str) -> None:
@@ -155,10 +159,6 @@ def _try(
     except StorageError as error:
         return None, (CheckResult.failed("storage", str(error)),)
     return tried, (CheckResult.ok("storage", "read and written"),)
-
-
-def _missing(node: str, why: str) -> Diagnosis:
-    return Diagnosis(node=node, results=(CheckResult.failed("answer", why),))
 
 
 def _tracking(uri: str) -> CheckResult:

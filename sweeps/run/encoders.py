@@ -17,7 +17,7 @@ from typing import Any
 
 from sweeps.errors import DamagedError, LostEncoderError
 from sweeps.paths import below, is_uri
-from sweeps.run.node_cache import NodeCache
+from sweeps.run.node_cache import cached
 from sweeps.run.shared_folder import (
     CONTENTS_FILE,
     Contents,
@@ -113,7 +113,7 @@ class EncoderStore:
                 raise DamagedError(f"{place} does not have the digests it was written with")
             return Encoder.load(Path(place))
         if keep:
-            return Encoder.load(NodeCache().fetch(place))
+            return Encoder.load(cached(place))
         with tempfile.TemporaryDirectory(prefix="encoder-") as name:
             folder = Path(name) / key
             get_folder(place, folder, contents)

@@ -26,7 +26,7 @@ from ulm.model.encoder import Encoder
 from ulm.model.text_classifier import TextClassifier, fitted_classifier
 from ulm.training.classifier import train_classifier
 
-MEMBERS_FILE, WEIGHTS_FILE = "members.npz", "members.pt"
+ENSEMBLE_FILE = "ensemble.pt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,8 +56,7 @@ def run_final(job: Job) -> Outcome:
         The test accuracy, and where the predictions lie.
     """
     encoder = classifier_encoder(job)
-    members = _fitted_members(job, encoder)
-    state = training_state(job)
+    members, state = _left(job, encoder)
     while len(members) < job.context.spec.classifier.ensemble:
         members.append(_fit(job, encoder, tuple(members), state))
         state = None
@@ -120,49 +119,40 @@ def _numbers(members: Sequence[_Member]) -> dict[str, float]:
 
 
 def _save_members(folder: Path, members: Sequence[_Member]) -> None:
-    if members:
-        np.savez_compressed(
-            folder / MEMBERS_FILE,
-            allow_pickle=False,
-            probabilities=np.stack([member.probabilities for member in members]),
-            costs=np.array([list(asdict(member.cost).values()) for member in members]),
-        )
-        torch.save([member.model.state_dict() for member in members], folder / WEIGHTS_FILE)
+    saved = [
+        {
+            "probabilities": torch.from_numpy(member.probabilities),
+            "cost": asdict(member.cost),
+            "weights": member.model.state_dict(),
+        }
+        for member in members
+    ]
+    torch.save(saved, folder / ENSEMBLE_FILE)
 
 
-def _fitted_members(job: Job, encoder: Encoder) -> list[_Member]:
-    """Members that an earlier attempt had fitted when it saved its state."""
-    if job.resume_from is None or not (job.resume_from / MEMBERS_FILE).is_file():
-        return []
+def _left(job: Job, encoder: Encoder) -> tuple[list[_Member], Path | None]:
+    """Members that an earlier attempt had fitted, and the state of the one it was at.
+
+    Neither where an earlier version saved them: the trial then begins anew.
+    """
+    if job.resume_from is None or not (job.resume_from / ENSEMBLE_FILE).is_file():
+        return [], None
     settings = settings_of(job)
-    models = [
-        fitted_classifier(
-            weights,
-            encoder.architecture,
-            num_words=len(encoder.vocabulary),
-            num_classes=job.materials.num_classes,
-            bptt=settings.bptt,
-            maximum_tokens=settings.maximum_tokens,
+    members = [
+        _Member(
+            probabilities=saved["probabilities"].numpy(),
+            cost=_Cost(**saved["cost"]),
+            model=fitted_classifier(
+                saved["weights"],
+                encoder.architecture,
+                num_words=len(encoder.vocabulary),
+                num_classes=job.materials.num_classes,
+                bptt=settings.bptt,
+                maximum_tokens=settings.maximum_tokens,
+            ),
         )
-        for weights in torch.load(
-            job.resume_from / WEIGHTS_FILE, map_location="cpu", weights_only=True
+        for saved in torch.load(
+            job.resume_from / ENSEMBLE_FILE, map_location="cpu", weights_only=True
         )
     ]
-    with np.load(job.resume_from / MEMBERS_FILE, allow_pickle=False) as saved:
-        return [
-            _Member(probabilities=probabilities, cost=_cost(row), model=model)
-            for probabilities, row, model in zip(
-                saved["probabilities"], saved["costs"], models, strict=True
-            )
-        ]
-
-
-def _cost(row: NDArray[np.float64]) -> _Cost:
-    epochs, steps, tokens, training_seconds, seconds = row.tolist()
-    return _Cost(
-        epochs=int(epochs),
-        steps=int(steps),
-        tokens=int(tokens),
-        training_seconds=training_seconds,
-        seconds=seconds,
-    )
+    return members, training_state(job)

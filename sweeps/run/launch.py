@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sweeps.disk import told_when_full
@@ -25,7 +25,7 @@ from sweeps.run.capacity import current_fleet, idle_gpus, largest_fleet, slots
 from sweeps.run.cluster import cluster_address, open_ray
 from sweeps.run.context import TrialContext
 from sweeps.run.doctor import require_fit_nodes
-from sweeps.run.driver import Standing, driver_lock, terminated_like_interrupt
+from sweeps.run.driver import Standing, driver_lock
 from sweeps.run.ledger_lock import ledger_lock
 from sweeps.run.leftovers import remove_leftovers, temporary_files_in
 from sweeps.run.memory import MemoryPeak, MemoryWatch
@@ -36,12 +36,13 @@ from sweeps.run.presence import Presence
 from sweeps.run.probe import find_versions
 from sweeps.run.recovery import take_back
 from sweeps.run.session import RunSession, cost_of
+from sweeps.run.signals import terminated_like_interrupt
 from sweeps.search.control import Control
 from sweeps.search.database import told_when_gone
 from sweeps.search.listener import RunListener
 from sweeps.search.studies import check_ledger, read_records
 from sweeps.spec.values import SweepSpec
-from sweeps.storage import check_storage
+from sweeps.writable import check_storage
 
 if TYPE_CHECKING:
     from sweeps.run.trial import Trainable
@@ -70,9 +71,9 @@ class RunSummary:
     num_left_out: int
     num_broken: int
     is_over_budget: bool
-    memory: MemoryPeak = field(default_factory=MemoryPeak)
-    answer: tuple[str, ...] = ()
-    tokenising: tuple[str, ...] = ()
+    memory: MemoryPeak
+    answer: tuple[str, ...]
+    tokenising: tuple[str, ...]
 
 
 def run_sweep(spec: SweepSpec, listener: RunListener, own_ray: OwnRay | None = None) -> RunSummary:

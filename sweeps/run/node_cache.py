@@ -27,48 +27,38 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(environment.get(CACHE_VARIABLE) or DEFAULT_FOLDER).expanduser().absolute()
 
 
-class NodeCache:
-    """Copies of shared folders on this machine.
+def cached(place: str, root: Path | None = None) -> Path:
+    """The local copy of a shared folder, every digest of it just compared.
 
     Args:
-        root: Folder that holds them; made, for this user alone, where it is missing.
+        place: URI of a folder that `put_folder` wrote.
+        root: Folder that holds copies, that of this machine where none is named; made, for this
+            user alone, where it is missing.
+
+    Raises:
+        StorageError: It is not there, can not be fetched, or arrived damaged twice.
     """
-
-    def __init__(self, root: Path | None = None) -> None:
-        self._root = cache_folder() if root is None else root
-
-    def fetch(self, place: str) -> Path:
-        """The local copy of a shared folder, every digest of it just compared.
-
-        Args:
-            place: URI of a folder that `put_folder` wrote.
-
-        Raises:
-            StorageError: It is not there, can not be fetched, or arrived damaged twice.
-        """
-        contents = find_contents(place)
-        if contents is None:
-            raise StorageError(
-                f"a folder that trials read must be on shared storage, found none at {place}: run "
-                "the sweep again, it is then put there"
-            )
-        return self._kept(place, contents)
-
-    def _kept(self, place: str, contents: Contents) -> Path:
-        name = unquote(place.partition("?")[0].rstrip("/").rpartition("/")[2])
-        folder = self._root / f"{name}-{contents.digest[:16]}"
-        if is_intact(folder, contents):
-            return folder
-        with told_when_unreadable(place):
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with FileLock(self._root / f".{folder.name}.lock"):
-                self._fill(folder, place, contents)
+    contents = find_contents(place)
+    if contents is None:
+        raise StorageError(
+            f"a folder that trials read must be on shared storage, found none at {place}: run "
+            "the sweep again, it is then put there"
+        )
+    name = unquote(place.partition("?")[0].rstrip("/").rpartition("/")[2])
+    folder = (root or cache_folder()) / f"{name}-{contents.digest[:16]}"
+    if is_intact(folder, contents):
         return folder
+    with told_when_unreadable(place):
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f".{folder.name}.lock")):
+            _fill(folder, place, contents)
+    return folder
 
-    def _fill(self, folder: Path, place: str, contents: Contents) -> None:
-        """Fetch what another process has not fetched meanwhile; the caller holds the lock."""
-        if is_intact(folder, contents):
-            return
-        for left in self._root.glob(f".{folder.name}.*.part"):  # of a process that died
-            shutil.rmtree(left)
-        get_folder(place, folder, contents)
+
+def _fill(folder: Path, place: str, contents: Contents) -> None:
+    """Fetch what another process has not fetched meanwhile; the caller holds the lock."""
+    if is_intact(folder, contents):
+        return
+    for left in folder.parent.glob(f".{folder.name}.*.part"):  # of a process that died
+        shutil.rmtree(left)
+    get_folder(place, folder, contents)

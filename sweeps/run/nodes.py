@@ -112,8 +112,8 @@ def probe_nodes(
     ray: Any,
     *,
     fully: bool,
-    tried: StorageTry | None = None,
-    tokens: Sequence[str] = (),
+    tried: StorageTry | None,
+    tokens: Sequence[str],
 ) -> tuple[NodeProbe, ...]:
     """Ask every node that is alive.
 

@@ -23,16 +23,10 @@ from sweeps.record.datasets import dataset_of
 from sweeps.record.environment import describe_environment
 from sweeps.record.models import FittedModel
 from sweeps.record.queued_recorder import QueuedRecorder
+from sweeps.record.record_file import num_shown
 from sweeps.record.record_place import RecordPlace
 from sweeps.record.store_process import StoreProcess
-from sweeps.record.tracking import num_shown
-from sweeps.report.freshness import (
-    Report,
-    confirm_record,
-    digest_of,
-    fresh_report,
-    is_recorded,
-)
+from sweeps.report.freshness import Report, confirm_record, digest_of, fresh_report
 from sweeps.run.draws import general_text
 from sweeps.run.memory import MemoryPeak
 from sweeps.search.control import Control
@@ -165,7 +159,7 @@ class RunSession:
         self._fetch_predictions()
         digest = digest_of(self._paths, self.control.ledger)
         report = fresh_report(self._paths, digest) or self._write_report()
-        if not (self._record_is_here and is_recorded(self._paths, digest, self._record)):
+        if not (self._record_is_here and report.record == self._record):
             self._publish(report)
         if all(record.is_over for record in self.control.records):
             self._remove_trial_folders()

@@ -12,7 +12,7 @@ import json
 import shutil
 import socket
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -98,16 +98,10 @@ class Contents:
         return cls(files=files, subfolder=subfolder)
 
 
-def contents_of(folder: Path, names: Sequence[str] | None = None) -> Contents:
-    """The contents of a local folder.
-
-    Args:
-        folder: The folder.
-        names: Its files; None for all that are right in it.
-    """
-    if names is None:
-        names = [file.name for file in folder.iterdir() if file.name != CONTENTS_FILE]
-    return Contents(files={name: _digest(folder / name) for name in names})
+def contents_of(folder: Path) -> Contents:
+    """The contents of a local folder: all files that are right in it."""
+    files = [file for file in folder.iterdir() if file.name != CONTENTS_FILE]
+    return Contents(files={file.name: _digest(file) for file in files})
 
 
 def is_intact(folder: Path, contents: Contents) -> bool:

@@ -38,7 +38,7 @@ from sweeps.search.messages import (
     load_request,
 )
 from sweeps.search.records import Outcome
-from sweeps.storage import check_place
+from sweeps.writable import check_place
 from ulm.regimes import Regime
 
 PAUSES_SECONDS = (2.0, 8.0, 30.0)

@@ -80,14 +80,18 @@ def record_from(attributes: Mapping[str, Any], params: Mapping[str, float]) -> T
     """The record that was kept; RUNNING where no end was."""
     told = attributes[TRIAL]
     end, wait = attributes.get(END, {}), attributes.get(WAIT, {})
-    outcome = end.get("outcome")
+    outcome, epochs = end.get("outcome"), _epochs(attributes)
+    last_told_at = max((float(epoch["at"]) for epoch in epochs), default=None)
     study = StudyKey(cell_id=told["cell"], stage=Stage(told["stage"]))
     return TrialRecord(
         key=TrialKey(study=study, number=told["number"], attempt=told["attempt"]),
         params=dict(params),
         encoder=told["encoder"],
         state=TrialState(end.get("state", TrialState.RUNNING)),
-        progress=tuple(_progress(epoch) for epoch in _epochs(attributes)),
+        progress=tuple(
+            Progress(**{name: value for name, value in epoch.items() if name != "at"})
+            for epoch in epochs
+        ),
         outcome=None if outcome is None else Outcome(**outcome),
         failure=end.get("failure"),
         retryable=bool(end.get("retryable", False)),
@@ -95,7 +99,7 @@ def record_from(attributes: Mapping[str, Any], params: Mapping[str, float]) -> T
         ended_at=end.get("ended_at"),
         waiting_since=wait.get("since"),
         waited_seconds=float(wait.get("seconds", 0.0)),
-        told_at=None if END in attributes else _last_epoch_at(attributes),
+        told_at=None if END in attributes else last_told_at,
         repeated_seconds=float(wait.get("repeated", 0.0)),
         inherited_seconds=float(wait.get("inherited", 0.0)),
         accelerators=told.get("accelerators"),
@@ -105,11 +109,3 @@ def record_from(attributes: Mapping[str, Any], params: Mapping[str, float]) -> T
 def _epochs(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
     epochs = [value for name, value in attributes.items() if name.startswith(EPOCH)]
     return sorted(epochs, key=lambda epoch: int(epoch["epoch"]))
-
-
-def _last_epoch_at(attributes: Mapping[str, Any]) -> float | None:
-    return max((float(epoch["at"]) for epoch in _epochs(attributes)), default=None)
-
-
-def _progress(epoch: Mapping[str, Any]) -> Progress:
-    return Progress(**{name: value for name, value in epoch.items() if name != "at"})

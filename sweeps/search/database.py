@@ -20,7 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sweeps.errors import StorageError, SweepError
 from sweeps.paths import DRIVER_FILE
-from sweeps.storage import read_object, write_below
+from sweeps.storage import read_object
+from sweeps.writable import write_below
 
 # The last table, and row of it, that Optuna writes when it makes its tables.
 LAST_TABLE = "alembic_version"

@@ -58,8 +58,8 @@ class Pruning:
     """
 
     startup: int = 2
-    warmup_epochs: int = 0
-    maximize: bool = True
+    warmup_epochs: int
+    maximize: bool
 
 
 class Studies(Protocol):

@@ -66,7 +66,7 @@ class SweepPlan:
     storage_gib: float
     peak_gib: float
     assumptions: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...]
 
     @property
     def total(self) -> RegimePlan:

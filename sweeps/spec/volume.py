@@ -60,7 +60,7 @@ class Volumes:
     """The domain corpus of a sweep and the corpus its general model is pretrained on, if any."""
 
     domain: CorpusVolume
-    general: CorpusVolume | None = None
+    general: CorpusVolume | None
 
 
 _KNOWN = {

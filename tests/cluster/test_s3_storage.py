@@ -10,12 +10,12 @@ import pytest
 from buckets import Machines, Server, downloads, environment_of
 from pyarrow import fs
 
-from sweeps.answer.predictions import fetch_predictions, read_hits
+from sweeps.answer.predictions import fetch_predictions, read_predictions
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths, below
 from sweeps.record.recorder import ListRecorder
 from sweeps.run.backup import Backup
-from sweeps.run.node_cache import NodeCache
+from sweeps.run.node_cache import cached
 from sweeps.run.prepare import prepare_context
 from sweeps.run.recovery import take_back
 from sweeps.run.shared_folder import CONTENTS_FILE, put_folder
@@ -36,7 +36,6 @@ from sweeps.spec.values import (
     TestSpec,
 )
 from sweeps.storage import (
-    check_storage,
     info_of,
     list_files,
     open_place,
@@ -44,6 +43,7 @@ from sweeps.storage import (
     read_bytes,
     remove_folder,
 )
+from sweeps.writable import check_storage
 from ulm.regimes import Regime
 from ulm.text.corpora import CorpusSource
 
@@ -128,12 +128,12 @@ def test_a_folder_reaches_the_disk_of_a_node_verified(bucket, tmp_path):
     content = os.urandom(3 * 2**20)  # more than one part of a download
     (made / "ids.npy").write_bytes(content)
     put_folder(made, below(bucket, "array"))
-    fetched = NodeCache().fetch(below(bucket, "array"))
+    fetched = cached(below(bucket, "array"))
     assert (fetched / "ids.npy").read_bytes() == content
     assert fetched.parent == tmp_path / "node"
     put_bytes(content[:-1] + b"?", below(bucket, "array", "ids.npy"))
     with pytest.raises(StorageError, match="must have the digests"):
-        NodeCache(tmp_path / "another node").fetch(below(bucket, "array"))
+        cached(below(bucket, "array"), tmp_path / "another node")
 
 
 def test_a_new_head_takes_ledger_and_arrays_from_the_bucket(bucket, tmp_path):
@@ -173,7 +173,7 @@ def test_trials_read_and_leave_everything_in_the_bucket(bucket, server, tmp_path
         assert {record.state for record in control.records} == {TrialState.FINISHED}
     fetch_predictions(paths)
     finals = [cell for cell in cells if not cell.is_general]
-    assert all(read_hits(paths.predictions(cell.id)).shape == (40,) for cell in finals)
+    assert all(read_predictions(paths.predictions(cell.id)).hits.shape == (40,) for cell in finals)
     names = sorted(path.name.partition("-")[0] for path in (tmp_path / "node").iterdir())
     assert len([name for name in names if name == "synthetic"]) == 2, "both token arrays"
     assert not paths.encoders.exists()

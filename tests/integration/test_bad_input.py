@@ -28,15 +28,6 @@ seeds: 1
 NAMES = ("bad", "good")
 ROWS = [(f"a review number {i}", NAMES[i % 2]) for i in range(40)]
 
-SIX_MISTAKES = """\
-name: a/b
-corpus: {kind: imbd}
-labels: {train: 2}
-sizes: [500, 200]
-regimes: [bow, scrach]
-trials: 3
-"""
-
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path, monkeypatch):
@@ -98,19 +89,6 @@ def refused_run(*settings):
     message = refusal("run", "mine.yaml", *(f"--set={setting}" for setting in settings))
     assert "\n" not in message
     return message
-
-
-def test_all_six_mistakes_of_a_spec_are_reported_with_file_line_and_key():
-    Path("mine.yaml").write_text(SIX_MISTAKES, encoding="utf-8")
-    places = [line.split(": ")[:2] for line in refusal("run", "mine.yaml").splitlines()]
-    assert places == [
-        ["mine.yaml:1", "name"],
-        ["mine.yaml:2", "corpus.kind"],
-        ["mine.yaml:3", "labels.train"],
-        ["mine.yaml:4", "sizes"],
-        ["mine.yaml:5", "regimes"],
-        ["mine.yaml:6", "trials"],
-    ]
 
 
 @pytest.mark.parametrize("verb", ["run", "plan", "check"])

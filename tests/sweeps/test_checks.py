@@ -128,7 +128,7 @@ def test_minus_one_beside_two_classes_reads_as_no_label():
     assert results_of()["corpus"].result == "ok"
     more = "".join(f"another {i},-1\n" for i in range(40))
     Path("reviews.csv").write_text(ROWS + more, encoding="utf-8")
-    found = results_of(labels="{train: 30, validation: 0.3}")["corpus"]
+    found = results_of(labels__validation="0.5")["corpus"]
     assert "classes ['-1'] read as no label" in found.detail
 
 

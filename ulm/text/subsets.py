@@ -27,7 +27,7 @@ def _generator(seed: int, purpose: int) -> np.random.Generator:
     return np.random.default_rng([seed, purpose])
 
 
-def _shares(class_sizes: NDArray[np.int64], total: int, least: int = 0) -> NDArray[np.int64]:
+def _shares(class_sizes: NDArray[np.int64], total: int, least: int) -> NDArray[np.int64]:
     """Divide `total` among classes in proportion to their sizes, by largest remainder.
 
     Ties go to the class listed first. Where that leaves a class fewer than `least`, or than it has,

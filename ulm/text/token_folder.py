@@ -139,7 +139,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found, sizes = manifest["format"], dict(manifest["bytes"])
-        digests = dict(manifest.get("sha256", {}))  # earlier versions wrote none
+        digests = dict(manifest["sha256"])
     except (ValueError, KeyError, TypeError) as error:
         raise TokenError(f"{path} must be a manifest, found {error!r}; {remedy}") from error
     if found != FORMAT:
@@ -149,7 +149,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         found_bytes = file.stat().st_size if file.is_file() else 0
         if found_bytes != size_bytes:
             raise TokenError(f"{file} must have {size_bytes} bytes, found {found_bytes}; {remedy}")
-        if name in digests and _digest(file) != digests[name]:
+        if _digest(file) != digests.get(name):
             raise TokenError(f"{file} must be as it was written, found other bytes; {remedy}")
     return manifest
 

@@ -15,18 +15,17 @@ from sweeps.advice.wanted import (
 )
 from sweeps.answer.estimates import Interval
 from sweeps.answer.spread import make_spread
-from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.errors import QuestionError
 from sweeps.report.headline import headline, over_bow
 from sweeps.report.phrases import rounded, span
-from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.cells import make_cells
 from sweeps.spec.load import load_spec
-from sweeps.spec.searches import Range
 from tests.sweeps.answer.sweep_scores import (
     GENERAL,
     GRID,
     PASSES,
     SOONER,
+    TOO_SHORT,
     evidence_of,
     findings_of,
     rows_of,
@@ -370,19 +369,8 @@ def test_the_miss_of_every_form_has_its_interval():
 
 
 def test_a_search_that_was_too_short_is_named():
-    tried = tuple(
-        Tried(rate=rate, score=score, size_index=0, is_chosen=False, is_pruned=False)
-        for rate, score in ((0.01, 60.0), (0.02, 70.0), (0.03, 80.0))
-    )
-    panel = SearchPanel(
-        regime="domain",
-        stage=Stage.CLASSIFIER,
-        searched=Range(low=1, high=2),
-        num_held_out=1000,
-        studies=(tried, tried),
-    )
-    _, text = advice_for(TABLE, panels=(panel,))
-    assert "The search was not enough for `domain` classifier" in text
+    _, text = advice_for(TABLE, panels=(TOO_SHORT,))
+    assert "The last trial of the search still brought a gain for `domain` (classifier)" in text
 
 
 def test_a_sweep_without_a_finished_size_has_no_advice_yet():

@@ -89,7 +89,8 @@ def test_a_target_that_always_saying_one_class_reaches_is_refused(ask, tmp_path)
     paths.predictions_folder.mkdir(parents=True)
     labels = np.repeat([0, 1, 2, 3], [70, 10, 10, 10])
     for cell in make_cells(SPEC):
-        np.savez(paths.predictions(cell.id), labels=labels, probabilities=np.eye(4)[labels])
+        said = {"labels": labels, "probabilities": np.eye(4)[labels]}
+        np.savez(paths.predictions(cell.id), documents=np.arange(100), **said)
     done = ask("--target", "0.6")
     assert done.exit_code == 2
     assert "--target must be above 0.7" in done.stderr

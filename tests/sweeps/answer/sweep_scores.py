@@ -10,9 +10,12 @@ from sweeps.answer.findings import find, make_sweep_scores
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import make_scores
 from sweeps.answer.search_curves import search_curve
+from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.paths import SweepPaths
 from sweeps.report.caveats import caveats
 from sweeps.report.evidence import Evidence
+from sweeps.spec.cells import Stage
+from sweeps.spec.searches import Range
 from tests.sweeps.example_sweep import replayed
 
 
@@ -113,3 +116,18 @@ SOONER = sweep_of(
     bow=0.817, ulm=0.80, domain=(0.6, 0.87, 0.89, 0.91), both=(0.80, 0.84, 0.86, 0.88)
 )
 """`domain` needs less text than `ulm+domain` for a target, more to pass TF-IDF."""
+
+TOO_SHORT = SearchPanel(
+    regime="domain",
+    stage=Stage.CLASSIFIER,
+    searched=Range(low=1, high=2),
+    num_held_out=1000,
+    studies=2
+    * (
+        tuple(
+            Tried(rate=rate, score=score, size=100, is_chosen=False, is_pruned=False)
+            for rate, score in ((0.01, 60.0), (0.02, 70.0), (0.03, 80.0))
+        ),
+    ),
+)
+"""A search whose last trial still brought a gain."""

@@ -2,29 +2,37 @@ import numpy as np
 import pytest
 
 from sweeps.answer.classes import Classes, find_classes
-from sweeps.answer.predictions import load_hits
+from sweeps.answer.predictions import Predicted
 from sweeps.answer.scores import Scores, make_scores
-from sweeps.paths import SweepPaths
 from tests.sweeps.answer.sweep_scores import notes_of, rows_of, scores_of
 from tests.sweeps.example_sweep import example_spec
 
 TABLE = {("bow", None): (0.9, 0.9), ("scratch", None): (0.8, 0.9)}
 
 
-def swept(folder, labels, constant):
-    """A sweep whose cells all have these labels, and those named say one class."""
-    paths, rows = SweepPaths(storage=str(folder), name="x"), rows_of(TABLE)
-    paths.predictions_folder.mkdir(parents=True)
-    for row in rows:
-        said = np.zeros_like(labels) if (row.regime, row.seed) in constant else labels
-        np.savez(paths.predictions(row.cell), labels=labels, probabilities=np.eye(3)[said])
-    return paths, rows
+def predicted_as(said, labels):
+    """Predictions that say these classes of three."""
+    return Predicted(documents=np.arange(len(labels)), labels=labels, probabilities=np.eye(3)[said])
 
 
-def test_the_share_of_the_most_frequent_class_and_cells_that_say_no_other_are_told(tmp_path):
+def swept(labels, constant):
+    """Predictions of cells that all have these labels, and those named say one class."""
+    rows = rows_of(TABLE)
+    said = {
+        row.cell: np.zeros_like(labels) if (row.regime, row.seed) in constant else labels
+        for row in rows
+    }
+    return {cell: predicted_as(own, labels) for cell, own in said.items()}, rows
+
+
+def hits_of(predicted):
+    return {cell: own.hits for cell, own in predicted.items()}
+
+
+def test_the_share_of_the_most_frequent_class_and_cells_that_say_no_other_are_told():
     labels = np.repeat([0, 1, 2], [90, 6, 4])
-    paths, rows = swept(tmp_path, labels, {("bow", 0), ("bow", 1), ("scratch", 0)})
-    found = find_classes(paths, rows)
+    predicted, rows = swept(labels, {("bow", 0), ("bow", 1), ("scratch", 0)})
+    found = find_classes(predicted, rows)
     assert found.share == pytest.approx(0.9)
     assert {row.cell for row in rows if row.cell in found.constant} == set(found.constant)
     text = " ".join(notes_of(example_spec(), rows, classes=found))
@@ -35,22 +43,22 @@ def test_the_share_of_the_most_frequent_class_and_cells_that_say_no_other_are_to
     )
 
 
-def test_even_classes_and_cells_that_tell_them_apart_are_no_caveat(tmp_path):
-    found = find_classes(*swept(tmp_path, np.repeat([0, 1, 2], [34, 33, 33]), set()))
+def test_even_classes_and_cells_that_tell_them_apart_are_no_caveat():
+    found = find_classes(*swept(np.repeat([0, 1, 2], [34, 33, 33]), set()))
     assert not found.is_uneven
     assert not found.constant
     assert not any("class" in note for note in notes_of(example_spec(), [], classes=found))
 
 
-def test_without_predictions_nothing_is_known(tmp_path):
-    assert find_classes(SweepPaths(storage=str(tmp_path), name="x"), rows_of(TABLE)) is None
+def test_without_predictions_nothing_is_known():
+    assert find_classes({}, rows_of(TABLE)) is None
 
 
-def test_recall_counts_every_class_the_same_and_says_which_are_never_said(tmp_path):
+def test_recall_counts_every_class_the_same_and_says_which_are_never_said():
     labels = np.repeat([0, 1, 2], [90, 6, 4])
-    paths, rows = swept(tmp_path, labels, {("bow", 0), ("bow", 1)})
-    found = find_classes(paths, rows, ("often", "now`and\nthen", "rarely"))
-    recalls = found.recalls(scores_of(TABLE, load_hits(paths, rows)))
+    predicted, rows = swept(labels, {("bow", 0), ("bow", 1)})
+    found = find_classes(predicted, rows, ("often", "now`and\nthen", "rarely"))
+    recalls = found.recalls(scores_of(TABLE, hits_of(predicted)))
     assert recalls["bow", None].value == pytest.approx(1 / 3), "accuracy is 90 %"
     assert recalls["bow", None].interval.low < 1 / 3 < recalls["bow", None].interval.high
     assert recalls["scratch", None].value == pytest.approx(1)
@@ -61,27 +69,24 @@ def test_recall_counts_every_class_the_same_and_says_which_are_never_said(tmp_pa
     assert "Classes with fewer than 5 test documents: `rarely` (4)." in text
 
 
-def test_every_seed_has_its_own_documents_where_they_are_a_sample(tmp_path):
-    paths, rows = swept(tmp_path, np.repeat([0, 1], [6, 4]), set())
-    np.savez(
-        paths.predictions(rows[1].cell),
-        labels=np.repeat([0, 1], [5, 5]),
-        probabilities=np.eye(3)[np.repeat([0, 1], [6, 4])],
-    )
-    found = find_classes(paths, [row for row in rows if row.regime == "bow"])
+def test_every_seed_has_its_own_documents_where_they_are_a_sample():
+    said = np.repeat([0, 1], [6, 4])
+    predicted, rows = swept(said, set())
+    predicted[rows[1].cell] = predicted_as(said, np.repeat([0, 1], [5, 5]))
+    found = find_classes(predicted, [row for row in rows if row.regime == "bow"])
     assert found.counts == (5, 4, 0)
     table = rows_of({("bow", None): (1.0, 0.9)})
     for samples in (None, {0: np.arange(10), 1: np.arange(10) + 5}):
-        scores = make_scores(table, load_hits(paths, rows), samples)
+        scores = make_scores(table, hits_of(predicted), samples)
         assert found.recalls(scores)["bow", None].value == pytest.approx((1 + 0.9) / 2)
         assert scores.shares_documents is (samples is None)
 
 
-def test_where_a_cell_has_no_predictions_no_recall_is_compared(tmp_path):
-    paths, rows = swept(tmp_path, np.repeat([0, 1, 2], [90, 6, 4]), set())
-    paths.predictions(rows[0].cell).unlink()
-    found = find_classes(paths, rows)
-    assert found.recalls(scores_of(TABLE, load_hits(paths, rows))) == {}
+def test_where_a_cell_has_no_predictions_no_recall_is_compared():
+    predicted, rows = swept(np.repeat([0, 1, 2], [90, 6, 4]), set())
+    del predicted[rows[0].cell]
+    found = find_classes(predicted, rows)
+    assert found.recalls(scores_of(TABLE, hits_of(predicted))) == {}
     assert found.num_unsaid(rows) == (0, 0, 0)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sweeps.answer.mistakes import SHOWN, find_mistakes
-from sweeps.answer.predictions import Predicted, read_predictions
+from sweeps.answer.predictions import Predicted
 
 LABELS = np.array([0, 1, 0, 1])
 
@@ -63,20 +63,6 @@ def test_sizes_without_a_common_seed_or_document_are_not_compared():
     assert find_mistakes({100: {0: cell}, 1600: {1: cell}}) is None
     apart = predicted([0.5] * 4, documents=(1, 2, 3, 4))
     assert find_mistakes({100: {0: cell}, 1600: {0: apart}}) is None
-
-
-def test_predictions_are_read_in_the_order_of_their_documents(tmp_path):
-    file = tmp_path / "cell.npz"
-    np.savez(
-        file,
-        documents=np.array([7, 3]),
-        labels=np.array([1, 0]),
-        probabilities=np.array([[0.1, 0.9], [0.4, 0.6]]),
-    )
-    found = read_predictions(file)
-    assert found.documents.tolist() == [3, 7]
-    assert found.hits.tolist() == [False, True]
-    assert read_predictions(tmp_path / "none.npz") is None
 
 
 def said(*right):

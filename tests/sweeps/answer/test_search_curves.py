@@ -27,8 +27,8 @@ PANELS = search_panels(replayed(SPEC, example_records(SPEC)))
 RATES = Range(low=1e-3, high=1e-1, log=True)
 
 
-def tried(rate, score, size_index=0):
-    return Tried(rate=rate, score=score, size_index=size_index, is_chosen=False, is_pruned=False)
+def tried(rate, score):
+    return Tried(rate=rate, score=score, size=100, is_chosen=False, is_pruned=False)
 
 
 def panel(*studies, stage=Stage.CLASSIFIER, num_held_out=20):
@@ -182,7 +182,7 @@ def test_enough_is_not_said_where_a_search_has_one_score_or_none():
 def test_rates_within_a_standard_error_of_the_best_are_as_good():
     # 20 held-out labels at 80 %: one standard error is 8.9 points
     study = [tried(r, s) for r, s in zip((1e-3, 5e-3, 1e-2, 5e-2), (50, 75, 80, 60), strict=True)]
-    (found,) = rate_sensitivities(SPEC, [panel(study)])
+    (found,) = rate_sensitivities([panel(study)])
     assert found.tolerance == pytest.approx(100 * (0.8 * 0.2 / 20) ** 0.5)
     assert (found.low, found.best, found.high) == pytest.approx((5e-3, 1e-2, 1e-2))
     assert (found.size, found.num_at_edge) == (100, 0)
@@ -195,25 +195,25 @@ def test_more_seeds_neither_widen_nor_narrow_the_rates_that_are_as_good(num_seed
     for level in rng.normal(4.4, 0.05, num_seeds):  # seeds read other documents
         losses = level + np.array([0.05, 0.008, 0, 0.02])
         studies.append([tried(r, s) for r, s in zip((1e-3, 5e-3, 1e-2, 5e-2), losses, strict=True)])
-    (found,) = rate_sensitivities(SPEC, [panel(*studies, stage=Stage.LANGUAGE_MODEL)])
+    (found,) = rate_sensitivities([panel(*studies, stage=Stage.LANGUAGE_MODEL)])
     assert found.tolerance == 0.01
     assert (found.low, found.high) == (pytest.approx(5e-3), pytest.approx(1e-2))
 
 
 def test_one_odd_seed_does_not_decide_which_rates_are_as_good():
     usual, odd = study_of(60, 80, 60.0), study_of(80, 60, 80.0)
-    (found,) = rate_sensitivities(SPEC, [panel(usual, usual, odd)])
+    (found,) = rate_sensitivities([panel(usual, usual, odd)])
     assert (found.low, found.best, found.high) == pytest.approx((2e-2, 2e-2, 2e-2))
 
 
 def test_a_best_rate_at_the_edge_is_counted():
     study = [tried(1e-3, 90.0), tried(1e-2, 50.0)]
-    (found,) = rate_sensitivities(SPEC, [panel(study)])
+    (found,) = rate_sensitivities([panel(study)])
     assert found.num_at_edge == 1
 
 
 def test_every_size_of_a_sweep_has_its_rates():
-    lines = rate_sensitivities(SPEC, PANELS)
+    lines = rate_sensitivities(PANELS)
     of_models = [x for x in lines if x.stage is Stage.LANGUAGE_MODEL and x.regime == "domain"]
     assert [line.size for line in of_models] == [100, 400, 1600]
     assert all(line.low <= line.best <= line.high for line in lines)

@@ -9,7 +9,7 @@ from scipy import stats
 from sweeps.answer.estimates import Interval
 from sweeps.answer.findings import make_sweep_scores
 from sweeps.answer.gain import share_of_gain
-from sweeps.answer.predictions import load_hits, load_samples, read_hits
+from sweeps.answer.predictions import load_predictions
 from sweeps.answer.results import ResultRow
 from sweeps.answer.scores import make_scores
 from sweeps.answer.spread import Spread, make_spread
@@ -24,31 +24,11 @@ from sweeps.answer.statistics import (
 )
 from sweeps.paths import SweepPaths
 from sweeps.spec.values import TestSpec
-from tests.sweeps.answer.sweep_scores import findings_of
+from tests.sweeps.answer.sweep_scores import findings_of, rows_of, scores_of
 from tests.sweeps.example_sweep import example_spec
 
 SIZES = (100, 400, 1600)
 ULM, BOW = ("ulm", None), ("bow", None)
-
-
-def rows_of(table):
-    """Rows from {(regime, size): accuracies by seed}; None is a cell that is not finished."""
-    return [
-        ResultRow(
-            regime=regime,
-            size=size,
-            seed=seed,
-            test_accuracy=value,
-            status="unstarted" if value is None else "finished",
-            cell=f"{regime}-{size}-{seed}",
-        )
-        for (regime, size), values in table.items()
-        for seed, value in enumerate(values)
-    ]
-
-
-def scores_of(table, **options):
-    return make_scores(rows_of(table), **options)
 
 
 def test_a_curve_point_is_the_mean_with_students_interval():
@@ -566,7 +546,7 @@ def test_one_seed_of_several_shows_no_spread():
     assert make_scores(alone, hits).contrast([ULM], [1.0]).interval is not None
 
 
-def test_hits_are_read_in_the_order_of_the_documents(tmp_path):
+def test_predictions_of_finished_cells_are_read_in_the_order_of_the_documents(tmp_path):
     paths = SweepPaths(storage=str(tmp_path), name="x")
     paths.predictions_folder.mkdir(parents=True)
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], dtype=np.float16)
@@ -581,12 +561,10 @@ def test_hits_are_read_in_the_order_of_the_documents(tmp_path):
         ResultRow(regime="bow", size=None, seed=seed, status="finished", cell=cell)
         for seed, cell in enumerate("abc")
     ]
-    found = load_hits(paths, rows)
-    assert list(found) == ["a"]
-    assert found["a"].tolist() == [False, True, True]
-    samples = load_samples(paths, rows)
-    assert {seed: drawn.tolist() for seed, drawn in samples.items()} == {0: [3, 5, 7]}
-    assert read_hits(paths.predictions("c")) is None
+    (found,) = load_predictions(paths, rows).values()
+    assert found.documents.tolist() == [3, 5, 7]
+    assert found.hits.tolist() == [False, True, True]
+    assert load_predictions(paths, [replace(rows[0], status="running")]) == {}
 
 
 def test_findings_name_the_leader_of_each_size_with_its_margin():

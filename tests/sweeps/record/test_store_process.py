@@ -1,3 +1,4 @@
+import io
 import os
 import pickle
 import signal
@@ -8,7 +9,7 @@ import pytest
 
 from sweeps.record.record_place import RecordPlace
 from sweeps.record.runs import Run, RunStatus
-from sweeps.record.store_process import COMMAND, StoreError, StoreProcess
+from sweeps.record.store_process import COMMAND, StoreError, StoreProcess, serve
 
 
 def run_of(number, **changes):
@@ -47,7 +48,6 @@ def test_a_process_that_was_killed_is_replaced_and_no_run_is_doubled(store, plac
     os.kill(store._process.pid, signal.SIGKILL)
     with pytest.raises(StoreError, match="has ended"):
         store.apply(run_of(1), None)
-    store.forget()
     for number in range(2):
         store.apply(run_of(number), None)
     (tmp_path / "note.txt").write_text("a note")
@@ -64,6 +64,27 @@ def test_the_error_of_a_call_comes_back_as_its_text_and_the_process_goes_on(stor
     for _ in range(2):
         with pytest.raises(StoreError, match="has no attribute 'nothing'"):
             store._call("nothing")
+
+
+def test_what_a_server_holds_is_looked_up_anew_after_a_call_that_failed(monkeypatch):
+    class Failing:
+        def __init__(self, place):
+            self.called = place
+
+        def apply(self, run, parent):
+            self.called.append(run)
+            raise ConnectionError("refused")
+
+        def close(self):
+            self.called.append("close")
+
+    called, calls, answers = [], io.BytesIO(), io.BytesIO()
+    for message in (called, ("apply", (1, None)), ("apply", (2, None))):
+        pickle.dump(message, calls)
+    calls.seek(0)
+    monkeypatch.setattr("sweeps.record.mlflow_store.MlflowStore", lambda _: Failing(called))
+    serve(calls, answers)
+    assert called == [1, "close", 2, "close"]
 
 
 def test_what_lies_in_the_users_folder_is_not_taken_for_a_library(store, tmp_path, monkeypatch):

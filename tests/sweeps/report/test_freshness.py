@@ -4,7 +4,7 @@ import pytest
 
 from sweeps.paths import SweepPaths
 from sweeps.report import page
-from sweeps.report.freshness import confirm_record, digest_of, fresh_report, is_recorded
+from sweeps.report.freshness import confirm_record, digest_of, fresh_report
 from tests.sweeps.example_sweep import example_records, example_spec, replayed
 
 SPEC = example_spec(sizes=(100,))
@@ -65,17 +65,14 @@ def test_a_report_that_could_not_be_finished_is_stale(paths, monkeypatch):
 
 
 def test_a_complete_record_is_remembered_until_anything_changes(paths):
-    def recorded(record="sqlite:///a", records=RECORDS):
-        return is_recorded(paths, digest_of(paths, replayed(SPEC, records)), record)
+    def report():
+        return fresh_report(paths, digest_of(paths, replayed(SPEC, RECORDS)))
 
     confirm_record(paths, "sqlite:///a")
-    assert not recorded(), "there is no report to be in it"
-    page.write_report(paths, replayed(SPEC, RECORDS))
-    assert not recorded()
+    assert report() is None, "there is no report to be in it"
+    written = page.write_report(paths, replayed(SPEC, RECORDS))
+    assert report().record == written.record == ""
     confirm_record(paths, "sqlite:///a")
-    assert recorded()
-    assert files_of(paths), "the report stays fresh"
-    assert not recorded("http://elsewhere:5000")
-    assert not recorded(records=RECORDS[:-1])
+    assert report() == replace(written, record="sqlite:///a"), "it stays fresh"
     page.write_report(paths, replayed(SPEC, RECORDS))
-    assert not recorded(), "a new report is not yet recorded"
+    assert report().record == "", "a new report is not yet recorded"

@@ -10,7 +10,6 @@ import pytest
 from sweeps.answer.costs import costs
 from sweeps.answer.results import ResultRow, make_rows
 from sweeps.answer.search_curves import search_curve
-from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.paths import LABEL_POOL, SPENT_HOURS, SweepPaths
 from sweeps.report import blocks
 from sweeps.report.headline import headline
@@ -20,9 +19,8 @@ from sweeps.report.sentences import answer
 from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage
 from sweeps.spec.general import GeneralSpec
-from sweeps.spec.searches import Range
 from sweeps.spec.values import BudgetSpec, TestSpec
-from tests.sweeps.answer.sweep_scores import curve, findings_of, notes_of
+from tests.sweeps.answer.sweep_scores import TOO_SHORT, curve, findings_of, notes_of, rows_of
 from tests.sweeps.example_sweep import example_records, example_spec, longer, replayed, study_of
 from tests.sweeps.results_table import read_csv
 from ulm.regimes import Regime
@@ -242,16 +240,6 @@ def test_per_document_predictions_enter_the_intervals_when_every_cell_has_them(p
     assert "over 2 seeds and the choice of test documents" in paths.report_md.read_text()
 
 
-def rows_of(table):
-    return [
-        ResultRow(
-            regime=regime, size=size, seed=seed, test_accuracy=value, status="finished", cell="x"
-        )
-        for (regime, size), values in table.items()
-        for seed, value in enumerate(values)
-    ]
-
-
 def answer_to(table):
     rows = rows_of(table)
     return answer(SPEC, findings_of(SPEC, rows), rows)
@@ -422,18 +410,7 @@ def test_what_is_the_same_at_every_seed_is_a_caveat_where_it_is_so():
 
 
 def test_a_search_whose_last_trial_helped_is_a_caveat():
-    tried = tuple(
-        Tried(rate=rate, score=score, size_index=0, is_chosen=False, is_pruned=False)
-        for rate, score in ((0.01, 60.0), (0.02, 70.0), (0.03, 80.0))
-    )
-    panel = SearchPanel(
-        regime="domain",
-        stage=Stage.CLASSIFIER,
-        searched=Range(low=1, high=2),
-        num_held_out=1000,
-        studies=(tried, tried),
-    )
-    text = " ".join(notes_of(SPEC, [], search_curves=(search_curve(panel),)))
+    text = " ".join(notes_of(SPEC, [], search_curves=(search_curve(TOO_SHORT),)))
     assert "The last trial of the search still brought a gain for `domain` (classifier)" in text
 
 

@@ -133,9 +133,9 @@ def test_a_size_that_lacks_a_seed_is_hollow_and_without_an_interval_there_is_no_
 def test_every_panel_of_a_stage_has_the_same_axis_and_its_trials():
     own = [panel for panel in PANELS if panel.stage is Stage.CLASSIFIER]
     scores = range_of_scores(own)
-    drawn = [draw_panel(panel, len(SPEC.sizes), scores).axes[0] for panel in own]
+    drawn = [draw_panel(panel, SPEC.sizes, scores).axes[0] for panel in own]
     assert len({axes.get_ylim() for axes in drawn}) == 1
-    svg = to_svg(draw_panel(own[1], len(SPEC.sizes), scores), "x")
+    svg = to_svg(draw_panel(own[1], SPEC.sizes, scores), "x")
     assert own[1].regime == "scratch"
     assert "var(--alarm)" in svg, "a diverged trial is a cross"
 
@@ -145,14 +145,14 @@ def test_panels_whose_trials_score_alike_have_axes_of_their_own():
     alike = tuple(tuple(replace(trial, score=0.5) for trial in study) for study in panel.studies)
     panel = replace(panel, studies=alike)
     assert range_of_scores([panel]) is None
-    low, high = draw_panel(panel, len(SPEC.sizes), None).axes[0].get_ylim()
+    low, high = draw_panel(panel, SPEC.sizes, None).axes[0].get_ylim()
     assert low < 0.5 < high
 
 
 def test_more_text_is_a_stronger_colour():
-    strengths = [opacity(index, 5) for index in range(5)]
-    assert strengths == sorted(strengths)
-    assert strengths[-1] == opacity(None, 5) == opacity(0, 1) == 1.0
+    strengths = [opacity(size, SPEC.sizes) for size in SPEC.sizes]
+    assert strengths == sorted(set(strengths))
+    assert strengths[-1] == opacity(None, SPEC.sizes) == opacity(100, [100]) == 1.0
 
 
 def test_expected_best_scores_are_drawn_for_every_regime_of_a_stage():

@@ -464,7 +464,7 @@ def test_a_picture_of_a_whole_sweep_speaks_of_no_gaps(evidence):
 def test_a_difference_has_a_sign_only_where_it_shows(share, text):
     assert plus(share) == text
     found = Estimate(value=share, interval=Interval(low=share, high=share), num_seeds=2)
-    assert signed(found) == f"{text} [{text}, {text}]"
+    assert signed(found) == f"{text} points [{text}, {text}]"
 
 
 @pytest.mark.parametrize(("sure", "title"), [(0.79, "and sure of it"), (0.9, "the surest first")])

@@ -65,7 +65,7 @@ def test_the_search_panels_show_every_trial_and_rings_the_chosen_one():
         assert [trial.rate for trial in study] == sorted(trial.rate for trial in study)
         (chosen,) = [trial for trial in study if trial.is_chosen]
         assert chosen.score == min(trial.score for trial in study)
-    assert {study[0].size_index for study in models.studies} == {0, 1, 2}
+    assert {study[0].size for study in models.studies} == set(SPEC.sizes)
 
 
 def test_a_diverged_trial_has_no_score_and_is_still_shown():

@@ -3,6 +3,7 @@ import shutil
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths, below
 from sweeps.run import prepare, shared_folder
 from sweeps.run.context import Materials
-from sweeps.run.node_cache import NodeCache, cache_folder
+from sweeps.run.node_cache import cache_folder, cached
 from sweeps.run.prepare import prepare_context
 from sweeps.run.shared_folder import (
     CONTENTS_FILE,
@@ -45,8 +46,8 @@ def place(array, tmp_path):
 
 
 @pytest.fixture
-def cache(tmp_path):
-    return NodeCache(tmp_path / "node")
+def fetch(tmp_path):
+    return partial(cached, root=tmp_path / "node")
 
 
 @pytest.fixture
@@ -67,15 +68,15 @@ def files_of(folder):
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-def test_a_folder_is_fetched_once_and_is_the_one_that_was_put(cache, place, array, fetched):
-    first, second = cache.fetch(place), cache.fetch(place)
+def test_a_folder_is_fetched_once_and_is_the_one_that_was_put(fetch, place, array, fetched):
+    first, second = fetch(place), fetch(place)
     assert first == second
     assert {n: b for n, b in files_of(first).items() if n != CONTENTS_FILE} == files_of(array)
     assert sorted(fetched) == ["ids.npy", "manifest.json"]
 
 
-def test_the_cache_is_for_its_user_alone(cache, place, tmp_path):
-    cache.fetch(place)
+def test_the_cache_is_for_its_user_alone(fetch, place, tmp_path):
+    fetch(place)
     assert stat.S_IMODE((tmp_path / "node").stat().st_mode) == 0o700
 
 
@@ -84,7 +85,7 @@ def test_trials_that_start_together_fetch_a_folder_once(place, tmp_path, fetched
 
     def trial(_):
         together.wait()
-        return NodeCache(tmp_path / "node").fetch(place)
+        return cached(place, tmp_path / "node")
 
     with ThreadPoolExecutor(6) as trials:
         assert len(set(trials.map(trial, range(6)))) == 1
@@ -92,18 +93,18 @@ def test_trials_that_start_together_fetch_a_folder_once(place, tmp_path, fetched
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", b"x" * 25600])
-def test_a_copy_that_was_damaged_on_the_disk_is_fetched_again(cache, place, array, damage):
-    copy = cache.fetch(place) / "ids.npy"
+def test_a_copy_that_was_damaged_on_the_disk_is_fetched_again(fetch, place, array, damage):
+    copy = fetch(place) / "ids.npy"
     copy.write_bytes(damage)
-    assert (cache.fetch(place) / "ids.npy").read_bytes() == (array / "ids.npy").read_bytes()
+    assert (fetch(place) / "ids.npy").read_bytes() == (array / "ids.npy").read_bytes()
 
 
-def test_a_copy_that_lost_a_file_is_fetched_again(cache, place):
-    (cache.fetch(place) / "manifest.json").unlink()
-    assert (cache.fetch(place) / "manifest.json").is_file()
+def test_a_copy_that_lost_a_file_is_fetched_again(fetch, place):
+    (fetch(place) / "manifest.json").unlink()
+    assert (fetch(place) / "manifest.json").is_file()
 
 
-def test_files_that_arrive_damaged_once_are_fetched_once_more(cache, place, array, monkeypatch):
+def test_files_that_arrive_damaged_once_are_fetched_once_more(fetch, place, array, monkeypatch):
     get_file, damaged = shared_folder.get_file, []
 
     def lossy(place, local):
@@ -113,53 +114,53 @@ def test_files_that_arrive_damaged_once_are_fetched_once_more(cache, place, arra
             local.write_bytes(b"cut")
 
     monkeypatch.setattr(shared_folder, "get_file", lossy)
-    assert (cache.fetch(place) / "ids.npy").read_bytes() == (array / "ids.npy").read_bytes()
+    assert (fetch(place) / "ids.npy").read_bytes() == (array / "ids.npy").read_bytes()
     assert len(damaged) == 1
 
 
 def test_files_that_are_damaged_on_the_storage_are_named_and_nothing_of_them_is_kept(
-    cache, place, tmp_path, fetched
+    fetch, place, tmp_path, fetched
 ):
     (tmp_path / "bucket" / "array" / "ids.npy").write_bytes(b"rotten")
     with pytest.raises(StorageError, match=r"found others or none in file://.*/array, twice, on"):
-        cache.fetch(place)
+        fetch(place)
     assert fetched.count("ids.npy") == 2
     assert [path for path in (tmp_path / "node").iterdir() if path.is_dir()] == []
 
 
-def test_a_folder_without_contents_is_not_there(cache, place, tmp_path):
+def test_a_folder_without_contents_is_not_there(fetch, place, tmp_path):
     (tmp_path / "bucket" / "array" / CONTENTS_FILE).unlink()
     assert find_contents(place) is None
     with pytest.raises(StorageError, match=r"found none at file://.*run the sweep again"):
-        cache.fetch(place)
+        fetch(place)
 
 
-def test_contents_that_are_something_else_are_refused(cache, place, tmp_path):
+def test_contents_that_are_something_else_are_refused(fetch, place, tmp_path):
     file = tmp_path / "bucket" / "array" / CONTENTS_FILE
     for text in ("{}", "[]", "no JSON", json.dumps({"files": {"../x": {}}})):
         file.write_text(text)
         with pytest.raises(StorageError, match="must hold sizes and digests, found something"):
-            cache.fetch(place)
+            fetch(place)
     told = {"size_bytes": 1, "sha256": ""}
     for outside in ({"files": {"../x": told}}, {"files": {"x": told}, "subfolder": "../y"}):
         with pytest.raises(ValueError, match="names must be plain"):
             Contents.parse(json.dumps(outside))
 
 
-def test_a_missing_file_names_machine_place_and_remedy(cache, place, tmp_path):
+def test_a_missing_file_names_machine_place_and_remedy(fetch, place, tmp_path):
     (tmp_path / "bucket" / "array" / "ids.npy").unlink()
     with pytest.raises(
         StorageError, match=r"or none in file://.*/array, twice, on .*: remove that"
     ):
-        cache.fetch(place)
+        fetch(place)
 
 
-def test_what_changed_on_the_storage_is_another_folder(cache, place, array, tmp_path):
-    before = cache.fetch(place)
+def test_what_changed_on_the_storage_is_another_folder(fetch, place, array, tmp_path):
+    before = fetch(place)
     (tmp_path / "bucket" / "array" / CONTENTS_FILE).unlink()
     (array / "ids.npy").write_bytes(b"another corpus")
     put_folder(array, place)
-    assert (cache.fetch(place) / "ids.npy").read_bytes() == b"another corpus"
+    assert (fetch(place) / "ids.npy").read_bytes() == b"another corpus"
     assert before.is_dir(), "trials of another sweep still map it"
 
 
@@ -185,12 +186,12 @@ def test_two_machines_that_put_their_own_array_at_once_damage_nothing(array, tmp
 
     monkeypatch.setattr(shared_folder, "put_file", put_beside_another)
     put_folder(array, place, by_content=True)
-    fetched = NodeCache(tmp_path / "node").fetch(place)
+    fetched = cached(place, tmp_path / "node")
     assert files_of(fetched)["manifest.json"] in (b'{"n": 1}', b'{"n": 2}')
     assert files_of(fetched)["ids.npy"] == files_of(array)["ids.npy"]
 
 
-def test_an_array_that_an_earlier_version_put_is_read_where_it_lies(cache, array, tmp_path):
+def test_an_array_that_an_earlier_version_put_is_read_where_it_lies(fetch, array, tmp_path):
     place = f"file://{tmp_path}/bucket/old"
     put_folder(array, place)
     put_folder(array, place, by_content=True)
@@ -199,39 +200,40 @@ def test_an_array_that_an_earlier_version_put_is_read_where_it_lies(cache, array
         "ids.npy",
         "manifest.json",
     ]
-    old = cache.fetch(place)
+    old = fetch(place)
     new = f"file://{tmp_path}/bucket/new"
     put_folder(array, new, by_content=True)
     assert find_contents(new).digest == find_contents(place).digest
-    assert files_of(cache.fetch(new)) == files_of(old)
+    assert files_of(fetch(new)) == files_of(old)
 
 
 def test_contents_come_back_from_their_text(array):
     contents = contents_of(array)
     assert Contents.parse(contents.text) == contents
-    assert contents_of(array, ["manifest.json"]).digest != contents.digest
+    (array / "ids.npy").unlink()
+    assert contents_of(array).digest != contents.digest
 
 
-def test_parts_that_a_killed_trial_left_are_removed(cache, place, tmp_path):
-    folder = cache.fetch(place)
+def test_parts_that_a_killed_trial_left_are_removed(fetch, place, tmp_path):
+    folder = fetch(place)
     part = folder.with_name(f".{folder.name}.0123.part")
     part.mkdir()
     (folder / "ids.npy").unlink()
-    cache.fetch(place)
+    fetch(place)
     assert not part.exists()
 
 
 def test_a_cache_that_can_not_be_written_is_named(place, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="could not fetch"):
-        NodeCache(tmp_path / "file" / "cache").fetch(place)
+        cached(place, tmp_path / "file" / "cache")
 
 
 def test_names_of_letters_that_a_uri_quotes_are_as_long_here_as_there(array, tmp_path):
     name = f"{'数据' * 25}-0ac4ab8f59e0441e-fastai1"
     place = below(f"file://{tmp_path}/bucket", name)
     put_folder(array, place)
-    assert NodeCache(tmp_path / "node").fetch(place).name.startswith(name)
+    assert cached(place, tmp_path / "node").name.startswith(name)
 
 
 def test_the_cache_lies_where_the_environment_says(tmp_path):

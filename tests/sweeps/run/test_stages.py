@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from tiny import context_of, fresh_store, run_in_process, tiny_spec
 
 from sweeps.run.context import Materials
+from sweeps.run.final import ENSEMBLE_FILE
 from sweeps.run.stages import run_trial
 from sweeps.search.decisions import CellState
 from sweeps.search.records import StudyKey, TrialKey, TrialRequest
@@ -216,6 +218,18 @@ def test_a_trial_that_lost_its_worker_goes_on_from_its_last_epoch(
         assert seen == list(range(lost_after + 1, epochs + 1))
         assert numbers(resumed) == numbers(whole)
         assert kept_weights(context) == model
+
+
+def test_a_final_fit_whose_members_are_not_known_begins_anew(cache, tmp_path):
+    spec = tiny_spec(tmp_path)
+    request = request_for(spec, "scratch", Stage.FINAL)
+    trial = partial(run_trial, request, context_of(spec, cache), fresh_store(spec))
+    whole = trial(lambda progress, save: save(tmp_path))
+    (tmp_path / ENSEMBLE_FILE).unlink()
+    seen = []
+    again = trial(lambda p, save: seen.append(p.epoch), resume_from=tmp_path)
+    assert seen[0] == 1
+    assert numbers(again) == numbers(whole)
 
 
 def test_folds_are_judged_by_the_mean_of_the_ends_of_their_curves(cache, tmp_path):
