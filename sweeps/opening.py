@@ -47,6 +47,7 @@ def open_sweep(folder: str) -> tuple["SweepPaths", "SweepSpec"]:
     """Paths and spec of a sweep that was run, from its folder or its place in a bucket."""
     from sweeps.paths import SweepPaths, is_uri
     from sweeps.spec.load import load_recorded
+    from sweeps.writable import check_name
 
     if is_uri(folder):
         from sweeps.run.recovery import take_back
@@ -60,7 +61,14 @@ def open_sweep(folder: str) -> tuple["SweepPaths", "SweepSpec"]:
             f"{folder} must be the folder of a sweep, found no {paths.spec_json.name} in it; "
             "name a folder that `sweep run` made, e.g. runs/demo"
         )
-    return paths, load_recorded(paths.spec_json)
+    check_name(paths)
+    spec = load_recorded(paths.spec_json)
+    if spec.ledger.url is None and not paths.ledger_db.is_file():
+        raise StorageError(
+            f"{folder} must hold the ledger of its sweep, found no {paths.ledger_db.name} in it: "
+            "put it back; `sweep run` begins the sweep anew"
+        )
+    return paths, spec
 
 
 def require_different(sweeps: Iterable["SweepPaths"]) -> None:
@@ -85,10 +93,17 @@ def look(paths: "SweepPaths", spec: "SweepSpec") -> "Sight":
 
 
 def ledger_of(paths: "SweepPaths", spec: "SweepSpec") -> "Ledger":
-    """The ledger of a sweep, to be asked; empty where it was never run."""
+    """The ledger of a sweep, to be asked; empty where it was never run.
+
+    Nothing runs in that of a driver that is gone.
+    """
+    from sweeps.run.driver import has_driver
     from sweeps.search.studies import read_ledger
 
-    return read_ledger(paths, spec)
+    ledger = read_ledger(paths, spec)
+    if not has_driver(paths):
+        ledger.stopped()
+    return ledger
 
 
 def recorded_ledger(paths: "SweepPaths", spec: "SweepSpec") -> "Ledger | None":

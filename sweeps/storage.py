@@ -186,12 +186,11 @@ def unreadable(place: str, error: Exception) -> StorageError:
 
 
 @contextmanager
-def told_when_unreadable(place: str, *others: type[Exception]) -> Iterator[None]:
+def told_when_unreadable(place: str) -> Iterator[None]:
     """Any error of the storage in a block becomes one message.
 
     Args:
         place: What is fetched in it.
-        others: Errors that tell of a file there which is no such file.
 
     Raises:
         StorageError: The place can not be fetched.
@@ -200,5 +199,5 @@ def told_when_unreadable(place: str, *others: type[Exception]) -> Iterator[None]
 
     try:
         yield
-    except (OSError, ArrowException, *others) as error:
+    except (OSError, ArrowException) as error:
         raise unreadable(place, error) from error

@@ -81,14 +81,14 @@ def rest_line(rest: Rest, num_left_out: int) -> str:
 
     Args:
         rest: What is left of the plan.
-        num_left_out: Recorded trials of cells that the spec does not name.
+        num_left_out: Recorded trials that the spec does not ask for.
     """
     line = (
         f"recorded: {rest.num_recorded:,} of {rest.num_recorded + rest.num_left:,} trials; a run "
         f"trains {rest.num_left:,} more, {words.duration(3600 * rest.hours)} one by one"
     )
     if num_left_out:
-        line += f"; {num_left_out:,} more are recorded of cells that the spec does not name"
+        line += f"; {num_left_out:,} more are recorded that the spec does not ask for"
     return line
 
 
@@ -253,8 +253,8 @@ def _left(summary: "RunSummary") -> list[str]:
         lines.append(f"broken: {summary.num_broken} of these trials; run again: each is asked anew")
     if summary.num_left_out:
         lines.append(
-            f"left out: {summary.num_left_out} recorded trials of cells that the spec does not "
-            "name; they stay recorded"
+            f"left out: {summary.num_left_out} recorded trials that the spec does not ask for; "
+            "they stay recorded"
         )
     return lines
 

@@ -23,12 +23,7 @@ def check_storage(paths: SweepPaths) -> None:
     Raises:
         StorageError: The folder or the bucket can not be written, or its name can not be in a URL.
     """
-    if marks := MARKS.findall(str(paths.root)):
-        raise StorageError(
-            f"storage must be a folder without {', '.join(marks)} in its path, which mean "
-            f"something else in the URLs of databases, found {paths.root}; set storage, or pass "
-            "--storage"
-        )
+    check_name(paths)
     if paths.is_remote:
         _write_remote(paths.storage)
     try:
@@ -38,6 +33,20 @@ def check_storage(paths: SweepPaths) -> None:
             f"storage must be a folder that can be written, found {paths.root} "
             f"({error.strerror}); set storage, or pass --storage"
         ) from None
+
+
+def check_name(paths: SweepPaths) -> None:
+    """See whether the databases of a sweep can be named.
+
+    Raises:
+        StorageError: The folder's path can not be in a URL.
+    """
+    if marks := MARKS.findall(str(paths.root)):
+        raise StorageError(
+            f"storage must be a folder without {', '.join(marks)} in its path, which mean "
+            f"something else in the URLs of databases, found {paths.root}; rename it, set storage, "
+            "or pass --storage"
+        )
 
 
 def check_place(place: str) -> None:
@@ -66,7 +75,8 @@ def check_report_folder(paths: SweepPaths) -> None:
         OSError: The disk is full.
     """
     try:
-        write_below(paths.report)
+        for folder in (paths.folder, paths.report):
+            write_below(folder)
     except OSError as error:
         if is_full(error):
             raise

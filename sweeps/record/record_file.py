@@ -6,7 +6,7 @@ artifacts lie when it was moved, and says how much it shows.
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -65,6 +65,12 @@ def num_shown(file: Path, experiment: str) -> int:
             )
     except sqlite3.Error:
         return 0
+
+
+def settle(file: Path) -> None:
+    """Have all of a SQLite record in its one file: the log of its last writes lies beside it."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(file, timeout=5)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def move_artifacts(uri: str, before: str, now: str) -> None:

@@ -60,14 +60,26 @@ def calibrated(spec: SweepSpec, volumes: Volumes, paths: SweepPaths) -> Rates | 
     shape = _shape(spec, volumes)
     key = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
     kept = read_object(paths.rates_json)  # a damaged file costs seconds
-    if key not in kept:
+    rates = _rates(kept.get(key))
+    if rates is None:
         if spec.resources.gpus > 0 and not _can_use_gpu():
             return None
-        kept[key] = {"rates": asdict(measure(spec, volumes)), "of": shape}
+        rates = measure(spec, volumes)
+        kept[key] = {"rates": asdict(rates), "of": shape}
         with suppress(OSError):  # a plan may be asked where nothing can be written
             paths.root.mkdir(parents=True, exist_ok=True)
             write_whole(paths.rates_json, json.dumps(kept, indent=1).encode())
-    return Rates(**kept[key]["rates"])
+    return rates
+
+
+def _rates(kept: Any) -> Rates | None:
+    """Those of an entry; None where there is none, or it is damaged."""
+    try:
+        rates = Rates(**kept["rates"])
+        is_fast = rates.language_model > 0 and rates.classifier > 0
+    except (KeyError, TypeError):
+        return None
+    return rates if is_fast else None
 
 
 def _can_use_gpu() -> bool:

@@ -10,6 +10,7 @@ import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,6 +21,7 @@ from sweeps.paths import SweepPaths
 from sweeps.storage import read_object
 
 OTHER = "another one"
+CLOCK_SECONDS = 2.0  # that file times and process times may differ by
 
 
 @contextmanager
@@ -81,7 +83,15 @@ def has_driver(paths: SweepPaths) -> bool:
     told = read_object(paths.driver_json)
     if not {"host", "process"} <= told.keys():
         return False
-    return told["host"] != socket.gethostname() or psutil.pid_exists(told["process"])
+    return told["host"] != socket.gethostname() or _wrote(told["process"], paths.driver_json)
+
+
+def _wrote(process: int, file: Path) -> bool:
+    """Whether a process lives that is no other one of the same number, begun after the file was."""
+    try:
+        return bool(psutil.Process(process).create_time() <= file.stat().st_mtime + CLOCK_SECONDS)
+    except (psutil.Error, OSError):
+        return False
 
 
 def named(told: Mapping[str, Any]) -> str:

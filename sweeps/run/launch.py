@@ -57,7 +57,7 @@ class RunSummary:
         num_trained: Trials that ended in this run, failed and pruned ones included.
         num_recorded: Trials of the sweep that have ended, in this run or before.
         num_wanted: Trials the sweep consists of.
-        num_left_out: Recorded trials of cells that the spec no longer names.
+        num_left_out: Recorded trials that the spec no longer asks for.
         num_broken: Trials that broke, which the next run asks again.
         is_over_budget: Whether trials were not started because the budget is spent.
         memory: Largest resident memory of this run.
@@ -202,11 +202,17 @@ def run_trials(
         note = None if is_alone else idle_gpus(context.spec, *fleets)
         if note is not None:
             tell(note)
+
+        def go_on() -> None:
+            check()
+            if own_ray is not None:
+                own_ray.check()
+
         bridge = Bridge(
             control,
             slots(context.spec, *fleets),
             left=left_checkpoints(paths.shared(paths.ray)),
-            check=check,
+            check=go_on,
             place_of=None if is_alone else place_of,
             tell=tell,
         )

@@ -23,6 +23,7 @@ from ulm.processors import processors
 
 OBJECT_STORE_BYTES = 100 * 2**20  # nothing of size passes through it: workers map files
 END_SECONDS = 20.0
+LOOK_SECONDS = 2.0
 # Ray's only switch for listening on loopback alone, whatever the system; else it is every address.
 LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 SETTINGS = {
@@ -91,6 +92,20 @@ class OwnRay:
             raise not_up(told["failure"])
         return str(told["address"])
 
+    def check(self) -> None:
+        """Go on where it is as it was when it came up.
+
+        Raises:
+            ClusterError: A part of it has ended; trials would wait for ever.
+        """
+        if self._is_told and select.select([self._told], [], [], 0)[0]:
+            line = self._told.readline()
+            why = json.loads(line)["failure"] if line else "its process ended"
+            raise ClusterError(
+                f"Ray ended on this machine, by no order of this run ({why}): run again, trials go "
+                "on from their last checkpoints; what it says is in RAY_TMPDIR/ray"
+            )
+
     @property
     def _told(self) -> IO[bytes]:
         assert self._process.stdout is not None, "it has a pipe"
@@ -153,6 +168,12 @@ def leave_out_what_serves_clusters() -> None:
 def main() -> None:
     """Start Ray, tell where it is, and end it when the driver is gone."""
     is_up, is_released = threading.Event(), threading.Event()
+    driver = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # Ray prints, also where its processes end
+
+    def tell(key: str, value: str) -> None:
+        with suppress(BrokenPipeError):  # the driver is gone already
+            print(json.dumps({key: value}), file=driver, flush=True)
 
     def watch_driver() -> None:
         sys.stdin.buffer.read()
@@ -174,13 +195,23 @@ def main() -> None:
             log_to_driver=False,
         )
     except Exception as error:  # Ray raises no kind of its own where a part is not up in time
-        print(json.dumps({"failure": describe_error(error)}), flush=True)
+        tell("failure", describe_error(error))
         return
     is_up.set()
-    with suppress(BrokenPipeError):  # the driver is gone already
-        print(json.dumps({"address": ray.get_runtime_context().gcs_address}), flush=True)
-    is_released.wait()
+    tell("address", ray.get_runtime_context().gcs_address)
+    while not is_released.wait(LOOK_SECONDS):
+        if ended := _ended_parts():
+            tell("failure", f"its {ended[0]} ended")
+            is_released.wait()
     ray.shutdown()
+
+
+def _ended_parts() -> list[str]:
+    """Processes of Ray that have ended by themselves, as `ray start --block` looks for them."""
+    from ray._private import worker
+
+    node = worker._global_node
+    return [] if node is None else [name for name, _ in node.dead_processes()]
 
 
 if __name__ == "__main__":

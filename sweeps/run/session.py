@@ -23,7 +23,7 @@ from sweeps.record.datasets import dataset_of
 from sweeps.record.environment import describe_environment
 from sweeps.record.models import FittedModel
 from sweeps.record.queued_recorder import QueuedRecorder
-from sweeps.record.record_file import num_shown
+from sweeps.record.record_file import num_shown, settle
 from sweeps.record.record_place import RecordPlace
 from sweeps.record.store_process import StoreProcess
 from sweeps.report.freshness import Report, confirm_record, digest_of, fresh_report
@@ -221,8 +221,10 @@ class RunSession:
             self.control.close()
         finally:
             is_recorded = self.control.close_recorder()
-        if is_recorded and self._has_published and self._record_is_here:
-            confirm_record(self._paths, self._record)
+        if self._record_is_here:
+            settle(self._paths.mlflow_db)
+            if is_recorded and self._has_published:
+                confirm_record(self._paths, self._record)
 
 
 def _facts(tokens: Sequence[TokenArray]) -> dict[str, float]:

@@ -54,7 +54,8 @@ class ModelShelf:
         cards = []
         for name in names:
             if name.endswith(CARD):
-                with suppress(FileNotFoundError):  # another worker has put a larger one there
+                # another worker has put a larger one there, or it is damaged
+                with suppress(FileNotFoundError, ValueError, TypeError):
                     cards.append(Card(**json.loads(read_bytes(below(self._root, name)))))
         return tuple(cards)
 
@@ -91,7 +92,7 @@ class ModelShelf:
             StorageError: The storage can not be read.
         """
         scores = {row.cell: row.test_accuracy for row in rows if row.is_finished}
-        with told_when_unreadable(self._root, ValueError, TypeError):
+        with told_when_unreadable(self._root):
             cards = [card for card in self.cards() if scores.get(card.cell) == card.accuracy]
         first = {card.regime: card for card in sorted(cards, key=lambda card: card.rank)}
         return tuple(self._fitted(first[regime], folder) for regime in sorted(first))

@@ -1,6 +1,7 @@
 """Signals: a polite end of a run that is told to stop.
 
-For a `with` block SIGTERM does what Ctrl-C does, or what a library does to both is undone.
+For a `with` block SIGTERM and SIGHUP, a terminal that is closed, do what Ctrl-C does, or what a
+library does to signals is undone.
 """
 
 import signal
@@ -12,9 +13,10 @@ from types import FrameType
 
 @contextmanager
 def terminated_like_interrupt() -> Iterator[None]:
-    """SIGTERM does in the block what Ctrl-C does, where this is the main thread.
+    """SIGTERM and SIGHUP do in the block what Ctrl-C does, where this is the main thread.
 
-    Also where SIGINT is ignored, as a shell sets it for what it runs in the background.
+    Also where SIGINT is ignored, as a shell sets it for what it runs in the background. SIGHUP that
+    is ignored, as by nohup, stays so.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -25,11 +27,13 @@ def terminated_like_interrupt() -> Iterator[None]:
             raise KeyboardInterrupt
         signal.raise_signal(signal.SIGINT)  # whoever listens to it, Tune for one
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    ends = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in ends}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

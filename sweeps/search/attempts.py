@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sweeps.search.records import (
+    DRIVER_STOPPED,
     Outcome,
     Progress,
     StudyKey,
@@ -46,7 +47,7 @@ class Attempts:
     Args:
         spec: The sweep.
         cells: Its cells.
-        records: Trials of earlier runs; those of cells the spec no longer names are ignored.
+        records: Trials of earlier runs; those the spec no longer asks for are ignored.
     """
 
     def __init__(
@@ -68,10 +69,12 @@ class Attempts:
         left_out: set[tuple[StudyKey, int]] = set()
         for record in sorted(records, key=lambda record: record.key.attempt):
             self.asked(record)
-            if record.key.study not in self._studies and record.state.counts:
+            study = self._studies.get(record.key.study)
+            is_asked = study is not None and record.key.number < study.wanted
+            if record.state.counts and not is_asked:
                 left_out.add((record.key.study, record.key.number))
         self.num_left_out = len(left_out)
-        """Recorded trials of cells the spec no longer names."""
+        """Recorded trials the spec no longer asks for."""
 
     def asked(self, record: TrialRecord) -> bool:
         """A trial was handed out. Returns whether the event told anything new."""
@@ -152,6 +155,12 @@ class Attempts:
         That a worker vanished is no such event: the runner repeats the trial, and counts.
         """
         return self._end(key, at, state=TrialState.LOST, failure=reason)
+
+    def stopped(self) -> None:
+        """The driver is gone: what ran is lost, with what was last heard of it."""
+        for key, record in tuple(self._running.items()):
+            told_at = record.started_at if record.told_at is None else record.told_at
+            self.lost(key, DRIVER_STOPPED, told_at)
 
     def gave_up(self, key: TrialKey, reason: str, at: float) -> bool:
         """A trial broke as often as this run repeats it. Returns whether that is new."""

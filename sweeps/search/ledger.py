@@ -58,7 +58,7 @@ class Ledger(Attempts):
     Args:
         spec: The sweep.
         cells: Its cells, from `make_cells`.
-        records: Trials of earlier runs; those of cells the spec no longer names are ignored.
+        records: Trials of earlier runs; those the spec no longer asks for are ignored.
         cost: Relative seconds of one trial of a cell and stage; orders the work.
         general_encoder: Store key of the general model where the spec names a pretrained one.
         opened_at: Unix seconds at which this run began, for `budget.hours`.
@@ -291,12 +291,15 @@ class Ledger(Attempts):
         return Basis(encoder=best.outcome.artifacts["encoder"])
 
     def _current(self, study: StudyKey) -> dict[int, TrialRecord]:
-        """Latest attempts by number; those on a choice that was replaced, and spoiled ones, not."""
-        latest = self._studies[study].latest
-        basis = self.basis(study)
+        """Latest attempts by number, of those that are wanted.
+
+        Not those on a choice that was replaced, nor spoiled ones.
+        """
+        attempts, basis = self._studies[study], self.basis(study)
+        wanted = {n: record for n, record in attempts.latest.items() if n < attempts.wanted}
         if basis is None:
-            return latest
-        left = ((n, record) for n, record in latest.items() if record.key not in self._spoiled)
+            return wanted
+        left = ((n, record) for n, record in wanted.items() if record.key not in self._spoiled)
         return {number: record for number, record in left if basis.carries(record)}
 
     def _trial(

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from sweeps.spec.cells import Cell, Stage
 
+DRIVER_STOPPED = "the driver stopped while it ran"
+
 
 class TrialState(StrEnum):
     """Where a trial stands."""

@@ -43,9 +43,15 @@ from sweeps.search.database import (
 )
 from sweeps.search.ledger import Ledger, replay
 from sweeps.search.outage import Outage
-from sweeps.search.records import Progress, StudyKey, TrialKey, TrialRecord, TrialState
-from sweeps.search.suggestions import (
+from sweeps.search.records import (
     DRIVER_STOPPED,
+    Progress,
+    StudyKey,
+    TrialKey,
+    TrialRecord,
+    TrialState,
+)
+from sweeps.search.suggestions import (
     SPREAD_TRIALS,
     Pruning,
     Question,

@@ -14,11 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from sweeps.search.records import Progress, TrialKey, TrialRecord, TrialState
+from sweeps.search.records import DRIVER_STOPPED, Progress, TrialKey, TrialRecord, TrialState
 from sweeps.spec.meaning import JSON, check_meaning
 from sweeps.spec.searches import Range
 
-DRIVER_STOPPED = "the driver stopped while it ran"
 SPREAD_TRIALS = 10  # as many as Optuna draws at random before it models a study
 
 # How far each hyperparameter moves from trial to trial, in shares of its range: the golden ratio's

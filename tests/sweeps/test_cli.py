@@ -14,8 +14,10 @@ from sweeps.check_result import CheckResult
 from sweeps.errors import MeaningError
 from sweeps.paths import SweepPaths
 from sweeps.run import cluster
+from sweeps.run.driver import driver_lock
 from sweeps.search.ledger import Ledger
 from sweeps.search.records import Outcome, StudyKey, TrialKey, TrialRecord, TrialState
+from sweeps.search.studies import OptunaStudies
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.load import load_spec, spec_to_json
 from ulm.errors import UlmError
@@ -97,6 +99,7 @@ def run_folder(tmp_path):
     paths = SweepPaths.of(spec)
     paths.folder.mkdir()
     paths.spec_json.write_text(spec_to_json(spec), encoding="utf-8")
+    paths.ledger_db.touch()
     return paths.folder
 
 
@@ -177,6 +180,7 @@ def test_status_finds_a_sweep_on_the_shared_folder_of_a_cluster(tmp_path, monkey
     folder = tmp_path / "shared" / "demo"
     folder.mkdir(parents=True)
     (folder / "spec.json").write_text(spec_to_json(load_spec("demo")), encoding="utf-8")
+    OptunaStudies(SweepPaths.at(folder).ledger_url, "demo").close()
     done = sweep("status", "runs/demo")
     assert done.exit_code == 0, done.output
     assert "ulm+domain" in done.stdout
@@ -307,7 +311,7 @@ def test_a_quiet_run_says_that_the_budget_ended_it(sweep, launched):
 def test_a_shorter_spec_says_what_it_leaves_out(sweep, launched):
     sys.modules["sweeps.run.launch"].summary = summary(0, 97, num_left_out=24)
     result = sweep("run", "demo")
-    assert "left out: 24 recorded trials of cells that the spec does not name" in result.stdout
+    assert "left out: 24 recorded trials that the spec does not ask for" in result.stdout
 
 
 def test_run_names_a_tracking_server_without_its_password(sweep, launched):
@@ -387,10 +391,12 @@ def test_status_shows_every_cell_with_its_best_scores(sweep, run_folder, monkeyp
         TrialRecord(key=TrialKey(study=study, number=1), params={}),
     )
     monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of(*records))
-    result = sweep("status", run_folder)
+    with driver_lock(SweepPaths.at(run_folder)):
+        result = sweep("status", run_folder)
     assert result.exit_code == 0
     assert "1/2, loss 4.250, 1 running" in result.stdout
     assert f"0 of {len(make_cells(spec))} cells finished" in result.stdout
+    assert "running" not in sweep("status", run_folder).stdout, "its driver is gone"
 
 
 def test_status_says_why_trials_failed_the_newest_first(sweep, run_folder, monkeypatch):
@@ -406,7 +412,9 @@ def test_status_says_why_trials_failed_the_newest_first(sweep, run_folder, monke
         )
         for number in range(12)
     ]
-    monkeypatch.setattr("sweeps.search.studies.read_ledger", ledger_of(*records))
+    many = load_spec("demo", {"search.classifier.trials": "12"})
+    read = ledger_of(*records)
+    monkeypatch.setattr("sweeps.search.studies.read_ledger", lambda paths, _: read(paths, many))
     result = sweep("status", run_folder)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -422,6 +430,20 @@ def test_status_and_report_refuse_a_folder_that_is_no_sweep(sweep, tmp_path):
         result = sweep(verb, tmp_path)
         assert result.exit_code == 2
         assert "must be the folder of a sweep, found no spec.json" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["status", "report", "advise"])
+def test_a_sweep_whose_ledger_is_gone_is_not_taken_for_one_that_never_ran(
+    sweep, run_folder, tmp_path, verb
+):
+    marked = shutil.copytree(run_folder, tmp_path / "a%20b" / "demo")
+    result = sweep(verb, marked)
+    assert result.exit_code == 2
+    assert "must be a folder without %20 in its path" in result.stderr
+    (run_folder / "ledger.db").unlink()
+    result = sweep(verb, run_folder)
+    assert result.exit_code == 2
+    assert "must hold the ledger of its sweep, found no ledger.db in it: put it" in result.stderr
 
 
 def test_report_is_written_from_the_records(sweep, run_folder, monkeypatch):

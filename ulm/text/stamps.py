@@ -93,9 +93,9 @@ def recall(cache: Path, stamp: str) -> Path | None:
     """Return the token folder recorded for a stamp, or None."""
     try:
         record = json.loads(_index_file(cache, stamp).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        return cache / str(record["folder"])
+    except (FileNotFoundError, ValueError, LookupError, TypeError):  # damaged: texts are read
         return None
-    return cache / str(record["folder"])
 
 
 def remember(cache: Path, stamp: str, folder: Path) -> None:

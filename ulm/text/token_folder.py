@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ulm.errors import TokenError
-from ulm.text.corpora import Corpus
+from ulm.text.corpora import Corpus, LeftOut
 from ulm.text.tokeniser import TokenChunk
 
 FORMAT = 1
@@ -140,6 +140,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found, sizes = manifest["format"], dict(manifest["bytes"])
         digests = dict(manifest["sha256"])
+        TokenCost(**manifest["cost"]), LeftOut(**manifest.get("left_out", {}))
+        if missing := {"name", "fingerprint", "label_names"} - manifest.keys():
+            raise KeyError(*missing)
     except (ValueError, KeyError, TypeError) as error:
         raise TokenError(f"{path} must be a manifest, found {error!r}; {remedy}") from error
     if found != FORMAT:

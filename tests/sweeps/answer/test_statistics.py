@@ -1,3 +1,4 @@
+import io
 import math
 import re
 from dataclasses import replace
@@ -565,6 +566,22 @@ def test_predictions_of_finished_cells_are_read_in_the_order_of_the_documents(tm
     assert found.documents.tolist() == [3, 5, 7]
     assert found.hits.tolist() == [False, True, True]
     assert load_predictions(paths, [replace(rows[0], status="running")]) == {}
+
+
+def test_predictions_with_a_flipped_bit_are_read_or_are_none(tmp_path):
+    """Whatever zlib, zipfile and numpy make of it: a report lacks one cell's then."""
+    paths = SweepPaths(storage=str(tmp_path), name="x")
+    paths.predictions_folder.mkdir(parents=True)
+    whole = io.BytesIO()
+    noise = np.random.default_rng(0).random((40, 2)).astype(np.float16)
+    labels = np.zeros(40, dtype=int)
+    np.savez_compressed(whole, documents=np.arange(40), labels=labels, probabilities=noise)
+    rows = [ResultRow(regime="bow", size=None, seed=0, status="finished", cell="a")]
+    for place in range(0, len(whole.getvalue()), 3):
+        damaged = bytearray(whole.getvalue())
+        damaged[place] ^= 1
+        paths.predictions("a").write_bytes(damaged)
+        assert len(load_predictions(paths, rows)) <= 1
 
 
 def test_findings_name_the_leader_of_each_size_with_its_margin():

@@ -48,8 +48,11 @@ def test_rates_that_can_not_be_kept_or_read_are_measured_again(spec, tmp_path):
     nowhere = load_spec("demo", {**SMALL, "storage": json.dumps(str(tmp_path / "file" / "runs"))})
     assert rates_of(nowhere).language_model > 0
     rates_of(spec)
-    SweepPaths.of(spec).rates_json.write_bytes(b"{")
-    assert rates_of(spec).language_model > 0
+    file = SweepPaths.of(spec).rates_json
+    text = file.read_text()
+    for damaged in ("{", text.replace("language", "langvage"), text.replace('"rates"', '"r"')):
+        file.write_text(damaged)
+        assert rates_of(spec).language_model > 0
 
 
 def test_without_the_gpu_that_a_trial_asks_for_nothing_is_measured(spec, monkeypatch):

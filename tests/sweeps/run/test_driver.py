@@ -4,7 +4,7 @@ import pytest
 
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths
-from sweeps.run.driver import driver_lock
+from sweeps.run.driver import driver_lock, has_driver
 
 
 def test_a_second_driver_is_refused_with_process_and_machine_of_the_first(tmp_path):
@@ -17,6 +17,15 @@ def test_a_second_driver_is_refused_with_process_and_machine_of_the_first(tmp_pa
         pass
     with driver_lock(paths):
         assert paths.driver_lock.is_file()
+
+
+def test_a_process_of_the_same_number_that_began_later_is_no_driver(tmp_path):
+    paths = SweepPaths(storage=str(tmp_path), name="tiny")
+    assert not has_driver(paths)
+    with driver_lock(paths):
+        assert has_driver(paths)
+        os.utime(paths.driver_json, (0, 0))
+        assert not has_driver(paths)
 
 
 def test_storage_that_can_not_be_written_is_named(tmp_path):

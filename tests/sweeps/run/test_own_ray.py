@@ -90,6 +90,30 @@ def test_it_is_on_loopback_and_ends_in_order(driver, environment):
 
 
 @pytest.mark.ray
+def test_a_part_of_it_that_ends_is_told(environment):
+    program = """
+import psutil, time
+from sweeps.errors import ClusterError
+from sweeps.run.own_ray import OwnRay
+with OwnRay() as own:
+    own.address()
+    own.check()
+    (raylet,) = [part for part in psutil.Process(own._process.pid).children(recursive=True)
+                 if part.name() == "raylet"]
+    raylet.kill()
+    try:
+        while True:
+            own.check()
+            time.sleep(0.1)
+    except ClusterError as error:
+        print(error)
+"""
+    assert "Ray ended on this machine, by no order of this run (its raylet" in printed_by(
+        program, environment
+    )
+
+
+@pytest.mark.ray
 def test_what_serves_clusters_is_left_out(driver, environment):
     driver("up").stdout.readline()
     commands = [" ".join(process.cmdline()) for process in processes_of(environment)]

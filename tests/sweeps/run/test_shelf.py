@@ -4,7 +4,6 @@ from types import SimpleNamespace
 import pytest
 from pyarrow.fs import FileInfo, FileType
 
-from sweeps.errors import StorageError
 from sweeps.record.models import Card
 from sweeps.run import shelf as shelf_module
 from sweeps.run.shelf import ModelShelf, keep_model
@@ -80,14 +79,15 @@ def test_where_nothing_was_kept_there_is_nothing(shelf, tmp_path):
     assert shelf.kept([row("a", 0.8)], tmp_path / "here") == ()
 
 
-def test_a_card_that_can_not_be_read_is_a_storage_error(shelf, tmp_path):
+@pytest.mark.parametrize("content", [b"{", b"\xff", json.dumps({"cell": "a"}).encode()])
+def test_a_damaged_card_costs_no_model_but_its_own(shelf, tmp_path, content):
     shelf.offer(card("a", 0.8), write("a"))
-    (tmp_path / "models" / "a.json").write_text("{")
-    with pytest.raises(StorageError, match="could not fetch"):
-        shelf.kept([row("a", 0.8)], tmp_path / "here")
-    (tmp_path / "models" / "a.json").write_text(json.dumps({"cell": "a"}))
-    with pytest.raises(StorageError, match="could not fetch"):
-        shelf.kept([row("a", 0.8)], tmp_path / "here")
+    shelf.offer(card("b", 0.7, "bow", None), write("b"))
+    (tmp_path / "models" / "a.json").write_bytes(content)
+    (kept,) = shelf.kept([row("a", 0.8), row("b", 0.7)], tmp_path / "here")
+    assert kept.cell == "b"
+    shelf.offer(card("a", 0.8), write("a"))
+    assert {card.cell for card in shelf.cards()} == {"a", "b"}
 
 
 @pytest.mark.parametrize("remove", [remove_file, remove_folder])

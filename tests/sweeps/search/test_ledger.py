@@ -259,7 +259,7 @@ def test_a_running_cell_says_so():
     assert ledger.cell_status(scratch, 0).state is CellState.RUNNING
 
 
-def test_fewer_trials_than_recorded_keep_what_is_there():
+def test_fewer_trials_than_recorded_are_those_of_a_fresh_sweep():
     many = tiny_spec(search=tiny_search(classifiers=4), regimes=(Regime.SCRATCH,), **ONE)
     ledger = new_ledger(many)
     study = study_of(many, "scratch", Stage.CLASSIFIER)
@@ -267,8 +267,21 @@ def test_fewer_trials_than_recorded_keep_what_is_there():
         finish(ledger, study, value=value)
     few = tiny_spec(search=tiny_search(classifiers=2), regimes=(Regime.SCRATCH,), **ONE)
     fewer = new_ledger(few, records=ledger.records)
-    assert fewer.chosen(study).key.number == 3
-    assert fewer.next_trial(study) is None
+    assert fewer.chosen(study).key.number == 1
+    assert (fewer.num_counted, fewer.num_left_out) == (2, 2)
+    again = new_ledger(many, records=fewer.attempts)
+    assert again.chosen(study).key.number == 3
+    assert again.num_left_out == 0
+
+
+def test_what_ran_when_the_driver_was_killed_is_lost_with_what_was_last_heard_of_it():
+    spec = tiny_spec(**ONE)
+    ledger, study = new_ledger(spec), study_of(spec, "scratch", Stage.CLASSIFIER)
+    key = ask(ledger, study, at=5.0).key
+    ledger.progressed(key, Progress(epoch=1, num_epochs=2, value=0.5, metrics={}), 9.0)
+    ledger.stopped()
+    (lost,) = (record for record in ledger.records if record.key == key)
+    assert (lost.state, lost.ended_at, ledger.num_running) == (TrialState.LOST, 9.0, 0)
 
 
 @pytest.mark.parametrize("stage", list(Stage))

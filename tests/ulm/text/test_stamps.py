@@ -48,8 +48,9 @@ def test_an_index_entry_is_recalled_and_a_broken_one_is_not(tmp_path):
     assert recall(tmp_path, "ab") is None
     remember(tmp_path, "ab", tmp_path / "some-folder")
     assert recall(tmp_path, "ab") == tmp_path / "some-folder"
-    (tmp_path / "stamps" / "ab.json").write_text('{"fol')
-    assert recall(tmp_path, "ab") is None
+    for damaged in (b'{"fol', b'{"golder": "some-folder"}', b"[]", b"\xff"):
+        (tmp_path / "stamps" / "ab.json").write_bytes(damaged)
+        assert recall(tmp_path, "ab") is None
     assert [path.name for path in (tmp_path / "stamps").iterdir()] == ["ab.json"]
 
 

@@ -176,6 +176,15 @@ class TestFolder:
             with pytest.raises(TokenError, match="must be a manifest, found"):
                 load_tokens(folder)
 
+    @pytest.mark.parametrize("key", ["name", "fingerprint", "label_names", "wall_seconds"])
+    def test_a_manifest_with_a_damaged_key_is_none(self, tmp_path, key):
+        path = write(tmp_path / "tiny") / "manifest.json"
+        text = path.read_text()
+        assert f'"{key}"' in text
+        path.write_text(text.replace(f'"{key}"', f'"x{key}"'))
+        with pytest.raises(TokenError, match="must be a manifest, found"):
+            load_tokens(path.parent)
+
     def test_a_missing_file_is_noticed(self, tmp_path):
         folder = write(tmp_path / "tiny")
         (folder / "labels.npy").unlink()
