@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import log_loss
 from tiny import context_of, fresh_store, run_in_process, tiny_spec
 
 from sweeps.run.context import Materials
@@ -12,6 +13,7 @@ from sweeps.search.records import StudyKey, TrialKey, TrialRequest
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import ClassifierSpec, LabelSpec
 from ulm.regimes import Regime
+from ulm.training.bag_of_words import BagOfWords, train_bag_of_words
 from ulm.training.listener import TrainingDiverged
 
 pytestmark = pytest.mark.torch
@@ -276,3 +278,38 @@ def test_bow_is_chosen_and_scored_without_an_encoder(spec, cache, tmp_path):
     assert "best_epoch" not in chosen.metrics
     final = run_trial(request_for(spec, Regime.BOW, Stage.FINAL, **params), context, None, go_on)
     assert Path(tmp_path / "tiny" / final.artifacts["predictions"]).is_file()
+
+
+def test_folds_of_bow_are_judged_by_their_mean(cache, tmp_path):
+    spec = tiny_spec(tmp_path, labels=LabelSpec(train=20, folds=3))
+    context = context_of(spec, cache)
+    request = request_for(spec, Regime.BOW, Stage.CLASSIFIER, inverse_regularization=10.0)
+    materials = Materials(context, request.cell)
+    words = materials.every_word(materials.labelled)
+    accuracies, losses, tokens = [], [], 0
+    for train, held_out in materials.label_splits:
+        documents, labels = materials.encode(train, words), materials.labels(held_out)
+        model = train_bag_of_words(documents, materials.labels(train), vocabulary=words)
+        predicted = model.predict(materials.encode(held_out, words))
+        accuracies.append(np.mean(predicted.argmax(1) == labels))
+        losses.append(log_loss(labels, predicted))
+        tokens += len(documents.ids)
+    metrics = run_trial(request, context, None, go_on).metrics
+    assert len(set(accuracies)) > 1
+    assert metrics["validation_accuracy"] == pytest.approx(np.mean(accuracies))
+    assert metrics["validation_loss"] == pytest.approx(np.mean(losses))
+    assert metrics["tokens"] == tokens
+
+
+def test_bow_has_every_word_of_the_labels_and_counts_test_documents_without_one(
+    spec, cache, monkeypatch
+):
+    context = context_of(replace(spec, model=replace(spec.model, vocabulary=30)), cache)
+    request = request_for(spec, Regime.BOW, Stage.FINAL, inverse_regularization=10.0)
+    materials = Materials(context, request.cell)
+    every = len(materials.every_word(materials.labelled))
+    known = iter([np.arange(40) >= 7])
+    monkeypatch.setattr(BagOfWords, "knows", lambda model, documents: next(known))
+    metrics = run_trial(request, context, None, go_on).metrics
+    assert metrics["vocabulary"] == every > 30
+    assert metrics["unseen_documents"] == 7
