@@ -139,6 +139,31 @@ def test_a_storage_that_fails_is_told_once_and_stops_nothing(paths, bucket, told
     assert recorded(bucket / "ledger.db") == {key(0)}
 
 
+def test_a_storage_that_fails_again_after_a_copy_is_told_again(paths, told):
+    copier = Backup(paths, told.append, interval_seconds=NEVER)
+
+    def refuse():
+        raise OSError("the bucket is away")
+
+    for attempt in (refuse, refuse, lambda: None, refuse):
+        copier._attempt(attempt)
+    assert len(told) == 2
+
+
+def test_copying_takes_a_tenth_of_the_time_at_most(paths, told, monkeypatch):
+    clock, pauses = [0.0], []
+
+    def copy(operation):
+        clock[0] += 2
+
+    copier = Backup(paths, told.append, interval_seconds=5.0)
+    monkeypatch.setattr(copier, "_attempt", copy)
+    monkeypatch.setattr(backup_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(copier._stop, "wait", lambda s: pauses.append(s) or len(pauses) == 2)
+    copier._work()
+    assert pauses == [5.0, 20.0]
+
+
 def test_what_another_machine_copied_meanwhile_is_left_alone(paths, bucket, told):
     record_trials(paths, key(0))
     copy_once(paths, told)
