@@ -30,6 +30,7 @@ def test_the_address_is_the_environments_or_what_ray_start_kept(nowhere, monkeyp
     assert cluster_address() is None
     (nowhere / "ray").mkdir()
     (nowhere / "ray" / "ray_current_cluster").write_text("10.0.0.1:6379\n", encoding="utf-8")
+    monkeypatch.setenv("TMPDIR", "/elsewhere")
     assert cluster_address() == "10.0.0.1:6379"
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.9:6379")
     assert cluster_address() == "10.0.0.9:6379"
