@@ -1,6 +1,8 @@
 import ctypes
+import json
 import os
 import signal
+import socket
 from functools import partial
 
 import numpy as np
@@ -9,7 +11,12 @@ from tiny import tiny_spec
 
 from sweeps.errors import StorageError, SweepError
 from sweeps.paths import SweepPaths
-from sweeps.run.driver import driver_lock, signals_as_before, terminated_like_interrupt
+from sweeps.run.driver import (
+    driver_lock,
+    has_driver,
+    signals_as_before,
+    terminated_like_interrupt,
+)
 from sweeps.run.memory import GIB, MemoryPeak, MemoryWatch
 from sweeps.run.prepare import prepare_context, pretrained_general
 from sweeps.search.listener import RunListener
@@ -31,6 +38,19 @@ def test_a_second_driver_is_refused_with_process_and_machine_of_the_first(tmp_pa
         pass
     with driver_lock(paths):
         assert paths.driver_lock.is_file()
+
+
+def test_a_driver_is_at_work_where_its_process_lives_or_can_not_be_looked_at(tmp_path):
+    paths = SweepPaths(storage=str(tmp_path), name="tiny")
+    assert not has_driver(paths)
+    with driver_lock(paths):
+        assert has_driver(paths)
+    paths.folder.mkdir()
+    ended = {"process": 2**31 - 1, "host": socket.gethostname()}
+    for told, is_there in ((ended, False), ({**ended, "host": "elsewhere"}, True), ({}, False)):
+        paths.driver_json.write_text(json.dumps(told))
+        assert has_driver(paths) is is_there
+    assert has_driver(SweepPaths(storage=f"file://{tmp_path}/bucket", name="tiny"))
 
 
 def test_storage_that_can_not_be_written_is_named(tmp_path):
