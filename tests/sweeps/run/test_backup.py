@@ -9,6 +9,7 @@ import pytest
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths
 from sweeps.run import backup as backup_module
+from sweeps.run import recovery
 from sweeps.run.backup import Backup
 from sweeps.run.driver import driver_lock
 from sweeps.run.recovery import Choice, Held, choose, take_back
@@ -201,6 +202,18 @@ def test_a_new_head_goes_on_from_the_copy(paths, told):
     assert told == [f"took back 2 recorded trials from {paths.storage}/tiny"]
     take_back(paths, told.append)
     assert len(told) == 1, "there is nothing more to take"
+
+
+def test_of_a_copy_the_ledger_is_taken_last(paths, told, monkeypatch):
+    record_trials(paths, key(0))
+    paths.run_log.write_text("begun")
+    copy_once(paths, told)
+    lose(paths)
+    taken, get_file = [], recovery.get_file
+    monkeypatch.setattr(recovery, "get_file", lambda *way: taken.append(way[1]) or get_file(*way))
+    take_back(paths, told.append)
+    assert {paths.spec_json, paths.run_log} < set(taken)
+    assert taken[-1] == paths.ledger_db
 
 
 def test_a_new_sweep_takes_nothing_and_leaves_no_folder(paths, told):

@@ -104,6 +104,20 @@ def test_a_node_with_gpus_tells_whether_trials_that_share_one_take_turns(tmp_pat
     assert "runs_mps" not in probing.probe_fully({**request, "gpus": 0.0})
 
 
+@pytest.mark.parametrize("has_compiler", [False, True])
+@pytest.mark.parametrize("has_headers", [False, True])
+def test_kernels_need_a_compiler_and_the_headers_of_python(
+    tmp_path, monkeypatch, has_compiler, has_headers
+):
+    if has_headers:
+        (tmp_path / "Python.h").touch()
+    monkeypatch.setattr(probing.sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(probing.shutil, "which", lambda name: name if has_compiler else None)
+    monkeypatch.setattr(probing, "_output", lambda *command: "")
+    facts = probing.probe_fully({"ray_folder": str(tmp_path), "gpus": 1.0})
+    assert facts["builds_kernels"] is (has_compiler and has_headers)
+
+
 def test_torch_is_asked_by_the_python_of_the_node_and_not_by_the_drivers(tmp_path, monkeypatch):
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho 3\n")
