@@ -6,12 +6,13 @@ import pytest
 from sklearn.metrics import log_loss
 from tiny import context_of, fresh_store, run_in_process, tiny_spec
 
+from sweeps.run import stages
 from sweeps.run.context import Materials
 from sweeps.run.stages import run_trial
 from sweeps.search.decisions import CellState
-from sweeps.search.records import StudyKey, TrialKey, TrialRequest
+from sweeps.search.records import Outcome, StudyKey, TrialKey, TrialRequest
 from sweeps.spec.cells import Stage, make_cells
-from sweeps.spec.values import ClassifierSpec, LabelSpec
+from sweeps.spec.values import ClassifierSpec, LabelSpec, ResourceSpec
 from ulm.regimes import Regime
 from ulm.training.bag_of_words import BagOfWords, train_bag_of_words
 from ulm.training.listener import TrainingDiverged
@@ -230,6 +231,9 @@ def test_folds_are_judged_by_the_mean_of_the_ends_of_their_curves(cache, tmp_pat
     assert outcome.value == pytest.approx(np.mean([told[1].value, told[3].value]))
     assert outcome.metrics["epochs"] == 2
     assert "best_epoch" not in outcome.metrics
+    for name in ("steps", "tokens", "seconds"):
+        of_both = told[1].metrics[name] + told[3].metrics[name]
+        assert outcome.metrics[name] == pytest.approx(of_both), name
 
 
 def test_final_scores_the_mean_probability_of_its_ensemble(cache, tmp_path):
@@ -250,6 +254,36 @@ def test_final_scores_the_mean_probability_of_its_ensemble(cache, tmp_path):
     assert (second >= -1e-5).all()
     assert both["steps"] == 2 * alone["steps"]
     assert both["epochs"] == alone["epochs"]
+
+
+def test_coverage_is_of_the_test_documents_and_the_general_ones_of_what_a_cell_reads(spec, cache):
+    context, store = context_of(spec, cache), fresh_store(spec)
+    general = train_general(spec, context, store)
+    words = store.load(general).vocabulary
+    request = request_for(spec, "ulm+domain", Stage.LANGUAGE_MODEL, size=60, encoder=general)
+    own = Materials(context, request.cell)
+    metrics = run_trial(request, context, store, go_on).metrics
+    assert metrics["general_coverage"] == own.coverage(words, own.documents)
+    assert metrics["general_coverage"] != own.coverage(words, own.labelled)
+    request = request_for(spec, "scratch", Stage.FINAL)
+    words = own.vocabulary(own.labelled)
+    metrics = run_trial(request, context, store, go_on).metrics
+    assert metrics["coverage"] == own.coverage(words, own.test)
+    assert metrics["coverage"] != own.coverage(words, own.labelled)
+
+
+@pytest.mark.parametrize(("regime", "seconds"), [("scratch", 10.0), (Regime.BOW, 0.0)])
+def test_a_gpu_is_held_by_the_share_of_it_that_a_trial_has(
+    spec, cache, monkeypatch, regime, seconds
+):
+    spec = replace(spec, resources=ResourceSpec(cpus=2, gpus=0.5))
+    ticks = iter([100.0, 120.0])
+    for known in (stages._NEURAL, stages._BOW):
+        monkeypatch.setitem(known, Stage.FINAL, lambda job: Outcome(value=1.0))
+    monkeypatch.setattr("sweeps.run.stages.time.perf_counter", lambda: next(ticks))
+    request = request_for(spec, regime, Stage.FINAL)
+    outcome = run_trial(request, context_of(spec, cache), fresh_store(spec), go_on)
+    assert outcome.metrics["accelerator_seconds"] == seconds
 
 
 def test_regimes_at_a_seed_share_labels_and_test_documents(spec, cache):
