@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import log_loss
 from tiny import context_of, fresh_store, run_in_process, tiny_spec
 
-from sweeps.run import stages
+from sweeps.run import classifiers, stages
 from sweeps.run.context import Materials
 from sweeps.run.stages import run_trial
 from sweeps.search.decisions import CellState
@@ -15,7 +15,7 @@ from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.values import ClassifierSpec, LabelSpec, ResourceSpec
 from ulm.regimes import Regime
 from ulm.training.bag_of_words import BagOfWords, train_bag_of_words
-from ulm.training.listener import TrainingDiverged
+from ulm.training.listener import EpochReport, TrainingDiverged
 
 pytestmark = pytest.mark.torch
 
@@ -234,6 +234,28 @@ def test_folds_are_judged_by_the_mean_of_the_ends_of_their_curves(cache, tmp_pat
     for name in ("steps", "tokens", "seconds"):
         of_both = told[1].metrics[name] + told[3].metrics[name]
         assert outcome.metrics[name] == pytest.approx(of_both), name
+
+
+def test_a_classifier_is_judged_by_the_end_of_its_curve_and_not_by_its_best_epoch():
+    def history(*accuracies):
+        return tuple(
+            EpochReport(
+                epoch=epoch,
+                num_epochs=2,
+                steps=1,
+                tokens=1,
+                seconds=1.0,
+                train_loss=1.0,
+                learning_rate=0.1,
+                validation_loss=1 - accuracy,
+                validation_accuracy=accuracy,
+            )
+            for epoch, accuracy in enumerate(accuracies, 1)
+        )
+
+    metrics = classifiers._curve_metrics([history(0.9, 0.5), history(0.8, 0.7)])
+    assert metrics["validation_accuracy"] == pytest.approx(0.6)
+    assert metrics["validation_loss"] == pytest.approx(0.4)
 
 
 def test_final_scores_the_mean_probability_of_its_ensemble(cache, tmp_path):
