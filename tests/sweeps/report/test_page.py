@@ -437,6 +437,44 @@ def test_a_search_whose_last_trial_helped_is_a_caveat():
     assert "The last trial of the search still brought a gain for `domain` (classifier)" in text
 
 
+@pytest.mark.parametrize(("best", "towards"), [(0.03, "higher"), (0.01, "lower")])
+def test_best_rates_at_one_end_of_what_was_tried_are_a_caveat_that_points_there(best, towards):
+    tried = tuple(
+        Tried(
+            rate=rate,
+            score=70.0 if rate == best else 60.0,
+            size_index=0,
+            is_chosen=False,
+            is_pruned=False,
+        )
+        for rate in (0.01, 0.02, 0.03)
+    )
+    panel = SearchPanel(
+        regime="domain",
+        stage=Stage.CLASSIFIER,
+        searched=Range(low=1, high=2),
+        num_held_out=1000,
+        studies=(tried,) * 8,
+    )
+    text = " ".join(notes_of(SPEC, [], search_curves=(search_curve(panel),)))
+    assert f"in 8 of 8 cells: {towards} ones may be better still" in text
+
+
+def test_how_coarse_scores_are_is_a_caveat():
+    rows = rows_of({("bow", None): (0.8, 0.7)})
+    notes = notes_of(
+        SPEC, [replace(row, test_documents=n) for row, n in zip(rows, (400, 100), strict=True)]
+    )
+    assert any(
+        "chosen on 20 held-out labels, so a validation accuracy moves in steps of 5.0 points"
+        in note
+        for note in notes
+    )
+    assert (
+        "Scores are of 100 test documents: the choice of these alone is worth up to ±9.8 points."
+    ) in notes
+
+
 def test_settings_at_the_edge_of_their_range_are_a_caveat():
     row = ResultRow(
         regime="domain",
