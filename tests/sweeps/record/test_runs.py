@@ -6,7 +6,7 @@ import pytest
 from sweeps.answer.results import make_rows
 from sweeps.record.book import RunBook
 from sweeps.record.environment import describe_environment
-from sweeps.record.runs import RunStatus, curve_runs, trial_run
+from sweeps.record.runs import RunStatus, cell_run, curve_runs, trial_run
 from sweeps.search.records import Progress, TrialState
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.load import spec_to_json
@@ -45,6 +45,22 @@ def test_a_trial_run_carries_its_cell_its_hyperparameters_and_a_curve_over_epoch
     assert [point.step for point in curve] == [1, 2, 3]
     assert [point.value for point in curve] == [entry.value for entry in record.progress]
     assert record.started_at < curve[0].at < curve[1].at < curve[2].at == record.ended_at
+
+
+def test_a_repeated_attempt_is_counted_from_one():
+    record = first_record("domain", 400, Stage.LANGUAGE_MODEL)
+    again = replace(record, key=replace(record.key, attempt=1))
+    run = trial_run(again, cell_of(SPEC, "domain", 400, 0))
+    assert run.name == "domain n=400 seed 0 language model #0 attempt 2"
+
+
+def test_a_cell_run_lasts_from_its_first_trial_to_the_end_of_its_last():
+    cell = cell_of(SPEC, "domain", 400, 0)
+    own = [record for record in RECORDS if record.key.study.cell_id == cell.id]
+    row = next(row for row in make_rows(replayed(SPEC, RECORDS)) if row.cell == cell.id)
+    run = cell_run(row, cell, own)
+    assert (run.started_at, run.ended_at) == (own[0].started_at, own[-1].ended_at)
+    assert own[0].ended_at < own[-1].ended_at
 
 
 def test_final_numbers_do_not_mix_with_the_curve_over_epochs():

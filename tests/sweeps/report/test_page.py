@@ -393,6 +393,8 @@ def test_few_seeds_are_a_caveat_and_six_are_not():
         notes = notes_of(SPEC, rows_of({("bow", None): (0.8,) * num_seeds}))
         assert text in notes[0]
     assert not any("claim" in note for note in notes_of(SPEC, rows_of({("bow", None): (0.8,) * 6})))
+    behind = rows_of({("bow", None): (0.8, 0.7), ("ulm", None): (0.8,)})
+    assert notes_of(SPEC, behind)[0].startswith("There is one seed of `ulm`: nothing here")
 
 
 def test_what_is_the_same_at_every_seed_is_a_caveat_where_it_is_so():
