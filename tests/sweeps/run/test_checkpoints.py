@@ -35,6 +35,7 @@ from sweeps.search.messages import (
 )
 from sweeps.search.records import Outcome, Progress, StudyKey, TrialKey, TrialRequest
 from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.values import ResourceSpec
 
 pytestmark = pytest.mark.ray
 
@@ -228,7 +229,7 @@ def test_a_state_is_gone_on_from_in_the_parts_it_was_trained_in(
 
 
 def test_a_state_of_another_training_is_not_gone_on_from(session, tmp_path, monkeypatch):
-    spec, seen = tiny_spec(tmp_path), []
+    spec, seen = tiny_spec(tmp_path, resources=ResourceSpec(cpus=3)), []
     context = context_of(spec, tmp_path / "tokens")
     request = language_model_request(spec)
     folder = tmp_path / "state"
@@ -244,6 +245,7 @@ def test_a_state_of_another_training_is_not_gone_on_from(session, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     made, threads = session(), torch.get_num_threads()
     run_on_worker({REQUEST: dump_request(request), CHECKPOINT: str(folder)}, context)
+    assert torch.get_num_threads() == 3
     torch.set_num_threads(threads)
     assert seen == [None]
     assert [PROGRESS in metrics for metrics in made.metrics] == [False]
