@@ -56,6 +56,7 @@ def test_a_sound_sweep_passes_and_leaves_nothing_behind(tmp_path):
         "32 documents for training, 32 of them labelled (bad: 16, good: 16), 8 scored"
     )
     assert {path.name for path in tmp_path.iterdir()} == {"reviews.csv", "articles.csv"}
+    assert results_of(test__documents="6")["corpus"].detail.endswith(", 6 scored")
 
 
 @pytest.mark.parametrize(
