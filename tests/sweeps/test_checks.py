@@ -293,6 +293,8 @@ def test_general_documents_that_repeat_a_test_document_are_not_counted():
             "domain and are left out"
         )
     assert results["corpus"].result == "failed"
+    Path("articles.csv").write_text(text.replace("another one\n", ""), encoding="utf-8")
+    assert "needs 2 documents" in results_of()["general"].detail, "one is left"
 
 
 def test_an_encoder_that_cannot_be_loaded_or_does_not_fit_is_found(monkeypatch):
