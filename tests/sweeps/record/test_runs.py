@@ -8,9 +8,10 @@ from sweeps.record.book import RunBook
 from sweeps.record.environment import describe_environment
 from sweeps.record.runs import RunStatus, cell_run, curve_runs, trial_run
 from sweeps.search.records import Progress, TrialState
+from sweeps.search.spending import Spent
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.load import spec_to_json
-from sweeps.spec.values import LedgerSpec, TrackingSpec
+from sweeps.spec.values import BudgetSpec, LedgerSpec, TrackingSpec
 from tests.sweeps.example_sweep import (
     cell_of,
     example_records,
@@ -165,6 +166,18 @@ def test_cells_that_are_asked_for_more_trials_keep_their_runs_and_the_sweep_has_
             assert after[key].params == run.params
     states = {run.tags["ulm.state"] for run in after.values() if run.kind == "cell"}
     assert states == {"finished", "extended: its score is of the search before"}
+
+
+def test_what_was_spent_wasted_and_paid_for_stands_at_the_seconds_since_the_sweep_began():
+    priced = replace(SPEC, budget=BudgetSpec(price_per_accelerator_hour=3.0))
+    times = iter([1000.0, 1090.5])
+    book = RunBook(spec=priced, cells=make_cells(priced), clock=lambda: next(times))
+    run = book.spend(Spent(accelerator_seconds=7200.0, wasted_seconds=360.0))
+    assert {point.name: (point.step, point.value) for point in run.totals} == {
+        "spent_accelerator_seconds": (90, 7200.0),
+        "wasted_accelerator_seconds": (90, 360.0),
+        "spent_money": (90, 6.0),
+    }
 
 
 def test_a_cell_run_has_its_size_as_a_number_that_a_chart_can_have_for_an_axis():
