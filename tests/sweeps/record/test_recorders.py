@@ -492,6 +492,15 @@ def test_a_run_with_more_points_than_one_call_takes_is_whole(mlflow_place):
     assert len([step for _, step in points if step > 0]) == 2000
 
 
+def test_a_run_begins_and_ends_when_its_trial_did(mlflow_place):
+    recorder = mlflow_place.open()
+    recorder.changed(RECORDS[0])
+    assert recorder.close()
+    (run,) = [r for r in mlflow_place.listed()[1] if r.data.tags["kind"] == "trial"]
+    assert run.info.start_time == int(1000 * RECORDS[0].started_at)
+    assert run.info.end_time == int(1000 * RECORDS[0].ended_at)
+
+
 def test_a_run_that_contradicts_the_ledger_is_made_anew(mlflow_place):
     place = mlflow_place
     recorder = place.open()
