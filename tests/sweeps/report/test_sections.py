@@ -88,6 +88,10 @@ def test_every_size_has_its_best_regime_with_intervals(evidence):
     smallest, largest = table.lines[0], table.lines[-1]
     assert smallest[1:3] == ("`bow`", "`ulm+domain`")
     assert smallest[5] == "–", "`bow` is not compared with itself"
+    added = (evidence.findings.pretraining, evidence.findings.domain_text)
+    for column, found in zip((6, 7), added, strict=True):
+        assert smallest[column] == with_interval(found[0].accuracy)
+        assert largest[column] == with_interval(found[-1].accuracy)
     assert largest[1:3] == ("`ulm+domain`", "`bow`")
     assert largest[4] == "0.67 [0.04, 1.00]"
     for cell in (*smallest[6:], largest[3], *largest[5:]):
