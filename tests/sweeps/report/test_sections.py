@@ -20,7 +20,7 @@ from sweeps.report.evidence import Evidence
 from sweeps.report.growth import beyond_section, growth_section
 from sweeps.report.mistaken import mistaken_section
 from sweeps.report.money import costs_table, money_section
-from sweeps.report.phrases import digits, grouped, plain, plus, signed, with_interval
+from sweeps.report.phrases import digits, duration, grouped, plain, plus, signed, with_interval
 from sweeps.report.searching import needed_rates, searching_section
 from sweeps.report.sections import (
     accuracy_plot,
@@ -143,6 +143,10 @@ def test_the_section_on_growth_says_where_curves_meet(evidence):
         "(95 %: from 1,300 on or not at all)."
     ) in text
     assert "75 % of the gain: about 680 domain documents" in text
+    shares, _ = every(growth_section(evidence).blocks, Table)
+    at_smallest, *_, at_largest = [line[1] for line in shares.lines]
+    assert at_smallest == with_interval(evidence.findings.gain.shares[0][1], unit=" %")
+    assert at_largest == "100 % (by definition)"
 
 
 @pytest.mark.parametrize(
@@ -382,6 +386,14 @@ def test_predictions_of_all_cells_allow_mcnemars_test(kept):
     (table,) = every(certainty_section(kept).blocks, Table)
     assert all(line[-1] != "–" for line in table.lines)
     assert table.lines[0][5:7] == ("2", "0")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(9.5, "9.5 s"), (119, "119 s"), (120, "2.0 min"), (7140, "119.0 min"), (7200, "2.0 h")],
+)
+def test_a_time_is_said_in_the_unit_that_suits_it(seconds, text):
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.00432, "0.0043"), (131.2, "130"), (1e4, "10,000")])
