@@ -211,6 +211,15 @@ def test_a_password_of_a_uri_is_in_no_param_and_no_tag():
     assert json.loads(spec_to_json(spec))["name"] == spec.name
 
 
+def test_the_command_is_kept_without_its_passwords(monkeypatch):
+    uri = "tracking.uri=http://me:pw@host:5000"
+    monkeypatch.setattr("sys.argv", ["/usr/bin/sweep", "run", "demo", "--set", uri])
+    command = describe_environment()["command"]
+    assert command.startswith("sweep run demo --set ")
+    assert command.endswith("@host:5000")
+    assert "pw" not in command
+
+
 def test_the_environment_names_versions_and_hardware():
     found = describe_environment()
     assert found["numpy"]
