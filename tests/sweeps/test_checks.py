@@ -56,6 +56,7 @@ def test_a_sound_sweep_passes_and_leaves_nothing_behind(tmp_path):
         "32 documents for training, 32 of them labelled (bad: 16, good: 16), 8 scored"
     )
     assert {path.name for path in tmp_path.iterdir()} == {"reviews.csv", "articles.csv"}
+    assert results_of(test__documents="6")["corpus"].detail.endswith(", 6 scored")
 
 
 @pytest.mark.parametrize(
@@ -311,6 +312,8 @@ def test_general_documents_that_repeat_a_test_document_are_not_counted():
             "domain and are left out"
         )
     assert results["corpus"].result == "failed"
+    Path("articles.csv").write_text(text.replace("another one\n", ""), encoding="utf-8")
+    assert "needs 2 documents" in results_of()["general"].detail, "one is left"
 
 
 def test_an_encoder_that_cannot_be_loaded_or_does_not_fit_is_found(monkeypatch):

@@ -370,6 +370,8 @@ def test_ctrl_c_exits_130_and_says_how_to_go_on(sweep, launched, monkeypatch):
     result = sweep("run", "demo")
     assert result.exit_code == 130
     assert result.stderr == "interrupted; go on with: sweep run demo --storage 'my runs'\n"
+    monkeypatch.setattr(sys, "argv", ["sweep", "run", "--set", "ledger.url=postgresql://u:pw@h/db"])
+    assert sweep("run", "demo").stderr.endswith("ledger.url=postgresql://***@h/db\n")
 
 
 def test_our_own_mistakes_are_not_hidden(sweep, launched, monkeypatch):

@@ -204,6 +204,17 @@ def test_a_point_is_as_cheap_as_the_highest_gain_and_as_dear_as_the_lowest():
     assert dear == pytest.approx(50 / low, rel=0.05)
 
 
+def test_accelerator_hours_are_paid_for_beside_documents():
+    rows = [replace(row, accelerator_seconds=7200.0) for row in rows_of(TABLE)]
+    prices = {"price_per_document": 0.5, "price_per_gpu_hour": 3.0}
+    found = advise(evidence_of(SPEC, rows), Question(budget_documents=200, **prices))
+    text = "\n".join(found.lines)
+    assert "For that 100 documents cost 50.00 and 2 accelerator hours a cell cost 6.00: " in text
+    (high,) = re.findall(r"to \+(\S+) points against 100 ", text)
+    (cheap,) = re.findall(r"6\.00: (\S+) to ", text)
+    assert float(cheap) == pytest.approx(56 / float(high), rel=0.05)
+
+
 def test_a_budget_within_the_measured_sizes_is_read_off_the_curve():
     _, text = advice_for(TABLE, budget_documents=300)
     assert "300 documents: `ulm+domain` should score 83.1 % to 83.6 % on average over" in text

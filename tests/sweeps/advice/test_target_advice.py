@@ -104,8 +104,9 @@ def test_where_test_documents_are_what_one_run_lacks_these_are_asked_for():
 
 
 def test_two_seeds_do_not_say_how_many_would_be_enough_for_one_run():
-    table = {point: values[:2] for point, values in level(STEADY, 0.80, 0.84, 0.8, 0.87).items()}
-    _, text = advice_for(table, target=0.85)
+    table = level(2 * STEADY, 0.80, 0.82, 0.83, 0.90)
+    _, text = advice_for({point: values[:2] for point, values in table.items()}, target=0.85)
+    assert "; for one run no measured size is surely enough: where that counts, add seeds" in text
     assert "seeds in all would show" not in text
 
 

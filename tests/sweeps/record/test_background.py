@@ -112,6 +112,39 @@ def test_close_gives_up_on_a_server_that_fails_for_too_long_and_not_on_one_that_
     assert background.close(0.1, limit_seconds=PATIENCE) == 1
 
 
+def test_close_has_its_patience_with_a_server_that_failed_before():
+    attempts, is_back = [], threading.Event()
+
+    def away():
+        attempts.append(1)
+        if not is_back.is_set():
+            raise ConnectionError("not yet")
+
+    background = make()
+    background.put("away", away)
+    while not attempts:
+        time.sleep(0.01)
+    with background._changed:
+        background._failing_since = time.monotonic() - 2 * PATIENCE
+    threading.Timer(0.2, is_back.set).start()
+    assert background.close(PATIENCE) == 0
+
+
+def test_pauses_grow_while_a_server_fails_and_the_last_one_repeats():
+    at = []
+
+    def flaky():
+        at.append(time.monotonic())
+        if len(at) < 4:
+            raise ConnectionError("not yet")
+
+    background = Background("test", pauses=(0.0, 0.2))
+    background.put("flaky", flaky)
+    assert background.close(PATIENCE) == 0
+    assert at[2] - at[1] >= 0.2
+    assert at[3] - at[2] >= 0.2
+
+
 def test_close_waits_for_a_slow_server_no_longer_than_its_limit():
     background = make()
     for number in range(100):

@@ -493,6 +493,15 @@ def test_a_run_with_more_points_than_one_call_takes_is_whole(mlflow_place):
     assert len([step for _, step in points if step > 0]) == 2000
 
 
+def test_a_run_begins_and_ends_when_its_trial_did(mlflow_place):
+    recorder = mlflow_place.open()
+    recorder.changed(RECORDS[0])
+    assert recorder.close()
+    (run,) = [r for r in mlflow_place.listed()[1] if r.data.tags["kind"] == "trial"]
+    assert run.info.start_time == int(1000 * RECORDS[0].started_at)
+    assert run.info.end_time == int(1000 * RECORDS[0].ended_at)
+
+
 def test_a_run_that_contradicts_the_ledger_is_made_anew(mlflow_place):
     place = mlflow_place
     recorder = place.open()
@@ -575,7 +584,7 @@ def test_a_dead_server_neither_raises_nor_delays_and_is_said_at_the_end(tmp_path
     play(recorder, RECORDS)
     recorder.reconcile(RECORDS)
     recorder.publish(ROWS, ())
-    recorder.close()
+    assert not recorder.close()
     assert "could not be recorded; the ledger has them" in caplog.text
     assert "hunter2" not in caplog.text
     assert not list(tmp_path.iterdir())

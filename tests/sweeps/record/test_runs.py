@@ -6,11 +6,12 @@ import pytest
 from sweeps.answer.results import make_rows
 from sweeps.record.book import RunBook
 from sweeps.record.environment import describe_environment
-from sweeps.record.runs import RunStatus, curve_runs, trial_run
+from sweeps.record.runs import RunStatus, cell_run, curve_runs, trial_run
 from sweeps.search.records import Progress, TrialState
+from sweeps.search.spending import Spent
 from sweeps.spec.cells import Stage, make_cells
 from sweeps.spec.load import spec_to_json
-from sweeps.spec.values import LedgerSpec, TrackingSpec
+from sweeps.spec.values import BudgetSpec, LedgerSpec, TrackingSpec
 from tests.sweeps.example_sweep import (
     cell_of,
     example_records,
@@ -45,6 +46,22 @@ def test_a_trial_run_carries_its_cell_its_hyperparameters_and_a_curve_over_epoch
     assert [point.step for point in curve] == [1, 2, 3]
     assert [point.value for point in curve] == [entry.value for entry in record.progress]
     assert record.started_at < curve[0].at < curve[1].at < curve[2].at == record.ended_at
+
+
+def test_a_repeated_attempt_is_counted_from_one():
+    record = first_record("domain", 400, Stage.LANGUAGE_MODEL)
+    again = replace(record, key=replace(record.key, attempt=1))
+    run = trial_run(again, cell_of(SPEC, "domain", 400, 0))
+    assert run.name == "domain n=400 seed 0 language model #0 attempt 2"
+
+
+def test_a_cell_run_lasts_from_its_first_trial_to_the_end_of_its_last():
+    cell = cell_of(SPEC, "domain", 400, 0)
+    own = [record for record in RECORDS if record.key.study.cell_id == cell.id]
+    row = next(row for row in make_rows(replayed(SPEC, RECORDS)) if row.cell == cell.id)
+    run = cell_run(row, cell, own)
+    assert (run.started_at, run.ended_at) == (own[0].started_at, own[-1].ended_at)
+    assert own[0].ended_at < own[-1].ended_at
 
 
 def test_final_numbers_do_not_mix_with_the_curve_over_epochs():
@@ -151,6 +168,18 @@ def test_cells_that_are_asked_for_more_trials_keep_their_runs_and_the_sweep_has_
     assert states == {"finished", "extended: its score is of the search before"}
 
 
+def test_what_was_spent_wasted_and_paid_for_stands_at_the_seconds_since_the_sweep_began():
+    priced = replace(SPEC, budget=BudgetSpec(price_per_accelerator_hour=3.0))
+    times = iter([1000.0, 1090.5])
+    book = RunBook(spec=priced, cells=make_cells(priced), clock=lambda: next(times))
+    run = book.spend(Spent(accelerator_seconds=7200.0, wasted_seconds=360.0))
+    assert {point.name: (point.step, point.value) for point in run.totals} == {
+        "spent_accelerator_seconds": (90, 7200.0),
+        "wasted_accelerator_seconds": (90, 360.0),
+        "spent_money": (90, 6.0),
+    }
+
+
 def test_a_cell_run_has_its_size_as_a_number_that_a_chart_can_have_for_an_axis():
     book = RunBook(spec=SPEC, cells=make_cells(SPEC))
     runs = book.publish(make_rows(replayed(SPEC, RECORDS)))
@@ -180,6 +209,15 @@ def test_a_password_of_a_uri_is_in_no_param_and_no_tag():
     assert "hunter2" not in repr(runs)
     assert "hunter2" not in spec_to_json(spec)
     assert json.loads(spec_to_json(spec))["name"] == spec.name
+
+
+def test_the_command_is_kept_without_its_passwords(monkeypatch):
+    uri = "tracking.uri=http://me:pw@host:5000"
+    monkeypatch.setattr("sys.argv", ["/usr/bin/sweep", "run", "demo", "--set", uri])
+    command = describe_environment()["command"]
+    assert command.startswith("sweep run demo --set ")
+    assert command.endswith("@host:5000")
+    assert "pw" not in command
 
 
 def test_the_environment_names_versions_and_hardware():

@@ -4,7 +4,12 @@ from dataclasses import replace
 import pytest
 
 from sweeps.paths import SweepPaths
+from sweeps.report import comparison
 from sweeps.report.comparison import write_comparison
+from sweeps.report.curve_plots import draw_curves, view_of
+from sweeps.report.evidence import Evidence
+from sweeps.report.phrases import rounded
+from sweeps.spec.cells import make_cells
 from sweeps.spec.values import LabelSpec
 from tests.sweeps.example_sweep import example_records, example_spec, replayed
 
@@ -76,3 +81,41 @@ def test_sweeps_with_nothing_finished_are_compared_without_curves(compare):
     page = compare(FIRST, SECOND, limit=0).read_text()
     assert page.count("No answer yet.") == 2
     assert "<svg" not in page
+
+
+def test_the_shared_scale_holds_every_curve(compare, monkeypatch):
+    drawn = []
+
+    def noting(figure, text, *, limits, **options):
+        drawn.append((view_of(figure), limits))
+        return draw_curves(figure, text, limits=limits, **options)
+
+    monkeypatch.setattr(comparison, "draw_curves", noting)
+    compare(FIRST, SECOND)
+    ((low, high),) = {limits for _, limits in drawn}
+    views = [view for view, _ in drawn]
+    assert (low, high) == (min(view[0] for view in views), max(view[1] for view in views))
+    assert views[0] != views[1]
+
+
+def test_what_each_sweep_cost_is_of_all_its_trials(compare):
+    page = compare(FIRST, SECOND).read_text()
+    for spec in (FIRST, SECOND):
+        records = example_records(spec)
+        hours = sum(r.ended_at - r.started_at for r in records) * spec.resources.cpus / 3600
+        line = line_of(page, spec.name)
+        assert line[0] == str(len(make_cells(spec)))
+        assert (line[1], line[-1]) == (f"{len(records)}", f"{hours:.2g} CPU")
+
+
+def test_the_text_that_each_sweep_needs_is_that_of_its_own_report(compare, tmp_path):
+    page = compare(FIRST, SECOND).read_text()
+    ledger = replayed(FIRST, example_records(FIRST))
+    findings = Evidence.gather(SweepPaths(storage=str(tmp_path), name="first"), ledger).findings
+    documents = {needed.share: rounded(needed.documents) for needed in findings.gain.needed}
+    assert documents[0.75] in line_of(page, "75\u00a0% of the gain")[0]
+    assert documents[0.9] in line_of(page, "90\u00a0% of the gain")[0]
+    passed = rounded(findings.over_bow["ulm+domain"].documents)
+    assert passed in line_of(page, "passing <code>bow</code>")[0]
+    line = line_of(page, "<code>domain</code> passing <code>ulm+domain</code>")
+    assert line[0].startswith("not up to 1,600")

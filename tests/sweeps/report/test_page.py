@@ -10,6 +10,7 @@ import pytest
 from sweeps.answer.costs import costs
 from sweeps.answer.results import ResultRow, make_rows
 from sweeps.answer.search_curves import search_curve
+from sweeps.answer.tried import SearchPanel, Tried
 from sweeps.paths import LABEL_POOL, SPENT_HOURS, SweepPaths
 from sweeps.report import blocks
 from sweeps.report.headline import headline
@@ -19,6 +20,7 @@ from sweeps.report.sentences import answer
 from sweeps.search.records import TrialState
 from sweeps.spec.cells import Stage
 from sweeps.spec.general import GeneralSpec
+from sweeps.spec.searches import Range
 from sweeps.spec.values import BudgetSpec, TestSpec
 from tests.sweeps.answer.sweep_scores import TOO_SHORT, curve, findings_of, notes_of, rows_of
 from tests.sweeps.example_sweep import example_records, example_spec, longer, replayed, study_of
@@ -381,6 +383,8 @@ def test_few_seeds_are_a_caveat_and_six_are_not():
         notes = notes_of(SPEC, rows_of({("bow", None): (0.8,) * num_seeds}))
         assert text in notes[0]
     assert not any("claim" in note for note in notes_of(SPEC, rows_of({("bow", None): (0.8,) * 6})))
+    behind = rows_of({("bow", None): (0.8, 0.7), ("ulm", None): (0.8,)})
+    assert notes_of(SPEC, behind)[0].startswith("There is one seed of `ulm`: nothing here")
 
 
 def test_what_is_the_same_at_every_seed_is_a_caveat_where_it_is_so():
@@ -412,6 +416,44 @@ def test_what_is_the_same_at_every_seed_is_a_caveat_where_it_is_so():
 def test_a_search_whose_last_trial_helped_is_a_caveat():
     text = " ".join(notes_of(SPEC, [], search_curves=(search_curve(TOO_SHORT),)))
     assert "The last trial of the search still brought a gain for `domain` (classifier)" in text
+
+
+@pytest.mark.parametrize(("best", "towards"), [(0.03, "higher"), (0.01, "lower")])
+def test_best_rates_at_one_end_of_what_was_tried_are_a_caveat_that_points_there(best, towards):
+    tried = tuple(
+        Tried(
+            rate=rate,
+            score=70.0 if rate == best else 60.0,
+            size=SPEC.sizes[0],
+            is_chosen=False,
+            is_pruned=False,
+        )
+        for rate in (0.01, 0.02, 0.03)
+    )
+    panel = SearchPanel(
+        regime="domain",
+        stage=Stage.CLASSIFIER,
+        searched=Range(low=1, high=2),
+        num_held_out=1000,
+        studies=(tried,) * 8,
+    )
+    text = " ".join(notes_of(SPEC, [], search_curves=(search_curve(panel),)))
+    assert f"in 8 of 8 cells: {towards} ones may be better still" in text
+
+
+def test_how_coarse_scores_are_is_a_caveat():
+    rows = rows_of({("bow", None): (0.8, 0.7)})
+    notes = notes_of(
+        SPEC, [replace(row, test_documents=n) for row, n in zip(rows, (400, 100), strict=True)]
+    )
+    assert any(
+        "chosen on 20 held-out labels, so a validation accuracy moves in steps of 5.0 points"
+        in note
+        for note in notes
+    )
+    assert (
+        "Scores are of 100 test documents: the choice of these alone is worth up to ±9.8 points."
+    ) in notes
 
 
 def test_settings_at_the_edge_of_their_range_are_a_caveat():

@@ -7,7 +7,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from sweeps.answer import sources
+from sweeps.answer.costs import Cost
 from sweeps.answer.estimates import Estimate, Interval
+from sweeps.answer.mistakes import find_mistakes
 from sweeps.answer.results import make_rows
 from sweeps.paths import SweepPaths
 from sweeps.report import mistaken, sections
@@ -17,8 +19,8 @@ from sweeps.report.certainty import certainty_section
 from sweeps.report.evidence import Evidence
 from sweeps.report.growth import beyond_section, growth_section
 from sweeps.report.mistaken import mistaken_section
-from sweeps.report.money import money_section
-from sweeps.report.phrases import digits, grouped, plain, plus, signed, with_interval
+from sweeps.report.money import costs_table, money_section
+from sweeps.report.phrases import digits, duration, grouped, plain, plus, signed, with_interval
 from sweeps.report.searching import needed_rates, searching_section
 from sweeps.report.sections import (
     accuracy_plot,
@@ -29,6 +31,7 @@ from sweeps.report.sections import (
     subtitle,
 )
 from sweeps.report.sentences import gaps_of
+from sweeps.search.spending import Spent
 from sweeps.spec.cells import Stage
 from sweeps.spec.values import BudgetSpec
 from tests.sweeps.answer.sweep_scores import curve, findings_of, rows_of
@@ -85,6 +88,10 @@ def test_every_size_has_its_best_regime_with_intervals(evidence):
     smallest, largest = table.lines[0], table.lines[-1]
     assert smallest[1:3] == ("`bow`", "`ulm+domain`")
     assert smallest[5] == "–", "`bow` is not compared with itself"
+    added = (evidence.findings.pretraining, evidence.findings.domain_text)
+    for column, found in zip((6, 7), added, strict=True):
+        assert smallest[column] == with_interval(found[0].accuracy)
+        assert largest[column] == with_interval(found[-1].accuracy)
     assert largest[1:3] == ("`ulm+domain`", "`bow`")
     assert largest[4] == "0.67 [0.04, 1.00]"
     for cell in (*smallest[6:], largest[3], *largest[5:]):
@@ -136,6 +143,10 @@ def test_the_section_on_growth_says_where_curves_meet(evidence):
         "(95 %: from 1,300 on or not at all)."
     ) in text
     assert "75 % of the gain: about 680 domain documents" in text
+    shares, _ = every(growth_section(evidence).blocks, Table)
+    at_smallest, *_, at_largest = [line[1] for line in shares.lines]
+    assert at_smallest == with_interval(evidence.findings.gain.shares[0][1], unit=" %")
+    assert at_largest == "100 % (by definition)"
 
 
 @pytest.mark.parametrize(
@@ -195,6 +206,14 @@ def test_a_point_has_a_price_only_where_something_is_gained(evidence):
     assert "No gain over `bow`: `scratch`, `ulm`, `domain` at 100, 200, 400" in text_of(section)
 
 
+def test_hours_and_what_was_wasted_of_them_are_told_apart():
+    spent = Spent(accelerator_seconds=7200.0, wasted_seconds=360.0)
+    counts = {"num_cells": 1, "num_trials": 2, "steps": 3, "tokens": 4, "seconds": 90.0}
+    table = costs_table([Cost(name="total", **counts, spent=spent, money=8.0)], "GPU")
+    assert table.header[-4:] == ("time, all trials", "GPU hours", "of these wasted", "money")
+    assert table.lines[0][-4:] == ("90 s", "2.00", "0.10", "8.00")
+
+
 def test_a_point_costs_money_where_an_hour_has_a_price(tmp_path):
     spec = replace(SPEC, budget=BudgetSpec(price_per_accelerator_hour=36.0))
     _, worth = every(money_section(gathered(tmp_path, spec)).blocks, Table)
@@ -216,6 +235,7 @@ def test_the_search_is_judged_by_stage_and_its_rates_are_folded_away(evidence):
     assert (
         "Language model of `domain` and `ulm+domain`: cannot tell, fewer than three trials." in text
     )
+    assert text.count("fewer than three trials") == 1, "classifiers have three"
     assert "more than 20 held-out labels bring by chance" in text
     (fold,) = [block for block in section.blocks if isinstance(block, Fold)]
     (table,) = every(fold.blocks, Table)
@@ -365,6 +385,15 @@ def test_without_both_regimes_no_words_are_compared(tmp_path):
 def test_predictions_of_all_cells_allow_mcnemars_test(kept):
     (table,) = every(certainty_section(kept).blocks, Table)
     assert all(line[-1] != "–" for line in table.lines)
+    assert table.lines[0][5:7] == ("2", "0")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(9.5, "9.5 s"), (119, "119 s"), (120, "2.0 min"), (7140, "119.0 min"), (7200, "2.0 h")],
+)
+def test_a_time_is_said_in_the_unit_that_suits_it(seconds, text):
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.00432, "0.0043"), (131.2, "130"), (1e4, "10,000")])
@@ -472,6 +501,17 @@ def test_errors_are_called_sure_only_where_all_are(kept, monkeypatch, sure, titl
     monkeypatch.setattr(mistaken, "SURE", sure)
     folds = every(mistaken_section(kept).blocks, Fold)
     assert folds[1].title == f"Wrong, {title}, at 1,600 documents"
+
+
+def test_one_sure_error_beside_a_doubtful_one_is_not_called_sure(kept, monkeypatch):
+    def found(predicted):
+        mistakes = find_mistakes(predicted)
+        (sure,) = mistakes.surest
+        return replace(mistakes, surest=(replace(sure, chance=0.99), replace(sure, chance=0.6)))
+
+    monkeypatch.setattr(mistaken, "find_mistakes", found)
+    folds = every(mistaken_section(kept).blocks, Fold)
+    assert folds[1].title == "Wrong, the surest first, at 1,600 documents"
 
 
 def test_a_label_does_not_end_the_marks_it_stands_between(kept):

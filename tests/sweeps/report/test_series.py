@@ -11,7 +11,7 @@ from sweeps.answer.results import make_rows
 from sweeps.answer.tried import search_panels
 from sweeps.report.series import accuracy_figure, loss_figure, region_of, spread
 from sweeps.spec.cells import Stage
-from tests.sweeps.answer.sweep_scores import curve, findings_of, scores_of
+from tests.sweeps.answer.sweep_scores import curve, findings_of, rows_of, scores_of
 from tests.sweeps.example_sweep import example_records, example_spec, replayed, study_of
 
 SPEC = example_spec()
@@ -47,6 +47,22 @@ def test_a_band_is_drawn_over_three_seeds_and_not_over_two():
         half = 4.30265 * np.std(dots, ddof=1) / np.sqrt(3)
         assert low == pytest.approx(max(0, mean - half), abs=1e-3)
         assert high == pytest.approx(min(100, mean + half), abs=1e-3)
+
+
+def test_over_one_seed_the_band_is_drawn_that_test_documents_give():
+    spec = example_spec(seeds=(0, 1, 2))
+    found = findings_of(spec, rows_of({("domain", 100): (0.6, 0.61, 0.62)}))
+    (point,) = found.curves
+    one = replace(found, curves=(replace(point, by_seed=point.by_seed[:1]),))
+    (line,) = accuracy_figure(spec, one).lines
+    assert line.lows[0] == pytest.approx(100 * point.accuracy.interval.low)
+
+
+def test_a_size_that_some_seeds_lack_is_partial_and_one_without_any_is_missing():
+    spec = example_spec(seeds=(0, 1, 2))
+    table = {("domain", 100): (0.6, 0.61, 0.62), ("domain", 400): (0.7, 0.71)}
+    (line,) = accuracy_figure(spec, findings_of(spec, rows_of(table))).lines
+    assert (line.missing, line.partial) == ((1600,), (400,))
 
 
 def test_the_loss_figure_is_the_mean_of_the_chosen_language_models():

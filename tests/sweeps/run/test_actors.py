@@ -12,7 +12,7 @@ from ray.tune.experiment import Trial
 from sweeps.run import actors
 from sweeps.run.actors import ActorManager, ActorsAsStarted, Controller, place_of, tune_of_ours
 from sweeps.run.trial import resources_of
-from sweeps.search.messages import AVOIDED, CPUS
+from sweeps.search.messages import AVOIDED, CPUS, GPUS
 
 pytestmark = pytest.mark.ray
 
@@ -106,6 +106,12 @@ def test_a_worker_that_nothing_follows_for_a_while_is_given_back(monkeypatch):
     cache.total_max_objects = 0
     assert not after(actors.IDLE_SECONDS)
     assert after(actors.IDLE_SECONDS)
+
+
+def test_a_trial_asks_for_its_share_of_a_gpu():
+    factory = resources_of({CPUS: 2, GPUS: 0.5})
+    assert factory == PlacementGroupFactory([{"CPU": 2.0, "GPU": 0.5}])
+    assert resources_of({CPUS: 2, GPUS: 0}) == PlacementGroupFactory([{"CPU": 2.0}])
 
 
 def test_a_trial_is_placed_on_no_node_that_is_out():

@@ -9,6 +9,7 @@ import pytest
 from sweeps.errors import StorageError
 from sweeps.paths import SweepPaths
 from sweeps.run import backup as backup_module
+from sweeps.run import recovery
 from sweeps.run.backup import Backup
 from sweeps.run.driver import driver_lock
 from sweeps.run.recovery import Choice, Held, choose, take_back
@@ -139,6 +140,31 @@ def test_a_storage_that_fails_is_told_once_and_stops_nothing(paths, bucket, told
     assert recorded(bucket / "ledger.db") == {key(0)}
 
 
+def test_a_storage_that_fails_again_after_a_copy_is_told_again(paths, told):
+    copier = Backup(paths, told.append, interval_seconds=NEVER)
+
+    def refuse():
+        raise OSError("the bucket is away")
+
+    for attempt in (refuse, refuse, lambda: None, refuse):
+        copier._attempt(attempt)
+    assert len(told) == 2
+
+
+def test_copying_takes_a_tenth_of_the_time_at_most(paths, told, monkeypatch):
+    clock, pauses = [0.0], []
+
+    def copy(operation):
+        clock[0] += 2
+
+    copier = Backup(paths, told.append, interval_seconds=5.0)
+    monkeypatch.setattr(copier, "_attempt", copy)
+    monkeypatch.setattr(backup_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(copier._stop, "wait", lambda s: pauses.append(s) or len(pauses) == 2)
+    copier._work()
+    assert pauses == [5.0, 20.0]
+
+
 def test_what_another_machine_copied_meanwhile_is_left_alone(paths, bucket, told):
     record_trials(paths, key(0))
     copy_once(paths, told)
@@ -176,6 +202,18 @@ def test_a_new_head_goes_on_from_the_copy(paths, told):
     assert told == [f"took back 2 recorded trials from {paths.storage}/tiny"]
     take_back(paths, told.append)
     assert len(told) == 1, "there is nothing more to take"
+
+
+def test_of_a_copy_the_ledger_is_taken_last(paths, told, monkeypatch):
+    record_trials(paths, key(0))
+    paths.run_log.write_text("begun")
+    copy_once(paths, told)
+    lose(paths)
+    taken, get_file = [], recovery.get_file
+    monkeypatch.setattr(recovery, "get_file", lambda *way: taken.append(way[1]) or get_file(*way))
+    take_back(paths, told.append)
+    assert {paths.spec_json, paths.run_log} < set(taken)
+    assert taken[-1] == paths.ledger_db
 
 
 def test_a_new_sweep_takes_nothing_and_leaves_no_folder(paths, told):

@@ -35,6 +35,7 @@ from sweeps.search.messages import (
 )
 from sweeps.search.records import Outcome, Progress, StudyKey, TrialKey, TrialRequest
 from sweeps.spec.cells import Stage, make_cells
+from sweeps.spec.values import ResourceSpec
 
 pytestmark = pytest.mark.ray
 
@@ -185,6 +186,12 @@ def test_a_note_of_another_version_is_none(session):
     assert Note.read(folder / "missing") is None
 
 
+def language_model_request(spec):
+    cell = next(cell for cell in make_cells(spec) if cell.regime == "domain")
+    study = StudyKey(cell_id=cell.id, stage=Stage.LANGUAGE_MODEL)
+    return TrialRequest(key=TrialKey(study=study, number=0), cell=cell, params={})
+
+
 @pytest.mark.parametrize(
     ("noted", "asked", "tries"),
     [
@@ -198,9 +205,7 @@ def test_a_state_is_gone_on_from_in_the_parts_it_was_trained_in(
 ):
     spec, seen = tiny_spec(tmp_path), []
     context = context_of(spec, tmp_path / "tokens")
-    cell = next(cell for cell in make_cells(spec) if cell.regime == "domain")
-    study = StudyKey(cell_id=cell.id, stage=Stage.LANGUAGE_MODEL)
-    request = TrialRequest(key=TrialKey(study=study, number=0), cell=cell, params={})
+    request = language_model_request(spec)
     folder = tmp_path / "state"
     folder.mkdir()
     replace(NOTE, trial=identity_of(request, context), parts=noted).write(folder)
@@ -223,15 +228,36 @@ def test_a_state_is_gone_on_from_in_the_parts_it_was_trained_in(
     assert load_outcome(made.metrics[-1][OUTCOME]).value == 1.0
 
 
+def test_a_state_of_another_training_is_not_gone_on_from(session, tmp_path, monkeypatch):
+    spec, seen = tiny_spec(tmp_path, resources=ResourceSpec(cpus=3)), []
+    context = context_of(spec, tmp_path / "tokens")
+    request = language_model_request(spec)
+    folder = tmp_path / "state"
+    folder.mkdir()
+    replace(NOTE, trial={**identity_of(request, context), "torch": "1.0"}).write(folder)
+    seal(folder)
+
+    def run_trial(request, context, store, report, *, resume_from, accumulation):
+        seen.append(resume_from)
+        return Outcome(value=1.0)
+
+    monkeypatch.setattr("sweeps.run.stages.run_trial", run_trial)
+    monkeypatch.chdir(tmp_path)
+    made, threads = session(), torch.get_num_threads()
+    run_on_worker({REQUEST: dump_request(request), CHECKPOINT: str(folder)}, context)
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(threads)
+    assert seen == [None]
+    assert [PROGRESS in metrics for metrics in made.metrics] == [False]
+
+
 def test_on_a_gpu_memory_that_a_pruned_trial_left_is_given_back_first(
     session, tmp_path, monkeypatch
 ):
     """Tune ends a pruned trial by an exit within its report: nothing of ours follows."""
     spec, heard = tiny_spec(tmp_path), []
     context = context_of(spec, tmp_path / "tokens")
-    cell = next(cell for cell in make_cells(spec) if cell.regime == "domain")
-    study = StudyKey(cell_id=cell.id, stage=Stage.LANGUAGE_MODEL)
-    request = TrialRequest(key=TrialKey(study=study, number=0), cell=cell, params={})
+    request = language_model_request(spec)
 
     def run_trial(*arguments, **options):
         heard.append("trained")
@@ -326,3 +352,17 @@ def test_writing_takes_a_tenth_of_the_time_at_most_also_in_the_next_trial(
     assert (made.num_reports, names(tmp_path)) == (4, ["checkpoint_3"])
     train(reporter(None, CheckpointPace()), [19, 1])
     assert (made.num_reports, names(tmp_path)) == (6, ["checkpoint_6"])
+
+
+def test_what_a_busy_driver_takes_to_answer_is_no_writing(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(pace, "_write_seconds", 0.0)
+    monkeypatch.setattr(pace, "_answer_seconds", 0.0)
+    measured = CheckpointPace()
+    measured.answered(3.0)
+    measured.written(5.0)
+    clock[0] += 19
+    assert not measured.is_due()
+    clock[0] += 1
+    assert measured.is_due()

@@ -30,9 +30,12 @@ def test_the_address_is_the_environments_or_what_ray_start_kept(nowhere, monkeyp
     assert cluster_address() is None
     (nowhere / "ray").mkdir()
     (nowhere / "ray" / "ray_current_cluster").write_text("10.0.0.1:6379\n", encoding="utf-8")
+    monkeypatch.setenv("TMPDIR", "/elsewhere")
     assert cluster_address() == "10.0.0.1:6379"
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.9:6379")
     assert cluster_address() == "10.0.0.9:6379"
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    assert cluster_address() == "10.0.0.1:6379"
     monkeypatch.setenv("RAY_ADDRESS", "local")
     assert cluster_address() is None
 
@@ -60,6 +63,15 @@ def test_an_address_that_does_not_answer_names_where_it_is_from(nowhere, monkeyp
     monkeypatch.delenv("RAY_ADDRESS")
     with pytest.raises(ClusterError, match=r"named by .*ray_current_cluster.*remove it"):
         check_answers(f"127.0.0.1:{closed_port}")
+
+
+def test_a_head_is_asked_at_an_address_in_brackets_too(monkeypatch):
+    asked, answers = [], SimpleNamespace(close=lambda: None)
+    monkeypatch.setattr(
+        cluster.socket, "create_connection", lambda at, timeout: asked.append(at) or answers
+    )
+    check_answers("[fe80::1]:6379")
+    assert asked == [("fe80::1", 6379)]
 
 
 @pytest.mark.parametrize("address", ["ray://head:10001", "head", "http://head:8265", ":6379"])

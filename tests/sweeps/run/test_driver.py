@@ -1,4 +1,6 @@
+import json
 import os
+import socket
 
 import pytest
 
@@ -26,6 +28,16 @@ def test_a_process_of_the_same_number_that_began_later_is_no_driver(tmp_path):
         assert has_driver(paths)
         os.utime(paths.driver_json, (0, 0))
         assert not has_driver(paths)
+
+
+def test_a_driver_is_at_work_where_its_process_lives_or_can_not_be_looked_at(tmp_path):
+    paths = SweepPaths(storage=str(tmp_path), name="tiny")
+    paths.folder.mkdir()
+    ended = {"process": 2**31 - 1, "host": socket.gethostname()}
+    for told, is_there in ((ended, False), ({**ended, "host": "elsewhere"}, True), ({}, False)):
+        paths.driver_json.write_text(json.dumps(told))
+        assert has_driver(paths) is is_there
+    assert has_driver(SweepPaths(storage=f"file://{tmp_path}/bucket", name="tiny"))
 
 
 def test_storage_that_can_not_be_written_is_named(tmp_path):

@@ -202,3 +202,16 @@ def test_a_damaged_encoder_to_keep_is_named_too(tmp_path, monkeypatch, damage):
     with pytest.raises(LostEncoderError, match="encoder general in"):
         store.load("general", keep=True)
     assert not store.has("general")
+
+
+def test_a_storage_that_does_not_answer_costs_no_encoder(store, monkeypatch):
+    store.save("k", small_encoder(), {"n": 1})
+
+    def away(place):
+        raise OSError("the bucket does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(encoders, "read_bytes", away)
+        with pytest.raises(LostEncoderError, match="encoder k "):
+            store.summary("k")
+    assert store.summary("k") == {"n": 1}

@@ -51,7 +51,9 @@ def test_nothing_is_wrong_with_a_node_that_is_fit():
         ("storage", {"was_seen": False}, "does not reach the driver: mount the same folder"),
         ("gpu", {"torch_gpus": 0, "gpus": ()}, "hands out 1 GPUs and torch sees 0 (none known"),
         ("gpu", {"torch_gpus": 0}, "torch sees 0 (1 × Tesla T4, 550.54)"),
+        ("gpu", {"gpus_advertised": 2.0}, "hands out 2 GPUs and torch sees 1"),
         ("disk", {"free_gib": {"/cache": 1.5, "Ray's": 40.0}}, "1.5 GiB free in /cache folder"),
+        ("disk", {"free_gib": {"/cache": 1.5}, "holds_tokens": False}, "at least 2.0 GiB"),
         ("clock", {"skew_seconds": -31.0}, "31 s behind the driver's: run a time service"),
         ("answer", {"silence": "no answer in 90 s"}, "no answer in 90 s: look at it with"),
     ],
@@ -68,6 +70,7 @@ def test_a_fault_of_a_node_fails_with_its_remedy(what, changes, message):
     [
         ("disk", {"free_gib": {"/cache": 9.0}}),
         ("clock", {"skew_seconds": 2.5}),
+        ("clock", {"skew_seconds": -2.5}),
         ("files", {"open_files": 1024}),
         ("gpu", {"builds_kernels": False}),
     ],

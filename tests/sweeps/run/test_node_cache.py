@@ -236,6 +236,14 @@ def test_names_of_letters_that_a_uri_quotes_are_as_long_here_as_there(array, tmp
     assert cached(place, tmp_path / "node").name.startswith(name)
 
 
+def test_the_options_of_a_bucket_are_no_part_of_a_name(cache, place, fetched):
+    kept = cache.fetch(place)
+    fetched.clear()
+    in_bucket = "s3://bucket/runs/array?endpoint_override=http://host:9000/x"
+    assert cache._kept(in_bucket, find_contents(place)) == kept
+    assert fetched == []
+
+
 def test_the_cache_lies_where_the_environment_says(tmp_path):
     assert cache_folder({"SWEEP_CACHE": str(tmp_path)}) == tmp_path
     assert cache_folder({"SWEEP_CACHE": ""}) == cache_folder({})

@@ -1,7 +1,13 @@
 import pytest
 
 from sweeps.errors import StorageError
-from sweeps.run.nodes import StorageTry, ask, label_of, try_storage
+from sweeps.run.nodes import (
+    StorageTry,
+    ask,
+    label_of,
+    listens_beyond_one_machine,
+    try_storage,
+)
 from sweeps.storage import put_bytes, read_bytes
 
 
@@ -10,6 +16,8 @@ def test_trying_a_storage_leaves_nothing_behind(tmp_path):
     node = {"NodeID": "n1"}
     with try_storage(str(storage)) as tried:
         assert read_bytes(tried.driver_file) == tried.word.encode()
+        assert not tried.saw(node)
+        put_bytes(b"of an earlier try", tried.node_file(node))
         assert not tried.saw(node)
         put_bytes(tried.word.encode(), tried.node_file(node))
         assert tried.saw(node)
@@ -41,6 +49,12 @@ def test_a_node_is_called_by_its_name_or_its_host():
     node = {"NodeManagerAddress": "10.0.0.2", "NodeManagerHostname": "ip-2", "NodeName": "10.0.0.2"}
     assert label_of(node) == "ip-2 (10.0.0.2)"
     assert label_of({**node, "NodeName": "worker"}) == "worker (10.0.0.2)"
+
+
+def test_nodes_at_one_address_are_one_machine():
+    one, other = {"NodeManagerAddress": "10.0.0.2"}, {"NodeManagerAddress": "10.0.0.3"}
+    assert not listens_beyond_one_machine([one, one])
+    assert listens_beyond_one_machine([one, other])
 
 
 class FakeErrors:

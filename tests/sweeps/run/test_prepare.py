@@ -6,10 +6,11 @@ from sweeps.paths import SweepPaths
 from sweeps.run.prepare import prepare_context, pretrained_general
 from sweeps.search.listener import RunListener
 from sweeps.spec.general import GeneralSpec
-from sweeps.spec.values import LabelSpec
+from sweeps.spec.values import LabelSpec, TrackingSpec
 from ulm.errors import UlmError
 from ulm.model.architecture import Architecture
 from ulm.model.encoder import random_encoder
+from ulm.regimes import Regime
 from ulm.text.vocabulary import SPECIAL_WORDS, Vocabulary
 
 
@@ -28,6 +29,13 @@ def test_a_size_beyond_a_pool_that_is_known_is_refused_before_anything_is_tokeni
     with pytest.raises(SweepError, match=r"pool of 1,080 documents, found 1,000,000; leave"):
         prepare_context(spec, paths, RunListener())
     assert not paths.tokens.exists()
+
+
+def test_trials_are_told_no_password(tmp_path):
+    tracking = TrackingSpec(uri="http://me:pw@host:5000")
+    spec = tiny_spec(tmp_path, regimes=(Regime.BOW,), tracking=tracking)
+    context, _ = prepare_context(spec, SweepPaths.of(spec), RunListener())
+    assert context.spec.tracking.uri == "http://me@host:5000"
 
 
 @pytest.mark.torch

@@ -3,6 +3,7 @@ import os
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -79,9 +80,19 @@ def test_a_full_probe_of_this_machine_can_be_judged(tmp_path, monkeypatch):
     assert json.loads(json.dumps(facts)) == facts, "plain values cross to another version"
     (tmp_path / "cache" / "imdb-1-0123").mkdir(parents=True)
     assert probing.probe_fully(request)["holds_tokens"]
+    both = {**request, "tokens": ["imdb-1", "wiki-1"]}
+    assert not probing.probe_fully(both)["holds_tokens"]
     probe = NodeProbe(node="here", was_seen=True, **facts)
     expected = Expected(versions=probing.find_versions(), storage=str(tmp_path), needs_token=False)
     assert "failed" not in {f.result for f in judge(probe, expected) if f.what != "disk"}
+
+
+def test_free_space_is_of_the_disk_where_a_folder_will_be_made(tmp_path, monkeypatch):
+    asked, usage = [], SimpleNamespace(total=9 * probing.GIB, free=3 * probing.GIB)
+    monkeypatch.setattr(probing.shutil, "disk_usage", lambda at: asked.append(at) or usage)
+    facts = probing.probe_fully({"ray_folder": str(tmp_path / "not" / "there")})
+    assert facts["free_gib"]["Ray's"] == 3
+    assert asked[-1] == tmp_path
 
 
 def test_a_node_with_gpus_tells_whether_trials_that_share_one_take_turns(tmp_path, monkeypatch):
@@ -91,6 +102,20 @@ def test_a_node_with_gpus_tells_whether_trials_that_share_one_take_turns(tmp_pat
     os.mkfifo(tmp_path / "control")
     assert probing.probe_fully(request)["runs_mps"] is True
     assert "runs_mps" not in probing.probe_fully({**request, "gpus": 0.0})
+
+
+@pytest.mark.parametrize("has_compiler", [False, True])
+@pytest.mark.parametrize("has_headers", [False, True])
+def test_kernels_need_a_compiler_and_the_headers_of_python(
+    tmp_path, monkeypatch, has_compiler, has_headers
+):
+    if has_headers:
+        (tmp_path / "Python.h").touch()
+    monkeypatch.setattr(probing.sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(probing.shutil, "which", lambda name: name if has_compiler else None)
+    monkeypatch.setattr(probing, "_output", lambda *command: "")
+    facts = probing.probe_fully({"ray_folder": str(tmp_path), "gpus": 1.0})
+    assert facts["builds_kernels"] is (has_compiler and has_headers)
 
 
 def test_torch_is_asked_by_the_python_of_the_node_and_not_by_the_drivers(tmp_path, monkeypatch):

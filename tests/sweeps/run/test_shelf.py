@@ -42,6 +42,16 @@ def test_the_largest_size_and_first_seed_stays_whichever_came_first(shelf, tmp_p
     assert names(tmp_path) == ["c", "c.json", "d", "d.json"]
 
 
+def test_of_two_models_that_two_workers_kept_at_once_the_larger_is_taken(shelf, tmp_path):
+    for cell, size in (("a", 100), ("b", 50)):
+        shelf.offer(card(cell, 0.8, size=size), write(cell))
+        (tmp_path / "models" / f"{cell}.json").rename(tmp_path / f"{cell}.json")
+    for cell in "ab":
+        (tmp_path / f"{cell}.json").rename(tmp_path / "models" / f"{cell}.json")
+    (kept,) = shelf.kept([row("a", 0.8), row("b", 0.8)], tmp_path / "fetched")
+    assert kept.cell == "a"
+
+
 def test_a_better_test_score_is_no_reason_to_keep_a_model(shelf, tmp_path):
     offers = [card("a", 0.7, "ulm", None, 0), card("b", 0.9, "ulm", None, 1)]
     for offer in (*offers, *reversed(offers)):

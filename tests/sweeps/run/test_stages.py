@@ -4,17 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import log_loss
 from tiny import context_of, fresh_store, run_in_process, tiny_spec
 
+from sweeps.run import classifiers, stages
 from sweeps.run.context import Materials
 from sweeps.run.final import ENSEMBLE_FILE
 from sweeps.run.stages import run_trial
 from sweeps.search.decisions import CellState
-from sweeps.search.records import StudyKey, TrialKey, TrialRequest
+from sweeps.search.records import Outcome, StudyKey, TrialKey, TrialRequest
 from sweeps.spec.cells import Stage, make_cells
-from sweeps.spec.values import ClassifierSpec, LabelSpec
+from sweeps.spec.values import ClassifierSpec, LabelSpec, ResourceSpec
 from ulm.regimes import Regime
-from ulm.training.listener import TrainingDiverged
+from ulm.training.bag_of_words import BagOfWords, train_bag_of_words
+from ulm.training.listener import EpochReport, TrainingDiverged
 
 pytestmark = pytest.mark.torch
 
@@ -242,6 +245,31 @@ def test_folds_are_judged_by_the_mean_of_the_ends_of_their_curves(cache, tmp_pat
     assert outcome.value == pytest.approx(np.mean([told[1].value, told[3].value]))
     assert outcome.metrics["epochs"] == 2
     assert "best_epoch" not in outcome.metrics
+    for name in ("steps", "tokens", "seconds"):
+        of_both = told[1].metrics[name] + told[3].metrics[name]
+        assert outcome.metrics[name] == pytest.approx(of_both), name
+
+
+def test_a_classifier_is_judged_by_the_end_of_its_curve_and_not_by_its_best_epoch():
+    def history(*accuracies):
+        return tuple(
+            EpochReport(
+                epoch=epoch,
+                num_epochs=2,
+                steps=1,
+                tokens=1,
+                seconds=1.0,
+                train_loss=1.0,
+                learning_rate=0.1,
+                validation_loss=1 - accuracy,
+                validation_accuracy=accuracy,
+            )
+            for epoch, accuracy in enumerate(accuracies, 1)
+        )
+
+    metrics = classifiers._curve_metrics([history(0.9, 0.5), history(0.8, 0.7)])
+    assert metrics["validation_accuracy"] == pytest.approx(0.6)
+    assert metrics["validation_loss"] == pytest.approx(0.4)
 
 
 def test_final_scores_the_mean_probability_of_its_ensemble(cache, tmp_path):
@@ -262,6 +290,36 @@ def test_final_scores_the_mean_probability_of_its_ensemble(cache, tmp_path):
     assert (second >= -1e-5).all()
     assert both["steps"] == 2 * alone["steps"]
     assert both["epochs"] == alone["epochs"]
+
+
+def test_coverage_is_of_the_test_documents_and_the_general_ones_of_what_a_cell_reads(spec, cache):
+    context, store = context_of(spec, cache), fresh_store(spec)
+    general = train_general(spec, context, store)
+    words = store.load(general).vocabulary
+    request = request_for(spec, "ulm+domain", Stage.LANGUAGE_MODEL, size=60, encoder=general)
+    own = Materials(context, request.cell)
+    metrics = run_trial(request, context, store, go_on).metrics
+    assert metrics["general_coverage"] == own.coverage(words, own.documents)
+    assert metrics["general_coverage"] != own.coverage(words, own.labelled)
+    request = request_for(spec, "scratch", Stage.FINAL)
+    words = own.vocabulary(own.labelled)
+    metrics = run_trial(request, context, store, go_on).metrics
+    assert metrics["coverage"] == own.coverage(words, own.test)
+    assert metrics["coverage"] != own.coverage(words, own.labelled)
+
+
+@pytest.mark.parametrize(("regime", "seconds"), [("scratch", 10.0), (Regime.BOW, 0.0)])
+def test_a_gpu_is_held_by_the_share_of_it_that_a_trial_has(
+    spec, cache, monkeypatch, regime, seconds
+):
+    spec = replace(spec, resources=ResourceSpec(cpus=2, gpus=0.5))
+    ticks = iter([100.0, 120.0])
+    for known in (stages._NEURAL, stages._BOW):
+        monkeypatch.setitem(known, Stage.FINAL, lambda job: Outcome(value=1.0))
+    monkeypatch.setattr("sweeps.run.stages.time.perf_counter", lambda: next(ticks))
+    request = request_for(spec, regime, Stage.FINAL)
+    outcome = run_trial(request, context_of(spec, cache), fresh_store(spec), go_on)
+    assert outcome.metrics["accelerator_seconds"] == seconds
 
 
 def test_regimes_at_a_seed_share_labels_and_test_documents(spec, cache):
@@ -290,3 +348,38 @@ def test_bow_is_chosen_and_scored_without_an_encoder(spec, cache, tmp_path):
     assert "best_epoch" not in chosen.metrics
     final = run_trial(request_for(spec, Regime.BOW, Stage.FINAL, **params), context, None, go_on)
     assert Path(tmp_path / "tiny" / final.artifacts["predictions"]).is_file()
+
+
+def test_folds_of_bow_are_judged_by_their_mean(cache, tmp_path):
+    spec = tiny_spec(tmp_path, labels=LabelSpec(train=20, folds=3))
+    context = context_of(spec, cache)
+    request = request_for(spec, Regime.BOW, Stage.CLASSIFIER, inverse_regularization=10.0)
+    materials = Materials(context, request.cell)
+    words = materials.every_word(materials.labelled)
+    accuracies, losses, tokens = [], [], 0
+    for train, held_out in materials.label_splits:
+        documents, labels = materials.encode(train, words), materials.labels(held_out)
+        model = train_bag_of_words(documents, materials.labels(train), vocabulary=words)
+        predicted = model.predict(materials.encode(held_out, words))
+        accuracies.append(np.mean(predicted.argmax(1) == labels))
+        losses.append(log_loss(labels, predicted))
+        tokens += len(documents.ids)
+    metrics = run_trial(request, context, None, go_on).metrics
+    assert len(set(accuracies)) > 1
+    assert metrics["validation_accuracy"] == pytest.approx(np.mean(accuracies))
+    assert metrics["validation_loss"] == pytest.approx(np.mean(losses))
+    assert metrics["tokens"] == tokens
+
+
+def test_bow_has_every_word_of_the_labels_and_counts_test_documents_without_one(
+    spec, cache, monkeypatch
+):
+    context = context_of(replace(spec, model=replace(spec.model, vocabulary=30)), cache)
+    request = request_for(spec, Regime.BOW, Stage.FINAL, inverse_regularization=10.0)
+    materials = Materials(context, request.cell)
+    every = len(materials.every_word(materials.labelled))
+    known = iter([np.arange(40) >= 7])
+    monkeypatch.setattr(BagOfWords, "knows", lambda model, documents: next(known))
+    metrics = run_trial(request, context, None, go_on).metrics
+    assert metrics["vocabulary"] == every > 30
+    assert metrics["unseen_documents"] == 7

@@ -238,6 +238,12 @@ def test_scoring_batches_hold_every_document_once():
     assert list(lengths[rows]) == [9, 7, 7, 5, 1]
 
 
+def test_long_documents_are_scored_a_few_at_a_time():
+    lengths = np.array([5, 9, 30, 7, 7])
+    batches = [list(lengths[rows]) for rows in by_length(lengths, batch=3, tokens=20)]
+    assert batches == [[30], [9, 7], [7, 5]]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -151,6 +151,13 @@ def test_a_stream_of_few_tokens_uses_fewer_rows():
     assert stream(documents, batch=64).tolist() == [[2, 9], [9, 10]]
 
 
+@pytest.mark.parametrize("number", [2, 3, 40, 41, 42, 61, 62, 400])
+def test_windows_are_counted_as_a_stream_is_cut(number):
+    documents = Documents(ids=np.zeros(number, np.int32), offsets=np.array([0, number]))
+    columns = stream(documents, batch=4).shape[1]
+    assert num_windows(number, batch=4, bptt=10) == len(range(0, columns - 1, 10))
+
+
 @pytest.mark.parametrize("number", [65, 401, 1000])  # in one bucket, one and one more, three
 def test_buckets_hold_every_document_once_and_never_one_alone(number):
     lengths = np.random.default_rng(0).integers(1, 100, number)
