@@ -40,6 +40,10 @@ def test_a_machine_is_measured_once_for_a_shape_of_models(spec, monkeypatch):
     wider = load_spec("demo", {**SMALL, "storage": json.dumps(spec.storage), "model.hidden": "9"})
     rates_of(wider)
     assert len(measured) == 1
+    rates_of(
+        load_spec("demo", {**SMALL, "storage": json.dumps(spec.storage), "resources.cpus": "2"})
+    )
+    assert len(measured) == 2
     assert rates_of(spec) == first
 
 
