@@ -19,7 +19,7 @@ from ulm.text.listing import NO_LABEL
 NO_LABELS = ("unlabelled", "unlabeled", "none", "nan", "na", "n/a", "#n/a", "null", "\\n", "?", "-")
 """Names of classes that read as if their documents had no label."""
 NO_NUMBERS = ("-1", "-1.0")
-"""The same, where there are two classes besides."""
+"""The same, where there are two classes besides and no other is below 0."""
 
 SAMPLE, HEAD = 300, 50_000  # documents, and characters of each, in which words are counted
 # Medians over documents, in characters without accents. English, German, Polish and Greek have 4 to
@@ -51,7 +51,8 @@ def classes_of(counts: Mapping[str, int]) -> str:
 
 def no_labels(names: Sequence[str], source: CorpusSource) -> list[str]:
     """Classes that may be none."""
-    said = NO_LABELS if len(names) < 3 else (*NO_LABELS, *NO_NUMBERS)
+    is_scale = any(name.startswith("-") and name not in NO_NUMBERS for name in names)
+    said = NO_LABELS if is_scale or len(names) < 3 else (*NO_LABELS, *NO_NUMBERS)
     found = [name for name in names if name.lower() in said and "+" not in names]
     where = "put them in unlabelled/" if source.kind == "folder" else "leave the field empty"
     return [f"classes {found} read as no label: {where} if they are none"] if found else []

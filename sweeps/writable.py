@@ -15,6 +15,7 @@ from sweeps.paths import SweepPaths, is_uri
 from sweeps.storage import open_place
 
 MARKS = re.compile(r"[?#]|%[0-9A-Fa-f]{2}")
+READ_OTHERWISE = re.compile(r"[?]|%[0-9A-Fa-f]{2}")  # by what opens a ledger that is there
 
 
 def check_storage(paths: SweepPaths) -> None:
@@ -23,7 +24,7 @@ def check_storage(paths: SweepPaths) -> None:
     Raises:
         StorageError: The folder or the bucket can not be written, or its name can not be in a URL.
     """
-    check_name(paths)
+    check_name(paths, MARKS)
     if paths.is_remote:
         _write_remote(paths.storage)
     try:
@@ -35,15 +36,15 @@ def check_storage(paths: SweepPaths) -> None:
         ) from None
 
 
-def check_name(paths: SweepPaths) -> None:
+def check_name(paths: SweepPaths, marks: re.Pattern[str] = READ_OTHERWISE) -> None:
     """See whether the databases of a sweep can be named.
 
     Raises:
         StorageError: The folder's path can not be in a URL.
     """
-    if marks := MARKS.findall(str(paths.root)):
+    if found := marks.findall(str(paths.root)):
         raise StorageError(
-            f"storage must be a folder without {', '.join(marks)} in its path, which mean "
+            f"storage must be a folder without {', '.join(found)} in its path, which mean "
             f"something else in the URLs of databases, found {paths.root}; rename it, set storage, "
             "or pass --storage"
         )

@@ -89,7 +89,7 @@ class Classes:
 def _document_variances(
     hits: NDArray[np.bool_], own: NDArray[np.bool_], mean: float
 ) -> NDArray[np.float64]:
-    """`documents` and `least` of a class's spread: its recall is an accuracy on its own documents.
+    """`documents` and `single` of a class's spread: its recall is an accuracy on its own documents.
 
     There may be few of them, and all be found by chance: what the smoothed variance has above that
     of single draws is added, and Student's quantile made up for. Fewer than `FEW` say nothing of

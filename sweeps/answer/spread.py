@@ -73,7 +73,12 @@ class Spread:
         documents = np.maximum(shared, least - seeds)
         if run is not None:
             documents = np.maximum(documents, single - run)
-        return _half_widths(seeds + around, documents, self.num_seeds, level)
+        # where documents count for more, the quantile is smaller
+        halves = (
+            _half_widths(seeds + around, part, self.num_seeds, level)
+            for part in (shared, documents)
+        )
+        return np.asarray(np.maximum(*halves))
 
     def run_variances(self, weights: Floats) -> Floats:
         """float64 [K]: how much one run, which varies as these seeds, scatters around contrasts."""

@@ -5,7 +5,6 @@ The code is `ulm` alone and nothing is pickled, so that serving needs neither sw
 """
 
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -57,22 +56,11 @@ def log_model(
         if is_same and other.status == "READY":
             return
         client.delete_logged_model(other.model_id)
-        _remove_files(other)
     with tempfile.TemporaryDirectory(prefix="mlflow-model-") as folder:
         whole = Path(folder) / "model"
         save_model(model, whole)
         whole_tags = {**tags, DIGEST_TAG: digest, "ulm.cell": model.cell, NOTE: model_note(model)}
         _upload(client, experiment, run_id, model, whole, whole_tags)
-
-
-def _remove_files(model: Any) -> None:
-    """Remove the weights of a deleted model from this machine; a server has `mlflow gc`."""
-    from mlflow.utils.file_utils import local_file_uri_to_path
-
-    if model.artifact_location.startswith("file:"):
-        folder = Path(local_file_uri_to_path(model.artifact_location)).parent
-        if folder.name == model.model_id:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _upload(

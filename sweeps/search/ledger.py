@@ -293,12 +293,19 @@ class Ledger(Attempts):
     def _current(self, study: StudyKey) -> dict[int, TrialRecord]:
         """Latest attempts by number, of those that are wanted.
 
-        Not those on a choice that was replaced, nor spoiled ones.
+        Not those on a choice that was replaced, nor spoiled ones. A classifier that was tried on
+        the present choice before another took its place need not be tried again.
         """
         attempts, basis = self._studies[study], self.basis(study)
         wanted = {n: record for n, record in attempts.latest.items() if n < attempts.wanted}
         if basis is None:
             return wanted
+        if study.stage is Stage.CLASSIFIER and attempts.replaced:
+            ended = (record for record in attempts.replaced if record.state.counts)
+            for record in sorted(ended, key=lambda record: -record.key.attempt):
+                latest = wanted.get(record.key.number)
+                if latest is not None and not basis.carries(latest) and basis.carries(record):
+                    wanted[record.key.number] = record
         left = ((n, record) for n, record in wanted.items() if record.key not in self._spoiled)
         return {number: record for number, record in left if basis.carries(record)}
 

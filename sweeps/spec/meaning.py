@@ -140,7 +140,12 @@ def _said(value: JSON) -> str:
 
 
 def _explained(key: str) -> str:
-    return " (a fingerprint of what it holds, wherever it lies)" if key in CONTENT else ""
+    if key not in CONTENT:
+        return ""
+    return (
+        " (a fingerprint of what it holds, wherever it lies, and of which documents are for "
+        "testing, which another version of this program may draw otherwise)"
+    )
 
 
 def check_meaning(recorded: Mapping[str, JSON], now: Mapping[str, JSON], name: str) -> None:

@@ -72,7 +72,8 @@ def _unlabelled_files(folder: Path) -> list[Path]:
 def _check_names(folder: Path) -> None:
     for child in sorted(folder.iterdir()):
         name = child.name.casefold()
-        if name in ("train", "test", *UNLABELLED_NAMES) and not (folder / name).exists():
+        is_ours = name in ("train", "test", *UNLABELLED_NAMES) and child.is_dir()
+        if is_ours and not (folder / name).exists():
             raise CorpusError(f"{child}: the folder must be called {name!r}; rename it")
 
 
@@ -102,10 +103,11 @@ def read_folder(folder: Path) -> Listing:
     Raises:
         CorpusError: where there is no document, or train and test do not have the same labels.
     """
-    _check_names(folder)
     train = dict(_label_folders(folder / "train"))
     test = dict(_label_folders(folder / "test"))
     unlabelled = _unlabelled_files(folder)
+    if bool(train) != bool(test) or not (train or unlabelled):
+        _check_names(folder)
     folders = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
     if not folders:
         unlabelled = sorted(path for path in folder.iterdir() if _is_document(path))

@@ -148,9 +148,11 @@ def _check_two_texts(
     texts = [listing.texts[i] for i in np.flatnonzero(listing.labels == alone[0]).tolist()]
     own = {sameness(text) for text in texts if not is_empty(text)}
     if len(own) > 1:
+        num_disputed = len(own) - len(classes[alone[0]])
         raise CorpusError(
-            f"{column}: a text has one label, found {len(own)} texts of {name!r}{more} that have "
-            "another in as many rows or more; keep one row a text, or name another label_column"
+            f"{column}: a text has one label, found {num_disputed} texts of {name!r}{more} that "
+            "have another in as many rows or more; keep one row a text, or name another "
+            "label_column"
         )
     raise CorpusError(
         f"{column}: each class needs 2 documents that differ, one of them for testing, found "

@@ -140,7 +140,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found, sizes = manifest["format"], dict(manifest["bytes"])
         digests = dict(manifest["sha256"])
-        TokenCost(**manifest["cost"]), LeftOut(**manifest.get("left_out", {}))
+        TokenCost(**manifest["cost"]), left_out_of(manifest)
         if missing := {"name", "fingerprint", "label_names"} - manifest.keys():
             raise KeyError(*missing)
     except (ValueError, KeyError, TypeError) as error:
@@ -155,6 +155,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if _digest(file) != digests.get(name):
             raise TokenError(f"{file} must be as it was written, found other bytes; {remedy}")
     return manifest
+
+
+def left_out_of(manifest: dict[str, Any]) -> LeftOut:
+    """What of the source is not among the documents; earlier versions knew of repeats alone."""
+    return LeftOut(**manifest.get("left_out", {"repeats": manifest.get("num_dropped", 0)}))
 
 
 def read_arrays(folder: Path) -> dict[str, NDArray[Any]]:

@@ -30,6 +30,7 @@ from ulm.text.token_folder import (
     TokenCost,
     folder_name,
     is_whole,
+    left_out_of,
     publish,
     read_arrays,
     read_manifest,
@@ -236,7 +237,7 @@ def load_tokens(folder: str | Path) -> TokenArray:
         fingerprint=manifest["fingerprint"],
         types=read_types(folder),
         label_names=tuple(manifest["label_names"]),
-        left_out=LeftOut(**manifest.get("left_out", {})),  # earlier versions wrote none
+        left_out=left_out_of(manifest),
         cost=TokenCost(**manifest["cost"]),
         **read_arrays(folder),
     )

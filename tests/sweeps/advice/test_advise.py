@@ -22,6 +22,7 @@ def ask(tmp_path, monkeypatch):
     paths = SweepPaths(storage=str(tmp_path), name=SPEC.name)
     paths.folder.mkdir()
     paths.spec_json.write_text(spec_to_json(SPEC), encoding="utf-8")
+    paths.ledger_db.touch()
 
     def invoke(*options, records=RECORDS):
         ledger = Ledger(SPEC, make_cells(SPEC), records=records)

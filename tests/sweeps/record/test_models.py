@@ -9,17 +9,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sweeps.answer.results import make_rows
 from sweeps.record.mlflow_client import open_client
-from sweeps.record.mlflow_models import log_model
-from sweeps.run.shelf import ModelShelf
-from tests.sweeps.example_sweep import replayed
 from tests.sweeps.recorded import record_sweep, trained_sweep
 from ulm.labeller import load_labeller
 from ulm.regimes import Regime
@@ -178,18 +173,3 @@ def test_a_served_model_scores_text(logged, served, tmp_path):
     table = {"columns": ["text"], "data": [[text] for text in TEXTS]}
     rows = json.loads(asked(f"{address}/invocations", {"dataframe_split": table}))["predictions"]
     check(rows, logged["ulm+domain"])
-
-
-@pytest.mark.filterwarnings("ignore")  # MLflow has its own, of pandas and of type hints
-def test_weights_of_a_model_that_another_takes_the_place_of_are_removed(sweep, logged):
-    spec, paths, context, records = sweep
-    client, before = open_client(paths.mlflow_uri), logged["bow"]
-    rows = make_rows(replayed(spec, records))
-    kept = ModelShelf(context.models).kept(rows, paths.models)
-    model = replace(next(m for m in kept if m.regime == "bow"), digest="another")
-    ours = {"tags": {}, "is_ours": lambda tags: True}
-    log_model(client, before.experiment_id, before.source_run_id, model, **ours)
-    now = models_of(sweep)["bow"]
-    assert now.model_id != before.model_id
-    assert Path(now.artifact_location.removeprefix("file://"), "MLmodel").is_file()
-    assert not Path(before.artifact_location.removeprefix("file://")).parent.exists()

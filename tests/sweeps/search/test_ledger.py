@@ -274,6 +274,30 @@ def test_fewer_trials_than_recorded_are_those_of_a_fresh_sweep():
     assert again.num_left_out == 0
 
 
+def test_classifiers_of_a_choice_that_comes_back_are_not_tried_again():
+    def spec_of(num_models):
+        search = tiny_search(language_models=num_models, classifiers=1)
+        return tiny_spec(search=search, regimes=(Regime.DOMAIN,), **ONE)
+
+    many, few = spec_of(2), spec_of(1)
+    model = study_of(many, "domain", Stage.LANGUAGE_MODEL, 10)
+    classifier, final = (
+        study_of(many, "domain", stage, 10) for stage in (Stage.CLASSIFIER, Stage.FINAL)
+    )
+    ledger = new_ledger(many)
+    for rate, value in ((0.01, 5.0), (0.02, 4.0)):
+        request = ask(ledger, model, rate=rate)
+        ledger.finished(request.key, replace(outcome_of(request), value=value), 1.0)
+    for study in (classifier, final):
+        finish(ledger, study, value=0.7)
+    fewer = new_ledger(few, records=ledger.attempts)
+    for study in (classifier, final):
+        assert finish(fewer, study, value=0.6).attempt == 1
+    again = new_ledger(many, records=fewer.attempts)
+    assert again.chosen(classifier).key.attempt == 0
+    assert finish(again, final, value=0.7).attempt == 2, "predictions are those of the last one"
+
+
 def test_what_ran_when_the_driver_was_killed_is_lost_with_what_was_last_heard_of_it():
     spec = tiny_spec(**ONE)
     ledger, study = new_ledger(spec), study_of(spec, "scratch", Stage.CLASSIFIER)
