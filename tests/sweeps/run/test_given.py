@@ -10,6 +10,7 @@ from tiny import context_of, fresh_store, tiny_spec
 from sweeps.run import bow, classifiers, final, language_models
 from sweeps.run.classifiers import FOLDS_FILE
 from sweeps.run.context import Materials
+from sweeps.run.final import ENSEMBLE_FILE
 from sweeps.run.job import STATE_FILE
 from sweeps.run.stages import run_trial
 from sweeps.search.records import StudyKey, TrialKey, TrialRequest
@@ -222,6 +223,7 @@ def test_random_weights_are_the_same_for_all_regimes_of_a_seed(bench):
 
 def test_training_goes_on_from_the_state_of_an_earlier_attempt(bench, tmp_path):
     (tmp_path / FOLDS_FILE).write_text("[]", encoding="utf-8")
+    torch.save([], tmp_path / ENSEMBLE_FILE)
     asked = (
         ("domain", Stage.LANGUAGE_MODEL, 20),
         ("scratch", Stage.CLASSIFIER, None),

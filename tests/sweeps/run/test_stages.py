@@ -1,6 +1,7 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -316,7 +317,8 @@ def test_a_gpu_is_held_by_the_share_of_it_that_a_trial_has(
     ticks = iter([100.0, 120.0])
     for known in (stages._NEURAL, stages._BOW):
         monkeypatch.setitem(known, Stage.FINAL, lambda job: Outcome(value=1.0))
-    monkeypatch.setattr("sweeps.run.stages.time.perf_counter", lambda: next(ticks))
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks))  # threads read the one of all
+    monkeypatch.setattr(stages, "time", clock)
     request = request_for(spec, regime, Stage.FINAL)
     outcome = run_trial(request, context_of(spec, cache), fresh_store(spec), go_on)
     assert outcome.metrics["accelerator_seconds"] == seconds
